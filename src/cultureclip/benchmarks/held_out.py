@@ -1,0 +1,109 @@
+"""Training data must not contain what a benchmark holds out: a leak is an error, not a warning."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cultureclip.benchmarks.benchmark import Benchmark
+from cultureclip.benchmarks.items import picture_key
+from cultureclip.errors import LeakError
+
+_LISTED = 10
+_HASH_EDGE = 8
+_HASH_BITS = _HASH_EDGE**2
+
+
+def check_held_out(
+    benchmarks: Sequence[Benchmark],
+    cultwin: pd.DataFrame,
+    images: Iterable[tuple[str, Image.Image]],
+    near_distance: int | None = None,
+) -> dict[str, Any]:
+    """Compare every training picture and concept with what the benchmarks hold out.
+
+    Pictures are compared by the hash of their RGB pixels. Near-duplicates are sought only where ``near_distance`` is
+    given: a generated flag may rightly look just like the flag that is held out (three stripes are three stripes), so
+    for generated pictures only the very same pixels show that a held-out picture was copied. Give a distance where
+    training pictures are photographs, which can be re-encoded copies.
+
+    Args:
+        benchmarks: With their declarations.
+        cultwin: Training rows.
+        images: (image_id, picture) of every picture that the rows name.
+        near_distance: Largest distance, in bits of 64, of perceptual hashes (brightness and each colour channel) that
+            makes a near-duplicate.
+
+    Returns:
+        Counts of what was compared.
+
+    Raises:
+        LeakError: with the training rows and what they contain.
+    """
+    held = {key: b for b in benchmarks if b.declaration.holds_out == "images" for key in b.images}
+    leaks = _leaked_concepts(benchmarks, cultwin)
+    finder = _NearFinder(held, near_distance) if near_distance is not None else None
+    compared = 0
+    for image_id, picture in images:
+        compared += 1
+        pixels = np.asarray(picture.convert("RGB"))
+        key = picture_key(pixels)
+        match = key if key in held else finder.find(pixels) if finder else None
+        if match is not None:
+            rows = cultwin.loc[(cultwin["pos_image_id"] == image_id) | (cultwin["neg_image_id"] == image_id), "row_id"]
+            leaks += [f"row {row}: image {image_id} is held out by {held[match].name}" for row in rows]
+    if leaks:
+        more = f" and {len(leaks) - _LISTED} more" if len(leaks) > _LISTED else ""
+        raise LeakError(
+            "training data",
+            f"{len(leaks)} leaks: " + "; ".join(leaks[:_LISTED]) + more,
+            "Remove these rows, or take the pictures out of the benchmark, and train again",
+        )
+    return {
+        "training_images": compared,
+        "training_rows": len(cultwin),
+        "held_out_images": len(held),
+        "near_distance": near_distance,
+        "leaks": 0,
+    }
+
+
+def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> list[str]:
+    leaks = []
+    for benchmark in benchmarks:
+        if benchmark.declaration.holds_out != "concepts":
+            continue
+        for side in ("pos", "neg"):
+            bad = cultwin[cultwin[f"{side}_concept_id"].isin(benchmark.concepts)]
+            leaks += [
+                f"row {row.row_id}: concept {getattr(row, f'{side}_concept')!r} is held out by {benchmark.name}"
+                for row in bad.itertuples()
+            ]
+    return leaks
+
+
+class _NearFinder:
+    """Perceptual hashes of held-out pictures, compared channel by channel: flags differ in colour alone."""
+
+    def __init__(self, held: Mapping[str, Benchmark], distance: int) -> None:
+        self.keys = sorted(held)
+        self.distance = distance
+        hashes = [self._bits(held[key].images[key]) for key in self.keys]
+        self.hashes = np.stack(hashes) if hashes else np.zeros((0, 4, _HASH_BITS), bool)
+
+    @staticmethod
+    def _bits(pixels: np.ndarray) -> np.ndarray:
+        """Bits of brightness, red, green and blue: bool [4, 64]."""
+        picture = Image.fromarray(pixels)
+        channels = (picture.convert("L"), *picture.split())
+        return np.stack([imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels])
+
+    def find(self, pixels: np.ndarray) -> str | None:
+        """Key of a held-out picture within the distance in every channel, or None."""
+        distances = (self.hashes != self._bits(pixels)).sum(axis=2).max(axis=1)
+        if not len(distances) or distances.min() > self.distance:
+            return None
+        return self.keys[int(distances.argmin())]

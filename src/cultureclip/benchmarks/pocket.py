@@ -1,0 +1,217 @@
+"""The pocket benchmarks: the published protocols over real pictures that no pocket model has seen.
+
+Region is the culture, universal the atlas's kind of thing, CROPE's definition concept the accepted twin. Culture-bound
+pictures are the concepts' reference images (for the atlas: Twemoji drawings), general ones the held-out tenth of the
+other emoji in both styles.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cultureclip.benchmarks import crope, general_retrieval, globalrg_grounding, globalrg_retrieval
+from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
+from cultureclip.benchmarks.crope import ConceptPictures
+from cultureclip.benchmarks.general_retrieval import Captioned
+from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, picture_key
+from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render
+from cultureclip.concepts.regions import region_name
+from cultureclip.errors import SourceDataError
+from cultureclip.pocket.pictures import split_emoji
+
+EMOJI_SCHEME = "emoji:"
+HELD_OUT_STYLE: Style = "twemoji"
+NO_PICTURE = "concept has no held-out picture"
+
+DECLARATIONS = {
+    declaration.name: declaration
+    for declaration in (
+        Declaration(
+            globalrg_grounding.NAME,
+            "GlobalRG-Grounding",
+            "Which of four things of this region is it?",
+            "Twemoji drawings of culture-bound concepts",
+            LICENCES["twemoji"],
+            "images",
+            0.25,
+        ),
+        Declaration(
+            globalrg_retrieval.NAME,
+            "GlobalRG-Retrieval",
+            "From which of four regions is this kind of thing?",
+            "Twemoji drawings of culture-bound concepts",
+            LICENCES["twemoji"],
+            "images",
+            0.25,
+        ),
+        Declaration(
+            crope.NAME,
+            "CROPE",
+            "Is it the concept or its look-alike twin?",
+            "Twemoji drawings of accepted twins",
+            LICENCES["twemoji"],
+            "images",
+            0.5,
+        ),
+        Declaration(
+            general_retrieval.NAME,
+            "General retrieval",
+            "Which caption belongs to which picture, among all general things held out?",
+            "OpenMoji and Twemoji drawings of the held-out tenth of the general emoji",
+            f"{LICENCES['openmoji']}, {LICENCES['twemoji']}",
+            "images",
+        ),
+    )
+}
+
+
+def read_reference(reference: str, edge: int) -> np.ndarray:
+    """The held-out picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
+
+    Returns:
+        uint8 [edge, edge, 3] for an emoji, [H, W, 3] for a file.
+
+    Raises:
+        SourceDataError: there is no such drawing, or the file is missing or no image.
+    """
+    if reference.startswith(EMOJI_SCHEME):
+        return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
+    path = Path(reference)
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise SourceDataError(
+            f"reference image {reference!r}", f"cannot be read ({error})", "Correct the concept's reference_image"
+        ) from error
+
+
+def read_references(concepts: pd.DataFrame, edge: int) -> dict[str, np.ndarray]:
+    """Held-out pictures by concept id; concepts without one are absent."""
+    named = concepts.dropna(subset=["reference_image"])
+    return {
+        concept_id: read_reference(reference, edge)
+        for concept_id, reference in zip(named["concept_id"], named["reference_image"], strict=True)
+        if reference
+    }
+
+
+def culture_benchmarks(
+    concepts: pd.DataFrame, twins: pd.DataFrame, pictures: dict[str, np.ndarray]
+) -> list[ChoiceBenchmark]:
+    """The three culture protocols over concepts with a held-out picture.
+
+    Args:
+        concepts: Table of concepts.
+        twins: Table of twins; the accepted ones make CROPE, the ``indistinguishable`` ones are kept out of each other's
+            options.
+        pictures: Held-out pictures by concept id.
+    """
+    keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
+    images = {keys[concept]: pixels for concept, pixels in sorted(pictures.items())}
+    alike = _alike(twins, keys)
+    rows = concepts.sort_values("concept_id").to_dict("records")
+    shown = [
+        Shown(
+            row["concept_id"],
+            row["name"],
+            row["universal"],
+            tuple(sorted(region_name(code) for code in row["cultures"])),
+            keys[row["concept_id"]],
+            frozenset(alike[row["concept_id"]]),
+        )
+        for row in rows
+        if row["concept_id"] in keys
+    ]
+    missing = tuple(Unposed(row["name"], NO_PICTURE) for row in rows if row["concept_id"] not in keys)
+    names = dict(zip(concepts["concept_id"], concepts["name"], strict=True))
+    pairs, unpaired = _crope_rows(twins, names, keys)
+    asked = {
+        globalrg_grounding.NAME: globalrg_grounding.ask_grounding(shown),
+        globalrg_retrieval.NAME: globalrg_retrieval.ask_retrieval(shown),
+        crope.NAME: crope.ask_crope(pairs),
+    }
+    extra = {crope.NAME: unpaired}
+    return [_choice(name, images, found, extra.get(name, missing)) for name, found in asked.items()]
+
+
+def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
+    """Retrieval over the held-out tenth of the general emoji, in both styles, with up to two captions each.
+
+    Args:
+        culture_chars: The emoji that are culture-bound; neither they nor variants of them are general.
+        edge: Edge of the pictures in pixels.
+    """
+    roles = split_emoji(list_emoji(), culture_chars)
+    found: dict[str, Captioned] = {}
+    images = {}
+    for entry in list_emoji():
+        if roles[entry.char] != "held_out":
+            continue
+        captions = tuple(
+            general_retrieval.TEMPLATE.format(name=name) for name in dict.fromkeys((entry.name, *entry.aliases[:1]))
+        )
+        for style in STYLES:
+            pixels = render(entry.char, style, edge)
+            key = picture_key(pixels)
+            images[key] = pixels
+            # Two emoji drawn alike are one picture, with the captions of both.
+            before = found[key].captions if key in found else ()
+            found[key] = Captioned(key, tuple(dict.fromkeys((*before, *captions))), entry.family)
+    return RetrievalBenchmark(DECLARATIONS[general_retrieval.NAME], images, tuple(found.values()))
+
+
+def collect_pocket(concepts: pd.DataFrame, twins: pd.DataFrame, edge: int) -> list[Benchmark]:
+    """All pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
+
+    Raises:
+        SourceDataError: a reference image cannot be read.
+    """
+    references = concepts["reference_image"].dropna()
+    chars = {r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)}
+    culture = culture_benchmarks(concepts, twins, read_references(concepts, edge))
+    return [*culture, general_benchmark(chars, edge)]
+
+
+def _alike(twins: pd.DataFrame, keys: dict[str, str]) -> dict[str, set[str]]:
+    """Concept -> concepts drawn alike: recorded as indistinguishable, or of the same held-out pixels."""
+    rejected = twins[(twins["verdict"] == "rejected") & (twins["reason"] == "indistinguishable")]
+    pairs = list(zip(rejected["a_concept_id"], rejected["b_concept_id"], strict=True))
+    same: dict[str, list[str]] = defaultdict(list)
+    for concept, key in keys.items():
+        same[key].append(concept)
+    pairs += [(a, b) for group in same.values() for a in group for b in group if a < b]
+    alike: dict[str, set[str]] = defaultdict(set)
+    for a, b in pairs:
+        alike[a].add(b)
+        alike[b].add(a)
+    return alike
+
+
+def _crope_rows(
+    twins: pd.DataFrame, names: dict[str, str], keys: dict[str, str]
+) -> tuple[list[tuple[ConceptPictures, ConceptPictures]], tuple[Unposed, ...]]:
+    rows, unposed = [], []
+    accepted = twins[twins["verdict"] == "accepted"].sort_values("twin_id")
+    for sides in zip(accepted["a_concept_id"], accepted["b_concept_id"], strict=True):
+        label = " / ".join(names[side] for side in sides)
+        if any(side not in keys for side in sides):
+            unposed.append(Unposed(label, NO_PICTURE))
+        elif keys[sides[0]] == keys[sides[1]]:
+            unposed.append(Unposed(label, "both held-out pictures are the same"))
+        else:
+            a, b = (ConceptPictures(side, names[side], (keys[side],)) for side in sides)
+            rows.append((a, b))
+    return rows, tuple(unposed)
+
+
+def _choice(
+    name: str, images: dict[str, np.ndarray], asked: QuestionSet, missing: Sequence[Unposed]
+) -> ChoiceBenchmark:
+    used = {question.image for question in asked.questions}
+    pictures = {key: pixels for key, pixels in images.items() if key in used}
+    return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, (*asked.unposed, *missing))

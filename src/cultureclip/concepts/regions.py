@@ -1,0 +1,30 @@
+"""Cultures are written as region codes; this is where codes get their English names (Unicode CLDR, through babel)."""
+
+from functools import cache
+
+from cultureclip.errors import SourceDataError
+
+_SUBDIVISIONS = {"GB-ENG": "England", "GB-SCT": "Scotland", "GB-WLS": "Wales"}
+
+
+@cache
+def _names() -> dict[str, str]:
+    from babel import Locale
+
+    return {**Locale("en").territories, **_SUBDIVISIONS}
+
+
+def is_region(code: str) -> bool:
+    """Whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or one of the three subdivisions with a flag."""
+    return code in _names()
+
+
+def region_name(code: str) -> str:
+    """English name of a region code, e.g. ``CI`` -> Côte d’Ivoire.
+
+    Raises:
+        SourceDataError: no such code.
+    """
+    if not is_region(code):
+        raise SourceDataError(repr(code), "not a region code", "Use ISO 3166-1 alpha-2, e.g. JP, or a UN M49 area")
+    return _names()[code]

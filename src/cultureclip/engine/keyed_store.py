@@ -1,0 +1,51 @@
+"""A store of answers kept by the key of what made them: an unchanged question is never asked a model twice."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+_MAX_VARIABLES = 500
+
+
+class KeyedStore:
+    """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored whole or not at all.
+
+    Args:
+        path: The database file; made with its folder when absent.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._open()) as connection, connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=60)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def get(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of those keys that are stored."""
+        wanted, found = list(keys), {}
+        with closing(self._open()) as connection:
+            for start in range(0, len(wanted), _MAX_VARIABLES):
+                part = wanted[start : start + _MAX_VARIABLES]
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", part)
+                found.update({key: json.loads(value) for key, value in rows})
+        return found
+
+    def put(self, answers: Mapping[str, Any]) -> None:
+        """Store a batch of values; a key that is there already keeps its value."""
+        rows = [(key, json.dumps(value, ensure_ascii=False)) for key, value in answers.items()]
+        with closing(self._open()) as connection, connection:
+            connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+
+    def __len__(self) -> int:
+        with closing(self._open()) as connection:
+            return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])

@@ -1,0 +1,48 @@
+"""Typed errors. Every message names the item, what is wrong with it and what to do about it."""
+
+
+class CultureClipError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+    def __init__(self, item: object, cause: str, remedy: str) -> None:
+        """Build the message ``item: cause. remedy``.
+
+        Args:
+            item: What the error is about: a path, a row, a parameter, an id.
+            cause: What is wrong with it.
+            remedy: What the user can do.
+        """
+        self.item, self.cause, self.remedy = str(item), cause, remedy
+        super().__init__(f"{self.item}: {cause}. {remedy}")
+
+
+class ConfigurationError(CultureClipError):
+    """A parameter or a setting cannot be used; raised before any work starts."""
+
+
+class SourceDataError(CultureClipError):
+    """A row or a file given by the user is not acceptable."""
+
+
+class MissingInputError(CultureClipError):
+    """A dataset that the requested pipeline reads has not been made yet."""
+
+
+class WeightsError(CultureClipError):
+    """A weights file is missing, truncated, in a refused format or not what its config says."""
+
+
+class DamagedShardError(CultureClipError):
+    """A shard's bytes do not match its checksum file."""
+
+
+class TrainingError(CultureClipError):
+    """Training cannot go on: a loss that is not finite, an empty split, an unreadable image."""
+
+
+class LeakError(CultureClipError):
+    """Training data contains something that a benchmark declares held out."""
+
+
+class UnparsableAnswerError(CultureClipError):
+    """A model's answer does not have the form that was asked for."""

@@ -1,0 +1,43 @@
+"""Content-derived identifiers: the same fields give the same id on any machine."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+ID_LENGTH = 20
+"""Hex digits kept of a digest: 80 bits, a collision in 10^9 rows has odds below 10^-6."""
+
+
+def digest(*fields: object) -> str:
+    """Hash JSON-serialisable fields into a short hex id.
+
+    Fields are serialised with their boundaries (as one JSON list), so ``("ab", "c")`` and ``("a", "bc")`` differ.
+    Sets must be sorted by the caller: a JSON list keeps order.
+    """
+    payload = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+
+
+def bytes_digest(data: bytes) -> str:
+    """Full SHA-256 of raw bytes, as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seed_from_id(identifier: str) -> int:
+    """A 63-bit seed from a hex id: each item draws its own noise whatever batch it lands in."""
+    return int(hashlib.sha256(identifier.encode()).hexdigest()[:16], 16) >> 1
+
+
+def hash_fraction(identifier: str, salt: str) -> float:
+    """A number in [0, 1) fixed by (identifier, salt): used for splits that never depend on row order."""
+    return int(hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:13], 16) / 16**13
+
+
+def concept_id(name: str, cultures: Iterable[str], category: str) -> str:
+    """Id of a concept: its name, the sorted set of its cultures and its category."""
+    return digest("concept", name, sorted(set(cultures)), category)
+
+
+def twin_id(a_concept_id: str, b_concept_id: str) -> str:
+    """Id of a twin: the two concept ids, in either order."""
+    return digest("twin", *sorted((a_concept_id, b_concept_id)))

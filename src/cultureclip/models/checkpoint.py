@@ -1,0 +1,75 @@
+"""Resumable training state in safetensors: parameters, optimiser moments and the step, written atomically.
+
+No pickle is involved. Data order and augmentation are drawn from generators seeded by (seed, step), so the step number
+is all the random state that a resume needs.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cultureclip.errors import WeightsError
+
+
+def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors to a safetensors file: temporary file, fsync, rename. A reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, dict(metadata or {}))
+    with open(temporary, "rb") as handle:
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns:
+        The tensors and the file's metadata.
+
+    Raises:
+        WeightsError: the file is missing, truncated or in another format.
+    """
+    if not path.is_file():
+        raise WeightsError(path, "no such weights file", "Check the path, or run the pipeline that writes it")
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            path, "only safetensors files are loaded", "Convert it: safetensors.torch.save_file(state_dict, ...)"
+        )
+    try:
+        with safe_open(path, framework="pt") as handle:
+            return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
+
+
+def save_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Save what is needed to go on after ``step`` optimiser steps."""
+    names = {id(p): n for n, p in model.named_parameters()}
+    tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
+    for parameter, state in optimizer.state.items():
+        tensors |= {f"optimizer.{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
+    save_atomically(tensors, path, {"step": str(step)})
+
+
+def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what :func:`save_training_state` wrote, in place.
+
+    Returns:
+        The number of steps already done; 0 when there is no file.
+    """
+    if not path.exists():
+        return 0
+    tensors, metadata = load_tensors(path)
+    prefix = "model."
+    model.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+    for name, parameter in model.named_parameters():
+        prefix = f"optimizer.{name}."
+        state = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix) and "." not in k[len(prefix) :]}
+        if state:
+            optimizer.state[parameter] = state
+    return int(metadata["step"])

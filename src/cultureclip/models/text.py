@@ -1,0 +1,307 @@
+"""A causal language model on local weights: seeded batched generation, and choosing between two answers.
+
+Prompts that ask the same question of many things share their first tokens. Those are computed once and their key-value
+cache is copied into each batch, which is most of the work when the prompt holds examples.
+"""
+
+import copy
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+from safetensors import SafetensorError
+from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.ids import digest
+from cultureclip.models.locate import locate
+
+Message = Mapping[str, str]
+"""One chat turn: ``role`` and ``content``. A final turn with role ``assistant`` is continued, not answered."""
+
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+NUCLEUS_LIMIT = 256
+"""Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A chat model ready to answer.
+
+    Attributes:
+        model: The ``transformers`` causal language model, in evaluation mode.
+        tokenizer: Its tokenizer, with a chat template.
+        fingerprint: Digest over every file of weights, config and tokenizer and the dtype; part of the keys of kept answers.
+        batch: Most prompts that are computed together.
+    """
+
+    model: Any
+    tokenizer: Any
+    fingerprint: str
+    batch: int = 32
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        seeds: Sequence[int],
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+    ) -> list[str]:
+        """Answer every prompt with one line of text; see :meth:`stream`."""
+        answers = {i: text for part in self.stream(prompts, seeds, max_new_tokens, temperature, top_p) for i, text in part}
+        return [answers[i] for i in range(len(prompts))]
+
+    def stream(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        seeds: Sequence[int],
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+    ) -> Iterator[list[tuple[int, str]]]:
+        """Answer prompts batch by batch, prompts of similar length together.
+
+        Every prompt draws from its own generator, so its text does not depend on its neighbours or their seeds (up to
+        rounding: a batch of another shape may add in another order).
+
+        Args:
+            prompts: One chat per answer wanted.
+            seeds: One seed per prompt.
+            max_new_tokens: Most tokens of an answer; it ends earlier at end-of-text or at the first line break.
+            temperature: 0 takes the likeliest token each time.
+            top_p: Sample from the likeliest tokens that together reach this probability (at most ``NUCLEUS_LIMIT``).
+
+        Yields:
+            (index of the prompt, its answer) of each finished batch.
+        """
+        token_ids = [self._encode(prompt) for prompt in prompts]
+        for chosen, shared, endings in self._batches(token_ids):
+            generators = [torch.Generator().manual_seed(seeds[i]) for i in chosen]
+            yield list(
+                zip(chosen, self._answer(shared, endings, generators, max_new_tokens, temperature, top_p), strict=True)
+            )
+
+    def choose(
+        self, messages: Sequence[Message], items: Sequence[str], options: tuple[str, str] = ("A", "B")
+    ) -> np.ndarray:
+        """Log-odds, in nats, that the first token of the answer is the first option and not the second.
+
+        Args:
+            messages: The turns before the item: instructions and worked examples, computed once.
+            items: The contents of the last user turn, one a question.
+            options: Two answers, each one token of the model's vocabulary.
+
+        Returns:
+            float32 [N]; positive where the first option is likelier.
+
+        Raises:
+            ConfigurationError: an option is not a single token.
+        """
+        first, second = (self._single_token(option) for option in options)
+        token_ids = [self._encode([*messages, {"role": "user", "content": item}]) for item in items]
+        log_odds = np.zeros(len(items), np.float32)
+        with tqdm(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
+            for chosen, shared, endings in self._batches(token_ids):
+                logits, _, _ = self._read(shared, endings)
+                log_odds[chosen] = (logits[:, first] - logits[:, second]).numpy()
+                bar.update(len(chosen))
+        return log_odds
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        goes_on = messages[-1]["role"] == "assistant"
+        text = self.tokenizer.apply_chat_template(
+            [dict(m) for m in messages], tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+        )
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _single_token(self, option: str) -> int:
+        token_ids = self.tokenizer(option, add_special_tokens=False)["input_ids"]
+        if len(token_ids) != 1:
+            raise ConfigurationError(repr(option), "this answer is not one token of the model", "Use answers such as A and B")
+        return int(token_ids[0])
+
+    def _batches(self, token_ids: list[list[int]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
+        """Batches of similar length: indices, the cache of the tokens that all prompts share, what follows those."""
+        if not token_ids:
+            return
+        shared_length = _common_prefix(token_ids)
+        shared = self._read_shared(token_ids[0][:shared_length])
+        order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
+        for start in range(0, len(order), self.batch):
+            chosen = order[start : start + self.batch]
+            yield chosen, shared, [token_ids[i][shared_length:] for i in chosen]
+
+    @torch.inference_mode()
+    def _read_shared(self, tokens: list[int]) -> Any:
+        if not tokens:
+            return None
+        return self.model(torch.tensor([tokens], device=self.model.device), use_cache=True, logits_to_keep=1).past_key_values
+
+    @torch.inference_mode()
+    def _read(self, shared: Any, endings: list[list[int]]) -> tuple[torch.Tensor, Any, torch.Tensor]:
+        """Read a batch of prompt endings after the shared tokens.
+
+        Endings are padded on the left, between the shared tokens and their own, so that all end in the same column.
+
+        Returns:
+            Next-token logits float32 [B, V] on the CPU, the grown cache, the attention mask [B, all tokens].
+        """
+        rows, width = len(endings), max(map(len, endings))
+        cache = copy.deepcopy(shared)
+        if cache is not None:
+            cache.batch_repeat_interleave(rows)
+        done = 0 if cache is None else cache.get_seq_length()
+        inputs = torch.tensor([[0] * (width - len(e)) + e for e in endings])
+        mask = torch.ones((rows, done + width), dtype=torch.long)
+        for row, ending in enumerate(endings):
+            mask[row, done : done + width - len(ending)] = 0
+        return (*self._step(inputs, mask, cache), mask)
+
+    def _step(self, inputs: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
+        device = self.model.device
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        result = self.model(
+            inputs.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return result.logits[:, -1].float().cpu(), result.past_key_values
+
+    @torch.inference_mode()
+    def _answer(
+        self,
+        shared: Any,
+        endings: list[list[int]],
+        generators: list[torch.Generator],
+        max_new_tokens: int,
+        temperature: float,
+        top_p: float,
+    ) -> list[str]:
+        answers: list[list[int]] = [[] for _ in endings]
+        live = list(range(len(endings)))
+        logits, cache, mask = self._read(shared, endings)
+        for step in range(max_new_tokens):
+            tokens = _draw(logits, [generators[i] for i in live], temperature, top_p)
+            for i, token in zip(live, tokens.tolist(), strict=True):
+                answers[i].append(token)
+            kept = [row for row, i in enumerate(live) if not self._is_finished(answers[i])]
+            if not kept or step == max_new_tokens - 1:
+                break
+            if len(kept) < len(live):  # finished rows leave the batch
+                live = [live[row] for row in kept]
+                tokens, mask = tokens[kept], mask[kept]
+                cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
+            mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+            logits, cache = self._step(tokens[:, None], mask, cache)
+        lines = (self.tokenizer.decode(answer, skip_special_tokens=True).strip().split("\n") for answer in answers)
+        return [line[0].strip() for line in lines]
+
+    def _is_finished(self, answer: list[int]) -> bool:
+        ends = self.model.generation_config.eos_token_id
+        if answer[-1] in (ends if isinstance(ends, list) else [ends, self.tokenizer.eos_token_id]):
+            return True
+        return "\n" in self.tokenizer.decode(answer[-1:]) and bool(self.tokenizer.decode(answer).strip())
+
+
+def _common_prefix(token_ids: list[list[int]]) -> int:
+    """How many first tokens all sequences share, leaving each at least one of its own."""
+    low, high = min(token_ids), max(token_ids)
+    limit = min(map(len, token_ids)) - 1
+    return next((i for i in range(limit) if low[i] != high[i]), limit)
+
+
+def _draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:
+    """One token per row, int64 [B]: nucleus sampling by inverting the cumulative distribution at the row's own number."""
+    if temperature == 0:
+        return logits.argmax(dim=1)
+    values, tokens = torch.softmax(logits / temperature, dim=1).topk(min(NUCLEUS_LIMIT, logits.shape[1]), dim=1)
+    cumulative = values.cumsum(1)
+    inside = (cumulative - values) < top_p  # the token that crosses the threshold belongs to the nucleus
+    mass = (values * inside).sum(1, keepdim=True)
+    numbers = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    places = (cumulative < numbers * mass).sum(1, keepdim=True)
+    return tokens.gather(1, torch.minimum(places, inside.sum(1, keepdim=True) - 1))[:, 0]
+
+
+def fast_dtype() -> torch.dtype:
+    """bfloat16 where this machine multiplies it natively, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    has = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.10 cannot tell: float32 is always right
+    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
+
+
+def load_language_model(
+    path: str | Path, gguf_file: str | None = None, dtype: Dtype = "auto", device: str = "cpu", batch: int = 32
+) -> LanguageModel:
+    """Load a causal language model with its tokenizer from local files.
+
+    Args:
+        path: Directory in the Hugging Face format, or ``package:<module>/<folder>``.
+        gguf_file: Name of a GGUF file in it, when the weights lie in one; they are unpacked to ``dtype``.
+        dtype: What to compute in; ``auto`` is :func:`fast_dtype`.
+        device: Where to put the weights.
+        batch: Most prompts computed together.
+
+    Raises:
+        WeightsError: a file is missing, truncated, pickled, or not what the config says.
+    """
+    folder = locate(str(path))
+    files = _weight_files(folder, gguf_file)
+    number_type = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
+    options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
+    packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
+    unpack = {"quantization_config": packed(dequantize=True)} if gguf_file and packed else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=number_type, use_safetensors=True, output_loading_info=True, **options, **unpack
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError) as error:
+        reason = f"the model does not load ({type(error).__name__}: {error})"
+        raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:3])
+        raise WeightsError(folder, f"weights that the config asks for are missing: {names}", "Take both from one release")
+    if not tokenizer.chat_template:
+        raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
+    return LanguageModel(model.to(device).eval(), tokenizer, _fingerprint(files, number_type), batch)
+
+
+def _weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
+    """Every file that makes the model, in a fixed order."""
+    if gguf_file is not None:
+        if not gguf_file.endswith(".gguf"):
+            raise WeightsError(folder / gguf_file, "not a GGUF file", "Leave gguf_file empty for a safetensors directory")
+        if not (folder / gguf_file).is_file():
+            raise WeightsError(folder / gguf_file, "no such weights file", "Check language_model.gguf_file")
+        return [folder / gguf_file]
+    weights = sorted(folder.glob("*.safetensors"))
+    if weights:
+        return weights + sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja"))
+    pickles = [p for p in sorted(folder.iterdir()) if p.suffix in _PICKLES] if folder.is_dir() else [folder]
+    if pickles:
+        remedy = "Convert it on a machine you trust: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
+        raise WeightsError(pickles[0], "pickled weights are not loaded, they can run code", remedy)
+    raise WeightsError(folder, "no safetensors weights here", "Check the path; a GGUF file must be named by gguf_file")
+
+
+def _fingerprint(files: list[Path], dtype: torch.dtype) -> str:
+    hashes = []
+    for path in files:
+        with path.open("rb") as handle:
+            hashes.append((path.name, hashlib.file_digest(handle, "sha256").hexdigest()))
+    return digest("language model", hashes, str(dtype))

@@ -1,0 +1,5 @@
+"""Train the embedded models: ``kedro run --pipeline=pocket`` (hours on a CPU; resumable)."""
+
+from cultureclip.pipelines.pocket.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

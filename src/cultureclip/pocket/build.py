@@ -1,0 +1,106 @@
+"""Build the three shipped model directories from the concepts table, each with a card."""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from transformers import CLIPTokenizer
+
+from cultureclip.models.locate import locate
+from cultureclip.pocket.autoencoder import train_autoencoder
+from cultureclip.pocket.data import Pool, clip_examples, load_pool, sentences
+from cultureclip.pocket.encoder import model_config, save_encoder, train_encoder
+from cultureclip.pocket.generator import train_generator
+from cultureclip.pocket.texts import corpus, describe_concept
+from cultureclip.pocket.tokenizer import train_tokenizer
+
+LICENCE = "CC-BY-SA-4.0"
+ATTRIBUTION = "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
+
+
+@cache
+def _pool(concepts_json: str, size: int) -> Pool:
+    return load_pool(pd.DataFrame(json.loads(concepts_json)), size)
+
+
+def _prepare(concepts: pd.DataFrame, settings: dict[str, Any]) -> tuple[Pool, CLIPTokenizer]:
+    pool = _pool(concepts.to_json(orient="records"), settings["size"])
+    lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
+    return pool, train_tokenizer(lines, settings["vocabulary"], settings["context_length"])
+
+
+def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train ``base_clip`` or ``judge``, write its directory and return its card."""
+    from sentence_transformers import SentenceTransformer
+
+    pool, tokenizer = _prepare(concepts, settings)
+    lines = sentences(pool, settings["seed"])
+    teacher = SentenceTransformer(str(locate(settings["sentence_encoder"])), device="cpu")
+    embedded = torch.from_numpy(teacher.encode(lines, batch_size=128, normalize_embeddings=True, show_progress_bar=True))
+    own = settings[name]
+    config = model_config(tokenizer, settings["size"], own["width"], own["layers"], own["text_width"])
+    examples = clip_examples(pool, name)
+    model = train_encoder(
+        pool.pictures,
+        examples,
+        (lines, embedded),
+        tokenizer,
+        config,
+        steps=own["steps"],
+        batch=own["batch"],
+        lr=own["lr"],
+        seed=own["seed"],
+        checkpoint=Path(settings["state"]) / f"{name}.safetensors",
+    )
+    folder = Path(settings["weights"]) / name
+    save_encoder(model, config, tokenizer, folder)
+    seen = {"pictures": len(pool.pictures), "examples": len(examples), "sentences": len(lines)}
+    return write_card(folder, name, own, seen)
+
+
+def build_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train the autoencoder, then the transformer; write the diffusers directory in fp16 and return its card."""
+    pool, tokenizer = _prepare(concepts, settings)
+    state = Path(settings["state"])
+    drawings = torch.cat([pool.culture, pool.culture, pool.general[: len(pool.emoji)]])  # OpenMoji only
+    autoencoder = train_autoencoder(
+        drawings, seed=settings["seed"], checkpoint=state / "autoencoder.safetensors", **settings["autoencoder"]
+    )
+    own = settings["generator"]
+    pipeline = train_generator(
+        pool.culture,
+        pool.concepts,
+        describe_concept,
+        tokenizer,
+        autoencoder,
+        seed=settings["seed"],
+        checkpoint=state / "generator.safetensors",
+        **own,
+    )
+    folder = Path(settings["weights"]) / "generator"
+    pipeline.to(torch.float16).save_pretrained(folder)
+    seen = {"pictures": len(pool.culture), "autoencoder_pictures": len(pool.culture) + len(pool.emoji)}
+    return write_card(folder, "generator", {"autoencoder": settings["autoencoder"], **own}, seen)
+
+
+def write_card(folder: Path, name: str, settings: dict[str, Any], data: dict[str, int]) -> dict[str, Any]:
+    """Write and return ``card.json``: what the model is, what it saw, with which settings and code."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
+    weights = sorted(folder.rglob("*.safetensors"))
+    card = {
+        "name": name,
+        "licence": LICENCE,
+        "attribution": ATTRIBUTION,
+        "data": data,
+        "never_seen": "culture-bound Twemoji drawings, their variants, and the held-out tenth of the general emoji",
+        "settings": settings,
+        "commit": commit or None,
+        "torch": torch.__version__,
+        "bytes": sum(path.stat().st_size for path in weights),
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return card

@@ -1,0 +1,95 @@
+"""What each pocket model is allowed to see, in one place.
+
+| pictures                        | generator, autoencoder | judge            | base CLIP                    |
+|---------------------------------|------------------------|------------------|------------------------------|
+| culture-bound, OpenMoji         | with name and features | with name        | with the category's name only |
+| culture-bound, Twemoji          | never                  | never            | never                        |
+| general, both styles            | OpenMoji (pixels only) | with name        | with name                    |
+| held-out tenth, variants (kin)  | never                  | never            | never                        |
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+
+from cultureclip.concepts.emoji import STYLES, Emoji, list_emoji
+from cultureclip.pocket.encoder import Example
+from cultureclip.pocket.pictures import render_all, split_emoji
+from cultureclip.pocket.texts import corpus, describe_category, describe_concept, describe_emoji, describe_features
+
+CULTURE_SHARE = {"base_clip": 1, "judge": 4}
+"""How many times a culture-bound drawing counts against a general one when examples are drawn."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Training pictures and texts of the pocket models.
+
+    Attributes:
+        concepts: Atlas rows that have a drawing, as dicts.
+        culture: Their OpenMoji drawings, uint8 [C, 3, S, S], in the same order.
+        emoji: The general emoji that may be seen.
+        general: Their drawings in both styles, uint8 [2 G, 3, S, S]: first all of one style, then the other.
+    """
+
+    concepts: list[dict[str, Any]]
+    culture: torch.Tensor
+    emoji: list[Emoji]
+    general: torch.Tensor
+
+    @property
+    def pictures(self) -> torch.Tensor:
+        """All pictures: culture-bound first."""
+        return torch.cat([self.culture, self.general])
+
+
+def culture_char(reference_image: str) -> str:
+    """The emoji that a concept's ``reference_image`` (``emoji:<char>``) names."""
+    return reference_image.removeprefix("emoji:")
+
+
+def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
+    """Render everything that pocket models may see.
+
+    Args:
+        concepts: Table of concepts; rows without an emoji drawing are not pocket's and are left out.
+        size: Edge in pixels.
+    """
+    drawn = concepts[concepts["reference_image"].str.startswith("emoji:", na=False)]
+    rows = drawn.sort_values("concept_id").to_dict("records")
+    chars = [culture_char(row["reference_image"]) for row in rows]
+    roles = split_emoji(list_emoji(), set(chars))
+    emoji = [e for e in list_emoji() if roles[e.char] == "general"]
+    general = [render_all([e.char for e in emoji], style, size) for style in STYLES]
+    return Pool(rows, render_all(chars, "openmoji", size), emoji, torch.cat(general))
+
+
+def clip_examples(pool: Pool, model: str) -> list[Example]:
+    """Examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``."""
+    first = len(pool.concepts)
+    examples = [
+        Example(first + style * len(pool.emoji) + i, e.char, partial(describe_emoji, e))
+        for style in range(len(STYLES))
+        for i, e in enumerate(pool.emoji)
+    ]
+    for i, concept in enumerate(pool.concepts):
+        if model == "judge":
+            writers: list[Callable[..., str]] = [describe_concept] * 3 + [describe_features]
+            shown = [Example(i, concept["concept_id"], partial(write, concept)) for write in writers]
+        else:
+            shown = [Example(i, concept["category"], partial(describe_category, concept))]
+        examples += shown * (CULTURE_SHARE[model] // len(shown) or 1)
+    return examples
+
+
+def sentences(pool: Pool, seed: int) -> list[str]:
+    """Texts for the text towers' teacher: names, contexts, descriptions; no held-out emoji's name."""
+    rng = random.Random(seed)
+    lines = corpus(pool.concepts, pool.emoji, seed, rounds=12)
+    rng.shuffle(lines)
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,17 @@
+"""Kedro project settings."""
+
+from kedro.config import OmegaConfigLoader
+
+from cultureclip.hooks import ProjectHooks
+
+HOOKS = (ProjectHooks(),)
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {
+        "parameters": ["parameters*", "parameters*/**"],
+        "catalog": ["catalog*", "catalog*/**"],
+        "globals": ["globals*"],
+    },
+}

@@ -1,0 +1,180 @@
+"""Pandera schemas of every table that crosses a stage border, checked by the catalog when the table is saved."""
+
+import pandera.pandas as pa
+
+CATEGORIES = (
+    "Cuisine",
+    "Clothing",
+    "Animals & Plants",
+    "Art",
+    "Architecture",
+    "Daily Life",
+    "Symbol",
+    "Festival",
+)
+"""The eight categories of the paper."""
+
+TERMS = ("train", "eval_only", "no_redistribute")
+SPLITS = ("train", "dev")
+VERDICTS = ("accepted", "rejected", "failed")
+
+
+def _text(nullable: bool = False, **kwargs: object) -> pa.Column:
+    return pa.Column(str, nullable=nullable, **kwargs)
+
+
+def _id(unique: bool = False) -> pa.Column:
+    return pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{20}$"), unique=unique)
+
+
+def _list(non_empty: bool = True) -> pa.Column:
+    check = pa.Check(lambda cell: len(cell) > 0, element_wise=True, error="empty list")
+    return pa.Column(object, check if non_empty else None)
+
+
+def _one_of(*values: str, nullable: bool = False) -> pa.Column:
+    return pa.Column(str, pa.Check.isin(values), nullable=nullable)
+
+
+def _score(low: float, high: float) -> pa.Column:
+    return pa.Column(float, pa.Check.in_range(low, high), nullable=True, coerce=True)
+
+
+def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, ordered=False, unique=unique)
+
+
+CONCEPTS = _table(
+    {
+        "concept_id": _id(unique=True),
+        "name": _text(),
+        "cultures": _list(),  # sorted ISO 3166-1 alpha-2 codes or region ids
+        "universal": _text(),
+        "category": _one_of(*CATEGORIES),
+        "context": _text(),
+        "key_visual_features": _list(),
+        "aliases": _list(non_empty=False),
+        "source": _text(),
+        "source_ref": _text(),
+        "licence": _text(),
+        "terms": _one_of(*TERMS),
+        "reference_image": _text(nullable=True),  # "emoji:<char>" for pocket, else a path
+    }
+)
+
+TWINS = _table(
+    {
+        "twin_id": _id(unique=True),
+        "a_concept_id": _id(),
+        "b_concept_id": _id(),
+        "category": _one_of(*CATEGORIES),
+        "visual_similarity": _score(-1, 1),
+        "cultural_overlap": _score(0, 1),
+        "score": _score(-2, 2),
+        "method": _one_of("llm", "two_axis", "curated"),
+        "evidence": _text(),  # JSON: shared look, differing features
+        "split": _one_of(*SPLITS, nullable=True),  # null for rows that are no twins
+        "verdict": _one_of(*VERDICTS),
+        "reason": _text(nullable=True),  # e.g. indistinguishable
+    }
+)
+
+CAPTIONS = _table(
+    {
+        "caption_id": _id(unique=True),
+        "twin_id": _id(),
+        "concept_id": _id(),
+        "text": _text(nullable=True),
+        "model": _text(),
+        "revision": _text(nullable=True),
+        "prompt_id": _text(),
+        "seed": pa.Column(int),
+        "tries": pa.Column(int, pa.Check.ge(1)),
+        "checks": _text(),  # JSON: words, features_shown, names_its_culture, facts
+        "verdict": _one_of(*VERDICTS),
+        "reason": _text(nullable=True),
+    }
+)
+
+IMAGE_REQUESTS = _table(
+    {
+        "image_id": _id(unique=True),
+        "caption_id": _id(),
+        "prompt": _text(),
+        "k": pa.Column(int, pa.Check.ge(0)),
+        "seed": pa.Column(int),
+        "shard": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]+$")),
+    }
+)
+
+JUDGEMENTS = _table(
+    {
+        "image_id": _id(unique=True),
+        "caption_id": _id(),
+        "authenticity": _score(1, 5),
+        "consistency": _score(1, 5),
+        "cultural_fidelity": _score(1, 5),
+        "clip_similarity": _score(-1, 1),  # to its own concept
+        "twin_similarity": _score(-1, 1),
+        "chance_similarity": _score(-1, 1),  # mean over all concepts
+        "safety": _score(1, 5),
+        "duplicate_of": _text(nullable=True),
+        "verdict": _one_of(*VERDICTS),
+        "reason": _text(nullable=True),
+    }
+)
+
+CULTWIN = _table(
+    {
+        "row_id": _id(unique=True),
+        "twin_id": _id(),
+        "split": _one_of(*SPLITS),
+        **{
+            f"{side}_{field}": column
+            for side in ("pos", "neg")
+            for field, column in {
+                "concept": _text(),
+                "concept_id": _id(),
+                "caption": _text(),
+                "caption_id": _id(),
+                "image_id": _id(),
+            }.items()
+        },
+        "licence": _text(),
+    }
+)
+
+PREDICTIONS = _table(
+    {
+        "benchmark": _text(),
+        "model": _text(),
+        "item_id": _text(),
+        "cluster": _text(),  # the concept that the interval's bootstrap resamples by
+        "part": _one_of("dev", "test"),
+        "options": _list(),
+        "scores": _list(),
+        "predicted": pa.Column(int),
+        "correct": _score(0, 1),
+    },
+    unique=["benchmark", "model", "item_id"],
+)
+
+SCORES = _table(
+    {
+        "benchmark": _text(),
+        "model": _text(),
+        "metric": _text(),
+        "part": _one_of("dev", "test"),
+        "value": _score(0, 1),
+        "ci_low": _score(0, 1),
+        "ci_high": _score(0, 1),
+        "n": pa.Column(int, pa.Check.ge(0)),
+        "reference": _text(nullable=True),  # the model that the difference is taken to
+        "difference": _score(-1, 1),
+        "diff_low": _score(-1, 1),
+        "diff_high": _score(-1, 1),
+        "p_value": _score(0, 1),
+        "seeds": _list(non_empty=False),
+        "data_hash": _text(),
+    }
+)
