@@ -36,6 +36,10 @@ class DamagedShardError(CultureClipError):
     """A shard's bytes do not match its checksum file."""
 
 
+class StorageError(CultureClipError):
+    """A file could not be written: the disk is full, or the folder is not writable."""
+
+
 class TrainingError(CultureClipError):
     """Training cannot go on: a loss that is not finite, an empty split, an unreadable image."""
 

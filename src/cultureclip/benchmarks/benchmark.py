@@ -65,6 +65,11 @@ class Benchmark(ABC):
 
     @property
     @abstractmethod
+    def size(self) -> int:
+        """How many items are asked."""
+
+    @property
+    @abstractmethod
     def concepts(self) -> set[str]:
         """Ids of what the questions are about."""
 
@@ -89,6 +94,7 @@ class Benchmark(ABC):
             reasons[item.reason] = reasons.get(item.reason, 0) + 1
         return {
             **asdict(self.declaration),
+            "items": self.size,
             "images": len(self.images),
             "texts": len(self.texts),
             "concepts": len(self.concepts),
@@ -108,6 +114,11 @@ class ChoiceBenchmark(Benchmark):
     def texts(self) -> list[str]:
         """Every option, once."""
         return list(dict.fromkeys(option for question in self.questions for option in question.options))
+
+    @property
+    def size(self) -> int:
+        """Questions."""
+        return len(self.questions)
 
     @property
     def concepts(self) -> set[str]:
@@ -141,6 +152,11 @@ class RetrievalBenchmark(Benchmark):
     def texts(self) -> list[str]:
         """Every caption, once."""
         return distinct_texts(self.items)
+
+    @property
+    def size(self) -> int:
+        """Pictures and texts: each is searched for."""
+        return len(self.items) + len(self.texts)
 
     @property
     def concepts(self) -> set[str]:

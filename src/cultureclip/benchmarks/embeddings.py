@@ -1,13 +1,13 @@
 """One embedding pass a model: every distinct picture and text of all benchmarks once, kept on disk."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
-from cultureclip.errors import WeightsError
+from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import bytes_digest, digest
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,28 @@ def folder_fingerprint(folder: Path) -> str:
     if not files:
         raise WeightsError(folder, "no model directory", "Run the pipeline that makes it: kedro run --pipeline=train")
     return digest([(path.relative_to(folder).as_posix(), bytes_digest(path.read_bytes())) for path in files])
+
+
+def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
+    """Make sure that what is called the base is what every model was tuned from.
+
+    Args:
+        base: The base's open_clip directory.
+        tuned: Model -> fingerprint of its base, as its card has it.
+
+    Raises:
+        ConfigurationError: it is another model.
+    """
+    from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+
+    fingerprint = bytes_digest((base / WEIGHTS_NAME).read_bytes() + (base / CONFIG_NAME).read_bytes())
+    others = sorted(model for model, of in tuned.items() if of != fingerprint)
+    if others:
+        raise ConfigurationError(
+            "evaluation.base_model",
+            f"{base} is not what {', '.join(others)} was tuned from",
+            "Give the directory that train.base names, or train again",
+        )
 
 
 def embed_benchmarks(model: Path, benchmarks: Sequence[Benchmark], cache: Path) -> Embeddings:

@@ -1,0 +1,1 @@
+"""Tuning CLIP on twins: objectives, low-rank adapters, batches, the trainer, checkpoints."""

@@ -1,11 +1,12 @@
 """A self-contained HTML page as a versioned Kedro dataset, written atomically."""
 
+import glob
 import logging
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractVersionedDataset, Version
+from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,9 @@ class HTMLDataset(AbstractVersionedDataset[str, str]):
         metadata: Ignored here; for kedro-viz.
     """
 
-    def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self.metadata = metadata
         super().__init__(PurePosixPath(filepath), version, exists_function=_exists, glob_function=_find)
 
@@ -44,7 +47,10 @@ class HTMLDataset(AbstractVersionedDataset[str, str]):
         logger.info("Report: %s", path.resolve())
 
     def _exists(self) -> bool:
-        return Path(self._get_load_path()).is_file()
+        try:
+            return Path(self._get_load_path()).is_file()
+        except VersionNotFoundError:
+            return False
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
@@ -56,6 +62,4 @@ def _exists(path: str) -> bool:
 
 def _find(pattern: str) -> list[str]:
     """Paths that match an absolute or relative glob pattern."""
-    import glob
-
     return glob.glob(pattern)  # noqa: PTH207 (Kedro hands over a whole pattern, absolute or not)

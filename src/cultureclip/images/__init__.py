@@ -1,0 +1,1 @@
+"""Images: which are wanted, how they are generated, where they lie."""

@@ -55,7 +55,9 @@ class ImageTextEncoder:
         self.model.eval()
         distinct = list(dict.fromkeys(texts))
         chunks = [
-            self.model.encode_text(self.tokenizer(distinct[i : i + batch]).to(self.device), normalize=True).float().cpu()
+            self.model.encode_text(self.tokenizer(distinct[i : i + batch]).to(self.device), normalize=True)
+            .float()
+            .cpu()
             for i in range(0, len(distinct), batch)
         ]
         if not chunks:
@@ -74,7 +76,7 @@ def fingerprint(path: str | Path) -> str:
     for name in (WEIGHTS_NAME, CONFIG_NAME):
         if not (folder / name).is_file():
             raise WeightsError(folder / name, "no such file", "Give the directory of an open_clip model")
-        with open(folder / name, "rb") as handle:
+        with (folder / name).open("rb") as handle:
             while block := handle.read(1 << 24):
                 hasher.update(block)
     return hasher.hexdigest()

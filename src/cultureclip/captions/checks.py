@@ -1,0 +1,141 @@
+"""Strict, deterministic checks of a written caption against what is known of its concept."""
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
+from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
+
+COLOURS = frozenset(
+    map(stem, "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white "
+        "yellow".split())
+)  # fmt: skip
+NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve dozen hundred thousand".split())
+_NUMBER_STEMS = frozenset(map(stem, NUMBERS))
+
+
+class Reason(StrEnum):
+    """Why a caption is not accepted."""
+
+    UNPARSABLE = "unparsable"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    REPETITIVE = "repetitive"
+    CONCEPT_NOT_NAMED = "concept_not_named"
+    CULTURE_NOT_NAMED = "culture_not_named"
+    FEATURES_MISSING = "features_missing"
+    NAMES_TWIN = "names_twin"
+    NAMES_OTHER_CULTURE = "names_other_culture"
+    UNSUPPORTED_FACT = "unsupported_fact"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True)
+class CaptionRules:
+    """Bounds of the checks.
+
+    Attributes:
+        min_words: Fewest words.
+        max_words: Most words; the paper asks for fewer than 15.
+        min_features: Fewest key visual features that the caption must show.
+    """
+
+    min_words: int = 4
+    max_words: int = 14
+    min_features: int = 1
+
+
+@dataclass(frozen=True)
+class CaptionReport:
+    """What the checks saw.
+
+    Attributes:
+        words: Number of words.
+        features_shown: The key visual features it shows.
+        names_its_culture: Whether it names one of the concept's cultures.
+        facts: Terms that nothing known of the concept supports.
+        reason: The first check that failed; None when the caption is accepted.
+    """
+
+    words: int
+    features_shown: tuple[str, ...]
+    names_its_culture: bool
+    facts: tuple[str, ...]
+    reason: Reason | None
+
+    def as_dict(self) -> dict[str, object]:
+        """The report without the verdict, for the table's JSON column."""
+        return {key: value for key, value in asdict(self).items() if key != "reason"}
+
+
+def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules) -> CaptionReport:
+    """Check one caption; the reason is that of the first check it fails, in the order of :class:`Reason`."""
+    words = len(text.split())
+    shown = features_shown(text, concept)
+    its_culture = any(names_culture(text, code) for code in concept.regions)
+    facts = unsupported_terms(text, concept)
+    failures = {
+        Reason.TOO_SHORT: words < rules.min_words,
+        Reason.TOO_LONG: words > rules.max_words,
+        Reason.REPETITIVE: max(Counter(words_of(text)).values(), default=0) > 2 and _repeats_content(text),
+        Reason.CONCEPT_NOT_NAMED: not any(contains(words_of(text), words_of(name)) for name in concept.names),
+        Reason.CULTURE_NOT_NAMED: not its_culture,
+        Reason.FEATURES_MISSING: len(shown) < rules.min_features,
+        Reason.NAMES_TWIN: _names_twin(text, concept),
+        Reason.NAMES_OTHER_CULTURE: bool(_other_cultures(text, concept)),
+        Reason.UNSUPPORTED_FACT: bool(facts),
+    }
+    return CaptionReport(words, shown, its_culture, facts, next((r for r, failed in failures.items() if failed), None))
+
+
+def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
+    """Features of which the caption says at least half of the telling words.
+
+    Words of the concept's own name do not tell: naming a red lantern does not show its red paper.
+    """
+    said, named = content_words(text), content_words(concept.name)
+    shown = []
+    for feature in concept.features:
+        telling = content_words(feature) - named
+        if telling and 2 * len(telling & said) >= len(telling):
+            shown.append(feature)
+    return tuple(shown)
+
+
+def unsupported_terms(text: str, concept: ConceptFacts) -> tuple[str, ...]:
+    """Digits, numbers, colours and proper nouns of a caption that no fact of the concept contains.
+
+    A proper noun is a capitalised word that does not begin the sentence.
+    """
+    known = set(words_of(" ".join((*concept.names, *concept.cultures, concept.context, *concept.features))))
+    found = []
+    for sentence in re.split(r"(?<=[.!?])\s+", text):
+        for place, token in enumerate(tokens_of(sentence)):
+            word = stem(token)
+            if word in known or any(is_adjective_of(token, code) for code in concept.regions):
+                continue
+            proper = place > 0 and token[:1].isupper()
+            if proper or any(c.isdigit() for c in token) or word in COLOURS or word in _NUMBER_STEMS:
+                found.append(token)
+    return tuple(dict.fromkeys(found))
+
+
+def _repeats_content(text: str) -> bool:
+    carrying = content_words(text)
+    return any(count > 2 for word, count in Counter(words_of(text)).items() if word in carrying)
+
+
+def _names_twin(text: str, concept: ConceptFacts) -> bool:
+    words = words_of(text)
+    for name in sorted(concept.names, key=len, reverse=True):
+        words = without(words, words_of(name))
+    return any(contains(words, words_of(twin)) for twin in concept.twins)
+
+
+def _other_cultures(text: str, concept: ConceptFacts) -> list[str]:
+    """Cultures named outside the concept's own name: a Panama hat is Ecuadorian."""
+    for name in sorted(concept.names, key=len, reverse=True):
+        text = re.sub(rf"\b{re.escape(name)}\b", "it", text, flags=re.IGNORECASE)
+    return foreign_cultures(text, concept.regions)

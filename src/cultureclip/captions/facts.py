@@ -1,0 +1,100 @@
+"""What is known of a concept when its captions are written and checked."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cultureclip.concepts.regions import region_name
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_CHAT_MARK = re.compile(r"<\|[^|<>]*\|>")
+_STOP_WORDS = frozenset(
+    "a an and are as at between by for from in into is it its of on or over that the their this to under "
+    "used usually with without".split()
+)
+
+
+@dataclass(frozen=True)
+class ConceptFacts:
+    """One concept, as a caption may speak of it.
+
+    Attributes:
+        concept_id: Its id.
+        name: Its name.
+        aliases: Other names.
+        regions: Codes of the cultures it is at home in.
+        context: A sentence or two about it.
+        features: Its key visual features.
+        twins: Names of the look-alikes it must not be called by.
+    """
+
+    concept_id: str
+    name: str
+    aliases: tuple[str, ...]
+    regions: tuple[str, ...]
+    context: str
+    features: tuple[str, ...]
+    twins: tuple[str, ...] = ()
+
+    @property
+    def cultures(self) -> tuple[str, ...]:
+        """English names of its cultures."""
+        return tuple(region_name(code) for code in self.regions)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every way to name it: ``dastar (Sikh turban)`` is also a dastar and a Sikh turban."""
+        forms: dict[str, None] = {}
+        for name in (self.name, *self.aliases):
+            forms |= dict.fromkeys([name, re.sub(r"\s*\(.*?\)", "", name), *re.findall(r"\((.*?)\)", name)])
+        return tuple(form for form in forms if words_of(form))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], twins: Iterable[str] = ()) -> "ConceptFacts":
+        """Read a row of the ``concepts`` table."""
+        lists = {key: tuple(map(str, row[key])) for key in ("aliases", "cultures", "key_visual_features")}
+        return cls(
+            concept_id=str(row["concept_id"]),
+            name=str(row["name"]),
+            aliases=lists["aliases"],
+            regions=lists["cultures"],
+            context=str(row["context"]),
+            features=lists["key_visual_features"],
+            twins=tuple(sorted(set(twins))),
+        )
+
+
+def plain(text: str) -> str:
+    """One line of printable text without a chat model's control marks: no field can open a turn of its own."""
+    while _CHAT_MARK.search(text):  # removing one mark can close up another
+        text = _CHAT_MARK.sub(" ", text)
+    return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
+
+
+def tokens_of(text: str) -> list[str]:
+    """Words as written, possessive endings cut off, hyphens taken as spaces."""
+    return [re.sub(r"['’]s$", "", word) for word in _WORD.findall(text)]
+
+
+def words_of(text: str) -> list[str]:
+    """Words in lower case without accents, plural and other common endings: the form in which words are compared."""
+    return [stem(token) for token in tokens_of(text)]
+
+
+def content_words(text: str) -> set[str]:
+    """Stems of the words that carry meaning."""
+    return {stem(token) for token in tokens_of(text) if token.lower() not in _STOP_WORDS}
+
+
+def stem(word: str) -> str:
+    """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree."""
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    word = "".join(c for c in letters if not unicodedata.combining(c)).replace("colour", "color").replace("grey", "gray")
+    for ending in ("ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "y", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            break
+    doubled = len(word) > 3 and word[-1] == word[-2] and word[-1] in "bdgmnprt"
+    return word[:-1] if doubled else word

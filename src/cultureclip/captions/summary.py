@@ -1,0 +1,28 @@
+"""What became of the captions, in counts."""
+
+import pandas as pd
+
+
+def summarise_captions(captions: pd.DataFrame) -> dict[str, object]:
+    """Count candidates, verdicts, reasons and the halves of twins that are left without a caption.
+
+    A candidate that serves several twins is counted once, except in ``halves``.
+    """
+    candidates = captions.drop_duplicates(["concept_id", "seed"])
+    verdicts = candidates["verdict"].value_counts()
+    kept = int(verdicts.get("accepted", 0))
+    refused = candidates.loc[candidates["verdict"] != "accepted", "reason"].value_counts()
+    served = captions.groupby(["twin_id", "concept_id"])["verdict"].agg(lambda v: bool((v == "accepted").any()))
+    bare = candidates.groupby("concept_id")["verdict"].agg(lambda v: not (v == "accepted").any())
+    return {
+        "in": len(candidates),
+        "kept": kept,
+        "rejected": int(verdicts.get("rejected", 0)),
+        "failed": int(verdicts.get("failed", 0)),
+        "reasons": {str(reason): int(count) for reason, count in refused.items()},
+        "acceptance_rate": kept / len(candidates) if len(candidates) else None,
+        "concepts": int(candidates["concept_id"].nunique()),
+        "concepts_without_caption": sorted(bare[bare].index),
+        "halves": len(served),
+        "halves_without_caption": int((~served.astype(bool)).sum()),
+    }

@@ -1,0 +1,103 @@
+"""What goes into a training and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from cultureclip.clip.settings import LoraSettings
+
+if TYPE_CHECKING:
+    import torch
+
+CARD_FORMAT = 1
+ADAPTER_NAME, CARD_NAME, MERGED_NAME = "adapter.safetensors", "card.json", "merged"
+
+
+class ImageSource(Protocol):
+    """Images by id."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Ids of all images that there are."""
+        ...
+
+    def read(self, ids: list[str]) -> list[Image.Image]:
+        """The images with those ids, in that order."""
+        ...
+
+
+class AdapterCard(BaseModel):
+    """What an adapter is: enough to refuse it on another base, and to say where it comes from.
+
+    Attributes:
+        format: Version of this layout.
+        base: Where the base model was found.
+        base_revision: The base's revision, if it has one.
+        base_fingerprint: SHA-256 over the base's weights and config.
+        objective: Name of the loss.
+        seed: Of initial values, data order, augmentation and dropout.
+        lora: Where the update sits and how it is scaled.
+        update_scale: Factor on the whole update in the merged model (Wortsman et al. 2022, WiSE-FT).
+        parameters: Number of trained parameters.
+        step: Optimiser steps after which this state was taken.
+        selected_by: What chose the step.
+        dev: Figures on the dev twins at that step; empty without dev twins.
+        training_key: Digest of data, settings, objective, seed and base.
+        licence: Of the training data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = CARD_FORMAT
+    base: str
+    base_revision: str | None = None
+    base_fingerprint: str
+    objective: str
+    seed: int
+    lora: LoraSettings
+    update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
+    parameters: int
+    step: int
+    selected_by: str
+    dev: dict[str, float] = {}
+    training_key: str
+    licence: list[str] = []
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained adapter in memory, ready to be saved.
+
+    Attributes:
+        adapter: Low-rank matrices by the name of the module they sit on.
+        card: What it is.
+        base: Directory of the base model.
+    """
+
+    adapter: dict[str, torch.Tensor]
+    card: AdapterCard
+    base: Path
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A checkpoint on disk.
+
+    Attributes:
+        path: Directory with adapter, card and merged model.
+        card: What it is.
+    """
+
+    path: Path
+    card: AdapterCard
+
+    @property
+    def merged_path(self) -> Path:
+        """Directory of the tuned model, for ``open_clip``'s ``local-dir:`` or :func:`load_encoder`."""
+        return self.path / MERGED_NAME

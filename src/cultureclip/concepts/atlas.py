@@ -1,0 +1,209 @@
+"""Reading a table of concepts: pocket's atlas or a user's own CSV with the same columns.
+
+Every cell is text; cells that hold several values separate them by ``|``. All bad rows are found before the table is
+refused, so that one reading of the message is enough to correct the file.
+"""
+
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from cultureclip.concepts.emoji import list_emoji
+from cultureclip.concepts.regions import is_region
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import concept_id
+from cultureclip.tables import CATEGORIES, TERMS
+
+EMOJI_SCHEME = "emoji:"
+OWN_LICENCE = "Apache-2.0"
+"""Licence of facts whose row names none: the atlas's own."""
+
+_SEPARATOR = "|"
+_NAME_LIMIT, _CELL_LIMIT, _ITEM_LIMIT = 80, 1000, 120
+_SHOWN_CHARACTERS = 40
+_BIDI_CONTROLS = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_FIRST_LINE = 2  # line 1 of the file is the header
+
+
+def _refuse(cause: str, remedy: str) -> PydanticCustomError:
+    # Braces are doubled: pydantic formats the message, and a user's text may contain them.
+    return PydanticCustomError("cell", "{cause}", {"cause": cause, "remedy": remedy})
+
+
+def _check_text(text: str, limit: int) -> str:
+    if len(text) > limit:
+        raise _refuse(f"{len(text)} characters long, the limit is {limit}", "Shorten it")
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _BIDI_CONTROLS:
+            raise _refuse(f"contains the control character {char!a}", "Remove it")
+    return unicodedata.normalize("NFC", text)
+
+
+def _check_filled(text: str) -> str:
+    if not text:
+        raise _refuse("empty", "Fill in the cell")
+    return text
+
+
+def _check_name(name: str) -> str:
+    for char in "/\\<>":
+        if char in name:
+            raise _refuse(f"contains {char!r}", "A name has no path separators and no angle brackets")
+    if not any(char.isalnum() for char in name):
+        raise _refuse("has no letter or digit", "Give the concept's name in words")
+    return name
+
+
+def _split_cell(cell: str) -> list[str]:
+    return list(dict.fromkeys(part for part in map(str.strip, cell.split(_SEPARATOR)) if part))
+
+
+def _check_cultures(codes: list[str]) -> list[str]:
+    if not codes:
+        raise _refuse("no culture", "Give at least one region code, e.g. JP")
+    for code in codes:
+        if not is_region(code):
+            raise _refuse(f"unknown culture {_show(code)}", "Use ISO 3166-1 alpha-2 codes separated by |, e.g. JP | KR")
+    return sorted(set(codes))
+
+
+def _check_features(features: list[str]) -> list[str]:
+    if not features:
+        raise _refuse("no key visual feature", "Give at least one, separated by |")
+    return features
+
+
+def _check_category(category: str) -> str:
+    if category not in CATEGORIES:
+        raise _refuse(f"unknown category {_show(category)}", f"Use one of: {', '.join(CATEGORIES)}")
+    return category
+
+
+def _check_terms(terms: str) -> str:
+    if terms not in TERMS:
+        raise _refuse(f"unknown terms {_show(terms)}", f"Use one of: {', '.join(TERMS)}")
+    return terms
+
+
+def _check_emoji(char: str) -> str:
+    if char and char not in {e.char for e in list_emoji()}:
+        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is no emoji that can be drawn", "Give another, or leave it empty")
+    return char
+
+
+def _check_file(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise _refuse(f"no file {_show(path)}", "Give a path from the project's folder, or leave it empty")
+    return path
+
+
+def _cell(limit: int) -> AfterValidator:
+    return AfterValidator(lambda text: _check_text(text.strip(), limit))
+
+
+_Text = Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_filled)]
+_Item = Annotated[str, _cell(_ITEM_LIMIT)]
+_Items = Annotated[list[_Item], BeforeValidator(_split_cell)]
+
+
+class AtlasRow(BaseModel):
+    """One row of the table as it is written, each cell checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, _cell(_NAME_LIMIT), AfterValidator(_check_filled), AfterValidator(_check_name)]
+    cultures: Annotated[_Items, AfterValidator(_check_cultures)]
+    universal: Annotated[_Item, AfterValidator(_check_filled)]
+    category: Annotated[str, AfterValidator(_check_category)]
+    context: _Text
+    key_visual_features: Annotated[_Items, AfterValidator(_check_features)]
+    source: _Text
+    source_ref: _Text
+    aliases: _Items = Field(default_factory=list)
+    licence: Annotated[str, _cell(_ITEM_LIMIT)] = ""
+    terms: Annotated[str, BeforeValidator(lambda text: text or "train"), AfterValidator(_check_terms)] = "train"
+    emoji: Annotated[str, AfterValidator(_check_emoji)] = ""
+    reference_image: Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_file)] = ""
+
+    @model_validator(mode="after")
+    def _one_picture(self) -> "AtlasRow":
+        if self.emoji and self.reference_image:
+            raise _refuse("both an emoji and a reference_image", "Keep one of the two")
+        return self
+
+    def to_concept(self) -> dict[str, Any]:
+        """The row of the concepts table."""
+        picture = EMOJI_SCHEME + self.emoji if self.emoji else self.reference_image or None
+        return {
+            "concept_id": concept_id(self.name, self.cultures, self.category),
+            **self.model_dump(exclude={"emoji"}),
+            "licence": self.licence or OWN_LICENCE,
+            "reference_image": picture,
+        }
+
+
+def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
+    """Check a table of concepts and give each its id.
+
+    Args:
+        frame: The CSV with every cell read as text and empty cells as "" (``dtype=str, keep_default_na=False``: in a
+            culture column "NA" is Namibia).
+        shown: How many problems the error lists at most.
+
+    Returns:
+        A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.
+
+    Raises:
+        SourceDataError: columns are missing or unknown, there is no row, or rows are bad: line, name, cause and remedy
+            of each.
+    """
+    _check_columns(frame)
+    rows: list[AtlasRow] = []
+    problems: list[str] = []
+    line_of_name: dict[str, int] = {}
+    for line, record in enumerate(frame.to_dict("records"), _FIRST_LINE):
+        cells = {str(key): value if isinstance(value, str) else "" for key, value in record.items()}
+        label = f"line {line} ({_show(cells['name'])})"
+        try:
+            rows.append(AtlasRow(**cells))  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems += [f"{label}: {_explain(detail)}" for detail in error.errors()]
+            continue
+        first = line_of_name.setdefault(rows[-1].name.casefold(), line)
+        if first != line:
+            problems.append(f"{label}: duplicate of line {first}. Merge the two rows or rename one")
+    if problems:
+        listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
+        cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
+        raise SourceDataError("table of concepts", cause, "Correct these rows and run again")
+    return pd.DataFrame([row.to_concept() for row in rows])
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
+    fields = AtlasRow.model_fields
+    missing = [name for name, field in fields.items() if field.is_required() and name not in frame.columns]
+    if missing:
+        raise SourceDataError(
+            "table of concepts", f"no column {', '.join(missing)}", "Add it; see docs/own-concepts.md"
+        )
+    unknown = [_show(str(name)) for name in frame.columns if name not in fields]
+    if unknown:
+        remedy = f"Remove or rename it; known columns are {', '.join(fields)}"
+        raise SourceDataError("table of concepts", f"unknown column {', '.join(unknown)}", remedy)
+    if frame.empty:
+        raise SourceDataError("table of concepts", "it has no row", "Add at least two concepts of different cultures")
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """``column: cause. remedy`` of one failed check."""
+    column = f"{detail['loc'][0]}: " if detail["loc"] else ""
+    return f"{column}{detail['msg']}. {detail['ctx']['remedy']}"
+
+
+def _show(text: str) -> str:
+    """A user's text for a message: quoted, control characters escaped, cut."""
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

@@ -1,0 +1,116 @@
+"""What concepts look like: their reference pictures, and which of them are drawn alike to the pixel."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from PIL import Image, ImageOps
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from cultureclip.concepts.atlas import EMOJI_SCHEME
+from cultureclip.concepts.emoji import STYLES, render
+from cultureclip.errors import SourceDataError
+
+LOOKS = pa.DataFrameSchema(
+    {
+        "concept_id": pa.Column(str, unique=True),
+        "embedding": pa.Column(object),  # the judge's, of the reference picture, L2-normalised
+        "stands_for": pa.Column(str),  # id of the concept that is used of all that are drawn like this one
+    },
+    strict=True,
+)
+"""Table of looks: one row a concept that has a reference picture."""
+
+_MAX_PIXELS = 50_000_000
+_WHITE = (255, 255, 255)
+
+
+def read_pictures(reference: str, size: int) -> list[np.ndarray]:
+    """The pictures of a concept, one a drawing style; the first is the one that twins are sought by.
+
+    Args:
+        reference: ``emoji:<char>``, or the path of an image file (then that one picture stands for every style).
+        size: Edge in pixels.
+
+    Returns:
+        uint8 arrays [size, size, 3] on white.
+
+    Raises:
+        SourceDataError: there is no such drawing, or the file is no whole image of a sane size.
+    """
+    if reference.startswith(EMOJI_SCHEME):
+        return [render(reference.removeprefix(EMOJI_SCHEME), style, size) for style in STYLES]
+    picture = np.asarray(ImageOps.pad(_open_image(reference), (size, size), Image.Resampling.LANCZOS, _WHITE))
+    return [picture] * len(STYLES)
+
+
+def _open_image(path: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > _MAX_PIXELS:
+                    cause = f"{image.width} x {image.height} pixels are more than {_MAX_PIXELS:,}"
+                    raise SourceDataError(path, cause, "Give a smaller picture")
+                rgba = image.convert("RGBA")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SourceDataError(path, f"not a whole image ({error})", "Replace the file: PNG, JPEG or WebP") from error
+    canvas = Image.new("RGBA", rgba.size, "white")
+    canvas.alpha_composite(rgba)
+    return canvas.convert("RGB")
+
+
+def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
+    """All pairs of pictures that are the same to the pixel, up to a small mean absolute difference.
+
+    Pictures are compared in the order of their mean brightness, and only while the means are within the tolerance:
+    |mean(a) - mean(b)| <= mean |a - b|, so no pair is missed and most are never compared.
+
+    Args:
+        pictures: uint8 [N, H, W, 3].
+        tolerance: Largest mean absolute difference, in grey levels (0-255).
+    """
+    flat = pictures.reshape(len(pictures), -1)
+    means = flat.mean(axis=1)
+    order = np.argsort(means, kind="stable")
+    ends = np.searchsorted(means[order], means[order] + tolerance, side="right")
+    pairs = []
+    for place, end in enumerate(ends):
+        first, others = order[place], order[place + 1 : end]
+        difference = np.abs(flat[others].astype(np.int16) - flat[first]).mean(axis=1)
+        pairs += [(int(min(first, o)), int(max(first, o))) for o in others[difference <= tolerance]]
+    return sorted(pairs)
+
+
+def choose_representatives(concepts: pd.DataFrame, pictures: list[np.ndarray], tolerance: float) -> list[str]:
+    """Of concepts drawn alike in any style, choose one that stands for all.
+
+    Chosen is the one whose cultures have the most languages in Unicode CLDR, a stand-in for the better known place
+    (Norway rather than Svalbard); among equals the first row.
+
+    Args:
+        concepts: Rows with ``concept_id`` and ``cultures``, N.
+        pictures: For each style uint8 [N, H, W, 3], in the same order.
+        tolerance: As for :func:`find_alike`.
+
+    Returns:
+        For each row the id of the concept that stands for it; its own where nothing is drawn alike.
+    """
+    pairs = sorted({pair for of_style in pictures for pair in find_alike(of_style, tolerance)})
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(len(concepts), len(concepts)))
+    _, groups = connected_components(graph, directed=False)
+    rows = concepts[["concept_id"]].assign(
+        group=groups, languages=concepts["cultures"].map(count_languages), place=range(len(concepts))
+    )
+    best = rows.sort_values(["languages", "place"], ascending=[False, True]).drop_duplicates("group")
+    return list(rows["group"].map(best.set_index("group")["concept_id"]))
+
+
+def count_languages(cultures: list[str]) -> int:
+    """How many languages CLDR lists for the cultures' territories."""
+    from babel.languages import get_territory_language_info
+
+    return sum(len(get_territory_language_info(code)) for code in cultures)

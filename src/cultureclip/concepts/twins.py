@@ -1,0 +1,193 @@
+"""Twins: two concepts that look alike and belong to different cultures, matched on both axes.
+
+    score = cos(look_a, look_b) - w * max(0, cos(context_a, context_b))
+
+The look is the judge's embedding of the reference picture, the context the sentence encoder's; sharing a culture rules
+a pair out. Twins are accepted greedily by score, each concept in a few at most.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
+from cultureclip.ids import digest, hash_fraction, twin_id
+
+FLAG, OBJECT = "flag", "object"
+INDISTINGUISHABLE = "indistinguishable"
+TOO_DIFFERENT = "not alike enough"
+CONCEPT_USED = "concept is in enough twins"
+KIND_FULL = "enough twins of its kind"
+
+_DECIMALS = 6  # coarser than rounding errors, so that another machine orders the pairs alike
+
+
+def match_twins(
+    concepts: pd.DataFrame,
+    looks: np.ndarray,
+    contexts: np.ndarray,
+    stands_for: list[str],
+    *,
+    neighbours: int,
+    context_weight: float,
+    min_visual_similarity: float,
+    max_twins_per_concept: int,
+    limits: Mapping[str, int],
+    dev_share: float,
+) -> pd.DataFrame:
+    """Find, score, choose and split twins.
+
+    Args:
+        concepts: Rows of the concepts table that have a picture, N.
+        looks: L2-normalised embeddings of their pictures, float32 [N, D].
+        contexts: L2-normalised embeddings of their contexts, float32 [N, E].
+        stands_for: For each row the concept that is used of all drawn like it (itself, or another).
+        neighbours: Look-alikes of other cultures that are considered for each concept.
+        context_weight: w of the score.
+        min_visual_similarity: Smallest cosine of looks in a twin.
+        max_twins_per_concept: Most twins that one concept is in.
+        limits: Most twins of a kind: ``flag`` (the universal) and ``object`` (everything else).
+        dev_share: Share of the twins of each kind that go to the dev split.
+
+    Returns:
+        A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
+        considered with the reason why it is none.
+    """
+    order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
+    concepts = concepts.iloc[order].reset_index(drop=True)
+    looks, contexts = looks[order], contexts[order]
+    used = concepts["concept_id"].to_numpy() == np.asarray(stands_for, dtype=object)[order]
+    kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
+    groups = (kinds + "/" + concepts["category"]).to_numpy()
+
+    pairs = find_pairs(concepts, looks, groups, neighbours)
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    pairs["cultural_overlap"] = np.clip((contexts[a] * contexts[b]).sum(axis=1), 0, 1).round(_DECIMALS)
+    pairs["score"] = (pairs["visual_similarity"] - context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
+    pairs["kind"] = kinds[a]
+    ids = concepts["concept_id"].to_numpy()
+    pairs["a_concept_id"], pairs["b_concept_id"] = ids[a], ids[b]
+    pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
+    pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
+
+    pairs["reason"] = choose_pairs(pairs, used, min_visual_similarity, max_twins_per_concept, limits)
+    accepted = pairs["reason"].isna()
+    pairs["verdict"] = np.where(accepted, "accepted", "rejected")
+    pairs["split"] = pd.Series(None, index=pairs.index, dtype=object)
+    for kind in limits:
+        of_kind = accepted & (pairs["kind"] == kind)
+        pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], dev_share)
+    pairs["category"] = concepts["category"].to_numpy()[pairs["a"]]
+    pairs["method"] = "two_axis"
+    rows = concepts.to_dict("records")
+    ends = zip(pairs["a"].tolist(), pairs["b"].tolist(), pairs["visual_similarity"].tolist(), strict=True)
+    pairs["evidence"] = [_evidence(rows[a], rows[b], similarity) for a, b, similarity in ends]
+    pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
+    return pairs.drop(columns=["a", "b", "kind"])
+
+
+def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, neighbours: int) -> pd.DataFrame:
+    """Look-alikes of other cultures within each group, each pair once.
+
+    Args:
+        concepts: Rows with ``cultures``, N.
+        looks: float32 [N, D].
+        groups: Only rows of one group are compared, [N].
+        neighbours: Nearest ones taken for each row.
+
+    Returns:
+        Columns a < b (row numbers) and ``visual_similarity``.
+    """
+    found = []
+    for group in sorted(set(groups)):
+        rows = np.flatnonzero(groups == group)
+        cultures = culture_matrix(list(concepts["cultures"].iloc[rows]))
+        places, cosines = nearest_of_other_cultures(looks[rows], cultures, neighbours)
+        left, column = np.nonzero(places >= 0)
+        ends = np.sort(np.stack([rows[left], rows[places[left, column]]]), axis=0)
+        found.append(pd.DataFrame({"a": ends[0], "b": ends[1], "visual_similarity": cosines[left, column]}))
+    pairs = pd.concat(found, ignore_index=True).drop_duplicates(["a", "b"], ignore_index=True)
+    # The cosine of near-equal float32 vectors may exceed 1 by a rounding error.
+    pairs["visual_similarity"] = pairs["visual_similarity"].astype(float).clip(-1, 1).round(_DECIMALS)
+    return pairs
+
+
+def choose_pairs(
+    pairs: pd.DataFrame,
+    used: np.ndarray,
+    min_visual_similarity: float,
+    max_twins_per_concept: int,
+    limits: Mapping[str, int],
+) -> list[str | None]:
+    """Go through pairs from the best down; for each the reason why it is no twin, or None where it is one."""
+    twins_of: Counter[int] = Counter()
+    twins_of_kind: Counter[str] = Counter()
+    reasons: list[str | None] = []
+    columns = [pairs[name].tolist() for name in ("a", "b", "visual_similarity", "kind")]
+    for a, b, similarity, kind in zip(*columns, strict=True):
+        reason = None
+        if not (used[a] and used[b]):
+            reason = INDISTINGUISHABLE
+        elif similarity < min_visual_similarity:
+            reason = TOO_DIFFERENT
+        elif max(twins_of[a], twins_of[b]) >= max_twins_per_concept:
+            reason = CONCEPT_USED
+        elif twins_of_kind[kind] >= limits[kind]:
+            reason = KIND_FULL
+        else:
+            twins_of.update((a, b))
+            twins_of_kind[kind] += 1
+        reasons.append(reason)
+    return reasons
+
+
+def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
+    """Split twins into train and dev so that no concept is on both sides.
+
+    Connected components of the twin graph are taken in the order of a hash; one goes to dev if it is not larger than
+    what dev still lacks. With a single component all is train.
+
+    Args:
+        twins: Rows with ``a_concept_id`` and ``b_concept_id``.
+        dev_share: Share of the twins that dev gets, rounded up; it gets fewer where components do not fit.
+    """
+    ends = twins[["a_concept_id", "b_concept_id"]].to_numpy()
+    names, codes = np.unique(ends, return_inverse=True)
+    a, b = codes.reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(twins)), (a, b)), shape=(len(names), len(names)))
+    count, labels = connected_components(graph, directed=False)
+    component = labels[a]
+    sizes = np.bincount(component, minlength=count)
+    members: dict[int, list[str]] = {label: [] for label in range(count)}
+    for name, label in zip(names, labels, strict=True):
+        members[int(label)].append(str(name))
+    lacking = int(np.ceil(dev_share * len(twins))) if count > 1 else 0
+    dev = set()
+    for label in sorted(members, key=lambda m: hash_fraction(digest(*members[m]), "twin-split")):
+        if sizes[label] <= lacking:
+            dev.add(label)
+            lacking -= sizes[label]
+    return ["dev" if label in dev else "train" for label in component]
+
+
+def _evidence(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float) -> str:
+    features_a, features_b = list(a["key_visual_features"]), list(b["key_visual_features"])
+    shared = [feature for feature in features_a if feature in features_b]
+    evidence = {
+        "shared_look": {
+            "universal": [a["universal"]] if a["universal"] == b["universal"] else [a["universal"], b["universal"]],
+            "visual_similarity": similarity,
+            "features": shared,
+        },
+        "differing_features": {
+            "a": [feature for feature in features_a if feature not in shared],
+            "b": [feature for feature in features_b if feature not in shared],
+        },
+    }
+    return json.dumps(evidence, ensure_ascii=False)

@@ -1,0 +1,97 @@
+"""A version of the generated images: a manifest of sorted ids over the image store, not a copy of the images."""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro.io.core import Version
+from kedro_datasets._typing import ImagePreview
+from PIL import Image
+
+from cultureclip.images.store import ImageSet, ShardStore
+
+_PREVIEW_COLUMNS, _PREVIEW_ROWS, _PREVIEW_EDGE = 12, 4, 64
+
+
+class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, ImageSet]):
+    """Saves ids as a JSON manifest and loads them as an :class:`~cultureclip.images.store.ImageSet`.
+
+    Example:
+        .. code-block:: yaml
+
+            images:
+              type: cultureclip.datasets.shard_store_dataset.ShardStoreDataset
+              filepath: data/05_model_input/images.json
+              store: {filepath: data/05_model_input/image_store}
+              versioned: true
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        store: dict[str, str],
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Name the manifest and the store.
+
+        Args:
+            filepath: Of the manifest.
+            store: ``filepath`` of the image store (a mapping, so that Kedro resolves its path, too).
+            version: Which version to load and to save.
+            metadata: Anything, kept for plugins.
+        """
+        super().__init__(PurePosixPath(filepath), version)
+        self._store = ShardStore(store["filepath"])
+        self.metadata = metadata
+
+    def load(self) -> ImageSet:
+        """The images of a version; none is read yet."""
+        manifest = json.loads(Path(self._get_load_path()).read_text(encoding="utf-8"))
+        return ImageSet(self._store, manifest["image_ids"])
+
+    def save(self, data: Sequence[str] | ImageSet) -> None:
+        """Write a manifest.
+
+        Args:
+            data: Ids in any order; all must be in the store.
+
+        Raises:
+            DatasetError: an id is not in the store.
+        """
+        ids = sorted(set(data.ids if isinstance(data, ImageSet) else data))
+        if missing := set(ids) - self._store.present():
+            raise DatasetError(
+                f"{self}: {len(missing)} images are not in the store, first {min(missing)}. Generate them first"
+            )
+        path = Path(self._get_save_path())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
+        temporary.replace(path)
+
+    def preview(self) -> ImagePreview:
+        """A sheet of images spread evenly over the ids, as base64 PNG."""
+        images = self.load()
+        count = min(len(images), _PREVIEW_COLUMNS * _PREVIEW_ROWS)
+        sheet = Image.new("RGB", (_PREVIEW_COLUMNS * _PREVIEW_EDGE, _PREVIEW_ROWS * _PREVIEW_EDGE), "white")
+        for place, picture in enumerate(images.read([images.ids[i * len(images) // count] for i in range(count)])):
+            row, column = divmod(place, _PREVIEW_COLUMNS)
+            sheet.paste(picture.resize((_PREVIEW_EDGE, _PREVIEW_EDGE)), (column * _PREVIEW_EDGE, row * _PREVIEW_EDGE))
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        return ImagePreview(base64.b64encode(buffer.getvalue()).decode("ascii"))
+
+    def _exists(self) -> bool:
+        try:
+            return Path(self._get_load_path()).is_file()
+        except DatasetError:  # no version yet
+            return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "store": self._store.root, "version": self._version}

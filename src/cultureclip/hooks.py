@@ -1,0 +1,162 @@
+"""Hooks: nothing starts that cannot end well, and every run leaves a manifest of what it was."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractVersionedDataset, CatalogProtocol, DatasetError
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_datasets.json import JSONDataset
+
+from cultureclip import provenance
+from cultureclip.pipeline_registry import register_pipelines
+from cultureclip.preflight import check_inputs, check_parameters, locate_models
+
+logger = logging.getLogger(__name__)
+
+ENV_VARIABLE = "KEDRO_ENV"
+MANIFEST, REPORT = "run_manifest", "report"
+
+
+class ProjectHooks:
+    """One instance serves one session at a time; what it notes is started afresh with every context."""
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, Any] = {}
+        self._conf_catalog: dict[str, Any] = {}
+        self._manifest: dict[str, Any] = {}
+        self._record = provenance.RunRecord()
+        self._outer_env: str | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Stay offline unless told otherwise, and refuse parameters that nothing would read.
+
+        The environment is handed on to the pipelines through ``KEDRO_ENV`` until they are built: that comes after this
+        hook, and they read their shape from the config.
+        """
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            os.environ.setdefault(name, "1")
+        self._outer_env = os.environ.get(ENV_VARIABLE)
+        _set_variable(ENV_VARIABLE, context.env)
+        self._parameters = dict(context.config_loader["parameters"])
+        check_parameters(self._parameters, context.config_loader.runtime_params or {})
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
+        """Keep the catalog's configuration: it says where raw files lie."""
+        self._conf_catalog = conf_catalog
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Stop before any work when an input or a model is missing; else start the run's manifest.
+
+        The manifest lies on disk from the start: the report reads it, and a killed run leaves one as well.
+        """
+        try:
+            check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST})
+        finally:
+            _set_variable(ENV_VARIABLE, self._outer_env)
+        models = locate_models(pipeline, self._parameters)
+        self._record = provenance.RunRecord()
+        self._manifest = {
+            "run_id": run_params["run_id"],
+            "pipelines": run_params["pipeline_names"] or ["__default__"],
+            "env": run_params["env"],
+            "started": self._record.started,
+            "git": provenance.describe_git(Path(run_params["project_path"])),
+            "machine": provenance.describe_machine(),
+            "packages": provenance.list_packages(),
+            "parameters": self._parameters,
+            "seeds": provenance.find_seeds(self._parameters),
+            "models": models,
+        }
+        catalog.save(MANIFEST, self._manifest | self._describe_progress(catalog, "running"))
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the node's clock."""
+        self._record.start_node(node.name)
+
+    @hook_impl
+    def after_node_run(self, node: Node, catalog: CatalogProtocol) -> None:
+        """Stop the node's clock and bring the manifest up to date."""
+        self._record.stop_node(node.name)
+        self._update_manifest(catalog, "running")
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str) -> None:
+        """Note what was read."""
+        self._record.loaded.add(dataset_name)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Note what was written."""
+        self._record.saved.add(dataset_name)
+
+    @hook_impl
+    def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        """Close the manifest and say where the report is."""
+        self._update_manifest(catalog, "completed")
+        if REPORT in self._record.saved:
+            logger.info("Report: %s", self._saved_file(REPORT, catalog))
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol) -> None:
+        """Close the manifest of a failed run; that this fails too (a full disk) must not hide why the run failed."""
+        try:
+            self._update_manifest(catalog, "failed", error)
+        except DatasetError as second:
+            logger.warning("The manifest of the failed run could not be saved: %s", second)
+
+    def _update_manifest(self, catalog: CatalogProtocol, status: str, error: Exception | None = None) -> None:
+        """Write the manifest again in its place: a version is a run, and the catalog saves a version only once."""
+        manifest = self._manifest | self._describe_progress(catalog, status, error)
+        JSONDataset(filepath=str(self._saved_file(MANIFEST, catalog))).save(manifest)
+
+    def _describe_progress(
+        self, catalog: CatalogProtocol, status: str, error: Exception | None = None
+    ) -> dict[str, Any]:
+        record = self._record
+        return {
+            "status": status,
+            "error": f"{type(error).__name__}: {error}" if error else None,
+            "updated": provenance.now(),
+            "load_versions": _versions(catalog, record.loaded, "resolve_load_version"),
+            "save_versions": _versions(catalog, record.saved, "resolve_save_version"),
+            "data_hashes": self._hash_raw_files(),
+            "node_seconds": record.node_seconds,
+        }
+
+    def _saved_file(self, name: str, catalog: CatalogProtocol) -> Path:
+        """Where the catalog puts this run's version of a dataset: ``<file>/<version>/<file>``."""
+        path = Path(self._conf_catalog[name]["filepath"])
+        version = _versions(catalog, {name}, "resolve_save_version").get(name)
+        return path / version / path.name if version else path
+
+    def _hash_raw_files(self) -> dict[str, str]:
+        """SHA-256 of every file of the raw layer that was read."""
+        entries = {name: self._conf_catalog.get(name, {}) for name in sorted(self._record.loaded)}
+        return {
+            name: provenance.hash_file(Path(entry["filepath"]))
+            for name, entry in entries.items()
+            if entry.get("metadata", {}).get("kedro-viz", {}).get("layer") == "raw"
+        }
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _versions(catalog: CatalogProtocol, names: set[str], resolve: str) -> dict[str, str]:
+    """Versions that versioned datasets were read or written with."""
+    datasets = {name: catalog.get(name) for name in sorted(names)}
+    found = {n: getattr(d, resolve)() for n, d in datasets.items() if isinstance(d, AbstractVersionedDataset)}
+    return {name: version for name, version in found.items() if version is not None}

@@ -1,0 +1,252 @@
+"""Generate what is missing from a store, in batches that are fixed by the plan and not by what is there already.
+
+The batch that an image is made in decides its last bits (matrix kernels depend on the shape). So batches are slices of
+a shard's whole sorted plan, and a batch in which any image is missing is made again whole: after ``kill -9``, a rerun
+gives the bytes of an undisturbed run.
+"""
+
+import gc
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from cultureclip import __version__
+from cultureclip.engine.local import run_local
+from cultureclip.errors import ConfigurationError
+from cultureclip.images.records import ImageRecord, encode_image
+from cultureclip.images.store import ShardStore
+
+if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
+    from PIL import Image
+
+    from cultureclip.models.text_to_image import TextToImage
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_RECORDED = ("torch", "diffusers", "transformers", "pillow")
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How to generate.
+
+    Attributes:
+        model: Directory of the pipeline.
+        device: Where it runs.
+        dtype: Of weights and arithmetic.
+        scheduler: Replaces the directory's own; None keeps it.
+        call: Arguments of the pipeline's call.
+        batch_size: Images at once.
+        part_size: Images a stored part: what ``kill -9`` can cost.
+    """
+
+    model: Path
+    device: str
+    dtype: str
+    scheduler: Mapping[str, Any] | None
+    call: Mapping[str, Any]
+    batch_size: int
+    part_size: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A slice of a shard's plan: B ids, prompts and seeds, and which of the ids are missing from the store."""
+
+    ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    missing: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The batches of one shard that have to be made."""
+
+    shard: str
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A piece of work done: how many images were made, and the batch sizes of those that were stored."""
+
+    made: int
+    stored: tuple[int, ...]
+
+
+@dataclass
+class GenerationReport:
+    """What a run did.
+
+    Attributes:
+        planned: Images asked for.
+        present: Of those, stored before.
+        made: Images made by this run, neighbours in a batch that were stored before included.
+        seconds: Wall time, loading included.
+        batch_sizes: Batch size used -> images stored.
+    """
+
+    planned: int
+    present: int
+    made: int = 0
+    seconds: float = 0.0
+    batch_sizes: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def generated(self) -> int:
+        """Images stored by this run."""
+        return self.batch_sizes.total()
+
+    def to_metrics(self) -> dict[str, Any]:
+        """As plain JSON, with the rate."""
+        rate = self.generated / self.seconds if self.generated else 0.0
+        return {
+            "planned": self.planned,
+            "present_before": self.present,
+            "generated": self.generated,
+            "redone_with_their_batch": self.made - self.generated,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(rate, 3),
+            "images_by_batch_size": {str(size): count for size, count in sorted(self.batch_sizes.items())},
+        }
+
+
+def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int) -> list[ShardTask]:
+    """Cut each shard's sorted plan into batches and keep those in which an image is missing.
+
+    Args:
+        requests: Table ``image_requests``, in any order.
+        present: Ids that the store has.
+        batch_size: Images a batch; the last of a shard may be shorter.
+    """
+    tasks = []
+    for shard, rows in requests.sort_values("image_id").groupby("shard", sort=True):
+        ids, prompts, seeds = (tuple(rows[column].tolist()) for column in ("image_id", "prompt", "seed"))
+        batches = []
+        for start in range(0, len(ids), batch_size):
+            cut = slice(start, start + batch_size)
+            if missing := frozenset(ids[cut]) - present:
+                batches.append(Batch(ids[cut], prompts[cut], seeds[cut], missing))
+        if batches:
+            tasks.append(ShardTask(str(shard), tuple(batches)))
+    return tasks
+
+
+def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings) -> GenerationReport:
+    """Generate and store the requested images that the store does not have; the model is loaded only if there are any.
+
+    Args:
+        requests: Table ``image_requests``.
+        store: Gets the new images, a part at a time.
+        settings: How.
+
+    Raises:
+        ConfigurationError: a call argument does not exist, or one image alone does not fit into memory.
+        WeightsError: the model cannot be loaded.
+        StorageError: the disk is full; finished parts stay.
+    """
+    start, present = time.monotonic(), store.present()
+    tasks = plan_missing(requests, present, settings.batch_size)
+    report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()))
+    total = sum(len(batch.ids) for task in tasks for batch in task.batches)
+    make_worker = partial(ShardWorker, settings, store)
+    with tqdm(total=total, desc="synthesis", unit="image", disable=not tasks) as bar:
+        for done in run_local(make_worker, tasks):
+            bar.update(done.made)
+            report.made += done.made
+            report.batch_sizes.update(done.stored)
+    report.seconds = time.monotonic() - start
+    return report
+
+
+class ShardWorker:
+    """Holds the model and works through shards.
+
+    Args:
+        settings: How to generate.
+        store: Where to.
+    """
+
+    def __init__(self, settings: GenerationSettings, store: ShardStore) -> None:
+        from cultureclip.models.text_to_image import check_call, load_text_to_image
+
+        check_call(settings.model, settings.call)
+        self.model = load_text_to_image(settings.model, settings.device, settings.dtype, settings.scheduler)
+        self.settings, self.store = settings, store
+        self.fitting = settings.batch_size
+        self.versions = {name: version(name) for name in _RECORDED}
+        self.versions |= {"cultureclip": __version__, "device": settings.device, "machine": platform.machine()}
+
+    def __call__(self, task: ShardTask) -> Iterator[Done]:
+        """Make a shard's batches and store them in parts; yields after every batch and every part."""
+        records: list[ImageRecord] = []
+        for batch in task.batches:
+            records += self._make(batch)
+            yield Done(len(batch.ids), ())
+            if len(records) >= self.settings.part_size or batch is task.batches[-1]:
+                self.store.write_part(task.shard, records)
+                yield Done(0, tuple(record.batch_size for record in records))
+                records = []
+
+    def _make(self, batch: Batch) -> list[ImageRecord]:
+        images, self.fitting = generate_halving(self.model, batch, self.settings.call, self.fitting)
+        return [
+            encode_image(image_id, image, len(batch.ids[place - place % self.fitting :][: self.fitting]), self.versions)
+            for place, (image_id, image) in enumerate(zip(batch.ids, images, strict=True))
+            if image_id in batch.missing
+        ]
+
+
+def generate_halving(
+    model: "TextToImage", batch: Batch, call: Mapping[str, Any], size: int
+) -> tuple[list["Image.Image"], int]:
+    """Generate a batch; when memory runs out, all of it again in halves, down to one image at a time.
+
+    Args:
+        model: The pipeline.
+        batch: What to generate.
+        call: Arguments of the pipeline's call.
+        size: Images at once to begin with.
+
+    Returns:
+        The images and the size that fitted.
+
+    Raises:
+        ConfigurationError: memory runs out with one image.
+    """
+    while True:
+        cuts = [slice(start, start + size) for start in range(0, len(batch.ids), size)]
+        try:
+            return [i for cut in cuts for i in model.generate(batch.prompts[cut], batch.seeds[cut], call)], size
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if size == 1:
+                remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
+                raise ConfigurationError(
+                    f"image {batch.ids[0]}", f"does not fit into memory ({error})", remedy
+                ) from error
+        # Outside of the handler: the traceback keeps the failed batch's tensors alive until it ends.
+        size = min(size, len(batch.ids)) // 2 or 1
+        _release_memory()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def _release_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

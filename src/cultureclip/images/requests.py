@@ -1,0 +1,80 @@
+"""Which images are wanted: every image is named by all that decides its pixels."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.ids import digest, seed_from_id
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides an image's pixels besides its prompt and its number.
+
+    Attributes:
+        model: Fingerprint of the pipeline directory; stands for the model's name and revision.
+        scheduler: Class and configuration of the scheduler.
+        call: Arguments of the pipeline's call: steps, guidance scale, size, negative prompt ...
+        dtype: Of weights and arithmetic.
+    """
+
+    model: str
+    scheduler: Mapping[str, Any]
+    call: Mapping[str, Any]
+    dtype: str
+
+    def image_id(self, prompt: str, k: int) -> str:
+        """Id of the ``k``-th image of a prompt. No caches (of attention, of steps) are in use: their field is null."""
+        return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k)
+
+
+def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: int, shard_digits: int) -> pd.DataFrame:
+    """Ask for images of every accepted caption.
+
+    Captions with the same text (one concept in several twins) get different images: ``k`` counts on over all uses of a
+    text, in the order of caption ids. The shard is the head of the image id, so it does not depend on who works on it.
+
+    Args:
+        captions: Table ``captions``; rows that are not accepted are left out.
+        recipe: How the images will be made.
+        images_per_caption: Images a caption.
+        shard_digits: Hex digits of the id that name the shard: 16 shards a digit.
+
+    Returns:
+        Table ``image_requests``, sorted by image id; the same for any order of the captions.
+
+    Raises:
+        SourceDataError: no caption is accepted.
+    """
+    accepted = captions[captions["verdict"] == "accepted"].sort_values("caption_id")
+    if accepted.empty:
+        remedy = "Look at the reasons in the captions table, then loosen the checks or write more captions"
+        raise SourceDataError("captions", "no caption is accepted, so there is nothing to draw", remedy)
+    uses: Counter[str] = Counter()
+    rows = []
+    for caption_id, prompt in zip(accepted["caption_id"], accepted["text"], strict=True):
+        for _ in range(images_per_caption):
+            k = uses[prompt]
+            uses[prompt] += 1
+            image_id = recipe.image_id(prompt, k)
+            rows.append((image_id, caption_id, prompt, k, seed_from_id(image_id), image_id[:shard_digits]))
+    table = pd.DataFrame(rows, columns=["image_id", "caption_id", "prompt", "k", "seed", "shard"])
+    return table.sort_values("image_id", ignore_index=True)
+
+
+def check_recipe(requests: pd.DataFrame, recipe: Recipe) -> None:
+    """Check that requests were planned for this recipe: else images would be stored under ids that lie about them.
+
+    Raises:
+        ConfigurationError: an id does not follow from the recipe.
+    """
+    for image_id, prompt, k in zip(requests["image_id"], requests["prompt"], requests["k"], strict=True):
+        if recipe.image_id(prompt, int(k)) != image_id:
+            cause = "planned with another model or other settings than those in the configuration now"
+            raise ConfigurationError(
+                f"image request {image_id}", cause, "Run the whole pipeline: kedro run --pipeline=synthesis"
+            )

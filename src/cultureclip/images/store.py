@@ -1,0 +1,240 @@
+"""A content-addressed store of images in shards, safe against ``kill -9``, full disks and two writers at once.
+
+Layout: ``<root>/<shard>/part-<hash of its bytes>.parquet`` and, written last, ``part-….parquet.sha256``. A part counts
+only when its checksum file exists and matches. Parts never change, so they are read without locks.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from cultureclip.errors import DamagedShardError, MissingInputError, SourceDataError, StorageError
+from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_parquet
+
+logger = logging.getLogger(__name__)
+
+_CHECKSUM, _DAMAGED, _TEMPORARY = ".sha256", ".damaged", ".tmp"
+_CHECKSUM_TEXT = re.compile(r"# bytes (\d+)\n([0-9a-f]{64})  (\S+)\n")
+_ABANDONED_AFTER_S = 3600.0
+_REMEDY = "Run `kedro run --pipeline=synthesis` to generate its images again"
+
+
+class ShardStore:
+    """Images by id.
+
+    Args:
+        root: Folder of the store; made when something is written.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._ids: dict[Path, tuple[str, ...]] = {}  # parts never change: each is opened once for its ids
+
+    def present(self) -> set[str]:
+        """Ids of all images in parts that count.
+
+        Sizes are compared, bytes are not (see :meth:`verify`). A part of wrong size, or whose ids cannot be read, is
+        named in the log and moved aside, so that its images count as missing.
+        """
+        return {image_id for ids in self._index().values() for image_id in ids}
+
+    def verify(self) -> list[Path]:
+        """Compare every part with its checksum and move damaged ones aside.
+
+        Returns:
+            The damaged parts' paths.
+        """
+        damaged = []
+        for part in list(self._index()):
+            try:
+                self._read_bytes(part)
+            except DamagedShardError as error:
+                logger.warning("%s", error)
+                damaged.append(part)
+        return damaged
+
+    def write_part(self, shard: str, records: Sequence[ImageRecord]) -> Path:
+        """Store records as one part: whole or not at all.
+
+        Args:
+            shard: Its folder; the head of every record's id.
+            records: At least one.
+
+        Raises:
+            SourceDataError: a record does not belong to the shard.
+            StorageError: the disk is full, or the folder cannot be written.
+        """
+        for record in records:
+            if not re.fullmatch(r"[0-9a-f]+", record.image_id) or not shard or not record.image_id.startswith(shard):
+                raise SourceDataError(
+                    repr(record.image_id), f"does not belong to shard {shard!r}", "Use ids from ids.digest"
+                )
+        content = to_parquet(records)
+        checksum = hashlib.sha256(content).hexdigest()
+        part = self.root / shard / f"part-{checksum[:20]}.parquet"
+        _write_atomically(part, content)
+        _write_atomically(_beside(part, _CHECKSUM), f"# bytes {len(content)}\n{checksum}  {part.name}\n".encode())
+        self._ids[part] = tuple(record.image_id for record in records)
+        return part
+
+    def read(self, ids: Sequence[str]) -> dict[str, Image.Image]:
+        """Decode images, in the order of ``ids``; every part that is opened is compared with its checksum.
+
+        Raises:
+            MissingInputError: an id is not in the store.
+            DamagedShardError: a part does not match its checksum, or a picture is not what its record says.
+        """
+        found: dict[str, Image.Image] = {}
+        for part, table in self._tables(ids, ["image_id", "image", "width", "height"]):
+            for row in table.to_pylist():
+                try:
+                    found[row["image_id"]] = decode_image(row["image"]["bytes"], (row["width"], row["height"]))
+                except ValueError as error:
+                    raise DamagedShardError(
+                        part, f"image {row['image_id']}: {error}", f"Delete it. {_REMEDY}"
+                    ) from error
+        return {image_id: found[image_id] for image_id in ids}
+
+    def records(self, ids: Sequence[str]) -> pd.DataFrame:
+        """All columns but the pictures, a row an id, in the order of ``ids``.
+
+        Raises:
+            MissingInputError: an id is not in the store.
+            DamagedShardError: a part does not match its checksum.
+        """
+        tables = [table for _, table in self._tables(ids, FACTS)]
+        if not tables:
+            return pd.DataFrame(columns=FACTS)
+        frame = pa.concat_tables(tables).to_pandas()
+        return frame.drop_duplicates("image_id").set_index("image_id").loc[list(ids)].reset_index()
+
+    def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
+        """For each part that holds some of the ids: its path and those rows."""
+        wanted = set(ids)
+        homes = {part: wanted.intersection(part_ids) for part, part_ids in self._index().items()}
+        if missing := wanted.difference(*homes.values()):
+            cause = f"{len(missing)} of {len(wanted)} images are not stored, first {min(missing)}"
+            raise MissingInputError(self.root, cause, _REMEDY)
+        for part, here in homes.items():
+            if here:
+                table = pq.read_table(pa.BufferReader(self._read_bytes(part)), columns=columns)
+                chosen = pa.array([image_id in here for image_id in table["image_id"].to_pylist()])
+                yield part, table.filter(chosen)
+
+    def _index(self) -> dict[Path, tuple[str, ...]]:
+        """Parts that count, sorted, and their ids."""
+        self._remove_abandoned()
+        parts = sorted(path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}"))
+        known, self._ids = self._ids, {}
+        for part in parts:
+            try:
+                self._ids[part] = known[part] if part in known and part.exists() else self._read_ids(part)
+            except DamagedShardError as error:
+                logger.warning("%s", error)
+        return self._ids
+
+    def _read_ids(self, part: Path) -> tuple[str, ...]:
+        size, _ = self._read_checksum(part)
+        if not part.is_file() or part.stat().st_size != size:
+            raise self._set_aside(part, "missing or not as long as its checksum file says")
+        try:
+            return tuple(pq.read_table(part, columns=["image_id"], partitioning=None)["image_id"].to_pylist())
+        except (pa.ArrowInvalid, OSError) as error:
+            raise self._set_aside(part, f"not a whole parquet file ({error})") from error
+
+    def _read_bytes(self, part: Path) -> bytes:
+        _, checksum = self._read_checksum(part)
+        content = part.read_bytes() if part.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise self._set_aside(part, "its bytes do not match its checksum file")
+        return content
+
+    def _read_checksum(self, part: Path) -> tuple[int, str]:
+        file = _beside(part, _CHECKSUM)
+        found = _CHECKSUM_TEXT.fullmatch(file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "")
+        if found is None or found[3] != part.name:
+            raise self._set_aside(part, "its checksum file is damaged or gone")
+        return int(found[1]), found[2]
+
+    def _set_aside(self, part: Path, cause: str) -> DamagedShardError:
+        """Take a part out of the store (checksum file first: then it no longer counts) and build the error."""
+        self._ids.pop(part, None)
+        for path in (_beside(part, _CHECKSUM), part):
+            if path.exists():
+                path.replace(_beside(path, _DAMAGED))
+        return DamagedShardError(part, f"{cause}; moved aside to {part.name}{_DAMAGED}", _REMEDY)
+
+    def _remove_abandoned(self) -> None:
+        """Delete temporary files that a killed writer left behind."""
+        for path in self.root.glob(f"*/.*{_TEMPORARY}"):
+            with suppress(FileNotFoundError):  # a writer at work may rename it meanwhile
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                    path.unlink()
+
+
+class ImageSet:
+    """Some images of a store: a manifest's sorted ids, and the store to read them from.
+
+    Args:
+        store: Where the images lie.
+        ids: Which ones.
+    """
+
+    def __init__(self, store: ShardStore, ids: Sequence[str]) -> None:
+        self.store = store
+        self.ids = sorted(set(ids))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
+        """Decode images, by default all of the set; errors as :meth:`ShardStore.read`."""
+        wanted = self._check(ids)
+        pictures = self.store.read(wanted)
+        return [pictures[image_id] for image_id in wanted]
+
+    def records(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """All columns but the pictures, by default of the whole set; errors as :meth:`ShardStore.records`."""
+        return self.store.records(self._check(ids))
+
+    def _check(self, ids: Sequence[str] | None) -> list[str]:
+        wanted = self.ids if ids is None else list(ids)
+        if foreign := set(wanted).difference(self.ids):
+            raise MissingInputError(f"image {min(foreign)}", "not in this version of the images", _REMEDY)
+        return wanted
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Temporary file of a unique name, fsync, rename, fsync of the folder: a reader sees the whole file or none."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        remedy = "Free disk space, or give `image_store` another folder, then run again: what is stored stays"
+        raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error

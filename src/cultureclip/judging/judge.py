@@ -1,0 +1,135 @@
+"""The judge: an image-text encoder whose embeddings are kept by the key of what made them."""
+
+import base64
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from accelerate.utils.memory import should_reduce_batch_size
+from PIL import Image
+from tqdm.auto import tqdm
+
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.ids import digest
+from cultureclip.judging.duplicates import look_of
+from cultureclip.models.encoder import ImageTextEncoder, fingerprint, load_encoder
+
+logger = logging.getLogger(__name__)
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a file that is truncated, lies about its format or unpacks beyond all bounds."""
+
+
+class ImageReader(Protocol):
+    """A set of images that can be read by id."""
+
+    @property
+    def ids(self) -> Iterable[str]:
+        """Ids of the images at hand."""
+
+    def read(self, ids: Sequence[str]) -> list[Image.Image]:
+        """The images with those ids, in that order."""
+
+
+class Judge:
+    """Embeds images and texts once and never again: answers lie in a store under (weights, item).
+
+    The weights are loaded when the first item is not in the store, so an unchanged run loads no model.
+
+    Args:
+        path: Directory of an ``open_clip`` model.
+        store: Where embeddings are kept.
+        batch: Most images in one forward pass; halved, down to 1, when memory runs out.
+
+    Raises:
+        WeightsError: the directory or a file in it is missing.
+    """
+
+    def __init__(self, path: Path, store: KeyedStore, batch: int) -> None:
+        self.path, self.store, self.batch = path, store, batch
+        self.fingerprint = fingerprint(path)
+
+    @cached_property
+    def encoder(self) -> ImageTextEncoder:
+        """The model, loaded at first use."""
+        logger.info("Loading the judge from %s", self.path)
+        return load_encoder(self.path)
+
+    def _key(self, kind: str, item: str) -> str:
+        return digest("judge", self.fingerprint, kind, item)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """L2-normalised text embeddings, float32 [N, D]."""
+        keys = [self._key("text", text) for text in texts]
+        kept = self.store.get(dict.fromkeys(keys))
+        missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in kept}.items())
+        if missing:
+            made = self.encoder.encode_texts([text for _, text in missing])
+            answers = {key: {"embedding": _pack(row)} for (key, _), row in zip(missing, made, strict=True)}
+            self.store.put(answers)
+            kept |= answers
+        return np.stack([_unpack(kept[key]) for key in keys])
+
+    def look_at(self, images: ImageReader, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Embed images and note their looks.
+
+        Args:
+            images: Where the images are read from; every id must be there.
+            ids: Images wanted.
+
+        Returns:
+            image_id -> embedding (float32 [D]), ``phash``, ``colour`` (hex, see :func:`look_of`) and the ``batch``
+            size used. An image that cannot be read is absent, and is tried again in the next run.
+        """
+        keys = {identifier: self._key("image", identifier) for identifier in ids}
+        kept = self.store.get(keys.values())
+        missing = sorted(identifier for identifier, key in keys.items() if key not in kept)  # neighbours share a shard
+        logger.info("The judge looks at %d images, %d are judged already", len(missing), len(keys) - len(missing))
+        chunk = self.batch  # fixed here: the batch may shrink on the way
+        for start in tqdm(range(0, len(missing), chunk), desc="judge images", disable=not missing):
+            answers = self._answer(images, missing[start : start + chunk])
+            self.store.put(answers)
+            kept |= answers
+        return {i: {**kept[key], "embedding": _unpack(kept[key])} for i, key in keys.items() if key in kept}
+
+    def _answer(self, images: ImageReader, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        pictures = _read(images, ids)
+        if not pictures:
+            return {}
+        embeddings, batch = self._encode(list(pictures.values()))
+        return {
+            self._key("image", i): {"embedding": _pack(row), **look_of(picture), "batch": batch}
+            for (i, picture), row in zip(pictures.items(), embeddings, strict=True)
+        }
+
+    def _encode(self, pictures: list[Image.Image]) -> tuple[np.ndarray, int]:
+        while True:
+            try:
+                return self.encoder.encode_images(pictures, batch=self.batch), self.batch
+            except (RuntimeError, MemoryError) as error:
+                if self.batch == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+                    raise
+                self.batch //= 2
+                logger.warning("Out of memory while judging: going on with batches of %d", self.batch)
+
+
+def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:
+    """Read a batch at once; when something in it cannot be read, one by one, to lose no more than that."""
+    try:
+        return {i: picture.convert("RGB") for i, picture in zip(ids, images.read(ids), strict=True)}
+    except _UNREADABLE as error:
+        if len(ids) > 1:
+            return {i: picture for part in ids for i, picture in _read(images, [part]).items()}
+        logger.warning("Image %s cannot be read: %s", ids[0], error)
+        return {}
+
+
+def _pack(embedding: np.ndarray) -> str:
+    return base64.b64encode(embedding.astype("<f4").tobytes()).decode()
+
+
+def _unpack(answer: Mapping[str, Any]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(answer["embedding"]), "<f4")

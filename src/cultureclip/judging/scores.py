@@ -1,0 +1,78 @@
+"""What the judge sees in each image: how near it is to its own concept, to its twin's and to concepts at large."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.judging.judge import ImageReader, Judge
+from cultureclip.judging.verdicts import Reason
+
+_ROWS = 4096
+
+
+def list_halves(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
+    """Say for every planned image which concept of which twin it shows.
+
+    Returns:
+        ``image_id``, ``caption_id``, ``twin_id``, ``concept_id``, ``twin_concept_id`` (the other half), in the order of
+        ``requests``.
+    """
+    halves = requests[["image_id", "caption_id"]].merge(
+        captions[["caption_id", "twin_id", "concept_id"]], on="caption_id", how="left", validate="many_to_one"
+    )
+    halves = halves.merge(
+        twins[["twin_id", "a_concept_id", "b_concept_id"]], on="twin_id", how="left", validate="many_to_one"
+    )
+    is_a = halves["concept_id"] == halves["a_concept_id"]
+    halves["twin_concept_id"] = halves["b_concept_id"].where(is_a, halves["a_concept_id"])
+    return halves.drop(columns=["a_concept_id", "b_concept_id"])
+
+
+def measure(
+    halves: pd.DataFrame, images: ImageReader, judge: Judge, concept_ids: list[str], texts: np.ndarray
+) -> pd.DataFrame:
+    """Measure every planned image.
+
+    Args:
+        halves: From :func:`list_halves`.
+        images: The images that were made.
+        judge: Who looks at them.
+        concept_ids: All concepts [C].
+        texts: Their text embeddings, float32 [C, D], normalised.
+
+    Returns:
+        ``halves`` with the cosines ``clip_similarity``, ``twin_similarity``, ``chance_similarity`` (mean over all
+        concepts), the ``rank`` of the own concept among all (1 is best; a tie counts against it), the look (``phash``,
+        ``colour``) and ``fault``, which says why an image has none of these.
+    """
+    present = set(images.ids)
+    wanted = [identifier for identifier in halves["image_id"] if identifier in present]
+    seen = judge.look_at(images, wanted)
+    table = halves.copy()
+    fault = pd.Series(None, index=table.index, dtype=object)
+    fault = fault.mask(~table["image_id"].isin(seen.keys()), str(Reason.UNREADABLE))
+    table["fault"] = fault.mask(~table["image_id"].isin(present), str(Reason.NOT_GENERATED))
+    for name in ("phash", "colour"):
+        table[name] = table["image_id"].map({identifier: look[name] for identifier, look in seen.items()})
+    return table.join(_similarities(table[table["fault"].isna()], seen, concept_ids, texts))
+
+
+def _similarities(
+    rows: pd.DataFrame, seen: Mapping[str, Mapping[str, Any]], concept_ids: list[str], texts: np.ndarray
+) -> pd.DataFrame:
+    """Cosines and rank of the readable rows, in slices so that [N, C] never lies in memory whole."""
+    place = pd.Series(np.arange(len(concept_ids)), index=concept_ids)
+    own, twin = (place.loc[rows[column]].to_numpy() for column in ("concept_id", "twin_concept_id"))
+    columns = ("clip_similarity", "twin_similarity", "chance_similarity", "rank")
+    scores = np.full((len(rows), len(columns)), np.nan)
+    for start in range(0, len(rows), _ROWS):
+        part = slice(start, start + _ROWS)
+        embeddings = np.stack([seen[i]["embedding"] for i in rows["image_id"].iloc[part]])
+        cosines = np.clip(embeddings @ texts.T, -1, 1)
+        line = np.arange(len(cosines))
+        mine = cosines[line, own[part]]
+        rank = (cosines >= mine[:, None]).sum(1)
+        scores[part] = np.stack([mine, cosines[line, twin[part]], cosines.mean(1), rank], axis=1)
+    return pd.DataFrame(scores, index=rows.index, columns=list(columns))

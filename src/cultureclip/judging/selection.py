@@ -1,0 +1,76 @@
+"""The training table: accepted images of a twin's two halves, paired."""
+
+import pandas as pd
+
+from cultureclip.errors import LeakError
+from cultureclip.ids import digest
+
+_FIELDS = ("concept", "concept_id", "caption", "caption_id", "image_id")
+
+
+def build_cultwin(
+    judgements: pd.DataFrame,
+    requests: pd.DataFrame,
+    captions: pd.DataFrame,
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    *,
+    licence: str,
+) -> pd.DataFrame:
+    """Pair the accepted images of both halves of every twin: first with first, second with second.
+
+    Images of a half are ordered by id. What one half has more of than the other stays unused, so no image occurs twice
+    in a twin. The positive side is the twin's concept a.
+
+    Args:
+        judgements: Verdicts, one row an image.
+        requests: Planned images.
+        captions: Captions.
+        twins: Twins with their split.
+        concepts: Concepts.
+        licence: Licence of the generated images.
+
+    Returns:
+        Table of CulTwin, ordered by twin and pair.
+
+    Raises:
+        LeakError: an accepted image shows a concept that may be used for evaluation only.
+    """
+    accepted = requests.loc[requests["image_id"].isin(_accepted(judgements)), ["image_id", "caption_id"]]
+    shown = accepted.merge(captions[["caption_id", "twin_id", "concept_id", "text"]], on="caption_id")
+    shown = shown.merge(concepts[["concept_id", "name", "terms"]], on="concept_id")
+    _refuse_evaluation_only(shown)
+    shown = shown.rename(columns={"text": "caption", "name": "concept"}).sort_values("image_id")
+    shown["pair"] = shown.groupby(["twin_id", "concept_id"]).cumcount()
+    shown = shown[["twin_id", "pair", *_FIELDS]]
+    rows = twins[["twin_id", "split", "a_concept_id", "b_concept_id"]]
+    rows = rows.merge(
+        shown.rename(columns={f: f"pos_{f}" for f in _FIELDS}),
+        how="inner",
+        left_on=["twin_id", "a_concept_id"],
+        right_on=["twin_id", "pos_concept_id"],
+    )
+    rows = rows.merge(
+        shown.rename(columns={f: f"neg_{f}" for f in _FIELDS}),
+        how="inner",
+        left_on=["twin_id", "pair", "b_concept_id"],
+        right_on=["twin_id", "pair", "neg_concept_id"],
+    )
+    rows = rows.sort_values(["twin_id", "pair"], ignore_index=True)
+    ids = zip(rows["twin_id"], rows["pos_image_id"], rows["neg_image_id"], strict=True)
+    rows.insert(0, "row_id", pd.Series([digest("cultwin", *fields) for fields in ids], dtype=str))
+    return rows.drop(columns=["pair", "a_concept_id", "b_concept_id"]).assign(licence=licence)
+
+
+def _accepted(judgements: pd.DataFrame) -> pd.Series:
+    return judgements.loc[judgements["verdict"] == "accepted", "image_id"]
+
+
+def _refuse_evaluation_only(shown: pd.DataFrame) -> None:
+    held_out = shown.loc[shown["terms"] == "eval_only", "name"].unique()
+    if len(held_out):
+        raise LeakError(
+            ", ".join(held_out[:5]),
+            f"{len(held_out)} concepts with terms 'eval_only' have images among the training rows",
+            "Leave them out of the twins, or change their terms",
+        )

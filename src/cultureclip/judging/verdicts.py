@@ -1,0 +1,89 @@
+"""From measurements to verdicts: every refused image keeps its row and says why."""
+
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.judging.duplicates import find_duplicates
+
+_RATINGS = ("authenticity", "consistency", "cultural_fidelity", "safety")
+"""Scores that a vision-language judge gives; an image-text encoder has none, and a missing score is null."""
+
+
+class Reason(StrEnum):
+    """Why an image is not used."""
+
+    NOT_GENERATED = "not_generated"
+    UNREADABLE = "unreadable"
+    NO_BETTER_THAN_CHANCE = "no_better_than_chance"
+    CLOSER_TO_TWIN = "closer_to_twin"
+    DUPLICATE = "duplicate"
+    TWIN_INCOMPLETE = "twin_incomplete"
+
+
+FAILURES = (Reason.NOT_GENERATED, Reason.UNREADABLE)
+"""Reasons that say nothing about the image's content: its verdict is ``failed``, not ``rejected``."""
+
+
+def decide(
+    measured: pd.DataFrame,
+    *,
+    twin_margin: float,
+    chance_margin: float,
+    max_hamming: int,
+    max_colour_distance: float,
+    min_images_per_half: int,
+) -> pd.DataFrame:
+    """Accept or refuse every image, then every twin as a whole.
+
+    An image must be nearer to its own concept than to its twin's and than to the mean of all concepts, by more than the
+    margins, and must not repeat an accepted image of the same concept. After that a twin with fewer than
+    ``min_images_per_half`` accepted images on either side loses all of them; an image refused before keeps its reason.
+
+    Args:
+        measured: From :func:`cultureclip.judging.scores.measure`.
+        twin_margin: Cosine by which the own concept must lead the twin.
+        chance_margin: Cosine by which it must lead the mean of all concepts.
+        max_hamming: See :func:`find_duplicates`.
+        max_colour_distance: See :func:`find_duplicates`.
+        min_images_per_half: Accepted images that each half of a twin needs.
+
+    Returns:
+        Table of judgements, one row an image.
+    """
+    reason = _refuse_by_score(measured, twin_margin, chance_margin)
+    passed = measured[reason.isna()]
+    duplicate_of = find_duplicates(passed, max_hamming, max_colour_distance).reindex(measured.index)
+    reason = reason.mask(duplicate_of.notna(), str(Reason.DUPLICATE))
+    incomplete = ~_complete_twins(measured, reason.isna(), min_images_per_half)
+    reason = reason.mask(reason.isna() & incomplete, str(Reason.TWIN_INCOMPLETE))
+    judged = measured[["image_id", "caption_id", "clip_similarity", "twin_similarity", "chance_similarity"]].copy()
+    verdict = np.select([reason.isna(), reason.isin(FAILURES)], ["accepted", "failed"], default="rejected")
+    return judged.assign(
+        **dict.fromkeys(_RATINGS, np.nan),
+        duplicate_of=_nullable(duplicate_of),
+        verdict=verdict,
+        reason=_nullable(reason),
+    )
+
+
+def _refuse_by_score(measured: pd.DataFrame, twin_margin: float, chance_margin: float) -> pd.Series:
+    """Reasons that need no other image; written so that a score that is not a number passes no rule."""
+    own, fault = measured["clip_similarity"], measured["fault"].astype(object)
+    reason = pd.Series(None, index=measured.index, dtype=object)
+    reason = reason.mask(~(own > measured["twin_similarity"] + twin_margin), str(Reason.CLOSER_TO_TWIN))
+    reason = reason.mask(~(own > measured["chance_similarity"] + chance_margin), str(Reason.NO_BETTER_THAN_CHANCE))
+    return reason.mask(fault.notna(), fault)
+
+
+def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> pd.Series:
+    """Whether both halves of each row's twin have enough accepted images (a twin has exactly two halves)."""
+    own = accepted.groupby([measured["twin_id"], measured["concept_id"]]).transform("sum")
+    other = accepted.groupby(measured["twin_id"]).transform("sum") - own
+    return (own >= least) & (other >= least)
+
+
+def _nullable(column: pd.Series) -> pd.Series:
+    """As text with missing values, in the dtype that this pandas gives to text, also where all are missing."""
+    return column.astype(pd.Series(["text"]).dtype)

@@ -1,0 +1,101 @@
+"""What a diffusers pipeline directory says about itself, read without torch: parts, fingerprint, scheduler settings."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from cultureclip.errors import WeightsError
+
+INDEX_NAME = "model_index.json"
+_SCHEDULER_CONFIG = Path("scheduler", "scheduler_config.json")
+_REFUSED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack", ".h5"}
+_HASHED = {".json", ".txt", ".model", ".safetensors"}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a model directory.
+
+    Raises:
+        WeightsError: the file is missing or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(path, "no such file", "Give a directory that a diffusers pipeline was saved to") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise WeightsError(path, f"not JSON ({error})", "Copy or download the model again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(path, "not a JSON object", "Copy or download the model again")
+    return content
+
+
+def list_parts(folder: Path) -> dict[str, tuple[str | None, str | None]]:
+    """The parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part."""
+    index = read_json(folder / INDEX_NAME)
+    return {
+        name: (value[0], value[1])
+        for name, value in index.items()
+        if not name.startswith("_") and isinstance(value, list) and len(value) == 2
+    }
+
+
+def check_files(folder: Path) -> None:
+    """Check that every part is there and that its weights are whole safetensors files.
+
+    Raises:
+        WeightsError: a part is missing, truncated or in a format that can run code when it is loaded.
+    """
+    for name, (library, _) in list_parts(folder).items():
+        if library is None:
+            continue
+        part = folder / name
+        if not part.is_dir():
+            raise WeightsError(part, "listed in model_index.json, but not there", "Copy or download the model again")
+        weights = sorted(part.glob("*.safetensors"))
+        refused = sorted(file.name for file in part.iterdir() if file.suffix in _REFUSED)
+        # A tokenizer or a scheduler has no config.json of its own: what has one is a model and needs weights.
+        if not weights and (refused or (part / "config.json").is_file()):
+            found = f"only {', '.join(refused)} found" if refused else "no weights file"
+            remedy = "Convert it: pipeline.save_pretrained(folder, safe_serialization=True)"
+            raise WeightsError(part, f"{found}; only safetensors files are loaded", remedy)
+        for file in weights:
+            _check_safetensors(file)
+
+
+def _check_safetensors(path: Path) -> None:
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            handle.keys()
+    except SafetensorError as error:
+        raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and bytes of the pipeline's index, configs, vocabularies and weights.
+
+    It names the model by content: the same weights in another folder, or on another machine, are the same model.
+    Model cards and other files beside the parts do not count.
+    """
+    check_files(folder)
+    present = [name for name, (library, _) in list_parts(folder).items() if library is not None]
+    files = [file for name in present for file in (folder / name).rglob("*") if file.suffix in _HASHED]
+    total = hashlib.sha256()
+    for file in sorted([folder / INDEX_NAME, *files]):
+        with file.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").hexdigest()
+        total.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def scheduler_settings(folder: Path, override: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Class and configuration of the scheduler that will be used.
+
+    Args:
+        folder: The pipeline directory.
+        override: ``_class_name`` and settings that replace the directory's own; None keeps them.
+    """
+    return {**read_json(folder / _SCHEDULER_CONFIG), **(override or {})}

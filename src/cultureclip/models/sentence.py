@@ -1,0 +1,79 @@
+"""A sentence encoder on local weights: texts to vectors whose cosine is closeness of meaning."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+
+from cultureclip.errors import WeightsError
+from cultureclip.ids import digest
+from cultureclip.models.locate import locate
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """A sentence-transformers model, ready to embed.
+
+    Attributes:
+        model: The ``SentenceTransformer``.
+        fingerprint: Digest over its weights and configs; part of the key of anything kept.
+    """
+
+    model: Any
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
+        """L2-normalised embeddings, float32 [N, D]; each distinct text is computed once."""
+        distinct = list(dict.fromkeys(texts))
+        if not distinct:
+            return np.zeros((0, self.model.get_embedding_dimension()), np.float32)
+        vectors = self.model.encode(
+            distinct,
+            batch_size=batch,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=len(distinct) > batch,
+        )
+        place = {text: i for i, text in enumerate(distinct)}
+        return np.asarray(vectors, dtype=np.float32)[[place[text] for text in texts]]
+
+
+def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEncoder:
+    """Load a sentence-transformers directory with safetensors weights.
+
+    Args:
+        path: The directory, or ``package:<module>/<folder>``.
+        device: Where to put the weights.
+
+    Raises:
+        WeightsError: a file is missing, truncated, pickled, or not what the config says.
+    """
+    # Importing sentence_transformers takes seconds: whoever only names this module does not pay for it.
+    from sentence_transformers import SentenceTransformer
+
+    folder = locate(str(path))
+    for name in ("modules.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise WeightsError(
+                folder / name, "no such file", "Give a sentence-transformers directory with safetensors weights"
+            )
+    try:
+        model = SentenceTransformer(
+            str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise WeightsError(folder, f"the sentence encoder does not load ({error})", "Copy it again, whole") from error
+    return SentenceEncoder(model, _fingerprint(folder))
+
+
+def _fingerprint(folder: Path) -> str:
+    paths = sorted(p for suffix in ("json", "txt", "safetensors") for p in folder.rglob(f"*.{suffix}"))
+    hashes = []
+    for path in paths:
+        with path.open("rb") as handle:
+            hashes.append((str(path.relative_to(folder)), hashlib.file_digest(handle, "sha256").hexdigest()))
+    return digest("sentence encoder", hashes)

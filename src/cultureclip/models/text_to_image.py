@@ -1,0 +1,154 @@
+"""A text-to-image pipeline from a local diffusers directory: the same code drives pocket's generator and SD3.5."""
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from PIL import Image
+
+from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models.diffusers_files import INDEX_NAME, check_files, list_parts, read_json, scheduler_settings
+
+_LIBRARIES = ("diffusers", "transformers")
+_GIVEN_BY_US = frozenset(
+    {"self", "prompt", "generator", "output_type", "return_dict", "num_images_per_prompt", "latents"}
+)
+
+
+@dataclass
+class TextToImage:
+    """A loaded pipeline.
+
+    Attributes:
+        pipeline: The diffusers pipeline, on its device and in its dtype.
+    """
+
+    pipeline: Any
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
+        """One picture a prompt.
+
+        Each item has a CPU generator of its own, so that its start noise is the same in any batch and on any device.
+
+        Args:
+            prompts: B texts.
+            seeds: B seeds.
+            call: Further arguments of the pipeline's call, passed on as they are.
+        """
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        return list(self.pipeline(prompt=list(prompts), generator=generators, **call).images)
+
+
+def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
+    """Check call arguments against the signature of the directory's pipeline class; no weights are read.
+
+    Raises:
+        ConfigurationError: an argument that the class does not take, or one that this package sets itself.
+        WeightsError: the directory names no pipeline class of diffusers.
+    """
+    pipeline_class = _pipeline_class(Path(path))
+    known = set(inspect.signature(pipeline_class.__call__).parameters) - _GIVEN_BY_US
+    for name in call:
+        if name not in known:
+            cause = f"no argument that can be set for {pipeline_class.__name__}"
+            raise ConfigurationError(f"synthesis.call.{name}", cause, f"Use some of: {', '.join(sorted(known))}")
+
+
+def load_text_to_image(
+    path: str | Path, device: str, dtype: str, scheduler: Mapping[str, Any] | None = None
+) -> TextToImage:
+    """Load a pipeline directory by its own class, from safetensors, offline.
+
+    Args:
+        path: Directory with ``model_index.json``. Parts that it lists as null, or that its class wants and it does not
+            list (SD3.5 without its T5 encoder), stay absent.
+        device: Where it runs.
+        dtype: Name of a torch dtype for all parts, e.g. ``bfloat16``.
+        scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
+
+    Raises:
+        WeightsError: a part is missing, truncated, in a refused format, or not what its config says.
+        ConfigurationError: the device or the scheduler class does not exist here.
+    """
+    folder, precision = Path(path), getattr(torch, dtype)
+    check_files(folder)
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("synthesis.device", f"no {device} on this machine", "Set it to cpu")
+    pipeline_class = _pipeline_class(folder)
+    parts = list_parts(folder)
+    wanted = inspect.signature(pipeline_class.__init__).parameters.values()
+    required = [p.name for p in wanted if p.name != "self" and p.default is p.empty]
+    absent = {name: None for name in required if parts.get(name, (None, None))[0] is None}
+    try:
+        with _quiet_libraries():
+            modules = {name: _load_module(folder / name, kind, precision) for name, kind in _models(parts).items()}
+            pipeline = pipeline_class.from_pretrained(folder, local_files_only=True, **modules, **absent)
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
+    if scheduler is not None:
+        pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
+    pipeline.set_progress_bar_config(disable=True)
+    return TextToImage(pipeline.to(device=device, dtype=precision))
+
+
+def _pipeline_class(folder: Path) -> Any:
+    name = read_json(folder / INDEX_NAME).get("_class_name")
+    found = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
+        remedy = "Code from a model directory is not run: use a pipeline class that diffusers ships"
+        raise WeightsError(folder / INDEX_NAME, f"{name!r} is no pipeline class of diffusers", remedy)
+    return found
+
+
+def _models(parts: Mapping[str, tuple[str | None, str | None]]) -> dict[str, Any]:
+    """The classes of those parts that are torch modules of the two libraries."""
+    kinds = {
+        name: getattr(importlib.import_module(library), class_name, None)
+        for name, (library, class_name) in parts.items()
+        if library in _LIBRARIES and class_name is not None
+    }
+    return {name: kind for name, kind in kinds.items() if inspect.isclass(kind) and issubclass(kind, torch.nn.Module)}
+
+
+def _load_module(part: Path, model_class: Any, dtype: torch.dtype) -> torch.nn.Module:
+    """Load one part; both libraries would fill missing weights with random numbers and only log it."""
+    model, info = model_class.from_pretrained(
+        part, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+    )
+    if missing := sorted(info["missing_keys"]):
+        cause = f"{len(missing)} weights that the config asks for are missing, first {missing[0]}"
+        raise WeightsError(part, cause, "Take weights and config from one release")
+    return model
+
+
+def _build_scheduler(settings: Mapping[str, Any]) -> Any:
+    name = settings.get("_class_name")
+    found = getattr(diffusers, str(name), None)
+    if not (inspect.isclass(found) and issubclass(found, diffusers.SchedulerMixin)):
+        remedy = "Name a scheduler class, e.g. FlowMatchEulerDiscreteScheduler"
+        raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is no scheduler of diffusers", remedy)
+    return found.from_config(dict(settings))
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Silence loading bars and notes on unused config keys; what matters in them is checked by ``_load_module``."""
+    loggings = [diffusers.utils.logging, transformers.utils.logging]
+    levels = [logging.get_verbosity() for logging in loggings]
+    for logging in loggings:
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging, level in zip(loggings, levels, strict=True):
+            logging.set_verbosity(level)
+            logging.enable_progress_bar()

@@ -1,0 +1,81 @@
+"""Nodes of the filtering stage."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cultureclip.concepts.regions import region_name
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.models.locate import locate
+from cultureclip.pipelines.filtering.parameters import FilteringParameters
+
+if TYPE_CHECKING:
+    from cultureclip.judging.judge import ImageReader
+
+logger = logging.getLogger(__name__)
+
+
+def measure_images(
+    images: "ImageReader",
+    image_requests: pd.DataFrame,
+    captions: pd.DataFrame,
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    judgement_store: KeyedStore,
+    parameters: FilteringParameters,
+) -> pd.DataFrame:
+    """Let the judge look at every planned image; what it has seen before is read from the store."""
+    from cultureclip.judging.judge import Judge
+    from cultureclip.judging.scores import list_halves, measure
+    from cultureclip.judging.texts import concept_texts, embed_concepts
+
+    judge = Judge(locate(parameters.judge), judgement_store, parameters.batch)
+    texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
+    halves = list_halves(image_requests, captions, twins)
+    return measure(halves, images, judge, concepts["concept_id"].tolist(), texts)
+
+
+def judge_images(measurements: pd.DataFrame, parameters: FilteringParameters) -> pd.DataFrame:
+    """Turn measurements into verdicts: first every image by itself, then every twin as a whole."""
+    from cultureclip.judging.verdicts import decide
+
+    return decide(
+        measurements,
+        twin_margin=parameters.twin_margin,
+        chance_margin=parameters.chance_margin,
+        max_hamming=parameters.max_hamming,
+        max_colour_distance=parameters.max_colour_distance,
+        min_images_per_half=parameters.min_images_per_half,
+    )
+
+
+def select_twins(
+    judgements: pd.DataFrame,
+    image_requests: pd.DataFrame,
+    captions: pd.DataFrame,
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    parameters: FilteringParameters,
+) -> pd.DataFrame:
+    """Pair the accepted images of both halves into training rows."""
+    from cultureclip.judging.selection import build_cultwin
+
+    return build_cultwin(judgements, image_requests, captions, twins, concepts, licence=parameters.licence)
+
+
+def summarise_filtering(
+    judgements: pd.DataFrame,
+    measurements: pd.DataFrame,
+    cultwin: pd.DataFrame,
+    concepts: pd.DataFrame,
+    parameters: FilteringParameters,
+) -> dict[str, Any]:
+    """Count what was kept and refused, and warn when too few twins are left."""
+    from cultureclip.judging.summary import find_shortfalls, summarise
+
+    metrics = summarise(judgements, measurements, cultwin, concepts)
+    least = {"twins_kept": parameters.min_twins, "twins_kept_objects": parameters.min_object_twins}
+    for shortfall in find_shortfalls(metrics, least):
+        logger.warning("Filtering: %s; rejected by reason: %s", shortfall, metrics["rejected"])
+    return metrics

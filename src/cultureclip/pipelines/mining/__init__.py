@@ -1,0 +1,5 @@
+"""Mining: concepts from the atlas, a bottom-up pass over all emoji names, and twins by look and culture."""
+
+from cultureclip.pipelines.mining.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,129 @@
+"""Nodes of the mining stage."""
+
+import json
+import logging
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.pipelines.mining.parameters import MiningParameters
+
+logger = logging.getLogger(__name__)
+
+
+def read_concepts(atlas: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+    """Check every row of the atlas, or of a user's own table, and give it its id."""
+    from cultureclip.concepts.atlas import read_concepts as read
+
+    return read(atlas, mining.problems_shown)
+
+
+def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, mining: MiningParameters) -> pd.DataFrame:
+    """Ask the language model of every emoji name whether it is bound to a culture."""
+    from cultureclip.concepts.bottom_up import ask_names, empty_table, list_names
+    from cultureclip.concepts.emoji import list_emoji
+    from cultureclip.models.text import load_language_model
+
+    settings = mining.bottom_up
+    if not settings.enabled:
+        return empty_table()
+    names = list_names(list_emoji(), concepts)
+    model = load_language_model(**settings.language_model.model_dump())
+    question = settings.question
+    log_odds = ask_names(list(names["name"]), model, question.to_messages(), question.options, answer_store)
+    return names.assign(language_model_score=log_odds)
+
+
+def classify_names(answers: pd.DataFrame, mining: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Set the sentence encoder against the language model, use the better, and classify what was found."""
+    from cultureclip.concepts import bottom_up
+    from cultureclip.models.sentence import load_sentence_encoder
+
+    if not mining.bottom_up.enabled:
+        return answers, {}
+    names = answers.drop(columns="language_model_score")
+    embeddings = load_sentence_encoder(mining.sentence_encoder).encode(list(names["name"]))
+    return bottom_up.classify_names(
+        names,
+        answers["language_model_score"].to_numpy(),
+        embeddings,
+        folds=mining.bottom_up.folds,
+        resamples=mining.bottom_up.resamples,
+    )
+
+
+def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+    """Embed every reference picture with the judge and find those that are drawn alike to the pixel."""
+    import numpy as np
+    from PIL import Image
+    from tqdm.auto import tqdm
+
+    from cultureclip.concepts.looks import choose_representatives, read_pictures
+    from cultureclip.models.encoder import load_encoder
+    from cultureclip.models.locate import locate
+
+    judge = load_encoder(locate(mining.judge))
+    shown = concepts[concepts["reference_image"].notna()].reset_index(drop=True)
+    if len(shown) < len(concepts):
+        logger.warning("%d concepts have no picture and can be in no twin", len(concepts) - len(shown))
+    drawn = [
+        read_pictures(reference, mining.twins.picture_size)
+        for reference in tqdm(shown["reference_image"], desc="draw concepts")
+    ]
+    styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
+    embeddings = judge.encode_images([Image.fromarray(pictures[0]) for pictures in drawn])
+    stands_for = choose_representatives(shown, styles, mining.twins.indistinguishable_below)
+    return pd.DataFrame({"concept_id": shown["concept_id"], "embedding": list(embeddings), "stands_for": stands_for})
+
+
+def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+    """Match concepts that look alike and belong to different cultures."""
+    import numpy as np
+
+    from cultureclip.concepts import twins
+    from cultureclip.models.sentence import load_sentence_encoder
+
+    settings = mining.twins
+    shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
+    return twins.match_twins(
+        shown,
+        np.stack(shown["embedding"].to_list()),
+        load_sentence_encoder(mining.sentence_encoder).encode(list(shown["context"])),
+        list(shown["stands_for"]),
+        neighbours=settings.neighbours,
+        context_weight=settings.context_weight,
+        min_visual_similarity=settings.min_visual_similarity,
+        max_twins_per_concept=settings.max_twins_per_concept,
+        limits={twins.FLAG: settings.max_flag_twins, twins.OBJECT: settings.max_object_twins},
+        dev_share=settings.dev_share,
+    )
+
+
+def summarise_mining(
+    concepts: pd.DataFrame, looks: pd.DataFrame, twins: pd.DataFrame, bottom_up_figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
+    kept = twins[twins["verdict"] == "accepted"]
+    is_flag = concepts.set_index("concept_id")["universal"] == "flag"
+    flags = int(kept["a_concept_id"].map(is_flag).sum())
+    indistinct = looks[looks["stands_for"] != looks["concept_id"]]
+    name_of = concepts.set_index("concept_id")["name"]
+    return {
+        "in": len(twins),
+        "kept": len(kept),
+        "rejected": json.loads(twins["reason"].value_counts().to_json()),
+        "twins": {"flags": flags, "objects": len(kept) - flags, "dev": int((kept["split"] == "dev").sum())},
+        "concepts": {
+            "in_all": len(concepts),
+            "flags": int(is_flag.sum()),
+            "without_picture": len(concepts) - len(looks),
+            "cultures": concepts["cultures"].explode().nunique(),
+            "by_category": json.loads(concepts["category"].value_counts().to_json()),
+            "in_twins": len(set(kept["a_concept_id"]) | set(kept["b_concept_id"])),
+        },
+        "drawn_alike": [
+            [name_of[a], name_of[b]] for a, b in zip(indistinct["concept_id"], indistinct["stands_for"], strict=True)
+        ],
+        "bottom_up": bottom_up_figures,
+    }

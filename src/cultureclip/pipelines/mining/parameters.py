@@ -1,0 +1,67 @@
+"""Parameters of the mining stage."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LanguageModelSettings(_Frozen):
+    """Which language model is asked."""
+
+    path: str = Field(min_length=1)
+    gguf_file: str | None = None
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    batch: int = Field(default=32, ge=1, le=4096)
+
+
+class Question(_Frozen):
+    """A question with two answers, asked of many names."""
+
+    instruction: str = Field(min_length=1)
+    options: tuple[str, str]
+    examples: tuple[tuple[str, str], ...]
+
+    def to_messages(self) -> list[dict[str, str]]:
+        """The chat turns before a name: the instruction and the worked examples."""
+        turns = [{"role": "system", "content": self.instruction}]
+        for name, answer in self.examples:
+            turns += [{"role": "user", "content": name}, {"role": "assistant", "content": answer}]
+        return turns
+
+
+class BottomUpSettings(_Frozen):
+    """The pass over all emoji names."""
+
+    enabled: bool
+    language_model: LanguageModelSettings
+    question: Question
+    folds: int = Field(ge=2, le=20)
+    resamples: int = Field(ge=100, le=100_000)
+
+
+class TwinSettings(_Frozen):
+    """Matching on two axes."""
+
+    picture_size: int = Field(ge=16, le=1024)
+    indistinguishable_below: float = Field(ge=0, lt=32, description="Mean absolute difference in grey levels")
+    neighbours: int = Field(ge=1, le=1000)
+    context_weight: float = Field(ge=0, le=1)
+    min_visual_similarity: float = Field(ge=-1, le=1)
+    max_twins_per_concept: int = Field(ge=1)
+    max_flag_twins: int = Field(ge=0)
+    max_object_twins: int = Field(ge=0)
+    dev_share: float = Field(ge=0, lt=1)
+
+
+class MiningParameters(_Frozen):
+    """How concepts are read and twins found; see ``parameters_mining.yml`` for what each one means."""
+
+    problems_shown: int = Field(ge=1)
+    judge: str = Field(min_length=1)
+    sentence_encoder: str = Field(min_length=1)
+    bottom_up: BottomUpSettings
+    twins: TwinSettings

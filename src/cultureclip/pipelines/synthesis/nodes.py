@@ -1,0 +1,101 @@
+"""Nodes of the synthesis stage."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cultureclip.images.requests import Recipe
+    from cultureclip.images.store import ImageSet, ShardStore
+
+
+def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
+    """List the images that the accepted captions ask for.
+
+    Args:
+        captions: Table ``captions``.
+        parameters: ``params:synthesis``.
+
+    Returns:
+        Table ``image_requests``.
+    """
+    from cultureclip.images.requests import plan_requests
+
+    _, recipe = _resolve(parameters)
+    return plan_requests(captions, recipe, parameters.images_per_caption, parameters.shard_digits)
+
+
+def generate_images(
+    image_requests: pd.DataFrame, image_store: "ShardStore", parameters: SynthesisParameters
+) -> tuple[list[str], dict[str, Any]]:
+    """Generate those of the requested images that the store does not have.
+
+    Args:
+        image_requests: Table ``image_requests``.
+        image_store: Where images lie; gets the new ones.
+        parameters: ``params:synthesis``.
+
+    Returns:
+        Ids of all requested images, now all in the store, and counts and times.
+    """
+    from cultureclip.images.generation import GenerationSettings, generate_missing
+    from cultureclip.images.requests import check_recipe
+
+    folder, recipe = _resolve(parameters)
+    check_recipe(image_requests, recipe)
+    if parameters.verify:
+        image_store.verify()
+    settings = GenerationSettings(
+        model=folder,
+        device=parameters.device,
+        dtype=parameters.dtype,
+        scheduler=parameters.scheduler,
+        call=recipe.call,
+        batch_size=parameters.batch_size,
+        part_size=parameters.part_size,
+    )
+    report = generate_missing(image_requests, image_store, settings)
+    return sorted(image_requests["image_id"]), report.to_metrics()
+
+
+def draw_contact_sheet(
+    images: "ImageSet",
+    image_requests: pd.DataFrame,
+    captions: pd.DataFrame,
+    concepts: pd.DataFrame,
+    parameters: SynthesisParameters,
+) -> "Figure":
+    """Draw twins side by side with names and captions.
+
+    Args:
+        images: The generated images.
+        image_requests: Table ``image_requests``.
+        captions: Table ``captions``.
+        concepts: Table ``concepts``.
+        parameters: ``params:synthesis``.
+    """
+    from cultureclip.images.contact_sheet import choose_twins, draw_twins
+
+    twins = choose_twins(image_requests, captions, concepts, parameters.contact_sheet_images)
+    return draw_twins(twins, images.read([cell.image_id for twin in twins for cell in twin]))
+
+
+def _resolve(parameters: SynthesisParameters) -> "tuple[Path, Recipe]":
+    """The model's folder, and all that decides an image's pixels; reads the weights' bytes, but not into torch."""
+    from cultureclip.images.requests import Recipe
+    from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
+    from cultureclip.models.locate import locate
+
+    folder = locate(parameters.model)
+    recipe = Recipe(
+        model=fingerprint(folder),
+        scheduler=scheduler_settings(folder, parameters.scheduler),
+        call=parameters.call.model_dump(),
+        dtype=parameters.dtype,
+    )
+    return folder, recipe

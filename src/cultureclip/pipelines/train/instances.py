@@ -1,0 +1,61 @@
+"""Which trainings there are: read from the config when pipelines are built, which is before ``--params`` is known."""
+
+import os
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from kedro.config import OmegaConfigLoader
+from kedro.utils import find_kedro_project
+
+from cultureclip.errors import ConfigurationError
+
+
+class Instance(NamedTuple):
+    """One training."""
+
+    objective: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``<objective>_s<seed>``; with ``train_`` before it, the namespace."""
+        return f"{self.objective}_s{self.seed}"
+
+
+def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[Instance]:
+    """Every objective with every seed."""
+    return [Instance(objective, seed) for objective, seed in product(objectives, seeds)]
+
+
+def read_instances() -> list[Instance]:
+    """The trainings that ``train.objectives`` and ``train.seeds`` of the environment ``KEDRO_ENV`` name.
+
+    Raises:
+        ConfigurationError: there is no such configuration.
+    """
+    root = find_kedro_project(Path.cwd()) or Path.cwd()
+    loader = OmegaConfigLoader(
+        str(Path(root) / "conf"), env=os.environ.get("KEDRO_ENV"), base_env="base", default_run_env="local"
+    )
+    train = loader["parameters"].get("train", {})
+    if not train.get("objectives") or not train.get("seeds"):
+        raise ConfigurationError(
+            "train.objectives, train.seeds", f"not in {root}/conf", "Set them in conf/base/parameters_train.yml"
+        )
+    return make_instances(train["objectives"], train["seeds"])
+
+
+def check_instances(built: Sequence[Instance], objectives: Sequence[str], seeds: Sequence[int]) -> None:
+    """Make sure that the pipeline was built for these parameters.
+
+    Raises:
+        ConfigurationError: it was not; they were given by ``--params``.
+    """
+    if list(built) != make_instances(objectives, seeds):
+        raise ConfigurationError(
+            "train.objectives, train.seeds",
+            f"the pipeline was built for {', '.join(i.name for i in built)}, which --params cannot change",
+            "Set them in conf/<environment>/parameters_train.yml",
+        )

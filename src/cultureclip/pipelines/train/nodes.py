@@ -1,0 +1,51 @@
+"""Nodes of the train stage."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.clip.contracts import Checkpoint, ImageSource
+from cultureclip.pipelines.train.instances import Instance, check_instances
+from cultureclip.pipelines.train.parameters import TrainParameters
+
+TrainNode = Callable[[pd.DataFrame, ImageSource, TrainParameters], tuple[Checkpoint, list[dict[str, Any]]]]
+
+
+def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
+    """The node function of one training.
+
+    Args:
+        instance: The objective and seed of this node.
+        built: All trainings of the pipeline.
+    """
+
+    def train_model(
+        cultwin: pd.DataFrame, images: ImageSource, train: TrainParameters
+    ) -> tuple[Checkpoint, list[dict[str, Any]]]:
+        """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
+        from cultureclip.clip.runs import train_adapter
+        from cultureclip.models.locate import locate
+
+        check_instances(built, train.objectives, train.seeds)
+        card = {"base": train.base, "base_revision": train.base_revision, "update_scale": train.update_scale}
+        return train_adapter(
+            cultwin,
+            images,
+            locate(train.base),
+            card=card,
+            objective=instance.objective,
+            seed=instance.seed,
+            settings=train.run_settings(),
+            work_dir=Path(train.work_dir),
+        )
+
+    return train_model
+
+
+def summarise_training(train: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+    """Draw all logs into one figure and gather the chosen steps' figures."""
+    from cultureclip.clip.curves import loss_curves, training_metrics
+
+    return loss_curves(logs), training_metrics(logs, train.trainer.select_by)

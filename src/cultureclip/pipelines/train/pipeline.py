@@ -1,0 +1,41 @@
+"""Wiring of the train stage."""
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from cultureclip.pipelines.train.instances import Instance, make_instances, read_instances
+from cultureclip.pipelines.train.nodes import for_instance, summarise_training
+
+
+def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
+    """cultwin, images -> one checkpoint and log for every objective and seed -> loss curves and metrics.
+
+    Args:
+        objectives: Losses; by default what the config says.
+        seeds: Seeds; by default what the config says.
+    """
+    instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
+    trainings = [_training(instance, instances) for instance in instances]
+    logs = {instance.name: f"train_{instance.name}.log" for instance in instances}
+    summary = Node(
+        summarise_training,
+        {"train": "params:train", **logs},
+        ["loss_curves", "training_metrics"],
+        name="summarise_training",
+        namespace="train",
+    )
+    return sum(trainings, Pipeline([summary]))
+
+
+def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
+    """The template: one training in its own namespace."""
+    node = Node(
+        for_instance(instance, instances),
+        ["cultwin", "images", "params:train"],
+        ["checkpoint", "log"],
+        name="train_model",
+    )
+    return Pipeline(
+        [node], namespace=f"train_{instance.name}", inputs={"cultwin", "images"}, parameters={"params:train"}
+    )

@@ -1,0 +1,83 @@
+"""Training data that contains a held-out picture or concept stops the run."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cultureclip.benchmarks.benchmark import ChoiceBenchmark
+from cultureclip.benchmarks.held_out import check_held_out
+from cultureclip.benchmarks.items import Question, picture_key
+from cultureclip.benchmarks.pocket import DECLARATIONS
+from cultureclip.concepts.emoji import render
+from cultureclip.errors import LeakError
+
+PICTURES = [render(char, "twemoji", 48) for char in ("👘", "🇹🇩", "🌮")]
+
+
+@pytest.fixture
+def benchmark() -> ChoiceBenchmark:
+    images = {picture_key(pixels): pixels for pixels in PICTURES}
+    questions = tuple(Question(f"accuracy:{i}", key, ("a", "b"), f"c{i}", "test") for i, key in enumerate(images))
+    return ChoiceBenchmark(DECLARATIONS["crope"], images, questions)
+
+
+ROWS = pd.DataFrame(
+    {
+        "row_id": ["r1", "r2"],
+        "pos_image_id": ["i1", "i2"],
+        "neg_image_id": ["i3", "i4"],
+        "pos_concept_id": ["c1", "x"],
+        "neg_concept_id": ["y", "z"],
+        "pos_concept": ["Chad", "x"],
+        "neg_concept": ["y", "z"],
+    }
+)
+
+
+def training(**replaced: Image.Image) -> list[tuple[str, Image.Image]]:
+    rng = np.random.default_rng(0)
+    drawn = {f"i{i}": Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)) for i in range(1, 5)}
+    return list((drawn | replaced).items())
+
+
+def test_clean_data_passes_with_counts(benchmark: ChoiceBenchmark) -> None:
+    found = check_held_out([benchmark], ROWS, training(), near_distance=4)
+    assert found == {
+        "training_images": 4,
+        "training_rows": 2,
+        "held_out_images": 3,
+        "near_distance": 4,
+        "leaks": 0,
+    }
+
+
+def test_an_equal_picture_is_a_leak_named_by_row_and_benchmark(benchmark: ChoiceBenchmark) -> None:
+    copied = Image.fromarray(PICTURES[1]).convert("RGBA")
+    with pytest.raises(LeakError, match="row r2: image i4 is held out by crope"):
+        check_held_out([benchmark], ROWS, training(i4=copied))
+
+
+def test_a_recompressed_copy_is_a_leak_only_where_near_duplicates_are_sought(benchmark: ChoiceBenchmark) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURES[0]).save(buffer, "JPEG", quality=85)
+    copied = Image.open(buffer)
+    assert check_held_out([benchmark], ROWS, training(i1=copied))["leaks"] == 0
+    with pytest.raises(LeakError, match="row r1: image i1"):
+        check_held_out([benchmark], ROWS, training(i1=copied), near_distance=8)
+
+
+def test_a_flag_of_other_colours_is_no_near_duplicate(benchmark: ChoiceBenchmark) -> None:
+    ireland = Image.fromarray(render("🇮🇪", "twemoji", 48))
+    assert check_held_out([benchmark], ROWS, training(i1=ireland), near_distance=4)["leaks"] == 0
+
+
+def test_a_held_out_concept_is_a_leak(benchmark: ChoiceBenchmark) -> None:
+    declared = dataclasses.replace(
+        benchmark, declaration=dataclasses.replace(benchmark.declaration, holds_out="concepts")
+    )
+    with pytest.raises(LeakError, match="row r1: concept 'Chad' is held out by crope"):
+        check_held_out([declared], ROWS, training())

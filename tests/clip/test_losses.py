@@ -1,0 +1,129 @@
+"""Every objective against sums written out element by element, in value and gradient."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cultureclip.clip.losses import OBJECTIVES, TwinEmbeddings, anchor_loss, build_objective
+from cultureclip.clip.settings import ObjectiveSettings
+from cultureclip.errors import ConfigurationError
+
+B, D = 5, 7
+CAPTION_IDS = torch.tensor([[0, 1, 2, 0, 4], [5, 6, 7, 5, 9]])
+CONCEPT_IDS = torch.tensor([[20, 21, 22, 20, 21], [22, 24, 25, 26, 27]])  # repeats in and across halves
+
+
+def make_twins(seed: int) -> tuple[TwinEmbeddings, list[torch.Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    raw = [torch.randn(2, B, D, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)]
+    temperature = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    images, captions, concepts = (F.normalize(r, dim=-1) for r in raw)
+    twins = TwinEmbeddings(images, captions, concepts, CAPTION_IDS, CONCEPT_IDS, temperature.exp())
+    return twins, [*raw, temperature]
+
+
+def naive_ce(rows, columns, scale, same_as_row):
+    """Mean of -log softmax at (i, i); one dot product at a time."""
+    total = 0.0
+    for i, row in enumerate(rows):
+        right = scale * sum(a * b for a, b in zip(row, columns[i], strict=True))
+        others = [
+            torch.exp(scale * sum(a * b for a, b in zip(row, column, strict=True)))
+            for j, column in enumerate(columns)
+            if j == i or not same_as_row(i, j)
+        ]
+        total = total + torch.log(sum(others)) - right
+    return total / len(rows)
+
+
+def naive_contrast(twins, field, own, extra, aware):
+    """1/2 [CE(I, texts) + CE(T, I)] over lists of (half, row)."""
+    texts = twins.captions if field == "caption" else twins.concepts
+
+    def alike(x, y):
+        if not aware:
+            return False
+        same_concept = CONCEPT_IDS[x] == CONCEPT_IDS[y]
+        return bool(same_concept or (field == "caption" and CAPTION_IDS[x] == CAPTION_IDS[y]))
+
+    columns = own + extra
+    images, mine = [twins.images[x] for x in own], [texts[x] for x in own]
+    forth = naive_ce(images, [texts[x] for x in columns], twins.scale, lambda i, j: alike(own[i], columns[j]))
+    back = naive_ce(mine, images, twins.scale, lambda i, j: alike(own[i], own[j]))
+    return (forth + back) / 2
+
+
+def naive(name, twins, aware):
+    halves = [[(h, b) for b in range(B)] for h in (0, 1)]
+
+    def neg(field, h):
+        return naive_contrast(twins, field, halves[h], halves[1 - h], aware)
+
+    return {
+        "clip": lambda: naive_contrast(twins, "caption", halves[0], [], aware),
+        "clip_both": lambda: naive_contrast(twins, "caption", halves[0] + halves[1], [], aware),
+        "negclip": lambda: neg("caption", 0),
+        "tripletclip": lambda: neg("caption", 0) + neg("caption", 1),
+        "cultureclip": lambda: (
+            0.6 * (neg("caption", 0) + neg("caption", 1)) + 0.4 * (neg("concept", 0) + neg("concept", 1))
+        ),
+    }[name]()
+
+
+@pytest.mark.parametrize("aware", [True, False])
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_equals_naive_reference_in_value_and_gradient(name, aware):
+    settings = ObjectiveSettings(duplicate_aware=aware, lambda_caption=0.6, lambda_concept=0.4)
+    twins, leaves = make_twins(3)
+    value = build_objective(name, settings)(twins)
+    gradients = torch.autograd.grad(value, leaves, allow_unused=True)
+    twins, leaves = make_twins(3)
+    expected = naive(name, twins, aware)
+    wanted = torch.autograd.grad(expected, leaves, allow_unused=True)
+    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+    for got, want in zip(gradients, wanted, strict=True):
+        assert (got is None) == (want is None)
+        if got is not None:
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_a_repeated_text_is_a_negative_only_when_not_duplicate_aware(name):
+    twins, _ = make_twins(1)
+    aware = build_objective(name, ObjectiveSettings(duplicate_aware=True))(twins)
+    unaware = build_objective(name, ObjectiveSettings(duplicate_aware=False))(twins)
+    assert float(aware) < float(unaware)
+
+
+def test_objectives_do_not_depend_on_the_order_of_rows():
+    twins, _ = make_twins(2)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    shuffled = TwinEmbeddings(
+        *(getattr(twins, f)[:, order] for f in ("images", "captions", "concepts", "caption_ids", "concept_ids")),
+        twins.scale,
+    )
+    for name in OBJECTIVES:
+        assert float(build_objective(name)(twins)) == pytest.approx(float(build_objective(name)(shuffled)), rel=1e-5)
+
+
+def test_unknown_objective_lists_the_known():
+    with pytest.raises(ConfigurationError, match="clip, clip_both, negclip, tripletclip, cultureclip"):
+        build_objective("siglip")
+
+
+def test_anchor_is_zero_at_the_base_and_a_divergence_elsewhere():
+    generator = torch.Generator().manual_seed(0)
+    images, texts, other = (F.normalize(torch.randn(n, D, generator=generator), dim=-1) for n in (4, 6, 6))
+    scale = torch.tensor(10.0)
+    assert float(anchor_loss(images, texts, images, texts, scale)) == pytest.approx(0, abs=1e-6)
+    value = float(anchor_loss(images, other, images, texts, scale))
+
+    def kl(p, q):
+        return sum(a * (math.log(a) - math.log(b)) for a, b in zip(p.tolist(), q.tolist(), strict=True))
+
+    base, tuned = scale * images @ texts.T, scale * images @ other.T
+    rows = sum(kl(p.softmax(0), q.softmax(0)) for p, q in zip(base, tuned, strict=True)) / 4
+    columns = sum(kl(p.softmax(0), q.softmax(0)) for p, q in zip(base.T, tuned.T, strict=True)) / 6
+    assert value == pytest.approx((rows + columns) / 2, rel=1e-4)

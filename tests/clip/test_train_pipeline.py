@@ -1,0 +1,104 @@
+"""The stage's wiring: instances from the config, and a run of it through Kedro's catalog and runner."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from pydantic import ValidationError
+
+from cultureclip.clip.trainer import Trainer
+from cultureclip.errors import ConfigurationError
+from cultureclip.pipelines.train import create_pipeline
+from cultureclip.pipelines.train.instances import make_instances, read_instances
+from cultureclip.pipelines.train.parameters import TrainParameters
+from tests.clip.conftest import make_rows
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def parameters(base_folder, tmp_path):
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    values = loader["parameters"]["train"] | {
+        "base": str(base_folder),
+        "work_dir": str(tmp_path / "work"),
+        "objectives": ["clip_both", "cultureclip"],
+        "seeds": [1],
+    }
+    values["trainer"] = values["trainer"] | {"steps": 4, "batch": 4, "eval_every": 2}
+    return TrainParameters(**values)
+
+
+def run(parameters, folder, rows_and_images):
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    entries = {name: entry for name, entry in loader["catalog"].items() if "train" in name or name == "loss_curves"}
+    text = yaml.safe_dump(entries).replace("filepath: data", f"filepath: {folder}")
+    catalog = DataCatalog.from_config(yaml.safe_load(text))
+    catalog["cultwin"], catalog["images"] = (MemoryDataset(d, copy_mode="assign") for d in rows_and_images)
+    catalog["params:train"] = MemoryDataset(parameters, copy_mode="assign")
+    SequentialRunner().run(create_pipeline(parameters.objectives, parameters.seeds), catalog)
+    return catalog
+
+
+def test_stage_runs_through_the_catalog_and_a_second_run_trains_nothing(parameters, tmp_path, monkeypatch):
+    catalog = run(parameters, tmp_path / "data", make_rows())
+    first = catalog["train_cultureclip_s1.checkpoint"].load()
+    assert first.path.is_relative_to(tmp_path / "data/06_models/train_cultureclip_s1/checkpoint")
+    assert first.card.objective == "cultureclip" and first.merged_path.is_dir()
+    assert [row["step"] for row in catalog["train_clip_both_s1.log"].load()] == [0, 2, 4]
+    assert set(catalog["training_metrics"].load()) == {"clip_both_s1", "cultureclip_s1"}
+    assert catalog["loss_curves"].load().data
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
+    again = run(parameters, tmp_path / "again", make_rows())["train_cultureclip_s1.checkpoint"].load()
+    for name in ("adapter.safetensors", "card.json", "merged/open_clip_model.safetensors"):
+        assert (again.path / name).read_bytes() == (first.path / name).read_bytes()
+
+
+def test_one_namespace_for_every_objective_and_seed():
+    pipeline = create_pipeline(["clip", "cultureclip"], [1, 2])
+    names = {f"train_{o}_s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
+    assert {node.name for node in pipeline.nodes} == names | {"train.summarise_training"}
+    assert pipeline.inputs() == {"cultwin", "images", "params:train"}
+    checkpoints = {f"{name.removesuffix('train_model')}checkpoint" for name in names}
+    assert pipeline.outputs() == checkpoints | {"loss_curves", "training_metrics"}
+
+
+def test_parameters_that_the_pipeline_was_not_built_for_are_refused(parameters, tmp_path):
+    other = parameters.model_copy(update={"seeds": (1, 2)})
+    pipeline = create_pipeline(parameters.objectives, parameters.seeds)
+    with pytest.raises(ConfigurationError, match="--params cannot change"):
+        pipeline.nodes[0].run({"cultwin": None, "images": None, "params:train": other})
+
+
+def test_instances_follow_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text('[tool.kedro]\npackage_name = "x"\nproject_name = "x"\n')
+    for env, objectives in (("base", ["clip"]), ("paper", ["cultureclip", "negclip"]), ("local", None)):
+        folder = tmp_path / "conf" / env
+        folder.mkdir(parents=True)
+        if objectives:
+            train = {"train": {"objectives": objectives, "seeds": [1, 2]}}
+            (folder / "parameters_train.yml").write_text(yaml.safe_dump(train))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KEDRO_ENV", raising=False)
+    assert read_instances() == make_instances(["clip"], [1, 2])
+    monkeypatch.setenv("KEDRO_ENV", "paper")
+    assert [i.name for i in read_instances()] == ["cultureclip_s1", "cultureclip_s2", "negclip_s1", "negclip_s2"]
+    (tmp_path / "conf/paper/parameters_train.yml").write_text("train: {seeds: []}")
+    with pytest.raises(ConfigurationError, match=r"train\.objectives"):
+        read_instances()
+
+
+@pytest.mark.parametrize("change", [{"objectives": []}, {"seeds": [-1]}, {"update_scale": 2}, {"steps": 3}])
+def test_wrong_parameters_are_refused(parameters, change):
+    with pytest.raises(ValidationError):
+        TrainParameters(**(parameters.model_dump() | change))
+
+
+def test_wiring_does_not_import_torch():
+    code = "import sys, cultureclip.pipelines.train as t; t.create_pipeline(['clip'], [1]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,250 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from cultureclip.clip import trainer as trainer_module
+from cultureclip.clip.curves import loss_curves, training_metrics
+from cultureclip.clip.losses import OBJECTIVES
+from cultureclip.clip.runs import train_adapter, training_key
+from cultureclip.clip.settings import LoraSettings, RunSettings, TrainerSettings
+from cultureclip.clip.trainer import FAULT_NAME, Trainer, best_row, learning_rate
+from cultureclip.errors import ConfigurationError, TrainingError, WeightsError
+from cultureclip.models.checkpoint import load_tensors
+from tests.clip.conftest import make_rows
+
+SETTINGS = RunSettings(
+    lora=LoraSettings(rank=2, alpha=4, dropout=0.2),
+    trainer=TrainerSettings(steps=10, batch=4, lr=0.01, warmup_steps=2, eval_every=4),
+)
+CARD = {"base": "tiny"}
+
+
+def train(rows, images, base, work, objective="cultureclip", seed=3, settings=SETTINGS):
+    return train_adapter(
+        rows, images, base, card=CARD, objective=objective, seed=seed, settings=settings, work_dir=Path(work)
+    )
+
+
+def with_trainer(**changes):
+    return SETTINGS.model_copy(update={"trainer": SETTINGS.trainer.model_copy(update=changes)})
+
+
+def same(a, b):
+    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def undisturbed(base_folder, tmp_path):
+    return train(*make_rows(), base_folder, tmp_path / "undisturbed")
+
+
+def test_training_learns_the_twins(base_folder, tmp_path):
+    settings = with_trainer(steps=60, lr=0.02, batch=8, eval_every=20)
+    checkpoint, log = train(*make_rows(24, 8), base_folder, tmp_path, settings=settings)
+    assert [row["step"] for row in log] == [0, 20, 40, 60]
+    assert log[-1]["loss"] < log[1]["loss"]
+    assert log[-1]["dev_loss"] < log[0]["dev_loss"]
+    assert checkpoint.card.dev["dev_accuracy"] == max(row["dev_accuracy"] for row in log[1:]) > log[0]["dev_accuracy"]
+    json.dumps(log)
+
+
+@pytest.mark.parametrize("stop", [0, 2, 4, 5, 8, 9])
+def test_stopped_anywhere_and_restarted_gives_the_same_bits(undisturbed, base_folder, tmp_path, monkeypatch, stop):
+    real = Trainer._step
+
+    def stopping(self, optimizer, step):
+        if step == stop:
+            raise KeyboardInterrupt
+        return real(self, optimizer, step)
+
+    monkeypatch.setattr(Trainer, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(*make_rows(), base_folder, tmp_path / "stopped")
+    monkeypatch.setattr(Trainer, "_step", real)
+    checkpoint, log = train(*make_rows(), base_folder, tmp_path / "stopped")
+    assert same(checkpoint.adapter, undisturbed[0].adapter)
+    assert checkpoint.card == undisturbed[0].card
+    timeless = [[{k: v for k, v in row.items() if k != "twins_per_second"} for row in r] for r in (log, undisturbed[1])]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("place", ["write_json", "save_training_state", "save_atomically"])
+def test_stopped_between_two_files_and_restarted_gives_the_same_bits(
+    undisturbed, base_folder, tmp_path, monkeypatch, place
+):
+    """The second look at the dev twins is cut off after some of its three files are written."""
+    real, calls = getattr(trainer_module, place), []
+
+    def stopping(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    settings = with_trainer(select_by="last")  # saves the best state at every look
+    expected, _ = train(*make_rows(), base_folder, tmp_path / "whole", settings=settings)
+    monkeypatch.setattr(trainer_module, place, stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(*make_rows(), base_folder, tmp_path / "stopped", settings=settings)
+    monkeypatch.setattr(trainer_module, place, real)
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path / "stopped", settings=settings)
+    assert same(checkpoint.adapter, expected.adapter)
+
+
+def test_killed_process_and_restart_give_the_same_bits(undisturbed, base_folder, tmp_path):
+    script = f"""
+        import os, signal, torch
+        from pathlib import Path
+        torch.set_num_threads(1)
+        from cultureclip.clip.trainer import Trainer
+        from tests.clip import test_trainer as t
+        real = Trainer._step
+        def step(self, optimizer, number):
+            if number == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, optimizer, number)
+        Trainer._step = step
+        t.train(*t.make_rows(), Path({str(base_folder)!r}), {str(tmp_path / "killed")!r})
+    """
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root), str(root / "src")])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=os.environ | {"PYTHONPATH": paths}, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert list((tmp_path / "killed").glob("*/state.safetensors"))
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path / "killed")
+    assert same(checkpoint.adapter, undisturbed[0].adapter)
+
+
+def test_a_finished_training_is_taken_as_it_is(undisturbed, base_folder, tmp_path, monkeypatch):
+    rows, images = make_rows()
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
+    checkpoint, log = train(rows.sample(frac=1, random_state=0), images, base_folder, tmp_path / "undisturbed")
+    assert same(checkpoint.adapter, undisturbed[0].adapter) and log == undisturbed[1]
+    assert images.reads == 0
+
+
+def test_key_follows_everything_that_matters():
+    rows, _ = make_rows()
+    other = rows.assign(pos_caption=["changed", *rows["pos_caption"][1:]])
+    keys = {
+        training_key(rows, "f", "clip", 1, SETTINGS),
+        training_key(other, "f", "clip", 1, SETTINGS),
+        training_key(rows, "g", "clip", 1, SETTINGS),
+        training_key(rows, "f", "negclip", 1, SETTINGS),
+        training_key(rows, "f", "clip", 2, SETTINGS),
+        training_key(rows, "f", "clip", 1, with_trainer(lr=0.02)),
+    }
+    assert len(keys) == 6
+    assert training_key(rows[::-1], "f", "clip", 1, SETTINGS) in keys
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_every_objective_trains_on_the_same_batches(base_folder, tmp_path, monkeypatch, objective):
+    seen, real = [], trainer_module.make_batch
+
+    def recording(data, rows, encoder, *rest):
+        batch = real(data, rows, encoder, *rest)
+        if rest:
+            seen.append((batch.row_ids, float(batch.pixels.sum())))
+        return batch
+
+    monkeypatch.setattr(trainer_module, "make_batch", recording)
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path / "a", objective, settings=with_trainer(steps=3))
+    mine = list(seen)
+    seen.clear()
+    train(*make_rows(), base_folder, tmp_path / "b", "cultureclip", settings=with_trainer(steps=3))
+    assert mine == seen and len(seen) == 3
+    assert all(t.abs().max() > 0 for name, t in checkpoint.adapter.items() if name.endswith(".b"))
+
+
+def test_seeds_differ_and_repeat(undisturbed, base_folder, tmp_path):
+    again, _ = train(*make_rows(), base_folder, tmp_path / "again")
+    other, _ = train(*make_rows(), base_folder, tmp_path / "other", seed=4)
+    assert same(again.adapter, undisturbed[0].adapter)
+    assert not same(other.adapter, undisturbed[0].adapter)
+
+
+def test_bf16_and_anchor_train(base_folder, tmp_path, undisturbed):
+    low, log = train(*make_rows(), base_folder, tmp_path / "low", settings=with_trainer(precision="bf16"))
+    assert log[-1]["loss"] == pytest.approx(undisturbed[1][-1]["loss"], rel=0.05)
+    assert all(t.dtype == torch.float32 for t in low.adapter.values())
+    free, _ = train(*make_rows(), base_folder, tmp_path / "free", settings=with_trainer(steps=30, select_by="last"))
+    held, _ = train(
+        *make_rows(), base_folder, tmp_path / "held", settings=with_trainer(steps=30, select_by="last", anchor=100.0)
+    )
+
+    def size(checkpoint):
+        updates = checkpoint.adapter
+        return sum(float((updates[n[:-1] + "b"] @ t).norm()) for n, t in updates.items() if n.endswith(".a"))
+
+    assert size(held) < 0.8 * size(free)
+
+
+def test_without_dev_twins_the_last_state_is_kept(base_folder, tmp_path):
+    checkpoint, log = train(*make_rows(8, 0), base_folder, tmp_path)
+    assert checkpoint.card.selected_by == "last" and checkpoint.card.step == 10 and checkpoint.card.dev == {}
+    assert not any(field.startswith("dev_") and field != "dev_rows" for row in log for field in row)
+
+
+def test_best_row_is_the_first_of_equals_and_never_the_base():
+    log = [{"step": 0, "a": 0.9}, {"step": 5, "a": 0.7}, {"step": 9, "a": 0.7}, {"step": 12, "a": 0.1}]
+    assert best_row(log, "a")["step"] == 5
+    assert best_row([{**row, "dev_loss": row["a"]} for row in log], "dev_loss")["step"] == 12
+    assert best_row(log, "dev_accuracy")["step"] == best_row(log, "last")["step"] == 12
+
+
+def test_loss_that_is_not_finite_stops_and_names_the_rows(base_folder, tmp_path, monkeypatch):
+    rows, images = make_rows()
+    monkeypatch.setattr(trainer_module, "encode_image", lambda model, pixels: torch.full((len(pixels), 24), torch.nan))
+    with pytest.raises(TrainingError, match="step 0: the loss is nan"):
+        train(rows, images, base_folder, tmp_path)
+    fault = json.loads(next(tmp_path.glob(f"*/{FAULT_NAME}")).read_text())
+    assert len(fault["row_ids"]) == 4 and set(fault["row_ids"]) <= set(rows["row_id"])
+
+
+@pytest.mark.parametrize(
+    ("train_rows", "counts"), [(0, "0 twins in 0 training rows"), (1, "1 twins in 1 training rows")]
+)
+def test_empty_and_one_twin_splits_are_refused_with_counts(base_folder, tmp_path, train_rows, counts):
+    with pytest.raises(TrainingError, match=rf"{counts} \(2 dev rows"):
+        train(*make_rows(train_rows, 2), base_folder, tmp_path)
+
+
+def test_wrong_names_stop_before_any_work(base_folder, tmp_path):
+    rows, images = make_rows()
+    with pytest.raises(ConfigurationError, match="cultureclip"):
+        train(rows, images, base_folder, tmp_path, objective="nope")
+    with pytest.raises(WeightsError):
+        train(rows, images, tmp_path / "nothing", tmp_path)
+    assert images.reads == 0
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    settings = TrainerSettings(steps=10, warmup_steps=4, lr=1.0)
+    rates = [learning_rate(step, settings) for step in range(10)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert learning_rate(0, TrainerSettings(steps=1, warmup_steps=0, lr=1.0)) == 1.0
+
+
+def test_leftovers_are_gone_and_result_is_whole(undisturbed, tmp_path):
+    folder = next((tmp_path / "undisturbed").iterdir())
+    assert sorted(p.name for p in folder.iterdir()) == ["adapter.safetensors", "log.json"]
+    assert same(load_tensors(folder / "adapter.safetensors")[0], undisturbed[0].adapter)
+
+
+def test_curves_and_metrics_of_several_logs(undisturbed):
+    logs = {"clip_both_s1": undisturbed[1], "cultureclip_s1": undisturbed[1]}
+    figure = loss_curves(logs)
+    assert len(figure.data) == 6 and list(figure.data[0].x) == [4, 8, 10]
+    metrics = training_metrics(logs, "dev_accuracy")
+    assert metrics["clip_both_s1"]["data"] == {"train_rows": 12, "dev_rows": 4, "unreadable_images": 0, "cut_texts": 0}
+    assert metrics["cultureclip_s1"]["chosen"]["step"] == undisturbed[0].card.step

@@ -1,0 +1,206 @@
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cultureclip.errors import ConfigurationError
+from cultureclip.images import generation
+from cultureclip.images.generation import Batch, generate_halving, plan_missing
+from cultureclip.images.requests import plan_requests
+from cultureclip.images.store import ShardStore
+from cultureclip.models.text_to_image import TextToImage, load_text_to_image
+from tests.images.conftest import TEXTS
+from tests.support.captions import caption_table
+from tests.support.tiny_models import TINY_CALL
+
+ROOT = Path(__file__).parents[2]
+
+
+def contents(store: ShardStore) -> dict[str, bytes]:
+    """Every file of a store, by name."""
+    return {str(path.relative_to(store.root)): path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
+
+
+def hashes(store: ShardStore) -> dict[str, str]:
+    records = store.records(sorted(store.present()))
+    return dict(zip(records["image_id"], records["sha256"], strict=True))
+
+
+def test_a_second_run_generates_nothing_and_does_not_load_the_model(requests, generate, tmp_path, monkeypatch):
+    store = ShardStore(tmp_path)
+    first = generate(requests, store)
+    assert (first.planned, first.present, first.generated) == (len(requests), 0, len(requests))
+    assert store.present() == set(requests["image_id"])
+    before = contents(store)
+    monkeypatch.setattr(generation, "ShardWorker", lambda *_: pytest.fail("the model was loaded"))
+    second = generate(requests, ShardStore(tmp_path))
+    assert (second.present, second.generated, second.made) == (len(requests), 0, 0)
+    assert contents(store) == before
+
+
+def test_any_order_of_requests_gives_the_same_files(requests, generate, tmp_path):
+    generate(requests, ShardStore(tmp_path / "a"))
+    generate(requests.sample(frac=1, random_state=3), ShardStore(tmp_path / "b"))
+    assert contents(ShardStore(tmp_path / "a")) == contents(ShardStore(tmp_path / "b"))
+
+
+def test_a_changed_caption_regenerates_only_its_images(requests, recipe, generate, tmp_path):
+    store = ShardStore(tmp_path / "store")
+    generate(requests, store)
+    before = hashes(store)
+    changed = plan_requests(caption_table([*TEXTS[:-1], "a blue hanbok"]), recipe, 4, 1)
+    report = generate(changed, store)
+    assert (report.generated, report.present) == (4, len(requests) - 4)
+    after = hashes(store)
+    assert {name: after[name] for name in before} == before
+    fresh = ShardStore(tmp_path / "fresh")
+    generate(changed, fresh)
+    assert {name: after[name] for name in hashes(fresh)} == hashes(fresh)
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["truncated", "one bit"])
+def test_a_damaged_part_is_generated_again_with_the_same_bytes(requests, generate, tmp_path, deep, caplog):
+    store = ShardStore(tmp_path)
+    generate(requests, store)
+    before = contents(store)
+    part = sorted(store.root.rglob("*.parquet"))[3]
+    content = bytearray(part.read_bytes())
+    if deep:
+        content[100] ^= 1
+    part.write_bytes(content if deep else content[:-1])
+    fresh = ShardStore(tmp_path)
+    fresh.verify()
+    assert part.name in caplog.text
+    report = generate(requests, fresh)
+    assert 0 < report.generated <= 2
+    assert {name: data for name, data in contents(fresh).items() if "damaged" not in name} == before
+
+
+def test_kill_9_at_random_moments_then_a_rerun_equals_an_undisturbed_run(tiny_sd3, recipe, generate, tmp_path):
+    plan = plan_requests(caption_table([f"kimono number {n}" for n in range(30)]), recipe, 6, 1)
+    whole = ShardStore(tmp_path / "whole")
+    generate(plan, whole, batch_size=4, part_size=8)
+    plan.to_parquet(tmp_path / "requests.parquet")
+    rng = random.Random(20)
+    delays = [f"{rng.uniform(0.05, 0.45):.3f}" for _ in range(10)]
+    arguments = [tiny_sd3, tmp_path / "killed", tmp_path / "requests.parquet", 4, 8, *delays]
+    command = [sys.executable, "-m", "tests.support.killed_synthesis", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    steps = [(word, int(count)) for word, count in map(str.split, done.stdout.splitlines())]
+    assert steps[-1] == ("ended", len(plan))
+    counts = [count for _, count in steps]
+    assert counts == sorted(counts), "a rerun lost images"
+    assert any(word == "killed" and 0 < count < len(plan) for word, count in steps), "no kill hit the work"
+    killed = ShardStore(tmp_path / "killed")
+    finished = {name: data for name, data in contents(killed).items() if not name.endswith(".tmp")}
+    assert hashes(killed) == hashes(whole)
+    for name, data in contents(whole).items():
+        assert finished[name] == data
+
+
+def child_environment() -> dict[str, str]:
+    import os
+
+    paths = [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+
+
+def test_batches_are_slices_of_the_plan_whatever_is_present(requests):
+    every = {b.ids for task in plan_missing(requests, set(), 3) for b in task.batches}
+    assert sorted(i for ids in every for i in ids) == requests["image_id"].tolist()
+    rng = random.Random(0)
+    for _ in range(20):
+        present = set(rng.sample(requests["image_id"].tolist(), rng.randrange(len(requests))))
+        tasks = plan_missing(requests, present, 3)
+        batches = [batch for task in tasks for batch in task.batches]
+        assert {batch.ids for batch in batches} <= every
+        assert set().union(*(batch.missing for batch in batches)) == set(requests["image_id"]) - present
+        assert all(batch.missing for batch in batches)
+
+
+class ShortOfMemory(torch.nn.Module):
+    """Wraps a transformer so that a batch above a limit asks torch for more memory than there is."""
+
+    def __init__(self, inner: torch.nn.Module, limit: int) -> None:
+        super().__init__()
+        self.inner, self.limit, self.seen = inner, limit, []
+
+    def __getattr__(self, name: str):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(self, hidden_states: torch.Tensor, **inputs):
+        self.seen.append(len(hidden_states))
+        if len(hidden_states) > self.limit:
+            torch.empty(2**55)
+        return self.inner(hidden_states=hidden_states, **inputs)
+
+
+def short_of_memory(path: Path, limit: int) -> TextToImage:
+    model = load_text_to_image(path, "cpu", "float32")
+    model.pipeline.transformer = ShortOfMemory(model.pipeline.transformer, limit)
+    return model
+
+
+def batch_of(count: int) -> Batch:
+    ids = tuple(f"a{place}" for place in range(count))
+    return Batch(ids, tuple(f"kimono {place}" for place in range(count)), tuple(range(count)), frozenset(ids))
+
+
+def test_out_of_memory_halves_the_batch_and_draws_the_same_pictures(tiny_sd3):
+    model = short_of_memory(tiny_sd3, limit=2)
+    images, size = generate_halving(model, batch_of(7), TINY_CALL, 16)
+    assert size == 1  # 7 -> 3 -> 1
+    assert model.pipeline.transformer.seen[:2] == [7, 3]
+    expected, size = generate_halving(load_text_to_image(tiny_sd3, "cpu", "float32"), batch_of(7), TINY_CALL, 16)
+    assert size == 16
+    for one, other in zip(images, expected, strict=True):
+        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
+
+
+def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp_path, tiny_sd3, monkeypatch):
+    from cultureclip.models import text_to_image
+
+    model = short_of_memory(tiny_sd3, limit=2)
+    monkeypatch.setattr(text_to_image, "load_text_to_image", lambda *_: model)
+    store = ShardStore(tmp_path)
+    one_shard = requests.assign(shard=requests["image_id"].str[:1]).groupby("shard").filter(lambda rows: len(rows) >= 3)
+    report = generate(one_shard, store, batch_size=4)
+    sizes = store.records(one_shard["image_id"].tolist())["batch_size"]
+    assert set(sizes) <= {1, 2}
+    assert report.batch_sizes == sizes.value_counts().to_dict()
+    assert report.to_metrics()["images_by_batch_size"] == {str(s): n for s, n in sorted(report.batch_sizes.items())}
+
+
+def test_one_image_that_does_not_fit_is_an_error_that_names_it(tiny_sd3):
+    with pytest.raises(ConfigurationError, match="image a0: does not fit into memory"):
+        generate_halving(short_of_memory(tiny_sd3, limit=0), batch_of(3), TINY_CALL, 4)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(tiny_sd3):
+    model = load_text_to_image(tiny_sd3, "cpu", "float32")
+    model.pipeline.vae.decoder = torch.nn.Linear(3, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied|size"):
+        generate_halving(model, batch_of(2), TINY_CALL, 4)
+
+
+def test_a_wrong_call_argument_stops_before_any_work(requests, tiny_sd3, tmp_path):
+    settings = generation.GenerationSettings(tiny_sd3, "cpu", "float32", None, {**TINY_CALL, "stepz": 3}, 2, 2)
+    with pytest.raises(ConfigurationError, match=r"synthesis\.call\.stepz.*num_inference_steps"):
+        generation.generate_missing(requests, ShardStore(tmp_path), settings)
+    assert contents(ShardStore(tmp_path)) == {}
+
+
+def test_plan_of_many(benchmark_size=100_000):
+    ids = [f"{n:020x}"[::-1] for n in range(benchmark_size)]
+    table = pd.DataFrame({"image_id": ids, "prompt": "p", "seed": 1, "shard": [i[:1] for i in ids]})
+    missing = {i for task in plan_missing(table, set(ids[:90_000]), 64) for b in task.batches for i in b.missing}
+    assert missing == set(ids[90_000:])

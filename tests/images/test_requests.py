@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.images.requests import Recipe, check_recipe, plan_requests
+from cultureclip.tables import IMAGE_REQUESTS
+from tests.support.captions import caption_table
+
+RECIPE = Recipe("f" * 64, {"_class_name": "Euler"}, {"num_inference_steps": 2}, "float32")
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.integers(1, 4), st.randoms())
+@settings(max_examples=30, deadline=None)
+def test_ids_are_unique_and_independent_of_row_order_when_texts_repeat(texts, images, rng):
+    captions = caption_table(texts)
+    plan = IMAGE_REQUESTS.validate(plan_requests(captions, RECIPE, images, 1))
+    assert len(plan) == len(texts) * images
+    assert (plan.groupby("caption_id").size() == images).all()
+    for _, uses in plan.groupby("prompt"):
+        assert sorted(uses["k"]) == list(range(len(uses)))
+    order = list(range(len(captions)))
+    rng.shuffle(order)
+    pd.testing.assert_frame_equal(plan, plan_requests(captions.iloc[order], RECIPE, images, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "0" * 64},
+        {"scheduler": {"_class_name": "Euler", "shift": 3.0}},
+        {"call": {"num_inference_steps": 3}},
+        {"call": {"num_inference_steps": 2, "negative_prompt": "text"}},
+        {"dtype": "bfloat16"},
+    ],
+)
+def test_everything_that_decides_pixels_is_in_the_id(change):
+    assert replace(RECIPE, **change).image_id("a kimono", 0) != RECIPE.image_id("a kimono", 0)
+
+
+def test_shard_is_the_head_of_the_id_and_seeds_differ():
+    plan = plan_requests(caption_table(["a", "b", "c"]), RECIPE, 5, 2)
+    assert (plan["shard"] == plan["image_id"].str[:2]).all()
+    assert plan["seed"].is_unique
+    assert plan["seed"].between(0, 2**63 - 1).all()
+
+
+def test_refused_captions_get_no_images():
+    captions = pd.concat([caption_table(["a"]), caption_table([None, "b"], verdict="rejected")])
+    assert set(plan_requests(captions, RECIPE, 2, 1)["prompt"]) == {"a"}
+    with pytest.raises(SourceDataError, match="no caption is accepted"):
+        plan_requests(caption_table(["a"], verdict="rejected"), RECIPE, 2, 1)
+
+
+def test_requests_of_another_recipe_are_refused():
+    plan = plan_requests(caption_table(["a"]), RECIPE, 1, 1)
+    check_recipe(plan, RECIPE)
+    with pytest.raises(ConfigurationError, match="planned with another model or other settings"):
+        check_recipe(plan, replace(RECIPE, dtype="bfloat16"))

@@ -1,0 +1,159 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from cultureclip.concepts.regions import region_name
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import WeightsError
+from cultureclip.judging.judge import Judge
+from cultureclip.judging.scores import list_halves, measure
+from cultureclip.judging.texts import concept_texts, embed_concepts
+from cultureclip.models.encoder import load_encoder
+
+from .conftest import Album, Tables, noise_picture
+
+TEMPLATES = ("{name}", "{name} from {culture}", "a {universal} from {culture}: {name}")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return KeyedStore(tmp_path / "judgements.sqlite")
+
+
+@pytest.fixture
+def album(tables: Tables) -> Album:
+    return Album({i: noise_picture(n) for n, i in enumerate(tables.requests["image_id"])})
+
+
+def run(judge: Judge, tables: Tables, album: Album) -> pd.DataFrame:
+    texts = embed_concepts(judge, concept_texts(tables.concepts, TEMPLATES, region_name))
+    halves = list_halves(tables.requests, tables.captions, tables.twins)
+    return measure(halves, album, judge, tables.concepts["concept_id"].tolist(), texts)
+
+
+def test_measurements_equal_the_plain_computation(judge_path, store, tables, album):
+    measured = run(Judge(judge_path, store, batch=5), tables, album).set_index("image_id")
+    encoder = load_encoder(judge_path)
+    texts = []
+    for _, c in tables.concepts.iterrows():
+        culture = region_name(c["cultures"][0])
+        rows = encoder.encode_texts(
+            [c["name"], f"{c['name']} from {culture}", f"a {c['universal']} from {culture}: {c['name']}"]
+        )
+        mean = rows.mean(0)
+        texts.append(mean / np.linalg.norm(mean))
+    place = {c: i for i, c in enumerate(tables.concepts["concept_id"])}
+    captions = tables.captions.set_index("caption_id")
+    twins = tables.twins.set_index("twin_id")
+    for _, request in tables.requests.iterrows():
+        caption = captions.loc[request["caption_id"]]
+        halves = twins.loc[caption["twin_id"], ["a_concept_id", "b_concept_id"]].tolist()
+        other = halves[1 - halves.index(caption["concept_id"])]
+        cosines = np.stack(texts) @ encoder.encode_images([album.pictures[request["image_id"]]])[0]
+        row = measured.loc[request["image_id"]]
+        assert row["twin_concept_id"] == other
+        assert row["clip_similarity"] == pytest.approx(cosines[place[caption["concept_id"]]], abs=1e-5)
+        assert row["twin_similarity"] == pytest.approx(cosines[place[other]], abs=1e-5)
+        assert row["chance_similarity"] == pytest.approx(cosines.mean(), abs=1e-5)
+        assert row["rank"] == 1 + (cosines > cosines[place[caption["concept_id"]]]).sum()
+
+
+def test_an_unchanged_run_looks_at_nothing_and_loads_no_model(judge_path, store, tables, album):
+    first = run(Judge(judge_path, store, batch=4), tables, album)
+    album.reads.clear()
+    again = Judge(judge_path, store, batch=4)
+    pd.testing.assert_frame_equal(run(again, tables, album), first)
+    assert album.reads == []
+    assert "encoder" not in vars(again)
+
+
+def test_a_new_concept_needs_no_second_look_at_the_images(judge_path, store, tables, album):
+    run(Judge(judge_path, store, batch=4), tables, album)
+    album.reads.clear()
+    new = tables.concepts.iloc[[0]].assign(concept_id="f" * 20, name="sari", cultures=[["IN"]])
+    tables.concepts = pd.concat([tables.concepts, new], ignore_index=True)
+    run(Judge(judge_path, store, batch=4), tables, album)
+    assert album.reads == []
+
+
+def test_another_judge_looks_again(judge_path, store, tables, album, tmp_path):
+    first = Judge(judge_path, store, batch=4)
+    run(first, tables, album)
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in judge_path.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    config = other / "open_clip_config.json"
+    config.write_text(config.read_text() + "\n")
+    album.reads.clear()
+    second = Judge(other, store, batch=4)
+    run(second, tables, album)
+    assert second.fingerprint != first.fingerprint
+    assert sorted(album.reads) == sorted(tables.requests["image_id"])
+
+
+def test_a_broken_or_absent_image_fails_alone_and_is_tried_again(judge_path, store, tables, album):
+    whole = album.pictures.copy()
+    broken, absent = tables.requests["image_id"].tolist()[:2]
+    buffer = io.BytesIO()
+    noise_picture(0, size=64).save(buffer, "PNG")
+    album.pictures[broken] = Image.open(io.BytesIO(buffer.getvalue()[:600]))
+    del album.pictures[absent]
+    measured = run(Judge(judge_path, store, batch=6), tables, album).set_index("image_id")
+    assert measured.loc[broken, "fault"] == "unreadable"
+    assert measured.loc[absent, "fault"] == "not_generated"
+    assert measured.drop([broken, absent])["fault"].isna().all()
+    assert measured["clip_similarity"].isna().sum() == 2
+    album.pictures = whole
+    assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
+
+
+def test_a_collapsed_judge_recognises_nothing(judge_path, store, tables, album):
+    judge = Judge(judge_path, store, batch=6)
+    same = np.tile(judge.embed_texts(["kimono"]), (len(tables.concepts), 1))
+    halves = list_halves(tables.requests, tables.captions, tables.twins)
+    measured = measure(halves, album, judge, tables.concepts["concept_id"].tolist(), same)
+    assert (measured["rank"] == len(tables.concepts)).all()
+
+
+def test_out_of_memory_halves_the_batch_and_records_it(judge_path, store, tables, album):
+    judge = Judge(judge_path, store, batch=8)
+    encode = judge.encoder.model.encode_image
+
+    def encode_few(pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
+        if len(pixels) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return encode(pixels, normalize=normalize)
+
+    judge.encoder.model.encode_image = encode_few
+    seen = judge.look_at(album, album.ids)
+    assert len(seen) == len(album.ids)
+    assert {look["batch"] for look in seen.values()} == {2}
+    expected = load_encoder(judge_path).encode_images(list(album.pictures.values()))
+    np.testing.assert_allclose(np.stack([seen[i]["embedding"] for i in album.ids]), expected, atol=1e-5)
+
+
+def test_an_error_that_is_not_about_memory_is_not_swallowed(judge_path, store, album):
+    judge = Judge(judge_path, store, batch=8)
+
+    def fail(pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    judge.encoder.model.encode_image = fail
+    with pytest.raises(RuntimeError, match="shapes"):
+        judge.look_at(album, album.ids)
+
+
+def test_a_judge_without_weights_is_refused_by_name(tmp_path, store):
+    with pytest.raises(WeightsError, match=r"open_clip_model\.safetensors"):
+        Judge(tmp_path, store, batch=1)
+
+
+def test_a_template_with_a_culture_is_filled_for_each_culture():
+    concepts = pd.DataFrame({"name": ["{name} taco"], "universal": ["dish"], "cultures": [["MX", "US"]]})
+    texts = concept_texts(concepts, ("{name}", "{name} from {culture}"), region_name)
+    assert texts == [["{name} taco", "{name} taco from Mexico", "{name} taco from United States"]]

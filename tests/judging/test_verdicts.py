@@ -1,0 +1,181 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cultureclip import tables as schemas
+from cultureclip.errors import LeakError
+from cultureclip.judging.scores import list_halves
+from cultureclip.judging.selection import build_cultwin
+from cultureclip.judging.summary import find_shortfalls, summarise
+from cultureclip.judging.verdicts import decide
+
+from .conftest import Tables, make_tables
+
+RULES = {
+    "twin_margin": 0.0,
+    "chance_margin": 0.0,
+    "max_hamming": 0,
+    "max_colour_distance": 0.5,
+    "min_images_per_half": 2,
+}
+
+
+def measure_well(tables: Tables) -> pd.DataFrame:
+    """Measurements in which every image is right and looks like no other."""
+    halves = list_halves(tables.requests, tables.captions, tables.twins)
+    n = len(halves)
+    return halves.assign(
+        clip_similarity=0.5,
+        twin_similarity=0.3,
+        chance_similarity=0.1,
+        rank=1.0,
+        fault=pd.Series([None] * n, dtype=object),
+        phash=[f"{i:016x}" for i in range(n)],
+        colour=bytes(48).hex(),
+    )
+
+
+def select(tables: Tables, judgements: pd.DataFrame) -> pd.DataFrame:
+    return build_cultwin(
+        judgements, tables.requests, tables.captions, tables.twins, tables.concepts, licence="CC-BY-SA-4.0"
+    )
+
+
+def test_good_images_pass_and_make_valid_tables(tables):
+    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), **RULES))
+    assert (judgements["verdict"] == "accepted").all()
+    assert judgements[["authenticity", "consistency", "cultural_fidelity", "safety"]].isna().all(axis=None)
+    cultwin = schemas.CULTWIN.validate(select(tables, judgements))
+    assert len(cultwin) == 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "verdict"),
+    [
+        ({"twin_similarity": 0.5}, "closer_to_twin", "rejected"),
+        ({"chance_similarity": 0.5}, "no_better_than_chance", "rejected"),
+        ({"clip_similarity": np.nan}, "no_better_than_chance", "rejected"),
+        ({"fault": "unreadable"}, "unreadable", "failed"),
+        ({"fault": "not_generated", "clip_similarity": np.nan}, "not_generated", "failed"),
+    ],
+)
+def test_each_rule_refuses_one_image_and_says_why(tables, change, reason, verdict):
+    measured = measure_well(tables)
+    for column, value in change.items():
+        measured.loc[0, column] = value
+    judgements = decide(measured, **RULES)
+    assert judgements.loc[0, ["verdict", "reason"]].tolist() == [verdict, reason]
+    assert (judgements.loc[1:, "verdict"] == "accepted").all(), "two accepted images a half are enough"
+
+
+def test_margins_are_strict(tables):
+    measured = measure_well(tables)
+    measured["clip_similarity"], measured["twin_similarity"] = 0.75, 0.5
+    assert (decide(measured, **{**RULES, "twin_margin": 0.25})["reason"] == "closer_to_twin").all()
+    assert (decide(measured, **{**RULES, "twin_margin": 0.2})["verdict"] == "accepted").all()
+
+
+def test_a_duplicate_names_the_image_it_repeats(tables):
+    measured = measure_well(tables)
+    half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
+    measured.loc[half.index[1], "phash"] = measured.loc[half.index[0], "phash"]
+    judgements = decide(measured, **RULES)
+    assert judgements.loc[half.index[1], ["reason", "duplicate_of"]].tolist() == ["duplicate", half["image_id"].iloc[0]]
+    assert judgements["duplicate_of"].notna().sum() == 1
+
+
+def test_a_refused_image_makes_no_other_a_duplicate(tables):
+    measured = measure_well(tables)
+    half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
+    measured.loc[half.index, "phash"] = "0" * 16
+    measured.loc[half.index[0], "twin_similarity"] = 1.0
+    judgements = decide(measured, **{**RULES, "min_images_per_half": 1})
+    assert judgements.loc[half.index, "verdict"].tolist() == ["rejected", "accepted", "rejected"]
+
+
+def test_a_twin_passes_with_both_halves_or_not_at_all(tables):
+    measured = measure_well(tables)
+    half = measured.index[measured["concept_id"] == measured.loc[0, "concept_id"]]
+    measured.loc[half[:2], "twin_similarity"] = 1.0
+    judgements = decide(measured, **RULES)
+    twin = measured["twin_id"] == measured.loc[0, "twin_id"]
+    assert judgements.loc[half[:2], "reason"].tolist() == ["closer_to_twin"] * 2, "the first reason stays visible"
+    rest = twin & ~measured.index.isin(half[:2])
+    assert (judgements.loc[rest, "reason"] == "twin_incomplete").all()
+    assert (judgements.loc[~twin, "verdict"] == "accepted").all()
+    assert set(select(tables, judgements)["twin_id"]) == set(measured.loc[~twin, "twin_id"])
+
+
+def test_a_half_without_any_image_makes_its_twin_incomplete(tables):
+    gone = tables.captions["caption_id"].iloc[0]
+    tables.requests = tables.requests[tables.requests["caption_id"] != gone].reset_index(drop=True)
+    measured = measure_well(tables)
+    judgements = decide(measured, **RULES)
+    twin = measured["twin_id"] == tables.twins["twin_id"].iloc[0]
+    assert (judgements.loc[twin, "reason"] == "twin_incomplete").all()
+
+
+def test_rows_pair_both_sides_once_whatever_the_order(tables):
+    measured = measure_well(tables)
+    measured.loc[0, "twin_similarity"] = 1.0
+    judgements = decide(measured, **RULES)
+    cultwin = select(tables, judgements)
+    used = pd.concat([cultwin["pos_image_id"], cultwin["neg_image_id"]])
+    accepted = judgements.loc[judgements["verdict"] == "accepted", "image_id"]
+    assert used.is_unique
+    assert set(used) <= set(accepted)
+    assert len(cultwin) == 2 + 3, "the smaller half decides"
+    a_side = tables.twins.set_index("twin_id")["a_concept_id"]
+    assert (cultwin["pos_concept_id"] == cultwin["twin_id"].map(a_side)).all()
+    text = tables.captions.set_index("caption_id")["text"]
+    assert (cultwin["neg_caption"] == cultwin["neg_caption_id"].map(text)).all()
+    tables.requests = tables.requests.sample(frac=1, random_state=1)
+    tables.twins = tables.twins.iloc[::-1]
+    pd.testing.assert_frame_equal(select(tables, judgements.iloc[::-1]), cultwin)
+
+
+def test_a_concept_for_evaluation_only_is_a_leak(tables):
+    tables.concepts.loc[0, "terms"] = "eval_only"
+    with pytest.raises(LeakError, match=tables.concepts.loc[0, "name"]):
+        select(tables, decide(measure_well(tables), **RULES))
+
+
+def test_nothing_to_judge_gives_empty_valid_tables(tables):
+    tables.requests = tables.requests.iloc[:0]
+    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), **RULES))
+    cultwin = schemas.CULTWIN.validate(select(tables, judgements))
+    metrics = summarise(judgements, measure_well(tables), cultwin, tables.concepts)
+    assert metrics["in"] == metrics["twins_kept"] == 0
+    assert metrics["judge_top1"]["objects"] == {"value": None, "n": 0}
+
+
+def test_the_summary_adds_up(tables):
+    measured = measure_well(tables)
+    measured.loc[0, ["twin_similarity", "rank"]] = [1.0, 2.0]
+    measured.loc[1, ["fault", "clip_similarity", "rank"]] = ["unreadable", np.nan, np.nan]
+    judgements = decide(measured, **RULES)
+    metrics = summarise(judgements, measured, select(tables, judgements), tables.concepts)
+    assert metrics["in"] == metrics["kept"] + sum(metrics["rejected"].values()) + sum(metrics["failed"].values())
+    assert metrics["rejected"] == {"closer_to_twin": 1, "twin_incomplete": 4}
+    assert metrics["failed"] == {"unreadable": 1}
+    counts = [metrics[k] for k in ("twins_in", "twins_kept", "twins_kept_objects", "twins_kept_flags")]
+    assert counts == [2, 1, 0, 1]
+    assert metrics["judge_top1"] == {"objects": {"value": 0.8, "n": 5}, "flags": {"value": 1.0, "n": 6}}
+    assert find_shortfalls(metrics, {"twins_kept": 1, "twins_kept_objects": 40}) == [
+        "twins_kept_objects is 0, below 40"
+    ]
+
+
+def test_bookkeeping_of_many_twins_is_quick():
+    """2,000 twins in well under their share (1.2 s) of the budget of 60 s for 100,000, with duplicates to be found."""
+    tables = make_tables([(f"left {i % 700}", f"right {i}") for i in range(2000)], images_per_half=2)
+    measured = measure_well(tables)
+    measured["phash"] = [f"{i % 3:016x}" for i in range(len(measured))]
+    start = time.process_time()
+    judgements = decide(measured, **RULES)
+    cultwin = select(tables, judgements)
+    summarise(judgements, measured, cultwin, tables.concepts)
+    assert time.process_time() - start < 1.2
+    assert (judgements["reason"] == "duplicate").any()
