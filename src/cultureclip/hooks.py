@@ -90,7 +90,10 @@ class ProjectHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
-        """Note what was read."""
+        """Note what was read; of raw files, which come from outside, also the content."""
+        entry = self._conf_catalog.get(dataset_name, {})
+        if dataset_name not in self._record.loaded and _layer(entry) == "raw":
+            self._record.data_hashes[dataset_name] = provenance.hash_file(Path(entry["filepath"]))
         self._record.loaded.add(dataset_name)
 
     @hook_impl
@@ -128,7 +131,7 @@ class ProjectHooks:
             "updated": provenance.now(),
             "load_versions": _versions(catalog, record.loaded, "resolve_load_version"),
             "save_versions": _versions(catalog, record.saved, "resolve_save_version"),
-            "data_hashes": self._hash_raw_files(),
+            "data_hashes": record.data_hashes,
             "node_seconds": record.node_seconds,
         }
 
@@ -138,14 +141,9 @@ class ProjectHooks:
         version = _versions(catalog, {name}, "resolve_save_version").get(name)
         return path / version / path.name if version else path
 
-    def _hash_raw_files(self) -> dict[str, str]:
-        """SHA-256 of every file of the raw layer that was read."""
-        entries = {name: self._conf_catalog.get(name, {}) for name in sorted(self._record.loaded)}
-        return {
-            name: provenance.hash_file(Path(entry["filepath"]))
-            for name, entry in entries.items()
-            if entry.get("metadata", {}).get("kedro-viz", {}).get("layer") == "raw"
-        }
+
+def _layer(entry: dict[str, Any]) -> str | None:
+    return (entry.get("metadata") or {}).get("kedro-viz", {}).get("layer")
 
 
 def _set_variable(name: str, value: str | None) -> None:

@@ -32,12 +32,14 @@ class RunRecord:
         node_seconds: Seconds that each node took, its loads and saves counted.
         loaded: Names of datasets that were read.
         saved: Names of datasets that were written.
+        data_hashes: SHA-256 of the raw files that were read, by dataset.
     """
 
     started: str = field(default_factory=now)
     node_seconds: dict[str, float] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     saved: set[str] = field(default_factory=set)
+    data_hashes: dict[str, str] = field(default_factory=dict)
     _clocks: dict[str, float] = field(default_factory=dict)
 
     def start_node(self, name: str) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from cultureclip.ids import concept_id, twin_id
+from tests.support.tiny_clip import write_tiny_clip
 
 ConceptRow = tuple[str, str, str, str]
 """Name, cultures (separated by spaces), universal, reference image."""
@@ -65,19 +66,8 @@ def flags() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Writes a random open_clip model directory of 16 px."""
-    import torch
-    from open_clip.model import CLIP
-
-    from cultureclip.pocket.encoder import model_config, save_encoder
-    from cultureclip.pocket.tokenizer import train_tokenizer
 
     def write(seed: int) -> Path:
-        folder = tmp_path_factory.mktemp(f"model{seed}")
-        tokenizer = train_tokenizer(["There is kimono in the image", "flag"], vocabulary=300, max_length=24)
-        config = model_config(tokenizer, size=16, width=32, layers=1, text_width=32)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            save_encoder(CLIP(**config), config, tokenizer, folder)
-        return folder
+        return write_tiny_clip(tmp_path_factory.mktemp(f"model{seed}"), seed, context_length=24)
 
     return write

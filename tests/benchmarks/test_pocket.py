@@ -90,7 +90,7 @@ def test_concepts_without_a_picture_are_counted(flags: pd.DataFrame, twins: pd.D
 
 def test_a_benchmark_about_which_nothing_can_be_asked_says_so() -> None:
     concepts = make_concepts([("kimono", "JP", "garment", "emoji:👘")])
-    crope = collect_pocket(concepts, make_twins(concepts, []), EDGE)[2]
+    crope = culture_benchmarks(concepts, make_twins(concepts, []), read_references(concepts, EDGE))[2]
     assert (crope.questions, crope.texts, crope.card()["items"]) == ((), [], 0)
 
 
@@ -108,5 +108,5 @@ def test_an_unreadable_reference_is_named(tmp_path: Path, content: bytes | str |
         path.write_bytes(path.read_bytes()[:300])
     elif content is not None:
         path.write_bytes(content)  # type: ignore[arg-type]
-    with pytest.raises(SourceDataError, match="k.png"):
+    with pytest.raises(SourceDataError, match=r"k\.png"):
         read_reference(str(path), EDGE)

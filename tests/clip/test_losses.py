@@ -82,7 +82,7 @@ def test_equals_naive_reference_in_value_and_gradient(name, aware):
     twins, leaves = make_twins(3)
     expected = naive(name, twins, aware)
     wanted = torch.autograd.grad(expected, leaves, allow_unused=True)
-    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     for got, want in zip(gradients, wanted, strict=True):
         assert (got is None) == (want is None)
         if got is not None:

@@ -1,3 +1,4 @@
+import os
 import random
 import subprocess
 import sys
@@ -29,6 +30,11 @@ def contents(store: ShardStore) -> dict[str, bytes]:
 def hashes(store: ShardStore) -> dict[str, str]:
     records = store.records(sorted(store.present()))
     return dict(zip(records["image_id"], records["sha256"], strict=True))
+
+
+def child_environment() -> dict[str, str]:
+    paths = [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
 
 
 def test_a_second_run_generates_nothing_and_does_not_load_the_model(requests, generate, tmp_path, monkeypatch):
@@ -86,9 +92,7 @@ def test_kill_9_at_random_moments_then_a_rerun_equals_an_undisturbed_run(tiny_sd
     whole = ShardStore(tmp_path / "whole")
     generate(plan, whole, batch_size=4, part_size=8)
     plan.to_parquet(tmp_path / "requests.parquet")
-    rng = random.Random(20)
-    delays = [f"{rng.uniform(0.05, 0.45):.3f}" for _ in range(10)]
-    arguments = [tiny_sd3, tmp_path / "killed", tmp_path / "requests.parquet", 4, 8, *delays]
+    arguments = [tiny_sd3, tmp_path / "killed", tmp_path / "requests.parquet", 4, 8, 8, 20]
     command = [sys.executable, "-m", "tests.support.killed_synthesis", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -96,19 +100,12 @@ def test_kill_9_at_random_moments_then_a_rerun_equals_an_undisturbed_run(tiny_sd
     assert steps[-1] == ("ended", len(plan))
     counts = [count for _, count in steps]
     assert counts == sorted(counts), "a rerun lost images"
-    assert any(word == "killed" and 0 < count < len(plan) for word, count in steps), "no kill hit the work"
+    assert sum(word == "killed" and 0 < count < len(plan) for word, count in steps) >= 5, "kills missed the work"
     killed = ShardStore(tmp_path / "killed")
     finished = {name: data for name, data in contents(killed).items() if not name.endswith(".tmp")}
     assert hashes(killed) == hashes(whole)
     for name, data in contents(whole).items():
         assert finished[name] == data
-
-
-def child_environment() -> dict[str, str]:
-    import os
-
-    paths = [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
 
 
 def test_batches_are_slices_of_the_plan_whatever_is_present(requests):
@@ -188,7 +185,7 @@ def test_one_image_that_does_not_fit_is_an_error_that_names_it(tiny_sd3):
 def test_other_errors_are_not_taken_for_lack_of_memory(tiny_sd3):
     model = load_text_to_image(tiny_sd3, "cpu", "float32")
     model.pipeline.vae.decoder = torch.nn.Linear(3, 3)
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied|size"):
+    with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied|size"):
         generate_halving(model, batch_of(2), TINY_CALL, 4)
 
 
@@ -199,8 +196,8 @@ def test_a_wrong_call_argument_stops_before_any_work(requests, tiny_sd3, tmp_pat
     assert contents(ShardStore(tmp_path)) == {}
 
 
-def test_plan_of_many(benchmark_size=100_000):
-    ids = [f"{n:020x}"[::-1] for n in range(benchmark_size)]
+def test_the_plan_of_many_images():
+    ids = [f"{n:020x}"[::-1] for n in range(100_000)]
     table = pd.DataFrame({"image_id": ids, "prompt": "p", "seed": 1, "shard": [i[:1] for i in ids]})
     missing = {i for task in plan_missing(table, set(ids[:90_000]), 64) for b in task.batches for i in b.missing}
     assert missing == set(ids[90_000:])

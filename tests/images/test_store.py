@@ -46,7 +46,8 @@ def test_what_is_written_is_read_back_pixel_for_pixel_and_in_the_order_asked_for
 
 def test_parts_follow_the_sha256sum_format(store):
     part = store.write_part("a", [record(1)])
-    done = subprocess.run(["sha256sum", "-c", f"{part.name}.sha256"], cwd=part.parent, capture_output=True, text=True)
+    command = ["sha256sum", "-c", f"{part.name}.sha256"]
+    done = subprocess.run(command, cwd=part.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -65,7 +65,7 @@ def embed_benchmarks(model: Path, benchmarks: Sequence[Benchmark], cache: Path) 
     from cultureclip.models.checkpoint import load_tensors, save_atomically
 
     pictures = {key: pixels for benchmark in benchmarks for key, pixels in benchmark.images.items()}
-    texts = list(dict.fromkeys(text for benchmark in benchmarks for text in benchmark.texts))
+    texts = sorted({text for benchmark in benchmarks for text in benchmark.texts})
     keys = sorted(pictures)
     path = cache / f"{digest(folder_fingerprint(model), keys, texts)}.safetensors"
     vectors = None

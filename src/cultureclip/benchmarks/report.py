@@ -20,6 +20,9 @@ from cultureclip.benchmarks.scores import split_instance
 from cultureclip.benchmarks.stages import count_benchmarks, count_stages, other_figures
 
 CHART_SIZE = (460, 190)
+MAX_ITEMS_ON_A_LINE = 8
+HEADER_FACTS = ("run id", "started", "git")
+"""What of the manifest stands at the top of the page; all of it is at the end."""
 _BIDI_CONTROLS = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
 
@@ -104,6 +107,7 @@ def render_report(data: ReportData, settings: ReportSettings) -> str:
                 "accepted": int((data.tables.twins["verdict"] == "accepted").sum()),
                 "kept": int(data.tables.cultwin["twin_id"].nunique()),
             },
+            header_facts=[fact for fact in facts if fact[0] in HEADER_FACTS],
             facts=facts,
             details=details,
         )
@@ -111,18 +115,26 @@ def render_report(data: ReportData, settings: ReportSettings) -> str:
 
 
 def describe_run(manifest: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """A manifest as (label, value) for its plain values and (label, JSON) for those that are nested."""
+    """A manifest as (label, value) for what fits on a line and (label, JSON) for what is larger."""
     facts, details = [], []
     for name, value in manifest.items():
         label = name.replace("_", " ")
-        nested = isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value)
-        if nested or isinstance(value, Mapping):
+        line = _one_line(value)
+        if line is None:
             details.append((label, json.dumps(value, indent=2, ensure_ascii=False, default=str)))
-        elif isinstance(value, list | tuple):
-            facts.append((label, ", ".join(map(str, value))))
-        elif value is not None:
-            facts.append((label, str(value)))
+        elif line:
+            facts.append((label, line))
     return facts, details
+
+
+def _one_line(value: Any) -> str | None:
+    """A scalar, a list of scalars or a short mapping of scalars as text; None for anything larger."""
+    items = list(value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ())
+    if any(isinstance(item, Mapping | list | tuple) for item in items) or len(items) > MAX_ITEMS_ON_A_LINE:
+        return None
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return ", ".join(map(str, items)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _headlines(blocks: Sequence[Any]) -> list[Any]:

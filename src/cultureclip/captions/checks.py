@@ -8,12 +8,12 @@ from enum import StrEnum
 from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
 from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
 
-COLOURS = frozenset(
-    map(stem, "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white "
-        "yellow".split())
-)  # fmt: skip
-NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve dozen hundred thousand".split())
-_NUMBER_STEMS = frozenset(map(stem, NUMBERS))
+_COLOURS = (
+    "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white yellow"
+)
+_NUMBERS = "two three four five six seven eight nine ten eleven twelve dozen hundred thousand"
+COUNTED_AND_COLOURED = frozenset(stem(word) for word in f"{_COLOURS} {_NUMBERS}".split())
+"""Stems of the colours and numbers that a caption must not make up."""
 
 
 class Reason(StrEnum):
@@ -79,7 +79,7 @@ def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules) -> Capt
     failures = {
         Reason.TOO_SHORT: words < rules.min_words,
         Reason.TOO_LONG: words > rules.max_words,
-        Reason.REPETITIVE: max(Counter(words_of(text)).values(), default=0) > 2 and _repeats_content(text),
+        Reason.REPETITIVE: _repeats_content(text),
         Reason.CONCEPT_NOT_NAMED: not any(contains(words_of(text), words_of(name)) for name in concept.names),
         Reason.CULTURE_NOT_NAMED: not its_culture,
         Reason.FEATURES_MISSING: len(shown) < rules.min_features,
@@ -117,7 +117,7 @@ def unsupported_terms(text: str, concept: ConceptFacts) -> tuple[str, ...]:
             if word in known or any(is_adjective_of(token, code) for code in concept.regions):
                 continue
             proper = place > 0 and token[:1].isupper()
-            if proper or any(c.isdigit() for c in token) or word in COLOURS or word in _NUMBER_STEMS:
+            if proper or any(c.isdigit() for c in token) or word in COUNTED_AND_COLOURED:
                 found.append(token)
     return tuple(dict.fromkeys(found))
 

@@ -8,9 +8,11 @@ from babel import Locale
 from cultureclip.captions.facts import tokens_of, words_of
 from cultureclip.concepts.regions import region_name
 
+_NO_COUNTRY = ("EU", "EZ", "QO", "UN", "XA", "XB", "ZZ")
 _SUBDIVISIONS = ("GB-ENG", "GB-SCT", "GB-WLS")
 _ENDINGS = ("n", "ese", "ish", "i", "ic", "ch", "ek", "iot", "ais")
-_NOT_A_NAME = frozenset("south north east west central saint islands island united republic new states kingdom".split())
+_COMMON = "south north east west central saint islands island united republic new states kingdom"
+_NOT_A_NAME = frozenset(_COMMON.split())
 _IRREGULAR = {
     "CH": "swiss",
     "CI": "ivorian",
@@ -20,7 +22,7 @@ _IRREGULAR = {
     "ES": "spanish",
     "FI": "finnish",
     "FR": "french",
-    "GB": "british britain",
+    "GB": "british britain uk",
     "GB-SCT": "scottish scots",
     "GB-WLS": "welsh",
     "GR": "greek",
@@ -34,7 +36,7 @@ _IRREGULAR = {
     "PL": "polish",
     "TH": "thai",
     "TR": "turkish turkey",
-    "US": "american america usa",
+    "US": "american america usa us",
     "VA": "vatican",
 }
 """Adjectives (and short names) that cannot be made from the first letters of the region's CLDR name."""
@@ -43,8 +45,8 @@ _IRREGULAR = {
 @cache
 def _countries() -> tuple[str, ...]:
     """Codes of countries and territories; areas such as Europe (``150``) hold many cultures and are left out."""
-    codes = [code for code in Locale("en").territories if code.isalpha() and code not in ("ZZ", "EZ", "XA", "XB", "QO")]
-    return (*sorted(codes), *_SUBDIVISIONS)
+    codes = [str(code) for code in Locale("en").territories]
+    return (*sorted(code for code in codes if code.isalpha() and code not in _NO_COUNTRY), *_SUBDIVISIONS)
 
 
 @cache

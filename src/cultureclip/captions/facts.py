@@ -10,10 +10,11 @@ from cultureclip.concepts.regions import region_name
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _CHAT_MARK = re.compile(r"<\|[^|<>]*\|>")
-_STOP_WORDS = frozenset(
-    "a an and are as at between by for from in into is it its of on or over that the their this to under "
-    "used usually with without".split()
+_FILLERS = (
+    "a an and are as at between by for from in into is it its of on or over that the their this to under used usually "
+    "with without"
 )
+_STOP_WORDS = frozenset(_FILLERS.split())
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ def content_words(text: str) -> set[str]:
 def stem(word: str) -> str:
     """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree."""
     letters = unicodedata.normalize("NFKD", word.casefold())
-    word = "".join(c for c in letters if not unicodedata.combining(c)).replace("colour", "color").replace("grey", "gray")
+    word = (
+        "".join(c for c in letters if not unicodedata.combining(c)).replace("colour", "color").replace("grey", "gray")
+    )
     for ending in ("ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "y", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             word = word[: -len(ending)]

@@ -6,21 +6,21 @@ from cultureclip.captions.facts import ConceptFacts, plain
 from cultureclip.errors import UnparsableAnswerError
 from cultureclip.ids import digest
 
-SHOWN_FEATURES = 3
+SHOWN_FEATURES = 2
 """Features named in one question: a small model drops what does not fit into 14 words."""
 
 FIELD_LIMIT = 300
-"""Most characters of a name, context or feature that enter a question: a hostile cell cannot fill the model's window."""
+"""Most characters of a name, context or feature that enter a question: no cell can fill the model's window."""
 
 SYSTEM = "You describe pictures. Answer with one short caption that names the thing, its culture and how it looks."
 QUESTION = "About: {context}\nName: {name}\nCulture: {culture}\nLooks: {features}"
 EXAMPLES = (
     (
         {
-            "context": "The balalaika is a plucked string instrument of Russian folk music, played alone and in orchestras.",
+            "context": "The balalaika is a plucked instrument of Russian folk music, played alone and in orchestras.",
             "name": "balalaika",
             "culture": "Russia",
-            "features": "triangular wooden body, three strings, long thin neck",
+            "features": "triangular wooden body, three strings",
         },
         "A balalaika from Russia with a triangular wooden body and three strings.",
     ),
@@ -29,18 +29,18 @@ EXAMPLES = (
             "context": "Bavaria, a state in the south of Germany, flies the lozenges of the old Wittelsbach family.",
             "name": "flag of Bavaria",
             "culture": "Germany",
-            "features": "white and blue lozenges, slanted diamond pattern",
+            "features": "white and blue lozenges, slanted pattern",
         },
         "The flag of Bavaria in Germany with white and blue lozenges.",
     ),
     (
         {
-            "context": "A tagine is a slow stew of Morocco, named after the earthen pot that it is cooked and served in.",
+            "context": "A tagine is a slow stew of Morocco, named after the earthen pot that it is cooked in.",
             "name": "tagine",
             "culture": "Morocco",
-            "features": "cone-shaped clay lid, round shallow dish, steaming stew",
+            "features": "cone-shaped clay lid, steaming stew",
         },
-        "A tagine from Morocco, a round shallow dish with a cone-shaped clay lid.",
+        "A tagine from Morocco with a cone-shaped clay lid.",
     ),
 )
 """Worked examples; their concepts are not in the atlas, so no answer can be copied from them."""
@@ -78,5 +78,7 @@ def parse_caption(answer: str) -> str:
     match = _ANSWER.fullmatch(answer.strip())
     text = plain(match["text"]).strip(" \"'“”") if match else ""
     if not text:
-        raise UnparsableAnswerError(repr(answer[:80]), "not of the form 'Caption: <text>'", "The question is asked again")
+        raise UnparsableAnswerError(
+            repr(answer[:80]), "not of the form 'Caption: <text>'", "The question is asked again"
+        )
     return text

@@ -6,7 +6,8 @@ import pandas as pd
 def summarise_captions(captions: pd.DataFrame) -> dict[str, object]:
     """Count candidates, verdicts, reasons and the halves of twins that are left without a caption.
 
-    A candidate that serves several twins is counted once, except in ``halves``.
+    A candidate that serves several twins is counted once, except in ``halves``; ``in`` = ``kept`` + all ``rejected`` by
+    reason, of which ``failed`` never became a caption.
     """
     candidates = captions.drop_duplicates(["concept_id", "seed"])
     verdicts = candidates["verdict"].value_counts()
@@ -17,9 +18,8 @@ def summarise_captions(captions: pd.DataFrame) -> dict[str, object]:
     return {
         "in": len(candidates),
         "kept": kept,
-        "rejected": int(verdicts.get("rejected", 0)),
+        "rejected": {str(reason): int(count) for reason, count in refused.items()},
         "failed": int(verdicts.get("failed", 0)),
-        "reasons": {str(reason): int(count) for reason, count in refused.items()},
         "acceptance_rate": kept / len(candidates) if len(candidates) else None,
         "concepts": int(candidates["concept_id"].nunique()),
         "concepts_without_caption": sorted(bare[bare].index),

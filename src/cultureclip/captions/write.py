@@ -1,8 +1,9 @@
 """Captions for every concept of an accepted twin: asked, checked, asked again."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -44,21 +45,6 @@ class CaptionSettings:
 
 
 @dataclass(frozen=True)
-class Author:
-    """The language model, loaded only when something has to be written.
-
-    Attributes:
-        name: As the config names it.
-        fingerprint: Of its files, known without loading.
-        load: Loads it.
-    """
-
-    name: str
-    fingerprint: str
-    load: Callable[[], LanguageModel]
-
-
-@dataclass(frozen=True)
 class Candidate:
     """One try at a concept's caption: which, with what seed, and what came back."""
 
@@ -83,7 +69,13 @@ class Candidate:
 
 
 def write_captions(
-    twins: pd.DataFrame, concepts: pd.DataFrame, store: KeyedStore, author: Author, settings: CaptionSettings
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    *,
+    store: KeyedStore,
+    model: LanguageModel,
+    model_name: str,
+    settings: CaptionSettings,
 ) -> pd.DataFrame:
     """Write captions until every concept of an accepted twin has ``per_half`` or ``max_tries`` candidates.
 
@@ -94,7 +86,8 @@ def write_captions(
         twins: Table TWINS.
         concepts: Table CONCEPTS.
         store: Where answers are kept.
-        author: The language model.
+        model: The language model; it is loaded only when something has to be written.
+        model_name: As the config names it.
         settings: Amounts, sampling and bounds.
 
     Returns:
@@ -105,18 +98,22 @@ def write_captions(
     """
     accepted = twins[twins["verdict"] == "accepted"]
     asked = _concepts_to_caption(accepted, concepts)
-    candidates = _ask_until_enough(asked, store, author, settings)
+    candidates = _ask_until_enough(asked, store, model, settings)
     halves = [
         (str(twin), str(concept))
         for twin, *pair in accepted[["twin_id", "a_concept_id", "b_concept_id"]].itertuples(index=False)
         for concept in pair
     ]
-    rows = [_row(twin, candidate, author) for twin, concept in halves for candidate in candidates[concept]]
+    rows = [
+        _row(twin, candidate, model_name, model.fingerprint)
+        for twin, concept in halves
+        for candidate in candidates[concept]
+    ]
     return pd.DataFrame(rows, columns=list(CAPTIONS.columns)).astype({"seed": "int64", "tries": "int64"})
 
 
 def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list[ConceptFacts]:
-    rows = {str(row["concept_id"]): row for row in concepts.to_dict("records")}
+    rows: dict[str, dict[str, Any]] = {str(row["concept_id"]): dict(row) for _, row in concepts.iterrows()}
     partners: dict[str, list[str]] = {}
     for a, b in accepted[["a_concept_id", "b_concept_id"]].astype(str).itertuples(index=False):
         for one, other in ((a, b), (b, a)):
@@ -130,17 +127,15 @@ def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list
 
 
 def _ask_until_enough(
-    asked: list[ConceptFacts], store: KeyedStore, author: Author, settings: CaptionSettings
+    asked: list[ConceptFacts], store: KeyedStore, model: LanguageModel, settings: CaptionSettings
 ) -> dict[str, list[Candidate]]:
     written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
-    model: LanguageModel | None = None
     with tqdm(total=len(asked) * settings.per_half, desc="captions accepted") as bar:
         while questions := list(_open_questions(asked, written, settings)):
-            keys = [_key(concept, number, author, settings) for concept, number in questions]
+            keys = [_key(concept, number, model, settings) for concept, number in questions]
             answers = store.get(keys)
             missing = [i for i, key in enumerate(keys) if key not in answers]
             if missing:
-                model = model or author.load()
                 for batch in _ask([questions[i] for i in missing], model, settings):
                     fresh = {keys[missing[i]]: answer for i, answer in batch}
                     store.put(fresh)
@@ -168,11 +163,11 @@ def _seed(concept: ConceptFacts, number: int, settings: CaptionSettings) -> int:
     return seed_from_id(digest("caption seed", settings.seed, concept.concept_id, number))
 
 
-def _key(concept: ConceptFacts, number: int, author: Author, settings: CaptionSettings) -> str:
+def _key(concept: ConceptFacts, number: int, model: LanguageModel, settings: CaptionSettings) -> str:
     """Everything that the answer depends on; the question itself holds the concept's facts."""
     sampling = [settings.max_new_tokens, settings.temperature, settings.top_p]
     question = caption_messages(concept, number)[-1]["content"]
-    return digest("caption", author.fingerprint, PROMPT_ID, question, _seed(concept, number, settings), sampling)
+    return digest("caption", model.fingerprint, PROMPT_ID, question, _seed(concept, number, settings), sampling)
 
 
 def _ask(
@@ -197,18 +192,20 @@ def _judge(
         return Candidate(concept, number, seed, None, answer, None, Reason.UNPARSABLE)
     report = check_caption(text, concept, settings.rules)
     repeated = any(other.text == text for other in earlier if other.reason is None)
-    return Candidate(concept, number, seed, text, answer, report, report.reason or (Reason.DUPLICATE if repeated else None))
+    return Candidate(
+        concept, number, seed, text, answer, report, report.reason or (Reason.DUPLICATE if repeated else None)
+    )
 
 
-def _row(twin_id: str, candidate: Candidate, author: Author) -> dict[str, object]:
+def _row(twin_id: str, candidate: Candidate, model_name: str, fingerprint: str) -> dict[str, object]:
     concept_id = candidate.concept.concept_id
     return {
-        "caption_id": digest("caption", twin_id, concept_id, candidate.text, author.name, PROMPT_ID, candidate.seed),
+        "caption_id": digest("caption", twin_id, concept_id, candidate.text, model_name, PROMPT_ID, candidate.seed),
         "twin_id": twin_id,
         "concept_id": concept_id,
         "text": candidate.text,
-        "model": author.name,
-        "revision": author.fingerprint,
+        "model": model_name,
+        "revision": fingerprint,
         "prompt_id": PROMPT_ID,
         "seed": candidate.seed,
         "tries": candidate.number + 1,

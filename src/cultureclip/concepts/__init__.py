@@ -1,0 +1,1 @@
+"""Concepts: sources, regions, the search for twins."""

@@ -1,7 +1,8 @@
 """Bottom-up mining over all emoji names: which of them are bound to a culture, and of which category?
 
-Two askers give each name a score: a language model, by its log-odds of answering "A" rather than "B" to one question,
-and a classifier over sentence embeddings. The atlas is the truth. Everything that is fitted or chosen (the classifier,
+Two askers give each name a score: a language model, by its log-odds of answering "A" rather than "B" to one question
+(asked twice with the letters exchanged, so that a liking for a letter cancels), and a classifier over sentence
+embeddings. The atlas is the truth. Everything that is fitted or chosen (the classifier,
 both thresholds, which asker is used) is fitted and chosen on the dev half; figures are of the test half. The halves are
 split by emoji family, so that variants of one drawing are never on both sides.
 """
@@ -102,7 +103,7 @@ def ask_names(
     Args:
         names: What is asked about.
         model: Who is asked.
-        messages: Instructions and worked examples before the name.
+        messages: Instructions and worked examples before the name; computed once a slice.
         options: The two answers.
         store: Where answers are kept, by model, question and name.
 

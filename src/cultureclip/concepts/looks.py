@@ -1,6 +1,7 @@
 """What concepts look like: their reference pictures, and which of them are drawn alike to the pixel."""
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from scipy.sparse.csgraph import connected_components
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import STYLES, render
 from cultureclip.errors import SourceDataError
+
+if TYPE_CHECKING:  # loading torch takes seconds, and only who embeds needs it
+    from cultureclip.models.encoder import ImageTextEncoder
 
 LOOKS = pa.DataFrameSchema(
     {
@@ -60,6 +64,28 @@ def _open_image(path: str) -> Image.Image:
     canvas = Image.new("RGBA", rgba.size, "white")
     canvas.alpha_composite(rgba)
     return canvas.convert("RGB")
+
+
+def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bool) -> np.ndarray:
+    """Embeddings for which closeness is a like look.
+
+    A judge that can tell Ireland from Côte d'Ivoire puts them apart, but to the eye they are alike *because* one is the
+    other's mirror image. With ``mirrored`` an embedding is the mean over the picture, its two mirror images and the
+    half turn; it is then the same for a picture and its mirror image.
+
+    Args:
+        judge: Who looks.
+        pictures: uint8 [N, H, W, 3].
+        mirrored: Whether looks are compared up to mirroring.
+
+    Returns:
+        L2-normalised, float32 [N, D].
+    """
+    views = [pictures]
+    if mirrored:
+        views += [pictures[:, :, ::-1], pictures[:, ::-1], pictures[:, ::-1, ::-1]]
+    mean = np.mean([judge.encode_images([Image.fromarray(picture) for picture in view]) for view in views], axis=0)
+    return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
 
 
 def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
+from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, hash_fraction, twin_id
 
 FLAG, OBJECT = "flag", "object"
@@ -58,6 +59,9 @@ def match_twins(
     Returns:
         A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
         considered with the reason why it is none.
+
+    Raises:
+        SourceDataError: no two concepts of one category and kind are of different cultures.
     """
     order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
     concepts = concepts.iloc[order].reset_index(drop=True)
@@ -67,6 +71,9 @@ def match_twins(
     groups = (kinds + "/" + concepts["category"]).to_numpy()
 
     pairs = find_pairs(concepts, looks, groups, neighbours)
+    if pairs.empty:
+        cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
+        raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     pairs["cultural_overlap"] = np.clip((contexts[a] * contexts[b]).sum(axis=1), 0, 1).round(_DECIMALS)
     pairs["score"] = (pairs["visual_similarity"] - context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
@@ -157,6 +164,8 @@ def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
         twins: Rows with ``a_concept_id`` and ``b_concept_id``.
         dev_share: Share of the twins that dev gets, rounded up; it gets fewer where components do not fit.
     """
+    if twins.empty:
+        return []
     ends = twins[["a_concept_id", "b_concept_id"]].to_numpy()
     names, codes = np.unique(ends, return_inverse=True)
     a, b = codes.reshape(-1, 2).T

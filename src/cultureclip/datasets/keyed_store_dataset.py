@@ -1,6 +1,6 @@
 """A Kedro dataset over a store of kept answers."""
 
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
@@ -11,8 +11,8 @@ from cultureclip.engine.keyed_store import KeyedStore
 class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
     """Gives a node a handle on a :class:`KeyedStore`.
 
-    The node adds answers through the handle, batch by batch: what is stored survives a crash of the node. Nothing is saved
-    through Kedro, since a save would come only after the node's end.
+    The node adds answers through the handle, batch by batch: what is stored survives a crash of the node. Nothing is
+    saved through Kedro, since a save would come only after the node's end.
 
     Args:
         filepath: The database file; made with its folder at the first load.
@@ -20,7 +20,7 @@ class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = PurePosixPath(filepath)
+        self._filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> KeyedStore:

@@ -1,0 +1,1 @@
+"""Running work over shards, and keeping what it made."""

@@ -7,8 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-_MAX_VARIABLES = 500
-
 
 class KeyedStore:
     """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored whole or not at all.
@@ -33,11 +31,10 @@ class KeyedStore:
         """The values of those keys that are stored."""
         wanted, found = list(keys), {}
         with closing(self._open()) as connection:
-            for start in range(0, len(wanted), _MAX_VARIABLES):
-                part = wanted[start : start + _MAX_VARIABLES]
-                marks = ",".join("?" * len(part))
-                rows = connection.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", part)
-                found.update({key: json.loads(value) for key, value in rows})
+            for key in wanted:
+                row = connection.execute("SELECT value FROM answers WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    found[key] = json.loads(row[0])
         return found
 
     def put(self, answers: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Loading models from local files."""

@@ -20,7 +20,7 @@ def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: M
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, dict(metadata or {}))
-    with open(temporary, "rb") as handle:
+    with temporary.open("rb") as handle:
         os.fsync(handle.fileno())
     temporary.replace(path)
 
@@ -42,7 +42,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt") as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}
+            return {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - not a dict, handle.metadata() or {}
     except SafetensorError as error:
         raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
 
@@ -69,7 +69,9 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
     model.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
     for name, parameter in model.named_parameters():
         prefix = f"optimizer.{name}."
-        state = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix) and "." not in k[len(prefix) :]}
+        state = {
+            k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix) and "." not in k[len(prefix) :]
+        }
         if state:
             optimizer.state[parameter] = state
     return int(metadata["step"])

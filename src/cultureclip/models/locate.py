@@ -33,7 +33,7 @@ def _in_package(spec: str) -> Path:
     module, _, relative = spec.removeprefix(PACKAGE_SCHEME).partition("/")
     found = find_spec(module)
     if found is None or not found.submodule_search_locations:
-        raise WeightsError(spec, f"package {module} is not installed", "Run `make install`, or install the extra with it")
+        raise WeightsError(spec, f"package {module} is not installed", "Run `make install`")
     path = Path(found.submodule_search_locations[0]) / relative
     if not path.exists():
         raise WeightsError(spec, f"{path} does not exist", "Reinstall the package, or run the pipeline that makes it")
@@ -46,7 +46,7 @@ def _in_hub_cache(spec: str) -> Path:
 
     repository, _, revision = spec.removeprefix(HUB_SCHEME).partition("@")
     if not revision:
-        raise WeightsError(spec, "no revision is named", "Write hf:<owner>/<name>@<commit>, so that a run can be repeated")
+        raise WeightsError(spec, "no revision is named", "Write hf:<owner>/<name>@<commit>")
     try:
         return Path(snapshot_download(repository, revision=revision, local_files_only=constants.HF_HUB_OFFLINE))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

@@ -5,22 +5,19 @@ cache is copied into each batch, which is most of the work when the prompt holds
 """
 
 import copy
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import transformers
-from safetensors import SafetensorError
 from tqdm.auto import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.ids import digest
+from cultureclip.errors import ConfigurationError
 from cultureclip.models.locate import locate
+from cultureclip.models.text_weights import fast_dtype, fingerprint_files, list_weight_files, read_weights
 
 Message = Mapping[str, str]
 """One chat turn: ``role`` and ``content``. A final turn with role ``assistant`` is continued, not answered."""
@@ -30,24 +27,45 @@ Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 NUCLEUS_LIMIT = 256
 """Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A chat model ready to answer.
+    """A chat model. Its weights are read at the first question: a run whose answers are all kept never reads them.
 
     Attributes:
-        model: The ``transformers`` causal language model, in evaluation mode.
-        tokenizer: Its tokenizer, with a chat template.
-        fingerprint: Digest over every file of weights, config and tokenizer and the dtype; part of the keys of kept answers.
+        folder: Where its files lie.
+        gguf_file: The GGUF file in it, if the weights lie in one.
+        dtype: What it computes in.
+        device: Where it computes.
         batch: Most prompts that are computed together.
+        fingerprint: Digest over the dtype and every file of weights, config and tokenizer; part of the keys of
+            kept answers.
     """
 
-    model: Any
-    tokenizer: Any
+    folder: Path
+    gguf_file: str | None
+    dtype: torch.dtype
+    device: str
+    batch: int
     fingerprint: str
-    batch: int = 32
+
+    @property
+    def model(self) -> Any:
+        """The ``transformers`` causal language model, in evaluation mode.
+
+        Raises:
+            WeightsError: a file is truncated or not what its config says.
+        """
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer, with a chat template."""
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
 
     def generate(
         self,
@@ -58,7 +76,9 @@ class LanguageModel:
         top_p: float = 1.0,
     ) -> list[str]:
         """Answer every prompt with one line of text; see :meth:`stream`."""
-        answers = {i: text for part in self.stream(prompts, seeds, max_new_tokens, temperature, top_p) for i, text in part}
+        answers = {
+            i: text for part in self.stream(prompts, seeds, max_new_tokens, temperature, top_p) for i, text in part
+        }
         return [answers[i] for i in range(len(prompts))]
 
     def stream(
@@ -120,14 +140,19 @@ class LanguageModel:
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         goes_on = messages[-1]["role"] == "assistant"
         text = self.tokenizer.apply_chat_template(
-            [dict(m) for m in messages], tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+            [dict(m) for m in messages],
+            tokenize=False,
+            add_generation_prompt=not goes_on,
+            continue_final_message=goes_on,
         )
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _single_token(self, option: str) -> int:
         token_ids = self.tokenizer(option, add_special_tokens=False)["input_ids"]
         if len(token_ids) != 1:
-            raise ConfigurationError(repr(option), "this answer is not one token of the model", "Use answers such as A and B")
+            raise ConfigurationError(
+                repr(option), "this answer is not one token of the model", "Use answers such as A and B"
+            )
         return int(token_ids[0])
 
     def _batches(self, token_ids: list[list[int]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
@@ -145,7 +170,9 @@ class LanguageModel:
     def _read_shared(self, tokens: list[int]) -> Any:
         if not tokens:
             return None
-        return self.model(torch.tensor([tokens], device=self.model.device), use_cache=True, logits_to_keep=1).past_key_values
+        return self.model(
+            torch.tensor([tokens], device=self.model.device), use_cache=True, logits_to_keep=1
+        ).past_key_values
 
     @torch.inference_mode()
     def _read(self, shared: Any, endings: list[list[int]]) -> tuple[torch.Tensor, Any, torch.Tensor]:
@@ -224,7 +251,7 @@ def _common_prefix(token_ids: list[list[int]]) -> int:
 
 
 def _draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:
-    """One token per row, int64 [B]: nucleus sampling by inverting the cumulative distribution at the row's own number."""
+    """One token per row, int64 [B]: nucleus sampling, the cumulative distribution inverted at the row's own number."""
     if temperature == 0:
         return logits.argmax(dim=1)
     values, tokens = torch.softmax(logits / temperature, dim=1).topk(min(NUCLEUS_LIMIT, logits.shape[1]), dim=1)
@@ -236,18 +263,10 @@ def _draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: 
     return tokens.gather(1, torch.minimum(places, inside.sum(1, keepdim=True) - 1))[:, 0]
 
 
-def fast_dtype() -> torch.dtype:
-    """bfloat16 where this machine multiplies it natively, else float32."""
-    if torch.cuda.is_available():
-        return torch.bfloat16
-    has = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.10 cannot tell: float32 is always right
-    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
-
-
 def load_language_model(
     path: str | Path, gguf_file: str | None = None, dtype: Dtype = "auto", device: str = "cpu", batch: int = 32
 ) -> LanguageModel:
-    """Load a causal language model with its tokenizer from local files.
+    """A causal language model with its tokenizer from local files; the weights are read at the first question.
 
     Args:
         path: Directory in the Hugging Face format, or ``package:<module>/<folder>``.
@@ -257,51 +276,9 @@ def load_language_model(
         batch: Most prompts computed together.
 
     Raises:
-        WeightsError: a file is missing, truncated, pickled, or not what the config says.
+        WeightsError: no weights there, or pickled ones; at the first question also when they are truncated or lying.
     """
     folder = locate(str(path))
-    files = _weight_files(folder, gguf_file)
     number_type = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
-    options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
-    packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
-    unpack = {"quantization_config": packed(dequantize=True)} if gguf_file and packed else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=number_type, use_safetensors=True, output_loading_info=True, **options, **unpack
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError) as error:
-        reason = f"the model does not load ({type(error).__name__}: {error})"
-        raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:3])
-        raise WeightsError(folder, f"weights that the config asks for are missing: {names}", "Take both from one release")
-    if not tokenizer.chat_template:
-        raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
-    return LanguageModel(model.to(device).eval(), tokenizer, _fingerprint(files, number_type), batch)
-
-
-def _weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
-    """Every file that makes the model, in a fixed order."""
-    if gguf_file is not None:
-        if not gguf_file.endswith(".gguf"):
-            raise WeightsError(folder / gguf_file, "not a GGUF file", "Leave gguf_file empty for a safetensors directory")
-        if not (folder / gguf_file).is_file():
-            raise WeightsError(folder / gguf_file, "no such weights file", "Check language_model.gguf_file")
-        return [folder / gguf_file]
-    weights = sorted(folder.glob("*.safetensors"))
-    if weights:
-        return weights + sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja"))
-    pickles = [p for p in sorted(folder.iterdir()) if p.suffix in _PICKLES] if folder.is_dir() else [folder]
-    if pickles:
-        remedy = "Convert it on a machine you trust: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
-        raise WeightsError(pickles[0], "pickled weights are not loaded, they can run code", remedy)
-    raise WeightsError(folder, "no safetensors weights here", "Check the path; a GGUF file must be named by gguf_file")
-
-
-def _fingerprint(files: list[Path], dtype: torch.dtype) -> str:
-    hashes = []
-    for path in files:
-        with path.open("rb") as handle:
-            hashes.append((path.name, hashlib.file_digest(handle, "sha256").hexdigest()))
-    return digest("language model", hashes, str(dtype))
+    fingerprint = fingerprint_files(list_weight_files(folder, gguf_file), number_type)
+    return LanguageModel(folder, gguf_file, number_type, device, batch, fingerprint)

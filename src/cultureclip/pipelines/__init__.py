@@ -1,0 +1,1 @@
+"""The Kedro face: wiring, nodes, parameters."""

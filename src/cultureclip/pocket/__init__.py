@@ -1,0 +1,1 @@
+"""The embedded default: what trains it and its weights."""

@@ -51,7 +51,9 @@ def train_autoencoder(
     for step in bar:
         draw = torch.Generator().manual_seed(seed * 1_000_003 + step)
         chosen = pictures[torch.randint(len(pictures), (batch,), generator=draw)]
-        x = augment(to_float(chosen), draw, zoom=0.25, shift=0.15, degrees=15, colour=0.2).to(memory_format=torch.channels_last)
+        x = augment(to_float(chosen), draw, zoom=0.25, shift=0.15, degrees=15, colour=0.2).to(
+            memory_format=torch.channels_last
+        )
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 100) * max(0.02, 1.0 - step / steps)
         with torch.autocast("cpu", torch.bfloat16):

@@ -19,7 +19,9 @@ from cultureclip.pocket.texts import corpus, describe_concept
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 LICENCE = "CC-BY-SA-4.0"
-ATTRIBUTION = "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
+ATTRIBUTION = (
+    "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
+)
 
 
 @cache
@@ -40,14 +42,14 @@ def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -
     pool, tokenizer = _prepare(concepts, settings)
     lines = sentences(pool, settings["seed"])
     teacher = SentenceTransformer(str(locate(settings["sentence_encoder"])), device="cpu")
-    embedded = torch.from_numpy(teacher.encode(lines, batch_size=128, normalize_embeddings=True, show_progress_bar=True))
+    vectors = teacher.encode(lines, batch_size=128, normalize_embeddings=True, show_progress_bar=True)
     own = settings[name]
     config = model_config(tokenizer, settings["size"], own["width"], own["layers"], own["text_width"])
     examples = clip_examples(pool, name)
     model = train_encoder(
         pool.pictures,
         examples,
-        (lines, embedded),
+        (lines, torch.from_numpy(vectors)),
         tokenizer,
         config,
         steps=own["steps"],

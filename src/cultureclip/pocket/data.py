@@ -57,11 +57,10 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
     """Render everything that pocket models may see.
 
     Args:
-        concepts: Table of concepts; rows without an emoji drawing are not pocket's and are left out.
+        concepts: Table of concepts with an emoji drawing each.
         size: Edge in pixels.
     """
-    drawn = concepts[concepts["reference_image"].str.startswith("emoji:", na=False)]
-    rows = drawn.sort_values("concept_id").to_dict("records")
+    rows = concepts.sort_values("concept_id").to_dict("records")
     chars = [culture_char(row["reference_image"]) for row in rows]
     roles = split_emoji(list_emoji(), set(chars))
     emoji = [e for e in list_emoji() if roles[e.char] == "general"]

@@ -1,6 +1,6 @@
 """The pocket CLIPs (the trainee's base and the judge): small ``open_clip`` models trained from scratch.
 
-Loss: symmetric InfoNCE in which all captions of the same picture are right (Khosla et al. 2020, supervised contrastive),
+Loss: symmetric InfoNCE in which all captions of the same thing are right (Khosla et al. 2020, supervised contrastive)
 plus a term that pulls the batch's text-text similarities towards those of a sentence encoder. Real CLIP brings word
 knowledge from 400 M captions; the sentence encoder lends pocket some of it, text only.
 """
@@ -51,7 +51,9 @@ def model_config(tokenizer: CLIPTokenizer, size: int, width: int, layers: int, t
     }
 
 
-def multi_positive_loss(images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def multi_positive_loss(
+    images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
     """Mean over both directions of CE(scale * I T^T, targets spread evenly over all pairs with the same key).
 
     Args:
@@ -111,7 +113,9 @@ def train_encoder(
         lines = torch.randint(len(sentences[0]), (batch,), generator=draw)
         texts = [e.describe(rng) for e in chosen] + [sentences[0][i] for i in lines.tolist()]
         tokens = tokenizer(texts, padding="longest", truncation=True, return_tensors="pt").input_ids
-        pixels = augment(to_float(pictures[[e.picture for e in chosen]]), draw, zoom=0.3, shift=0.12, degrees=15, colour=0.25)
+        pixels = augment(
+            to_float(pictures[[e.picture for e in chosen]]), draw, zoom=0.3, shift=0.12, degrees=15, colour=0.25
+        )
         pixels = pixels + 0.1 * torch.rand(batch, 1, 1, 1, generator=draw) * torch.randn(pixels.shape, generator=draw)
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 100) * max(0.01, 1.0 - step / steps)

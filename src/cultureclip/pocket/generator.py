@@ -140,7 +140,7 @@ def train_generator(
 
 @torch.no_grad()
 def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: int) -> torch.Tensor:
-    """Latents of every picture under :data:`VIEWS` augmentations, scaled to unit variance: float [VIEWS, N, C, h, w]."""
+    """Latents of every picture in :data:`VIEWS` augmented views, of unit variance: float [VIEWS, N, C, h, w]."""
     config = autoencoder.config
     views = []
     for view in tqdm(range(VIEWS), desc="latents", mininterval=5):
@@ -159,7 +159,7 @@ def _loss(
     batch: int,
     seed: int,
 ) -> torch.Tensor:
-    """Flow-matching loss of one batch drawn by ``seed``; sigma = sigmoid(0.4 + 1.2 n): the text decides at high noise."""
+    """Flow-matching loss of a batch drawn by ``seed``; sigma = sigmoid(0.4 + 1.2 n), for text decides at high noise."""
     draw, rng = torch.Generator().manual_seed(seed), random.Random(seed)
     chosen = torch.randint(latents.shape[1], (batch,), generator=draw)
     clean = latents[torch.randint(len(latents), (batch,), generator=draw), chosen]

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+from tqdm.auto import tqdm
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
+
+BATCH = 64
 
 
 def measurement_prompt(concept: dict[str, Any]) -> str:
@@ -29,15 +32,18 @@ def measure_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[
     Returns:
         For ``objects`` and ``flags``: top-1 accuracy, n and a Wilson 95 % interval, and the concepts never recognised.
     """
-    drawn = concepts[concepts["reference_image"].str.startswith("emoji:", na=False)].sort_values("concept_id")
-    rows = drawn.to_dict("records")
+    rows = concepts.sort_values("concept_id").to_dict("records")
     weights = Path(settings["weights"])
-    generator = load_text_to_image(weights / "generator")
+    generator = load_text_to_image(weights / "generator", device="cpu", dtype="float32")
     judge = load_encoder(weights / "judge")
     asked = [(i, k) for i in range(len(rows)) for k in range(settings["measured_images"])]
     prompts = [measurement_prompt(rows[i]) for i, _ in asked]
     seeds = [seed_from_id(digest("measure", rows[i]["concept_id"], k)) for i, k in asked]
-    images = generator.generate(prompts, seeds, settings["call"])
+    images = [
+        image
+        for start in tqdm(range(0, len(prompts), BATCH), desc="measure generator")
+        for image in generator.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], settings["call"])
+    ]
     names = judge.encode_texts([row["name"] for row in rows])
     picked = np.argmax(judge.encode_images(images) @ names.T, axis=1)
     truth = np.array([i for i, _ in asked])

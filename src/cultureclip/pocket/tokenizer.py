@@ -1,4 +1,4 @@
-"""The pocket models' own tokenizer: CLIP's byte-level BPE, trained on pocket's texts, small enough to ship three times."""
+"""The pocket models' own tokenizer: CLIP's byte-level BPE, trained on pocket's texts and small."""
 
 import json
 from collections.abc import Iterable

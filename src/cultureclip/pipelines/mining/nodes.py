@@ -30,9 +30,15 @@ def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, mining:
         return empty_table()
     names = list_names(list_emoji(), concepts)
     model = load_language_model(**settings.language_model.model_dump())
-    question = settings.question
-    log_odds = ask_names(list(names["name"]), model, question.to_messages(), question.options, answer_store)
-    return names.assign(language_model_score=log_odds)
+    first, second = settings.question.options
+    log_odds = [  # of yes, with either letter for it
+        sign
+        * ask_names(
+            list(names["name"]), model, settings.question.to_messages(yes, no), settings.question.options, answer_store
+        )
+        for sign, yes, no in ((1, first, second), (-1, second, first))
+    ]
+    return names.assign(language_model_score=sum(log_odds) / len(log_odds))
 
 
 def classify_names(answers: pd.DataFrame, mining: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -56,10 +62,9 @@ def classify_names(answers: pd.DataFrame, mining: MiningParameters) -> tuple[pd.
 def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
     """Embed every reference picture with the judge and find those that are drawn alike to the pixel."""
     import numpy as np
-    from PIL import Image
     from tqdm.auto import tqdm
 
-    from cultureclip.concepts.looks import choose_representatives, read_pictures
+    from cultureclip.concepts.looks import choose_representatives, embed_pictures, read_pictures
     from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
@@ -72,7 +77,7 @@ def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFram
         for reference in tqdm(shown["reference_image"], desc="draw concepts")
     ]
     styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
-    embeddings = judge.encode_images([Image.fromarray(pictures[0]) for pictures in drawn])
+    embeddings = embed_pictures(judge, styles[0], mining.twins.compare_mirrored)
     stands_for = choose_representatives(shown, styles, mining.twins.indistinguishable_below)
     return pd.DataFrame({"concept_id": shown["concept_id"], "embedding": list(embeddings), "stands_for": stands_for})
 

@@ -1,8 +1,9 @@
 """Parameters of the mining stage."""
 
+from string import Formatter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class _Frozen(BaseModel):
@@ -21,15 +22,22 @@ class LanguageModelSettings(_Frozen):
 class Question(_Frozen):
     """A question with two answers, asked of many names."""
 
-    instruction: str = Field(min_length=1)
+    instruction: str = Field(min_length=1, description="With {yes} and {no} where the two answers are named")
     options: tuple[str, str]
-    examples: tuple[tuple[str, str], ...]
+    examples: tuple[tuple[str, bool], ...]
 
-    def to_messages(self) -> list[dict[str, str]]:
-        """The chat turns before a name: the instruction and the worked examples."""
-        turns = [{"role": "system", "content": self.instruction}]
-        for name, answer in self.examples:
-            turns += [{"role": "user", "content": name}, {"role": "assistant", "content": answer}]
+    @field_validator("instruction")
+    @classmethod
+    def _names_both_answers(cls, instruction: str) -> str:
+        if {field for _, field, _, _ in Formatter().parse(instruction) if field is not None} != {"yes", "no"}:
+            raise ValueError("must name {yes} and {no}, and no other field")
+        return instruction
+
+    def to_messages(self, yes: str, no: str) -> list[dict[str, str]]:
+        """The chat turns before a name, the instruction and the worked examples, with these two words as answers."""
+        turns = [{"role": "system", "content": self.instruction.format(yes=yes, no=no)}]
+        for name, is_true in self.examples:
+            turns += [{"role": "user", "content": name}, {"role": "assistant", "content": yes if is_true else no}]
         return turns
 
 
@@ -48,6 +56,7 @@ class TwinSettings(_Frozen):
 
     picture_size: int = Field(ge=16, le=1024)
     indistinguishable_below: float = Field(ge=0, lt=32, description="Mean absolute difference in grey levels")
+    compare_mirrored: bool
     neighbours: int = Field(ge=1, le=1000)
     context_weight: float = Field(ge=0, le=1)
     min_visual_similarity: float = Field(ge=-1, le=1)

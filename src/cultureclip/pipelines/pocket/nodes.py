@@ -7,6 +7,14 @@ import pandas as pd
 from cultureclip.pipelines.pocket.parameters import PocketParameters
 
 
+def read_drawn_concepts(atlas: pd.DataFrame) -> pd.DataFrame:
+    """The atlas's concepts that pocket can draw."""
+    from cultureclip.concepts.atlas import read_concepts
+
+    concepts = read_concepts(atlas)
+    return concepts[concepts["reference_image"].str.startswith("emoji:", na=False)]
+
+
 def train_base_clip(concepts: pd.DataFrame, pocket: PocketParameters) -> dict[str, Any]:
     """Train the trainee's base and return its card."""
     from cultureclip.pocket.build import build_encoder

@@ -2,20 +2,27 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.pocket.nodes import measure_generator, train_base_clip, train_generator, train_judge
+from cultureclip.pipelines.pocket.nodes import (
+    measure_generator,
+    read_drawn_concepts,
+    train_base_clip,
+    train_generator,
+    train_judge,
+)
 
 
-def create_pipeline(**_: object) -> Pipeline:
-    """concepts -> base CLIP, judge, generator -> the generator's measurement."""
+def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
+    """Atlas -> concepts -> base CLIP, judge, generator -> the generator's measurement."""
     nodes = [
-        Node(train_base_clip, ["concepts", "params:pocket"], "base_clip_card", name="train_base_clip"),
-        Node(train_judge, ["concepts", "params:pocket"], "judge_card", name="train_judge"),
-        Node(train_generator, ["concepts", "params:pocket"], "generator_card", name="train_generator"),
+        Node(read_drawn_concepts, "atlas", "drawn_concepts", name="read_drawn_concepts"),
+        Node(train_base_clip, ["drawn_concepts", "params:pocket"], "base_clip_card", name="train_base_clip"),
+        Node(train_judge, ["drawn_concepts", "params:pocket"], "judge_card", name="train_judge"),
+        Node(train_generator, ["drawn_concepts", "params:pocket"], "generator_card", name="train_generator"),
         Node(
             measure_generator,
-            ["concepts", "generator_card", "judge_card", "params:pocket"],
+            ["drawn_concepts", "generator_card", "judge_card", "params:pocket"],
             "generator_quality",
             name="measure_generator",
         ),
     ]
-    return Pipeline(nodes, namespace="pocket", inputs={"concepts"}, parameters={"params:pocket"})
+    return Pipeline(nodes, namespace="pocket", inputs={"atlas"}, parameters={"params:pocket"})

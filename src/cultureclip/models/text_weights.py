@@ -1,0 +1,86 @@
+"""The files of a causal language model: found, refused when unsafe or broken, hashed, loaded."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cultureclip.errors import WeightsError
+from cultureclip.ids import digest
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def fast_dtype() -> torch.dtype:
+    """bfloat16 where this machine multiplies it natively, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    has: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # torch before 2.10 cannot tell: float32 is always right
+    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
+
+
+def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
+    """Load the model, in evaluation mode, and its tokenizer.
+
+    Raises:
+        WeightsError: a file is truncated, or is not what the config says.
+    """
+    options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
+    packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
+    unpack = {"quantization_config": packed(dequantize=True)} if gguf_file and packed else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options, **unpack
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError) as error:
+        reason = f"the model does not load ({type(error).__name__}: {error})"
+        raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
+    model, info = loaded
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:3])
+        raise WeightsError(
+            folder, f"weights that the config asks for are missing: {names}", "Take both from one release"
+        )
+    if not tokenizer.chat_template:
+        raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
+    return model.to(device).eval(), tokenizer
+
+
+def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
+    """Every file that makes the model, in a fixed order.
+
+    Raises:
+        WeightsError: there are no weights, or only pickled ones.
+    """
+    if gguf_file is not None:
+        if not gguf_file.endswith(".gguf"):
+            raise WeightsError(
+                folder / gguf_file, "not a GGUF file", "Leave gguf_file empty for a safetensors directory"
+            )
+        if not (folder / gguf_file).is_file():
+            raise WeightsError(folder / gguf_file, "no such weights file", "Check language_model.gguf_file")
+        return [folder / gguf_file]
+    weights = sorted(folder.glob("*.safetensors"))
+    if weights:
+        return weights + sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja"))
+    pickles = [p for p in sorted(folder.iterdir()) if p.suffix in _PICKLES] if folder.is_dir() else [folder]
+    if pickles:
+        remedy = "Convert it on a machine you trust: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
+        raise WeightsError(pickles[0], "pickled weights are not loaded, they can run code", remedy)
+    raise WeightsError(folder, "no safetensors weights here", "Check the path; a GGUF file must be named by gguf_file")
+
+
+def fingerprint_files(files: list[Path], dtype: torch.dtype) -> str:
+    """Digest of the names and bytes of the files and of the dtype."""
+    hashes = []
+    for path in files:
+        with path.open("rb") as handle:
+            hashes.append((path.name, hashlib.file_digest(handle, "sha256").hexdigest()))
+    return digest("language model", hashes, str(dtype))

@@ -1,0 +1,42 @@
+"""Nodes of the captioning stage."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.pipelines.captioning.parameters import CaptioningParameters
+
+logger = logging.getLogger(__name__)
+
+
+def write_captions(
+    twins: pd.DataFrame, concepts: pd.DataFrame, caption_store: KeyedStore, captioning: CaptioningParameters
+) -> pd.DataFrame:
+    """Let the language model write captions of every concept of an accepted twin, and check each one."""
+    from cultureclip.captions.checks import CaptionRules
+    from cultureclip.captions.write import CaptionSettings
+    from cultureclip.captions.write import write_captions as write
+    from cultureclip.models.text import load_language_model
+
+    amounts = captioning.model_dump(exclude={"language_model", "rules"})
+    settings = CaptionSettings(**amounts, rules=CaptionRules(**captioning.rules.model_dump()))
+    model = load_language_model(**captioning.language_model.model_dump())
+    name = captioning.language_model.path
+    return write(twins, concepts, store=caption_store, model=model, model_name=name, settings=settings)
+
+
+def summarise_captions(captions: pd.DataFrame) -> dict[str, Any]:
+    """Count candidates, kept and rejected by reason, and warn of halves that are left without a caption."""
+    from cultureclip.captions.summary import summarise_captions as summarise
+
+    metrics = summarise(captions)
+    if metrics["halves_without_caption"]:
+        logger.warning(
+            "Captioning: %s of %s halves have no accepted caption (rejected by reason: %s); raise captioning.max_tries",
+            metrics["halves_without_caption"],
+            metrics["halves"],
+            metrics["rejected"],
+        )
+    return metrics

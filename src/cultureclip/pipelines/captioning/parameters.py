@@ -1,0 +1,52 @@
+"""Parameters of the captioning stage."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LanguageModelSettings(_Frozen):
+    """Which language model writes."""
+
+    path: str = Field(min_length=1)
+    gguf_file: str | None = None
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$")
+    batch: int = Field(default=32, ge=1, le=4096)
+
+
+class RuleSettings(_Frozen):
+    """Bounds of the checks."""
+
+    min_words: int = Field(ge=1, le=100)
+    max_words: int = Field(ge=1, le=100)
+    min_features: int = Field(ge=0, le=10)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}: no caption can pass")
+        return self
+
+
+class CaptioningParameters(_Frozen):
+    """How captions are asked for and checked; see ``parameters_captioning.yml`` for what each one means."""
+
+    language_model: LanguageModelSettings
+    per_half: int = Field(ge=1, le=100)
+    max_tries: int = Field(ge=1, le=1000)
+    seed: int = Field(ge=0)
+    max_new_tokens: int = Field(ge=4, le=512)
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(gt=0, le=1)
+    rules: RuleSettings
+
+    @model_validator(mode="after")
+    def _enough_tries(self) -> Self:
+        if self.max_tries < self.per_half:
+            raise ValueError(f"max_tries {self.max_tries} is below per_half {self.per_half}: no half can be complete")
+        return self

@@ -1,0 +1,24 @@
+"""Wiring of the captioning stage."""
+
+from kedro.pipeline import Node, Pipeline
+
+from cultureclip.pipelines.captioning.nodes import summarise_captions, write_captions
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
+    """twins, concepts, caption_store -> captions, captioning_metrics."""
+    return Pipeline(
+        [
+            Node(
+                write_captions,
+                inputs=["twins", "concepts", "caption_store", "params:captioning"],
+                outputs="captions",
+                name="write_captions",
+            ),
+            Node(summarise_captions, inputs="captions", outputs="captioning_metrics", name="summarise_captions"),
+        ],
+        namespace="captioning",
+        inputs={"twins", "concepts", "caption_store"},
+        outputs={"captions", "captioning_metrics"},
+        parameters={"params:captioning"},
+    )

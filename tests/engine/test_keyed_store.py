@@ -1,0 +1,55 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cultureclip.engine.keyed_store import KeyedStore
+
+
+def test_answers_come_back_and_unknown_keys_do_not(tmp_path):
+    store = KeyedStore(tmp_path / "deep" / "store.sqlite")
+    store.put({"a": 1, "b": {"text": "tō \x00 <script>", "none": None}, "c": [1.5, "x"]})
+    assert store.get(["a", "b", "c", "d"]) == {"a": 1, "b": {"text": "tō \x00 <script>", "none": None}, "c": [1.5, "x"]}
+    assert len(store) == 3
+
+
+def test_the_first_answer_stays(tmp_path):
+    store = KeyedStore(tmp_path / "store.sqlite")
+    store.put({"a": "first"})
+    store.put({"a": "second", "b": "new"})
+    assert store.get(["a", "b"]) == {"a": "first", "b": "new"}
+
+
+def test_more_keys_than_one_query_takes(tmp_path):
+    store = KeyedStore(tmp_path / "store.sqlite")
+    answers = {f"key {i}": i for i in range(1234)}
+    store.put(answers)
+    assert KeyedStore(tmp_path / "store.sqlite").get([*answers, "key -1"]) == answers
+
+
+def test_a_batch_with_an_unserialisable_value_is_not_stored_in_part(tmp_path):
+    store = KeyedStore(tmp_path / "store.sqlite")
+    with pytest.raises(TypeError):
+        store.put({"a": 1, "b": object()})
+    assert len(store) == 0
+
+
+def test_a_killed_writer_leaves_whole_batches(tmp_path):
+    path = tmp_path / "store.sqlite"
+    code = (
+        "import sys; from cultureclip.engine.keyed_store import KeyedStore; store = KeyedStore(sys.argv[1])\n"
+        "for n in range(10**6):\n"
+        "    store.put({f'{n}-{i}': 'x' * 200 for i in range(50)}); print(n, flush=True)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(5):
+        last = int(process.stdout.readline())
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    store = KeyedStore(path)
+    assert len(store) % 50 == 0
+    assert len(store.get(f"{n}-{i}" for n in range(last + 1) for i in range(50))) == 50 * (last + 1)

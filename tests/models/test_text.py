@@ -1,0 +1,159 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models.text import LanguageModel, _common_prefix, _draw, load_language_model
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_llama import write_tiny_llama
+
+EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
+ITEMS = ["kimono", "red sari from India with a long cloth", "a robe", "w1 w2 w3 w4 w5 w6 w7", "wide sleeves"]
+PROMPTS = [[*EXAMPLES, {"role": "assistant", "content": "A"}, {"role": "user", "content": item}] for item in ITEMS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_tiny_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> LanguageModel:
+    return load_language_model(folder, dtype="float32", batch=2)
+
+
+def plain_answer(model: LanguageModel, prompt, new_tokens: int) -> str:
+    inputs = torch.tensor([model._encode(prompt)])
+    output = model.model.generate(inputs, max_new_tokens=new_tokens, do_sample=False, pad_token_id=0)
+    return model.tokenizer.decode(output[0, inputs.shape[1] :], skip_special_tokens=True).strip()
+
+
+def test_greedy_equals_plain_transformers(model):
+    answers = model.generate(PROMPTS, [0] * len(PROMPTS), max_new_tokens=12)
+    assert answers == [plain_answer(model, prompt, 12) for prompt in PROMPTS]
+    assert len(set(answers)) > 1
+
+
+def test_one_prompt_alone_is_answered(model):
+    assert model.generate(PROMPTS[:1], [0], 8) == [plain_answer(model, PROMPTS[0], 8)]
+
+
+def test_no_prompts_no_answers(model):
+    assert model.generate([], [], 8) == []
+    assert model.choose(EXAMPLES, []).shape == (0,)
+
+
+def test_answer_depends_on_own_seed_only(model):
+    def ask(prompts, seeds):
+        return model.generate(prompts, seeds, max_new_tokens=10, temperature=1.0, top_p=0.95)
+
+    together = ask(PROMPTS, [1, 2, 3, 4, 5])
+    assert ask(PROMPTS, [1, 9, 8, 7, 6])[0] == together[0]
+    assert ask(PROMPTS[::-1], [5, 4, 3, 2, 1]) == together[::-1]
+    assert [ask([prompt], [seed])[0] for prompt, seed in zip(PROMPTS, [1, 2, 3, 4, 5], strict=True)] == together
+    assert ask(PROMPTS, [11, 12, 13, 14, 15]) != together
+
+
+def test_stream_gives_every_prompt_once_in_small_batches(model):
+    parts = list(model.stream(PROMPTS, [0] * 5, 4))
+    assert [len(part) for part in parts] == [2, 2, 1]
+    assert sorted(i for part in parts for i, _ in part) == [0, 1, 2, 3, 4]
+
+
+def test_choose_equals_naive_forward(model):
+    log_odds = model.choose(EXAMPLES, ITEMS, ("A", "B"))
+    a, b = (model.tokenizer.convert_tokens_to_ids(option) for option in "AB")
+    for item, value in zip(ITEMS, log_odds, strict=True):
+        inputs = torch.tensor([model._encode([*EXAMPLES, {"role": "user", "content": item}])])
+        with torch.no_grad():
+            logits = model.model(inputs).logits[0, -1].log_softmax(0)
+        assert value == pytest.approx(float(logits[a] - logits[b]), abs=1e-4)
+    np.testing.assert_allclose(model.choose(EXAMPLES, ITEMS, ("B", "A")), -log_odds, atol=1e-5)
+
+
+def test_option_of_two_tokens_is_refused(model):
+    with pytest.raises(ConfigurationError, match="not one token"):
+        model.choose(EXAMPLES, ["kimono"], ("A B", "B"))
+
+
+def test_a_last_assistant_turn_is_continued(model):
+    open_turn = [*EXAMPLES, {"role": "assistant", "content": "Caption: A"}]
+    assert model.tokenizer.decode(model._encode(open_turn)).endswith("Caption: A")
+
+
+def test_draw_follows_the_nucleus():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(4000, 1)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(4000)]
+    shares = torch.bincount(_draw(logits, generators, 1.0, 0.7), minlength=4) / 4000
+    np.testing.assert_allclose(shares.numpy(), [0.5 / 0.8, 0.3 / 0.8, 0, 0], atol=0.03)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(4000)]
+    shares = torch.bincount(_draw(logits, generators, 1.0, 1.0), minlength=4) / 4000
+    np.testing.assert_allclose(shares.numpy(), [0.5, 0.3, 0.15, 0.05], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "expected"),
+    [([[1, 2, 3], [1, 2, 4]], 2), ([[1, 2, 3], [1, 2]], 1), ([[1, 2, 3]], 2), ([[1], [1]], 0), ([[5, 1], [6, 1]], 0)],
+)
+def test_common_prefix_leaves_each_a_token(sequences, expected):
+    assert _common_prefix(sequences) == expected
+
+
+def test_fingerprint_changes_with_bytes_and_dtype(folder, tmp_path):
+    first = load_language_model(folder, dtype="float32").fingerprint
+    assert load_language_model(write_tiny_llama(tmp_path / "same"), dtype="float32").fingerprint == first
+    assert load_language_model(write_tiny_llama(tmp_path / "other", seed=1), dtype="float32").fingerprint != first
+    assert load_language_model(folder, dtype="bfloat16").fingerprint != first
+
+
+def test_pickled_weights_are_refused_with_the_conversion(tmp_path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(WeightsError, match="save_pretrained"):
+        load_language_model(tmp_path)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(WeightsError, match="no such file"):
+        load_language_model(tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match="no safetensors"):
+        load_language_model(tmp_path)
+    with pytest.raises(WeightsError, match="no such weights file"):
+        load_language_model(tmp_path, gguf_file="model.gguf")
+    with pytest.raises(WeightsError, match="not a GGUF"):
+        load_language_model(tmp_path, gguf_file="model.bin")
+
+
+def break_by_truncation(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def break_by_missing_tensor(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, path, {"format": "pt"})
+
+
+def break_by_other_shapes(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"hidden_size": 32', '"hidden_size": 64'))
+
+
+@pytest.mark.parametrize("break_it", [break_by_truncation, break_by_missing_tensor, break_by_other_shapes])
+def test_broken_weights_are_a_typed_error(tmp_path, break_it):
+    break_it(write_tiny_llama(tmp_path))
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        load_language_model(tmp_path, dtype="float32").generate(PROMPTS[:1], [0], 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"not a gguf file at all" * 100])
+def test_broken_gguf_is_a_typed_error(tmp_path, content):
+    (tmp_path / "model.gguf").write_bytes(content)
+    with pytest.raises(WeightsError, match="does not load"):
+        _ = load_language_model(tmp_path, gguf_file="model.gguf").model

@@ -1,0 +1,88 @@
+"""Conventions over all pipelines, and what may be imported to list them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.pipeline import Pipeline
+
+import cultureclip.pipelines
+from cultureclip.pipeline_registry import COMBINED, MODULES, STAGES, find_producer, register_pipelines
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "transformers", "diffusers", "open_clip", "sentence_transformers", "sklearn", "matplotlib", "plotly")
+
+
+def run_python(code: str) -> str:
+    start = "from kedro.framework.startup import bootstrap_project; bootstrap_project('.')\nimport sys\n"
+    start += "from kedro.framework.project import pipelines\n"
+    done = subprocess.run([sys.executable, "-c", start + code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def pipelines():
+    return register_pipelines()
+
+
+def test_every_pipeline_folder_is_registered_and_nothing_else():
+    folders = {p.parent.name for p in Path(cultureclip.pipelines.__path__[0]).glob("*/pipeline.py")}
+    assert folders == set(MODULES)
+    assert set(register_pipelines()) == {*MODULES, *COMBINED}
+
+
+def test_listing_all_pipelines_imports_no_heavy_library():
+    loaded = run_python(f"sorted(pipelines); print([m for m in {HEAVY} if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_one_pipeline_imports_no_other():
+    code = "pipelines['mining']; print(sorted(m for m in sys.modules if m.startswith('cultureclip.pipelines.')))"
+    loaded = set(re.findall(r"cultureclip\.pipelines\.(\w+)", run_python(code)))
+    assert loaded == {"mining"}
+
+
+def test_combined_pipelines_are_their_stages(pipelines):
+    for name, stages in COMBINED.items():
+        assert set(pipelines[name].nodes) == {node for stage in stages for node in pipelines[stage].nodes}
+    assert "pocket" not in STAGES
+
+
+def test_an_unknown_name_is_a_key_error(pipelines):
+    with pytest.raises(KeyError, match="minning"):
+        pipelines["minning"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nodes_have_a_namespace_and_verb_object_names(pipelines, name):
+    for node in pipelines[name].nodes:
+        assert node.namespace is not None
+        assert re.match(rf"{name}(_\w+)?$", node.namespace), f"{node.name} lies outside the namespace of its stage"
+        assert re.match(r"[a-z0-9]+(_[a-z0-9]+)+$", node.name.rpartition(".")[2]), node.name
+
+
+def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):
+    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    catalog = loader["catalog"]
+    patterns = {re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(key))): key for key in catalog}
+    whole: Pipeline = pipelines["__default__"]
+    crossing = {
+        name
+        for stage in STAGES
+        for name in pipelines[stage].all_inputs() & (pipelines[stage].inputs() | whole.all_outputs())
+        if not name.startswith("params:") and name not in pipelines[stage].all_outputs()
+    }
+    for name in crossing:
+        entry = next((key for pattern, key in patterns.items() if pattern.fullmatch(name)), None)
+        assert entry is not None, f"{name} crosses a border but is in no catalog file"
+    for key, entry in catalog.items():
+        assert entry.get("metadata", {}).get("kedro-viz", {}).get("layer"), f"{key} has no layer"
+
+
+def test_a_dataset_is_traced_to_the_pipeline_that_makes_it(pipelines):
+    assert find_producer("cultwin", pipelines) == "filtering"
+    assert find_producer("atlas", pipelines) is None
