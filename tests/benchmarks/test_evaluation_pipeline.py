@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
@@ -80,28 +81,28 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
     return tables | checkpoints | logs | metrics | {"params:evaluation": parameters}
 
 
-def run(inputs: dict) -> dict:
-    outputs = ("predictions", "scores", "report", "leak_check", "benchmark_cards")
-    kept = {name: MemoryDataset(copy_mode="assign") for name in outputs}
-    inner = {f"evaluation.{name}": MemoryDataset(copy_mode="assign") for name in ("benchmarks", "checked_benchmarks")}
-    given = {name: MemoryDataset(value, copy_mode="assign") for name, value in inputs.items()}
-    SequentialRunner().run(create_pipeline(["clip_both", "cultureclip"], [1]), DataCatalog(given | kept | inner))
-    return {name: dataset.load() for name, dataset in kept.items()}
+def run(inputs: dict, data: Path) -> DataCatalog:
+    """Run the stage over the project's own catalog file, with all data under a folder."""
+    text = (Path(__file__).parents[2] / "conf/base/catalog_evaluation.yml").read_text(encoding="utf-8")
+    catalog = DataCatalog.from_config(yaml.safe_load(text.replace("${globals:data}", str(data))))
+    for name, value in inputs.items():
+        catalog[name] = MemoryDataset(value, copy_mode="assign")
+    SequentialRunner().run(create_pipeline(["clip_both", "cultureclip"], [1]), catalog)
+    return catalog
 
 
-def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict) -> None:
-    first = run(inputs)
-    PREDICTIONS.validate(first["predictions"])
-    SCORES.validate(first["scores"])
-    assert set(first["predictions"]["model"]) == {"base", *INSTANCES}
-    assert first["leak_check"]["training_images"] == 2
-    assert "General retrieval" in first["report"]
-    second = run(inputs)
-    pd.testing.assert_frame_equal(first["scores"], second["scores"])
-    assert first["report"] == second["report"]
+def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict, tmp_path: Path) -> None:
+    first, second = run(inputs, tmp_path / "1"), run(inputs, tmp_path / "2")
+    PREDICTIONS.validate(first.load("predictions"))
+    SCORES.validate(first.load("scores"))
+    assert set(first.load("predictions")["model"]) == {"base", *INSTANCES}
+    assert first.load("leak_check")["training_images"] == 2
+    assert "General retrieval" in first.load("report")
+    pd.testing.assert_frame_equal(first.load("scores"), second.load("scores"))
+    assert first.load("report") == second.load("report")
 
 
-def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict) -> None:
+def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict, tmp_path: Path) -> None:
     from PIL import Image
 
     from cultureclip.concepts.emoji import render
@@ -113,13 +114,16 @@ def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict) -> None:
             return [Image.fromarray(render("🇲🇱", "twemoji", 16)) for _ in ids]
 
     with pytest.raises(LeakError, match="row r"):
-        run(inputs | {"images": Leaking()})
+        run(inputs | {"images": Leaking()}, tmp_path)
+    assert not (tmp_path / "07_model_output").exists()
 
 
-def test_a_base_that_is_not_the_trainings_is_refused(inputs: dict, tiny_model: Callable[[int], Path]) -> None:
+def test_a_base_that_is_not_the_trainings_is_refused(
+    inputs: dict, tiny_model: Callable[[int], Path], tmp_path: Path
+) -> None:
     other = inputs["params:evaluation"].model_copy(update={"base_model": str(tiny_model(9))})
     with pytest.raises(ConfigurationError, match="was tuned from"):
-        run(inputs | {"params:evaluation": other})
+        run(inputs | {"params:evaluation": other}, tmp_path)
 
 
 def test_wiring_imports_nothing_heavy() -> None:

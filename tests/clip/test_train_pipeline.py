@@ -91,6 +91,9 @@ def test_instances_follow_the_environment(tmp_path, monkeypatch):
     (tmp_path / "conf/paper/parameters_train.yml").write_text("train: {seeds: []}")
     with pytest.raises(ConfigurationError, match=r"train\.objectives"):
         read_instances()
+    monkeypatch.setenv("KEDRO_ENV", "nowhere")
+    with pytest.raises(ConfigurationError, match="no configuration"):
+        read_instances()
 
 
 @pytest.mark.parametrize("change", [{"objectives": []}, {"seeds": [-1]}, {"update_scale": 2}, {"steps": 3}])
@@ -100,5 +103,5 @@ def test_wrong_parameters_are_refused(parameters, change):
 
 
 def test_wiring_does_not_import_torch():
-    code = "import sys, cultureclip.pipelines.train as t; t.create_pipeline(['clip'], [1]); sys.exit('torch' in sys.modules)"
+    code = "import sys, cultureclip.pipelines.train as t; t.create_pipeline('a', [1]); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -36,7 +36,7 @@ def test_a_version_is_a_sorted_manifest_and_old_versions_stay_readable(tmp_path,
 
 
 def test_a_manifest_never_names_an_image_that_is_not_stored(tmp_path, ids):
-    with pytest.raises(DatasetError, match="1 images are not stored, first a9"):
+    with pytest.raises(DatasetError, match="1 images are not in the store, first a9"):
         dataset(tmp_path, save="v1").save([*ids, "a9"])
     assert not dataset(tmp_path).exists()
 

@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.text import LanguageModel, _common_prefix, _draw, load_language_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_llama import write_tiny_llama
+from tests.support.tiny_llama import write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
 ITEMS = ["kimono", "red sari from India with a long cloth", "a robe", "w1 w2 w3 w4 w5 w6 w7", "wide sleeves"]

@@ -77,7 +77,8 @@ def stem_form(token: str) -> str:
 
 def names_culture(text: str, code: str) -> bool:
     """Whether a text names a region."""
-    return contains(words_of(text), _name_words(code)) or any(is_adjective_of(token, code) for token in tokens_of(text))
+    named = contains(words_of(text), _name_words(code)) and text_has_capital(text, code)
+    return named or any(is_adjective_of(token, code) for token in tokens_of(text))
 
 
 def foreign_cultures(text: str, own: Iterable[str]) -> list[str]:

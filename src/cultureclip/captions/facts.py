@@ -8,7 +8,7 @@ from typing import Any
 
 from cultureclip.concepts.regions import region_name
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _CHAT_MARK = re.compile(r"<\|[^|<>]*\|>")
 _FILLERS = (
     "a an and are as at between by for from in into is it its of on or over that the their this to under used usually "
@@ -76,7 +76,7 @@ def plain(text: str) -> str:
 
 def tokens_of(text: str) -> list[str]:
     """Words as written, possessive endings cut off, hyphens taken as spaces."""
-    return [re.sub(r"['’]s$", "", word) for word in _WORD.findall(text)]
+    return [re.sub(r"'s$", "", word) for word in _WORD.findall(text.replace("’", "'"))]
 
 
 def words_of(text: str) -> list[str]:

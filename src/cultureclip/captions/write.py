@@ -109,7 +109,10 @@ def write_captions(
         for twin, concept in halves
         for candidate in candidates[concept]
     ]
-    return pd.DataFrame(rows, columns=list(CAPTIONS.columns)).astype({"seed": "int64", "tries": "int64"})
+    table = pd.DataFrame(rows, columns=list(CAPTIONS.columns))
+    if table.empty:  # without rows pandas cannot tell texts from numbers
+        table = table.astype("str")
+    return table.astype({"seed": "int64", "tries": "int64"})
 
 
 def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list[ConceptFacts]:
@@ -140,7 +143,7 @@ def _ask_until_enough(
                     fresh = {keys[missing[i]]: answer for i, answer in batch}
                     store.put(fresh)
                     answers |= fresh
-                    bar.set_postfix(asked=len(answers), refresh=True)
+                    bar.set_postfix(answers=len(answers))
             for (concept, number), key in zip(questions, keys, strict=True):
                 candidate = _judge(concept, number, answers[key], written[concept.concept_id], settings)
                 written[concept.concept_id].append(candidate)

@@ -11,7 +11,7 @@ from PIL import Image
 
 _TWINS_A_ROW = 5
 _CELL_INCHES = 1.3
-_CAPTION_WIDTH, _CAPTION_LINES, _TITLE_LENGTH = 30, 4, 24
+_CAPTION_WIDTH, _CAPTION_LINES, _TITLE_LENGTH = 27, 4, 24
 _INK, _FAINT = "#222222", "#666666"
 
 
@@ -61,7 +61,7 @@ def draw_twins(twins: Sequence[tuple[Cell, Cell]], pictures: Sequence[Image.Imag
     widths = [1.0, 1.0, 0.22] * _TWINS_A_ROW
     figure = Figure(figsize=(sum(widths) * _CELL_INCHES * 1.12, rows * _CELL_INCHES * 1.72 + 0.6), facecolor="white")
     grid = GridSpec(rows, len(widths), figure, width_ratios=widths, hspace=0.62, wspace=0.1)
-    grid.update(left=0.01, right=0.995, bottom=0.9 / (rows * 1.72 + 1), top=1 - 0.75 / (rows * 1.72 + 0.5))
+    grid.update(left=0.01, right=0.995, bottom=0.55 / (rows * 1.72 + 0.5), top=1 - 0.75 / (rows * 1.72 + 0.5))
     figure.suptitle(
         "Generated twins: two concepts that look alike, of different cultures", color=_INK, fontsize=13, y=0.995
     )
@@ -75,7 +75,7 @@ def draw_twins(twins: Sequence[tuple[Cell, Cell]], pictures: Sequence[Image.Imag
             # Names and captions come from users and models: a dollar sign must not start a formula.
             axes.set_title(_fold(cell.concept, _TITLE_LENGTH, 1), fontsize=6.5, color=_INK, pad=2.5, parse_math=False)
             caption = _fold(cell.caption, _CAPTION_WIDTH, _CAPTION_LINES)
-            axes.set_xlabel(caption, fontsize=5, color=_FAINT, labelpad=2.5, parse_math=False)
+            axes.set_xlabel(caption, fontsize=5.6, color=_FAINT, labelpad=2.5, parse_math=False)
     return figure
 
 

@@ -42,7 +42,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt") as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - not a dict, handle.metadata() or {}
+            return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
 

@@ -96,7 +96,7 @@ def load_text_to_image(
     if scheduler is not None:
         pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
     pipeline.set_progress_bar_config(disable=True)
-    return TextToImage(pipeline.to(device=device, dtype=precision))
+    return TextToImage(pipeline.to(device))
 
 
 def _pipeline_class(folder: Path) -> Any:
@@ -126,7 +126,8 @@ def _load_module(part: Path, model_class: Any, dtype: torch.dtype) -> torch.nn.M
     if missing := sorted(info["missing_keys"]):
         cause = f"{len(missing)} weights that the config asks for are missing, first {missing[0]}"
         raise WeightsError(part, cause, "Take weights and config from one release")
-    return model
+    # Older diffusers do not know ``dtype`` on loading; a needless cast would undo parts that are kept in float32.
+    return model if model.dtype == dtype else model.to(dtype)
 
 
 def _build_scheduler(settings: Mapping[str, Any]) -> Any:

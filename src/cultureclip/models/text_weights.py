@@ -1,6 +1,7 @@
 """The files of a causal language model: found, refused when unsafe or broken, hashed, loaded."""
 
 import hashlib
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options, **unpack
         )
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
         reason = f"the model does not load ({type(error).__name__}: {error})"
         raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
     model, info = loaded

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.utils import find_kedro_project
 
 from cultureclip.errors import ConfigurationError
@@ -39,7 +39,10 @@ def read_instances() -> list[Instance]:
     loader = OmegaConfigLoader(
         str(Path(root) / "conf"), env=os.environ.get("KEDRO_ENV"), base_env="base", default_run_env="local"
     )
-    train = loader["parameters"].get("train", {})
+    try:
+        train = loader["parameters"].get("train", {})
+    except MissingConfigException as error:
+        raise ConfigurationError(root, f"no configuration ({error})", "Run in the project's folder") from error
     if not train.get("objectives") or not train.get("seeds"):
         raise ConfigurationError(
             "train.objectives, train.seeds", f"not in {root}/conf", "Set them in conf/base/parameters_train.yml"

@@ -6,10 +6,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = "a the from with of Caption: kimono sari robe cloth Japan India red wide long sleeves A B About Name Culture Looks : , .".split()
+_TEXT = "a the from with of Caption: kimono sari robe cloth Japan India red wide long sleeves A B"
+WORDS = _TEXT.split()
 TEMPLATE = (
-    "{% for m in messages %}<s> {{ m['role'] }} {{ m['content'] }}{% if not (loop.last and m['role'] == 'assistant') %} </s> "
-    "{% endif %}{% endfor %}{% if add_generation_prompt %}<s> assistant {% endif %}"
+    "{% for m in messages %}<s> {{ m['role'] }} {{ m['content'] }}"
+    "{% if not (loop.last and m['role'] == 'assistant') %} </s> {% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<s> assistant {% endif %}"
 )
 
 

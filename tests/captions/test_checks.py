@@ -1,0 +1,163 @@
+import dataclasses
+
+import pytest
+
+from cultureclip.captions.checks import CaptionRules, Reason, check_caption, features_shown, unsupported_terms
+from cultureclip.captions.cultures import foreign_cultures, names_culture
+from cultureclip.captions.facts import ConceptFacts, stem
+from cultureclip.captions.prompts import EXAMPLES
+
+KIMONO = ConceptFacts(
+    concept_id="0" * 20,
+    name="kimono",
+    aliases=("wafuku (Japanese robe)",),
+    regions=("JP",),
+    context="The kimono is a wrapped robe of Japan with roots in Chinese dress, worn in Kyoto at weddings since 1868.",
+    features=("T-shaped straight-seamed robe", "long wide sleeves", "broad red sash"),
+    twins=("hanbok",),
+)
+GOOD = "A kimono from Japan with long wide sleeves."
+
+
+def reason(text: str, concept: ConceptFacts = KIMONO) -> Reason | None:
+    return check_caption(text, concept, CaptionRules()).reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        "Japanese kimonos with wide sleeves.",
+        "A wafuku from Japan with a broad red sash.",
+        "A kimono from Kyoto, Japan, in 1868, with wide sleeves.",
+        "Japan's kimono, a straight-seamed T-shaped robe",
+    ],
+)
+def test_true_captions_pass(text):
+    assert reason(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Kimono, Japan, sleeves", Reason.TOO_SHORT),
+        ("A kimono from Japan with long wide sleeves and a broad red sash and a robe", Reason.TOO_LONG),
+        ("A kimono from Japan, kimono wide sleeves, kimono", Reason.REPETITIVE),
+        ("A garment from Japan with long wide sleeves.", Reason.CONCEPT_NOT_NAMED),
+        ("A kimonoid from Japan with long wide sleeves.", Reason.CONCEPT_NOT_NAMED),
+        ("A kimono with long wide sleeves.", Reason.CULTURE_NOT_NAMED),
+        ("A kimono from Japan worn at weddings.", Reason.FEATURES_MISSING),
+        ("A kimono from Japan, like a hanbok with wide sleeves.", Reason.NAMES_TWIN),
+        ("A kimono from Japan and South Korea with wide sleeves.", Reason.NAMES_OTHER_CULTURE),
+        ("A kimono from Japan with wide Chinese sleeves.", Reason.NAMES_OTHER_CULTURE),
+        ("A kimono from Osaka in Japan with wide sleeves.", Reason.UNSUPPORTED_FACT),
+        ("A kimono from Japan with wide sleeves, 1920.", Reason.UNSUPPORTED_FACT),
+        ("A green kimono from Japan with wide sleeves.", Reason.UNSUPPORTED_FACT),
+        ("A kimono from Japan with two wide sleeves.", Reason.UNSUPPORTED_FACT),
+    ],
+)
+def test_each_fault_has_its_reason(text, expected):
+    assert reason(text) is expected
+
+
+def test_the_report_says_what_was_seen():
+    report = check_caption("A kimono from Japan with wide sleeves and the Osaka sash of 1920", KIMONO, CaptionRules())
+    assert report.as_dict() == {
+        "words": 13,
+        "features_shown": ("long wide sleeves",),
+        "names_its_culture": True,
+        "facts": ("Osaka", "1920"),
+    }
+
+
+@pytest.mark.parametrize("words", [3, 4, 14, 15])
+def test_word_bounds_are_inclusive(words):
+    text = " ".join(["kimono", "Japan", "wide", "sleeves", *"abcdefghijklmnop"][:words])
+    assert (reason(text) in (Reason.TOO_SHORT, Reason.TOO_LONG)) == (words in (3, 15))
+
+
+def test_the_name_itself_shows_no_feature():
+    lantern = dataclasses.replace(KIMONO, name="red lantern", features=("red lantern", "red paper lantern with tassel"))
+    assert features_shown("A red lantern from Japan", lantern) == ()
+    assert features_shown("A red lantern with a tassel", lantern) == ("red paper lantern with tassel",)
+
+
+def test_a_name_may_hold_another_culture():
+    hat = dataclasses.replace(KIMONO, name="Panama hat", regions=("EC",), features=("woven white straw",), twins=())
+    assert reason("A Panama hat from Ecuador of woven white straw.", hat) is None
+    assert reason("A Panama hat from Ecuador and Peru of woven white straw.", hat) is Reason.NAMES_OTHER_CULTURE
+
+
+def test_a_name_may_hold_its_twin():
+    hanbok = dataclasses.replace(KIMONO, name="short hanbok", regions=("KR",), twins=("hanbok", "kimono"))
+    assert reason("A short hanbok from South Korea with wide sleeves.", hanbok) is None
+
+
+def test_hostile_names_neither_match_everything_nor_break_the_check():
+    for name in ("../../x", "<script>alert(1)</script>", "a\x00b", "(.*)", "ki" * 50_000, "[", "\\"):
+        concept = dataclasses.replace(KIMONO, name=name, aliases=())
+        assert check_caption(GOOD, concept, CaptionRules()).reason is Reason.CONCEPT_NOT_NAMED
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("a Japanese robe", "JP", True),
+        ("made in JAPAN", "JP", True),
+        ("a japanned box", "JP", False),
+        ("a French hen", "FR", True),
+        ("Cote d'Ivoire", "CI", True),
+        ("a Thai dish", "TH", True),
+        ("the flag of Niger", "NG", False),
+        ("Korean dress", "KR", True),
+        ("a South wind", "KR", False),
+        ("made in China", "CH", False),
+    ],
+)
+def test_cultures_are_recognised(text, code, expected):
+    assert names_culture(text, code) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "expected"),
+    [
+        ("the flag of Equatorial Guinea", ["GQ"], []),
+        ("the flag of Equatorial Guinea", ["GN"], ["Equatorial Guinea"]),
+        ("the flag of Guinea", ["GN"], []),
+        ("a turkey on a table", ["US"], []),
+        ("Korean dress", ["KR"], []),
+        ("a Polish flag", ["ID"], ["Poland"]),
+        ("the flag of American Samoa", ["AS"], []),
+    ],
+)
+def test_foreign_cultures(text, own, expected):
+    assert foreign_cultures(text, own) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("stripes", "striped"),
+        ("colour", "color"),
+        ("grey", "Gray"),
+        ("sleeves", "sleeve"),
+        ("curries", "curry"),
+        ("tō", "to"),
+    ],
+)
+def test_stems_agree(one, other):
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("red", "reed"), ("glass", "gla"), ("bowl", "bow")])
+def test_other_words_keep_other_stems(one, other):
+    assert stem(one) != stem(other)
+
+
+def test_the_examples_of_the_prompt_pass_the_checks():
+    codes = {"Russia": "RU", "Germany": "DE", "Morocco": "MA"}
+    for fields, caption in EXAMPLES:
+        features = tuple(fields["features"].split(", "))
+        example = ConceptFacts("", fields["name"], (), (codes[fields["culture"]],), fields["context"], features)
+        assert reason(caption, example) is None
+        assert unsupported_terms(caption, example) == ()

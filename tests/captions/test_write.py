@@ -1,0 +1,187 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cultureclip.captions import write as writing
+from cultureclip.captions.checks import CaptionRules, Reason
+from cultureclip.captions.summary import summarise_captions
+from cultureclip.captions.write import CaptionSettings, write_captions
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import concept_id, twin_id
+from cultureclip.models.text import LanguageModel, load_language_model
+from cultureclip.tables import CAPTIONS
+from tests.support.tiny_llama import write_tiny_llama
+
+SETTINGS = CaptionSettings(
+    per_half=1, max_tries=3, seed=7, max_new_tokens=6, temperature=1.0, top_p=0.9, rules=CaptionRules()
+)
+NAMES = {"kimono": "JP", "sari": "IN", "hanbok": "KR"}
+IDS = {name: concept_id(name, [code], "Clothing") for name, code in NAMES.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_tiny_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def model(folder) -> LanguageModel:
+    return load_language_model(folder, dtype="float32", batch=2)
+
+
+@pytest.fixture
+def store(tmp_path) -> KeyedStore:
+    return KeyedStore(tmp_path / "answers.sqlite")
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[int]:
+    """Sizes of the batches that a real model answers."""
+    sizes: list[int] = []
+    real = LanguageModel._answer
+
+    def counted(self, shared, endings, *rest):
+        sizes.append(len(endings))
+        return real(self, shared, endings, *rest)
+
+    monkeypatch.setattr(LanguageModel, "_answer", counted)
+    return sizes
+
+
+def concepts() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "concept_id": list(IDS.values()),
+            "name": list(NAMES),
+            "cultures": [[code] for code in NAMES.values()],
+            "context": ["A robe."] * 3,
+            "key_visual_features": [["wide sleeves", "long robe"]] * 3,
+            "aliases": [[]] * 3,
+        }
+    )
+
+
+def twins(*pairs: tuple[str, str, str]) -> pd.DataFrame:
+    rows = [(twin_id(IDS[a], IDS[b]), IDS[a], IDS[b], verdict) for a, b, verdict in pairs]
+    return pd.DataFrame(rows, columns=["twin_id", "a_concept_id", "b_concept_id", "verdict"])
+
+
+TWINS = twins(("kimono", "sari", "accepted"), ("kimono", "hanbok", "accepted"), ("sari", "hanbok", "rejected"))
+
+
+def write(model: LanguageModel, store: KeyedStore, settings: CaptionSettings = SETTINGS, pairs: pd.DataFrame = TWINS):
+    return write_captions(pairs, concepts(), store=store, model=model, model_name="tiny", settings=settings)
+
+
+def answer_by_hand(store: KeyedStore, model: LanguageModel, answers: dict[tuple[str, int], str]) -> None:
+    """Put answers where the model's are kept."""
+    for facts in writing._concepts_to_caption(TWINS[TWINS["verdict"] == "accepted"], concepts()):
+        for number in range(SETTINGS.max_tries):
+            if (facts.name, number) in answers:
+                store.put({writing._key(facts, number, model, SETTINGS): answers[facts.name, number]})
+
+
+def test_a_random_model_fails_every_try_and_nothing_is_lost(model, store):
+    captions = CAPTIONS.validate(write(model, store))
+    assert set(captions["verdict"]) <= {"failed", "rejected"}
+    assert len(captions) == 4 * SETTINGS.max_tries  # two twins, two halves each
+    assert captions["reason"].isin([str(reason) for reason in Reason]).all()
+    assert sorted(captions["tries"].unique()) == [1, 2, 3]
+    assert len(store) == 3 * SETTINGS.max_tries
+
+
+def test_a_second_run_asks_nothing_and_does_not_load_the_model(model, store, asked, folder):
+    first = write(model, store)
+    assert sum(asked) == 9
+    asked.clear()
+    again = load_language_model(folder, dtype="float32", batch=2)
+    pd.testing.assert_frame_equal(write(again, store), first)
+    assert asked == []
+    assert "_loaded" not in vars(again)
+
+
+def test_a_stopped_run_loses_at_most_a_batch(model, store, asked, monkeypatch):
+    real = KeyedStore.put
+
+    def put_once(self, answers):
+        if len(self):
+            raise KeyboardInterrupt
+        real(self, answers)
+
+    monkeypatch.setattr(KeyedStore, "put", put_once)
+    with pytest.raises(KeyboardInterrupt):
+        write(model, store)
+    assert len(store) == 2
+    monkeypatch.setattr(KeyedStore, "put", real)
+    asked.clear()
+    write(model, store)
+    assert sum(asked) == 7
+
+
+def test_tries_end_with_the_first_accepted_caption(model, store, asked):
+    good = "Caption: A {} from {} with wide sleeves."
+    answer_by_hand(
+        store,
+        model,
+        {
+            ("kimono", 0): "no form at all",
+            ("kimono", 1): "Caption: A kimono from Japan, like a sari with wide sleeves.",
+            ("kimono", 2): good.format("kimono", "Japan"),
+            ("sari", 0): good.format("sari", "India"),
+            ("hanbok", 0): good.format("hanbok", "South Korea"),
+        },
+    )
+    captions = CAPTIONS.validate(write(model, store))
+    assert asked == []
+    kimono = captions[captions["concept_id"] == IDS["kimono"]]
+    assert [reason if isinstance(reason, str) else None for reason in kimono["reason"].head(3)] == [
+        "unparsable",
+        "names_twin",
+        None,
+    ]
+    assert list(kimono["verdict"].head(3)) == ["failed", "rejected", "accepted"]
+    assert kimono["text"].isna().sum() == 2  # the unparsable one, once a twin
+    assert json.loads(kimono["checks"].iloc[0]) == {"answer": "no form at all"}
+    assert json.loads(kimono["checks"].iloc[2])["features_shown"] == ["wide sleeves"]
+    metrics = summarise_captions(captions)
+    assert metrics | {"concepts_without_caption": None} == {
+        "in": 5,
+        "kept": 3,
+        "rejected": {"unparsable": 1, "names_twin": 1},
+        "failed": 1,
+        "acceptance_rate": 0.6,
+        "concepts": 3,
+        "concepts_without_caption": None,
+        "halves": 4,
+        "halves_without_caption": 0,
+    }
+    assert metrics["concepts_without_caption"] == []
+
+
+def test_seed_and_settings_are_part_of_the_key(model, store, asked):
+    write(model, store)
+    asked.clear()
+    write(model, store, CaptionSettings(**{**vars(SETTINGS), "seed": 8}))
+    assert sum(asked) == 9
+
+
+def test_rules_are_not_part_of_the_key(model, store, asked):
+    write(model, store)
+    asked.clear()
+    write(model, store, CaptionSettings(**{**vars(SETTINGS), "rules": CaptionRules(max_words=3)}))
+    assert asked == []
+
+
+def test_no_accepted_twin_gives_an_empty_table(model, store):
+    captions = CAPTIONS.validate(write(model, store, pairs=twins(("kimono", "sari", "rejected"))))
+    assert captions.empty
+    assert summarise_captions(captions)["acceptance_rate"] is None
+
+
+def test_a_twin_of_an_unknown_concept_is_named(model, store):
+    pairs = TWINS.assign(b_concept_id="f" * 20)
+    with pytest.raises(SourceDataError, match="f" * 20):
+        write(model, store, pairs=pairs)

