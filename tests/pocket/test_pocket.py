@@ -1,4 +1,4 @@
-"""The embedded models: what they may see, that training resumes exactly, and that the products load by production code."""
+"""The embedded models: what they may see, exact resume, and loading by the production code."""
 
 import random
 from functools import partial

@@ -1,14 +1,11 @@
 """A self-contained HTML page as a versioned Kedro dataset, written atomically."""
 
 import glob
-import logging
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
-
-logger = logging.getLogger(__name__)
 
 
 class HTMLDataset(AbstractVersionedDataset[str, str]):
@@ -31,7 +28,7 @@ class HTMLDataset(AbstractVersionedDataset[str, str]):
         return Path(self._get_load_path()).read_text(encoding="utf-8")
 
     def save(self, data: str) -> None:
-        """Write the page and log where it is."""
+        """Write the page."""
         path = Path(self._get_save_path())
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -44,7 +41,6 @@ class HTMLDataset(AbstractVersionedDataset[str, str]):
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        logger.info("Report: %s", path.resolve())
 
     def _exists(self) -> bool:
         try:

@@ -1,7 +1,9 @@
 """An open_clip model with its preprocessing and tokenizer: the trainee, the judge and any model that is evaluated."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,11 +100,27 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
         raise WeightsError(config, "no such model config", "Give the directory of an open_clip model")
     state, _ = load_tensors(weights)
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            f"local-dir:{folder}", device=device, load_weights=False
-        )
+        with _weights_follow():
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                f"local-dir:{folder}", device=device, load_weights=False
+            )
         model.load_state_dict(state)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     return ImageTextEncoder(model.eval(), preprocess, tokenizer, fingerprint(folder))
+
+
+@contextmanager
+def _weights_follow() -> Iterator[None]:
+    """Keep open_clip from warning of random weights: we check and load them ourselves, right after."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("No pretrained weights loaded")
+
+    root = logging.getLogger()
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)

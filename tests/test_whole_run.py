@@ -1,0 +1,86 @@
+"""The default pipeline from a table of concepts to the report, in a project of its own, with the shipped models."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = (
+    *("flag of " + n for n in ("Ireland", "Côte d’Ivoire", "Mali", "Guinea", "Indonesia", "Poland", "Chad", "Romania")),
+    *("flag of " + n for n in ("Italy", "Mexico", "Japan", "Bangladesh")),
+    *("kimono", "sari", "torii", "mosque", "taco", "doner kebab", "hanami dango", "yen banknote", "dollar banknote"),
+    *("pound banknote", "oni", "tengu", "bagel", "ring doughnut", "jiaozi", "fortune cookie", "matcha", "mate"),
+)
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kedro", "run", "--env=test", *arguments]
+    environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=project, capture_output=True, text=True, env=environment, timeout=900, check=False
+    )
+
+
+def newest(project: Path, name: str) -> Path:
+    return max(project.glob(f"data/*/{name}/*/{name}"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "src").symlink_to(ROOT / "src")
+    (folder / "conf/local").mkdir()
+    (folder / "data/01_raw").mkdir(parents=True)
+    atlas = pd.read_csv(ROOT / "data/01_raw/atlas.csv", dtype=str, keep_default_na=False)
+    chosen = atlas[atlas.name.isin(NAMES)]
+    assert len(chosen) == len(NAMES), set(NAMES) - set(chosen.name)
+    chosen.to_csv(folder / "data/01_raw/atlas.csv", index=False)
+    return folder
+
+
+def test_a_stage_alone_in_a_fresh_project_stops_before_work_and_says_what_to_run(project: Path):
+    result = run(project, "--pipeline=synthesis")
+    output = " ".join(result.stdout.split() + result.stderr.split())
+    assert result.returncode != 0
+    assert "captions" in output
+    assert "kedro run --pipeline=captioning" in output
+    assert "Running node" not in output
+
+
+def test_a_negative_count_stops_before_work(project: Path):
+    result = run(project, "--params", "synthesis.images_per_caption=-1")
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "images_per_caption" in output
+    assert "Running node" not in output
+
+
+def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path):
+    first = run(project)
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    report = newest(project, "report.html").read_text(encoding="utf-8")
+    assert "<html" in report
+    assert "flag of Ireland" in report
+    first_figures = json.loads(newest(project, "synthesis_metrics.json").read_text())
+    assert first_figures["generated"] > 0
+    first_scores = pd.read_parquet(newest(project, "scores.parquet"))
+    assert set(first_scores.part) == {"dev", "test"}
+
+    second = run(project)
+    assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-3000:]
+    assert json.loads(newest(project, "synthesis_metrics.json").read_text())["generated"] == 0
+    pd.testing.assert_frame_equal(first_scores, pd.read_parquet(newest(project, "scores.parquet")))
+    assert len(list(project.glob("data/*/scores.parquet/*"))) == 2
+
+    manifest = json.loads(newest(project, "run_manifest.json").read_text())
+    assert manifest["status"] == "completed"
+    assert manifest["data_hashes"]["atlas"]
