@@ -28,7 +28,7 @@ def test_each_candidate_sees_other_features_and_cultures():
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_messages(SARI, 0)[:-1] == caption_messages(other, 3)[:-1]
+    assert caption_messages(SARI, 0)[:-1] == caption_messages(other, 2)[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])

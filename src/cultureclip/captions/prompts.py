@@ -14,6 +14,9 @@ FIELD_LIMIT = 300
 
 SYSTEM = "You describe pictures. Answer with one short caption that names the thing, its culture and how it looks."
 QUESTION = "About: {context}\nName: {name}\nCulture: {culture}\nLooks: {features}"
+SHORT_QUESTION = "Name: {name}\nCulture: {culture}\nLooks: {features}"
+FULL_TRIES = 3
+"""Tries with context and several features; later ones get the short question, which a small model answers better."""
 EXAMPLES = (
     (
         {
@@ -45,28 +48,33 @@ EXAMPLES = (
 )
 """Worked examples; their concepts are not in the atlas, so no answer can be copied from them."""
 
-PROMPT_ID = digest("caption prompt", SYSTEM, QUESTION, EXAMPLES, SHOWN_FEATURES, FIELD_LIMIT)
+PROMPT_ID = digest(
+    "caption prompt", SYSTEM, QUESTION, SHORT_QUESTION, FULL_TRIES, EXAMPLES, SHOWN_FEATURES, FIELD_LIMIT
+)
 _ANSWER = re.compile(r"Caption: *(?P<text>\S.*)")
 
 
 def caption_messages(concept: ConceptFacts, candidate: int) -> list[dict[str, str]]:
     """The chat that asks for a concept's caption.
 
-    Features and cultures are rotated by the candidate's number: each try is another view of the same facts.
+    Features and cultures are rotated by the candidate's number: each try is another view of the same facts. From
+    :data:`FULL_TRIES` on the context is left out and one feature shown.
     """
+    full = candidate < FULL_TRIES
+    template, shown = (QUESTION, SHOWN_FEATURES) if full else (SHORT_QUESTION, 1)
     features = [concept.features[(candidate + i) % len(concept.features)] for i in range(len(concept.features))]
     cultures = concept.cultures
     question = {
         "context": plain(concept.context)[:FIELD_LIMIT],
         "name": plain(concept.name)[:FIELD_LIMIT],
         "culture": cultures[candidate % len(cultures)],
-        "features": ", ".join(plain(feature)[:FIELD_LIMIT] for feature in features[:SHOWN_FEATURES]),
+        "features": ", ".join(plain(feature)[:FIELD_LIMIT] for feature in features[:shown]),
     }
     turns = [{"role": "system", "content": SYSTEM}]
     for fields, caption in EXAMPLES:
-        turns.append({"role": "user", "content": QUESTION.format(**fields)})
+        turns.append({"role": "user", "content": template.format(**fields)})
         turns.append({"role": "assistant", "content": f"Caption: {caption}"})
-    return [*turns, {"role": "user", "content": QUESTION.format(**question)}]
+    return [*turns, {"role": "user", "content": template.format(**question)}]
 
 
 def parse_caption(answer: str) -> str:

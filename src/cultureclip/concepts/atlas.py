@@ -5,6 +5,7 @@ refused, so that one reading of the message is enough to correct the file.
 """
 
 import unicodedata
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,8 +90,13 @@ def _check_terms(terms: str) -> str:
     return terms
 
 
+@cache
+def _drawable() -> frozenset[str]:
+    return frozenset(e.char for e in list_emoji())
+
+
 def _check_emoji(char: str) -> str:
-    if char and char not in {e.char for e in list_emoji()}:
+    if char and char not in _drawable():
         raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is no emoji that can be drawn", "Give another, or leave it empty")
     return char
 
@@ -188,7 +194,7 @@ def _check_columns(frame: pd.DataFrame) -> None:
     missing = [name for name, field in fields.items() if field.is_required() and name not in frame.columns]
     if missing:
         raise SourceDataError(
-            "table of concepts", f"no column {', '.join(missing)}", "Add it; see docs/own-concepts.md"
+            "table of concepts", f"no column {', '.join(missing)}", "Add it; see docs/your-own-concepts.md"
         )
     unknown = [_show(str(name)) for name in frame.columns if name not in fields]
     if unknown:

@@ -10,6 +10,7 @@ from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.utils import find_kedro_project
 
 from cultureclip.errors import ConfigurationError
+from cultureclip.settings import CONFIG_LOADER_ARGS
 
 
 class Instance(NamedTuple):
@@ -36,9 +37,7 @@ def read_instances() -> list[Instance]:
         ConfigurationError: there is no such configuration.
     """
     root = find_kedro_project(Path.cwd()) or Path.cwd()
-    loader = OmegaConfigLoader(
-        str(Path(root) / "conf"), env=os.environ.get("KEDRO_ENV"), base_env="base", default_run_env="local"
-    )
+    loader = OmegaConfigLoader(str(Path(root) / "conf"), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
     try:
         train = loader["parameters"].get("train", {})
     except MissingConfigException as error:
