@@ -37,7 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "src").symlink_to(ROOT / "src")
+    (folder / "src").mkdir()  # the package itself is installed
     (folder / "conf/local").mkdir()
     (folder / "data/01_raw").mkdir(parents=True)
     atlas = pd.read_csv(ROOT / "data/01_raw/atlas.csv", dtype=str, keep_default_na=False)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from kedro.pipeline.node import Node
 from kedro_datasets.json import JSONDataset
 
 from cultureclip import provenance
+from cultureclip.conf_variables import CONF_VARIABLE, ENV_VARIABLE
 from cultureclip.pipeline_registry import register_pipelines
 from cultureclip.preflight import check_inputs, check_parameters, locate_models
 
 logger = logging.getLogger(__name__)
 
-ENV_VARIABLE = "KEDRO_ENV"
 MANIFEST, REPORT = "run_manifest", "report"
 
 
@@ -30,19 +31,20 @@ class ProjectHooks:
         self._conf_catalog: dict[str, Any] = {}
         self._manifest: dict[str, Any] = {}
         self._record = provenance.RunRecord()
-        self._outer_env: str | None = None
+        self._outer_variables: dict[str, str | None] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Stay offline unless told otherwise, and refuse parameters that nothing would read.
 
-        The environment is handed on to the pipelines through ``KEDRO_ENV`` until they are built: that comes after this
+        Environment and folder of the config are handed on to the pipelines until they are built: that comes after this
         hook, and they read their shape from the config.
         """
         for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
             os.environ.setdefault(name, "1")
-        self._outer_env = os.environ.get(ENV_VARIABLE)
-        _set_variable(ENV_VARIABLE, context.env)
+        handed_on = {ENV_VARIABLE: context.env, CONF_VARIABLE: str(context.config_loader.conf_source)}
+        self._outer_variables = {name: os.environ.get(name) for name in handed_on}
+        _set_variables(handed_on)
         self._parameters = dict(context.config_loader["parameters"])
         check_parameters(self._parameters, context.config_loader.runtime_params or {})
 
@@ -60,7 +62,7 @@ class ProjectHooks:
         try:
             check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST})
         finally:
-            _set_variable(ENV_VARIABLE, self._outer_env)
+            _set_variables(self._outer_variables)
         models = locate_models(pipeline, self._parameters)
         self._record = provenance.RunRecord()
         self._manifest = {
@@ -146,11 +148,12 @@ def _layer(entry: dict[str, Any]) -> str | None:
     return (entry.get("metadata") or {}).get("kedro-viz", {}).get("layer")
 
 
-def _set_variable(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _versions(catalog: CatalogProtocol, names: set[str], resolve: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cultureclip.captions.facts import ConceptFacts, plain
-from cultureclip.captions.prompts import EXAMPLES, FIELD_LIMIT, caption_messages, parse_caption
+from cultureclip.captions.prompts import EXAMPLES, FIELD_LIMIT, FULL_TRIES, caption_messages, parse_caption
 from cultureclip.errors import UnparsableAnswerError
 
 SARI = ConceptFacts("0" * 20, "sari", (), ("IN", "BD"), "A draped cloth.", ("long cloth", "pleats", "bright border"))
@@ -23,7 +23,15 @@ def test_the_question_holds_the_facts():
 
 def test_each_candidate_sees_other_features_and_cultures():
     assert question(SARI, 1).endswith("Culture: Bangladesh\nLooks: pleats, bright border")
-    assert question(SARI, 6) == question(SARI, 0)
+    assert question(SARI, 2) != question(SARI, 0)
+
+
+def test_late_candidates_get_a_short_question_without_context():
+    late = question(SARI, FULL_TRIES)
+    assert "About:" in question(SARI, FULL_TRIES - 1)
+    assert "About:" not in late
+    assert late.startswith("Name: sari")
+    assert "," not in late.rpartition("Looks: ")[2]
 
 
 def test_only_the_last_turn_differs_between_concepts():

@@ -84,7 +84,8 @@ def test_instances_follow_the_environment(tmp_path, monkeypatch):
             train = {"train": {"objectives": objectives, "seeds": [1, 2]}}
             (folder / "parameters_train.yml").write_text(yaml.safe_dump(train))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KEDRO_ENV", raising=False)
+    for variable in ("KEDRO_ENV", "CULTURECLIP_CONF_SOURCE"):
+        monkeypatch.delenv(variable, raising=False)
     assert read_instances() == make_instances(["clip"], [1, 2])
     monkeypatch.setenv("KEDRO_ENV", "paper")
     assert [i.name for i in read_instances()] == ["cultureclip_s1", "cultureclip_s2", "negclip_s1", "negclip_s2"]

@@ -10,7 +10,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -63,7 +63,12 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
     rows = concepts.sort_values("concept_id").to_dict("records")
     chars = [culture_char(row["reference_image"]) for row in rows]
     roles = split_emoji(list_emoji(), set(chars))
-    emoji = [e for e in list_emoji() if roles[e.char] == "general"]
+    held_out = {e.name for e in list_emoji() if roles[e.char] == "held_out"}
+    emoji = [  # an alias may be the name of another emoji: "umbrella" for the one with rain drops
+        replace(e, aliases=tuple(a for a in e.aliases if a not in held_out))
+        for e in list_emoji()
+        if roles[e.char] == "general"
+    ]
     general = [render_all([e.char for e in emoji], style, size) for style in STYLES]
     return Pool(rows, render_all(chars, "openmoji", size), emoji, torch.cat(general))
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.utils import find_kedro_project
 
+from cultureclip.conf_variables import CONF_VARIABLE, ENV_VARIABLE
 from cultureclip.errors import ConfigurationError
 from cultureclip.settings import CONFIG_LOADER_ARGS
 
@@ -36,15 +37,16 @@ def read_instances() -> list[Instance]:
     Raises:
         ConfigurationError: there is no such configuration.
     """
-    root = find_kedro_project(Path.cwd()) or Path.cwd()
-    loader = OmegaConfigLoader(str(Path(root) / "conf"), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
+    # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
+    conf = os.environ.get(CONF_VARIABLE) or str(Path(find_kedro_project(Path.cwd()) or Path.cwd()) / "conf")
+    loader = OmegaConfigLoader(conf, env=os.environ.get(ENV_VARIABLE), **CONFIG_LOADER_ARGS)
     try:
         train = loader["parameters"].get("train", {})
     except MissingConfigException as error:
-        raise ConfigurationError(root, f"no configuration ({error})", "Run in the project's folder") from error
+        raise ConfigurationError(conf, f"no configuration ({error})", "Run in the project's folder") from error
     if not train.get("objectives") or not train.get("seeds"):
         raise ConfigurationError(
-            "train.objectives, train.seeds", f"not in {root}/conf", "Set them in conf/base/parameters_train.yml"
+            "train.objectives, train.seeds", f"not in {conf}", "Set them in conf/base/parameters_train.yml"
         )
     return make_instances(train["objectives"], train["seeds"])
 
