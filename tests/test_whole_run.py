@@ -51,8 +51,8 @@ def test_a_stage_alone_in_a_fresh_project_stops_before_work_and_says_what_to_run
     result = run(project, "--pipeline=synthesis")
     output = " ".join(result.stdout.split() + result.stderr.split())
     assert result.returncode != 0
-    assert "captions" in output
-    assert "kedro run --pipeline=captioning" in output
+    assert "concepts: it has not been made yet" in output
+    assert "kedro run --pipeline=mining" in output
     assert "Running node" not in output
 
 

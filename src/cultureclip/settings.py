@@ -1,12 +1,14 @@
 """Kedro project settings."""
 
+from typing import Any
+
 from kedro.config import OmegaConfigLoader
 
 from cultureclip.hooks import ProjectHooks
 
 HOOKS = (ProjectHooks(),)
 CONFIG_LOADER_CLASS = OmegaConfigLoader
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     # An environment overrides single parameters, at any depth, not whole stages.

@@ -19,8 +19,8 @@ SPLITS = ("train", "dev")
 VERDICTS = ("accepted", "rejected", "failed")
 
 
-def _text(nullable: bool = False, **kwargs: object) -> pa.Column:
-    return pa.Column(str, nullable=nullable, **kwargs)
+def _text(nullable: bool = False) -> pa.Column:
+    return pa.Column(str, nullable=nullable)
 
 
 def _id(unique: bool = False) -> pa.Column:

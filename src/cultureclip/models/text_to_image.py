@@ -136,7 +136,8 @@ def _build_scheduler(settings: Mapping[str, Any]) -> Any:
     if not (inspect.isclass(found) and issubclass(found, diffusers.SchedulerMixin)):
         remedy = "Name a scheduler class, e.g. FlowMatchEulerDiscreteScheduler"
         raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is no scheduler of diffusers", remedy)
-    return found.from_config(dict(settings))
+    scheduler: Any = found
+    return scheduler.from_config(dict(settings))
 
 
 @contextmanager

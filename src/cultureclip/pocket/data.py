@@ -60,7 +60,7 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
         concepts: Table of concepts with an emoji drawing each.
         size: Edge in pixels.
     """
-    rows = concepts.sort_values("concept_id").to_dict("records")
+    rows: list[dict[str, Any]] = concepts.sort_values("concept_id").to_dict("records")  # type: ignore[assignment]
     chars = [culture_char(row["reference_image"]) for row in rows]
     roles = split_emoji(list_emoji(), set(chars))
     held_out = {e.name for e in list_emoji() if roles[e.char] == "held_out"}

@@ -32,7 +32,7 @@ def measure_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[
     Returns:
         For ``objects`` and ``flags``: top-1 accuracy, n and a Wilson 95 % interval, and the concepts never recognised.
     """
-    rows = concepts.sort_values("concept_id").to_dict("records")
+    rows: list[dict[str, Any]] = concepts.sort_values("concept_id").to_dict("records")  # type: ignore[assignment]
     weights = Path(settings["weights"])
     generator = load_text_to_image(weights / "generator", device="cpu", dtype="float32")
     judge = load_encoder(weights / "judge")
