@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 NAMES = (
@@ -84,3 +86,11 @@ def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path)
     manifest = json.loads(newest(project, "run_manifest.json").read_text())
     assert manifest["status"] == "completed"
     assert manifest["data_hashes"]["atlas"]
+
+
+def test_the_notebook_runs_on_what_the_run_left(project: Path):
+    notebook = nbformat.read(ROOT / "notebooks/quickstart.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(project)}}).execute()
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("twins" in output.get("text", "") for output in printed)
+    assert any("image/png" in output.get("data", {}) for output in printed)
