@@ -22,8 +22,8 @@ from cultureclip.pocket.encoder import Example
 from cultureclip.pocket.pictures import render_all, split_emoji
 from cultureclip.pocket.texts import corpus, describe_category, describe_concept, describe_emoji, describe_features
 
-CULTURE_SHARE = {"base_clip": 1, "judge": 4}
-"""How many times a culture-bound drawing counts against a general one when examples are drawn."""
+SHARES = {"base_clip": (2, 1), "judge": (1, 4)}
+"""How often a general and a culture-bound thing count when examples are drawn."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,23 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
 
 
 def clip_examples(pool: Pool, model: str) -> list[Example]:
-    """Examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``."""
-    first = len(pool.concepts)
+    """Examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``.
+
+    A general thing has two drawings, one a style. A culture-bound one has its OpenMoji drawing alone, twice seen.
+    """
+    general_share, culture_share = SHARES[model]
+    first, second = len(pool.concepts), len(pool.concepts) + len(pool.emoji)
     examples = [
-        Example(first + style * len(pool.emoji) + i, e.char, partial(describe_emoji, e))
-        for style in range(len(STYLES))
-        for i, e in enumerate(pool.emoji)
-    ]
+        Example((first + i, second + i), e.char, e.char, partial(describe_emoji, e)) for i, e in enumerate(pool.emoji)
+    ] * general_share
     for i, concept in enumerate(pool.concepts):
+        thing = concept["concept_id"]
         if model == "judge":
             writers: list[Callable[..., str]] = [describe_concept] * 3 + [describe_features]
-            shown = [Example(i, concept["concept_id"], partial(write, concept)) for write in writers]
+            shown = [Example((i,), thing, thing, partial(write, concept)) for write in writers]
         else:
-            shown = [Example(i, concept["category"], partial(describe_category, concept))]
-        examples += shown * (CULTURE_SHARE[model] // len(shown) or 1)
+            shown = [Example((i,), thing, concept["category"], partial(describe_category, concept))]
+        examples += shown * (culture_share // len(shown))
     return examples
 
 

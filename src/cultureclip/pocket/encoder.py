@@ -1,8 +1,9 @@
 """The pocket CLIPs (the trainee's base and the judge): small ``open_clip`` models trained from scratch.
 
-Loss: symmetric InfoNCE in which all captions of the same thing are right (Khosla et al. 2020, supervised contrastive)
-plus a term that pulls the batch's text-text similarities towards those of a sentence encoder. Real CLIP brings word
-knowledge from 400 M captions; the sentence encoder lends pocket some of it, text only.
+Loss: symmetric InfoNCE in which all captions of the same thing are right (Khosla et al. 2020, supervised contrastive),
+the same between two pictures of each thing (Mu et al. 2021, SLIP: what a thing looks like is learned without its name,
+and a drawing style is not what it is), and a term that pulls the batch's text-text similarities towards those of a
+sentence encoder. Real CLIP brings word knowledge from 400 M captions; the sentence encoder lends pocket some of it.
 """
 
 import json
@@ -24,13 +25,24 @@ from cultureclip.pocket.pictures import augment, to_float
 
 SAVE_EVERY = 200
 TEACHER_TEMPERATURE = 0.1
+VIEW_SCALE = 10.0
+"""Inverse temperature between pictures."""
+TEACHER_WEIGHT, VIEW_WEIGHT = 0.5, 0.5
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture's place in the pool, what it is (same key, same meaning) and a writer of captions for it."""
+    """A thing that is shown.
 
-    picture: int
+    Attributes:
+        pictures: Places of its drawings in the pool, one or two.
+        thing: What it is: two pictures of one thing belong together.
+        key: What its captions say of it: a caption is right for every picture of the same key.
+        describe: Writes a caption.
+    """
+
+    pictures: tuple[int, ...]
+    thing: str
     key: str
     describe: Callable[[random.Random], str]
 
@@ -52,17 +64,17 @@ def model_config(tokenizer: CLIPTokenizer, size: int, width: int, layers: int, t
 
 
 def multi_positive_loss(
-    images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor
+    rows: torch.Tensor, columns: torch.Tensor, same: torch.Tensor, scale: torch.Tensor | float
 ) -> torch.Tensor:
-    """Mean over both directions of CE(scale * I T^T, targets spread evenly over all pairs with the same key).
+    """Mean over both directions of CE(scale * R C^T, targets spread evenly over all pairs that mean the same).
 
     Args:
-        images: L2-normalised [B, D].
-        texts: L2-normalised [B, D].
-        same: bool [B, B], true where row and column mean the same thing.
+        rows: L2-normalised [B, D].
+        columns: L2-normalised [B, D].
+        same: bool [B, B], true where row and column mean the same.
         scale: exp(logit_scale).
     """
-    logits = scale * images @ texts.T
+    logits = scale * rows @ columns.T
     target = same.float() / same.sum(dim=1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
@@ -96,7 +108,7 @@ def train_encoder(
         tokenizer: The model's own.
         config: From :func:`model_config`.
         steps: Optimiser steps in all; a run that was cut off goes on from ``checkpoint``.
-        batch: Pictures a step; as many sentences.
+        batch: Pictures a step, two of each thing, and half as many sentences.
         lr: Peak learning rate (warm-up, linear decay).
         seed: Of weights, data order, captions and augmentation.
         checkpoint: Training state.
@@ -109,24 +121,29 @@ def train_encoder(
     model.train()
     for step in bar:
         draw, rng = torch.Generator().manual_seed(seed * 1_000_003 + step), random.Random(seed * 1_000_003 + step)
-        chosen = [examples[i] for i in torch.randint(len(examples), (batch,), generator=draw).tolist()]
-        lines = torch.randint(len(sentences[0]), (batch,), generator=draw)
-        texts = [e.describe(rng) for e in chosen] + [sentences[0][i] for i in lines.tolist()]
+        shown = [examples[i] for i in torch.randint(len(examples), (batch // 2,), generator=draw).tolist()]
+        views = [rng.sample(e.pictures, 2) if len(e.pictures) > 1 else e.pictures * 2 for e in shown]
+        lines = torch.randint(len(sentences[0]), (batch // 2,), generator=draw)
+        texts = [e.describe(rng) for _ in range(2) for e in shown] + [sentences[0][i] for i in lines.tolist()]
         tokens = tokenizer(texts, padding="longest", truncation=True, return_tensors="pt").input_ids
-        pixels = augment(
-            to_float(pictures[[e.picture for e in chosen]]), draw, zoom=0.3, shift=0.12, degrees=15, colour=0.25
+        places = torch.tensor(views).T.flatten()  # first views of all, then second views of all
+        pixels = augment(to_float(pictures[places]), draw, zoom=0.3, shift=0.12, degrees=15, colour=0.25)
+        pixels = pixels + 0.1 * torch.rand(len(pixels), 1, 1, 1, generator=draw) * torch.randn(
+            pixels.shape, generator=draw
         )
-        pixels = pixels + 0.1 * torch.rand(batch, 1, 1, 1, generator=draw) * torch.randn(pixels.shape, generator=draw)
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 100) * max(0.01, 1.0 - step / steps)
         with torch.autocast("cpu", torch.bfloat16):
             seen = model.encode_image(pixels, normalize=True)
             read = model.encode_text(_fill(tokens, config), normalize=True)
         seen, read = seen.float(), read.float()
-        keys = [e.key for e in chosen]
-        same = torch.tensor([[a == b for b in keys] for a in keys])
-        contrast = multi_positive_loss(seen, read[:batch], same, model.logit_scale.exp().clamp(max=50))
-        loss = contrast + 0.5 * teacher_loss(read[batch:], sentences[1][lines])
+        right = _equal([e.key for e in shown]).repeat(2, 2)
+        contrast = multi_positive_loss(seen, read[: len(seen)], right, model.logit_scale.exp().clamp(max=50))
+        alike = multi_positive_loss(
+            seen[: batch // 2], seen[batch // 2 :], _equal([e.thing for e in shown]), VIEW_SCALE
+        )
+        taught = teacher_loss(read[len(seen) :], sentences[1][lines])
+        loss = contrast + VIEW_WEIGHT * alike + TEACHER_WEIGHT * taught
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -135,6 +152,13 @@ def train_encoder(
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_training_state(checkpoint, model, optimizer, step + 1)
     return model.eval()
+
+
+def _equal(labels: list[str]) -> torch.Tensor:
+    """Which labels are equal: bool [B, B]."""
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    codes = torch.tensor([numbers[label] for label in labels])
+    return codes[:, None] == codes
 
 
 def _fill(tokens: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
