@@ -14,6 +14,7 @@ from cultureclip.concepts.emoji import STYLES, list_emoji
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.autoencoder import train_autoencoder
+from cultureclip.pocket.build import _prepare
 from cultureclip.pocket.data import clip_examples, culture_char, load_pool, sentences
 from cultureclip.pocket.encoder import (
     Example,
@@ -82,6 +83,15 @@ def test_no_sentence_names_a_held_out_emoji(pool):
     roles = split_emoji(list_emoji(), {culture_char(c["reference_image"]) for c in pool.concepts})
     held_out = {e.name for e in list_emoji() if roles[e.char] == "held_out"}
     assert not held_out & set(sentences(pool, seed=1))
+
+
+def test_a_resumed_build_reads_the_same_tokens(concepts, tmp_path):
+    settings = {"state": tmp_path, "size": SIZE, "seed": 1, "vocabulary": 700, "context_length": 16}
+    first, again = (_prepare(concepts.head(6), settings)[1] for _ in range(2))
+    assert first.get_vocab() == again.get_vocab()
+    text = "the kimono from Japan with long wide sleeves"
+    assert first(text).input_ids == again(text).input_ids
+    assert len(first) == len(set(first.get_vocab().values()))
 
 
 def test_augmentation_keeps_white_white_and_never_mirrors():

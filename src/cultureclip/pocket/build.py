@@ -18,6 +18,7 @@ from cultureclip.pocket.generator import train_generator
 from cultureclip.pocket.texts import corpus, describe_concept
 from cultureclip.pocket.tokenizer import train_tokenizer
 
+CARD_NAME = "card.json"
 LICENCE = "CC-BY-SA-4.0"
 ATTRIBUTION = (
     "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
@@ -30,9 +31,19 @@ def _pool(concepts_json: str, size: int) -> Pool:
 
 
 def _prepare(concepts: pd.DataFrame, settings: dict[str, Any]) -> tuple[Pool, CLIPTokenizer]:
+    """What may be seen, and the tokenizer: trained once and kept beside the training states.
+
+    The trainer of ``tokenizers`` breaks ties by the order of a hash map: a second training numbers the tokens
+    differently, and a resumed model would read other words.
+    """
     pool = _pool(concepts.to_json(orient="records"), settings["size"])
-    lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
-    return pool, train_tokenizer(lines, settings["vocabulary"], settings["context_length"])
+    kept = Path(settings["state"]) / "tokenizer"
+    if not kept.exists():
+        lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
+        temporary = kept.with_name(".tokenizer.tmp")
+        train_tokenizer(lines, settings["vocabulary"], settings["context_length"]).save_pretrained(temporary)
+        temporary.rename(kept)
+    return pool, CLIPTokenizer.from_pretrained(kept)
 
 
 def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
@@ -104,5 +115,5 @@ def write_card(folder: Path, name: str, settings: dict[str, Any], data: dict[str
         "torch": torch.__version__,
         "bytes": sum(path.stat().st_size for path in weights),
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (folder / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return card

@@ -1,19 +1,32 @@
-"""How well the generator draws: the judge names each generated picture among all culture-bound concepts."""
+"""What the pocket models can do, in figures that go onto their cards.
 
+A concept counts as recognised when the name whose text embedding is nearest to the picture's is its own, among all
+culture-bound concepts, or that of a concept drawn alike to the pixel (Chad and Romania).
+"""
+
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
+from cultureclip.concepts.emoji import STYLES
+from cultureclip.concepts.looks import choose_representatives
 from cultureclip.concepts.regions import region_name
 from cultureclip.ids import digest, seed_from_id
-from cultureclip.models.encoder import load_encoder
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.pocket.build import CARD_NAME
+from cultureclip.pocket.data import culture_char
+from cultureclip.pocket.pictures import render_all
 
 BATCH = 64
+ALIKE_TOLERANCE = 0.5
+"""Mean absolute difference in grey levels, in either style, below which two drawings are the same."""
 
 
 def measurement_prompt(concept: dict[str, Any]) -> str:
@@ -22,42 +35,84 @@ def measurement_prompt(concept: dict[str, Any]) -> str:
     return f"{concept['name']} from {region_name(concept['cultures'][0])}, {features}"
 
 
-def measure_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
-    """Generate pictures of every drawn concept and let the judge pick the concept by cosine.
+def measure_models(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+    """Measure the three models and write each one's figures onto its card.
 
     Args:
         concepts: Table of concepts.
         settings: Pocket parameters as a dict.
 
     Returns:
-        For ``objects`` and ``flags``: top-1 accuracy, n and a Wilson 95 % interval, and the concepts never recognised.
+        Model -> figures: for ``objects`` and ``flags`` top-1 accuracy, n, a Wilson 95 % interval, and what was never
+        recognised. The CLIPs name the real OpenMoji drawings; the judge names what the generator draws.
     """
     rows: list[dict[str, Any]] = concepts.sort_values("concept_id").to_dict("records")  # type: ignore[assignment]
     weights = Path(settings["weights"])
-    generator = load_text_to_image(weights / "generator", device="cpu", dtype="float32")
-    judge = load_encoder(weights / "judge")
+    chars = [culture_char(row["reference_image"]) for row in rows]
+    drawings = [render_all(chars, style, settings["size"]).permute(0, 2, 3, 1).numpy() for style in STYLES]
+    stands_for = choose_representatives(pd.DataFrame(rows), drawings, ALIKE_TOLERANCE)
+    real = [Image.fromarray(pixels) for pixels in drawings[STYLES.index("openmoji")]]
+    everything = list(range(len(rows)))
+    judge, base = (load_encoder(weights / name) for name in ("judge", "base_clip"))
+    shown, generated = _generate(rows, weights / "generator", settings)
+    figures = {
+        "base_clip": _recognise(base, real, everything, rows, stands_for),
+        "judge": _recognise(judge, real, everything, rows, stands_for),
+        "generator": _recognise(judge, generated, shown, rows, stands_for),
+    }
+    for name, found in figures.items():
+        _add_to_card(weights / name / CARD_NAME, found)
+    return figures
+
+
+def _generate(
+    rows: list[dict[str, Any]], generator: Path, settings: dict[str, Any]
+) -> tuple[list[int], list[Image.Image]]:
+    """``measured_images`` pictures of every concept: places of the concepts, and the pictures."""
+    pipeline = load_text_to_image(generator, device="cpu", dtype="float32")
     asked = [(i, k) for i in range(len(rows)) for k in range(settings["measured_images"])]
     prompts = [measurement_prompt(rows[i]) for i, _ in asked]
     seeds = [seed_from_id(digest("measure", rows[i]["concept_id"], k)) for i, k in asked]
     images = [
         image
         for start in tqdm(range(0, len(prompts), BATCH), desc="measure generator")
-        for image in generator.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], settings["call"])
+        for image in pipeline.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], settings["call"])
     ]
-    names = judge.encode_texts([row["name"] for row in rows])
-    picked = np.argmax(judge.encode_images(images) @ names.T, axis=1)
-    truth = np.array([i for i, _ in asked])
-    is_flag = np.array([rows[i]["universal"] == "flag" for i in truth])
-    figures: dict[str, Any] = {}
-    for kind, mask in (("objects", ~is_flag), ("flags", is_flag)):
-        hits = picked[mask] == truth[mask]
-        interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-        never = sorted({rows[i]["name"] for i in truth[mask]} - {rows[i]["name"] for i in truth[mask][hits]})
-        figures[kind] = {
-            "top1": float(hits.mean()),
-            "ci_low": float(interval.low),
-            "ci_high": float(interval.high),
-            "n": len(hits),
-            "never_recognised": never,
-        }
-    return figures
+    return [i for i, _ in asked], images
+
+
+def _recognise(
+    encoder: ImageTextEncoder,
+    images: list[Image.Image],
+    shown: list[int],
+    rows: list[dict[str, Any]],
+    stands_for: list[str],
+) -> dict[str, Any]:
+    names = encoder.encode_texts([row["name"] for row in rows])
+    picked = np.argmax(encoder.encode_images(images) @ names.T, axis=1)
+    same = np.array(stands_for, dtype=object)
+    hit = same[picked] == same[shown]
+    is_flag = np.array([rows[i]["universal"] == "flag" for i in shown])
+    return {kind: _figure(hit[m], [rows[i]["name"] for i in np.array(shown)[m]]) for kind, m in _kinds(is_flag)}
+
+
+def _kinds(is_flag: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    return [(kind, mask) for kind, mask in (("objects", ~is_flag), ("flags", is_flag)) if mask.any()]
+
+
+def _figure(hit: np.ndarray, names: list[str]) -> dict[str, Any]:
+    interval = binomtest(int(hit.sum()), len(hit)).proportion_ci(method="wilson")
+    recognised = {name for name, right in zip(names, hit, strict=True) if right}
+    return {
+        "top1": float(hit.mean()),
+        "ci_low": float(interval.low),
+        "ci_high": float(interval.high),
+        "n": len(hit),
+        "never_recognised": sorted(set(names) - recognised),
+    }
+
+
+def _add_to_card(path: Path, figures: dict[str, Any]) -> None:
+    card = json.loads(path.read_text(encoding="utf-8"))
+    kept = {kind: {k: v for k, v in figure.items() if k != "never_recognised"} for kind, figure in figures.items()}
+    path.write_text(json.dumps(card | {"figures": kept}, indent=2) + "\n", encoding="utf-8")

@@ -36,10 +36,15 @@ def train_generator(concepts: pd.DataFrame, pocket: PocketParameters) -> dict[st
     return build_generator(concepts, pocket.model_dump())
 
 
-def measure_generator(
-    concepts: pd.DataFrame, generator_card: dict[str, Any], judge_card: dict[str, Any], pocket: PocketParameters
+def measure_models(
+    concepts: pd.DataFrame,
+    base_clip_card: dict[str, Any],
+    judge_card: dict[str, Any],
+    generator_card: dict[str, Any],
+    pocket: PocketParameters,
 ) -> dict[str, Any]:
-    """Let the judge name generated pictures: top-1 accuracy among all concepts, objects and flags apart."""
-    from cultureclip.pocket.measure import measure_generator as measure
+    """Which share of real and generated drawings the models recognise; the figures also go onto the shipped cards."""
+    from cultureclip.pocket.measure import measure_models as measure
 
-    return {"generator": generator_card["name"], "judge": judge_card["name"], **measure(concepts, pocket.model_dump())}
+    models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}
+    return {"commits": models, "figures": measure(concepts, pocket.model_dump())}

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from cultureclip.pipelines.pocket.nodes import (
-    measure_generator,
+    measure_models,
     read_drawn_concepts,
     train_base_clip,
     train_generator,
@@ -12,17 +12,17 @@ from cultureclip.pipelines.pocket.nodes import (
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Atlas -> concepts -> base CLIP, judge, generator -> the generator's measurement."""
+    """Atlas -> concepts -> base CLIP, judge, generator -> what they can do."""
     nodes = [
         Node(read_drawn_concepts, "atlas", "drawn_concepts", name="read_drawn_concepts"),
         Node(train_base_clip, ["drawn_concepts", "params:pocket"], "base_clip_card", name="train_base_clip"),
         Node(train_judge, ["drawn_concepts", "params:pocket"], "judge_card", name="train_judge"),
         Node(train_generator, ["drawn_concepts", "params:pocket"], "generator_card", name="train_generator"),
         Node(
-            measure_generator,
-            ["drawn_concepts", "generator_card", "judge_card", "params:pocket"],
-            "generator_quality",
-            name="measure_generator",
+            measure_models,
+            ["drawn_concepts", "base_clip_card", "judge_card", "generator_card", "params:pocket"],
+            "model_figures",
+            name="measure_models",
         ),
     ]
     return Pipeline(nodes, namespace="pocket", inputs={"atlas"}, parameters={"params:pocket"})
