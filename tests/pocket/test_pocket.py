@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cultureclip.concepts.atlas import read_concepts
-from cultureclip.concepts.emoji import STYLES, list_emoji
+from cultureclip.concepts.emoji import STYLES, list_emoji, split_emoji
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.autoencoder import train_autoencoder
@@ -25,7 +25,7 @@ from cultureclip.pocket.encoder import (
     train_encoder,
 )
 from cultureclip.pocket.generator import train_generator
-from cultureclip.pocket.pictures import augment, split_emoji, to_float
+from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.texts import corpus, describe_category, describe_concept
 from cultureclip.pocket.tokenizer import train_tokenizer
 
@@ -143,8 +143,8 @@ def _encoder_run(pool, tokenizer, path: Path, steps: int):
     vectors = torch.nn.functional.normalize(
         torch.randn(len(lines), 8, generator=torch.Generator().manual_seed(0)), dim=1
     )
-    run = partial(train_encoder, pool.culture, examples, (lines, vectors), tokenizer, config, batch=8, lr=1e-3, seed=3)
-    return run(steps=steps, checkpoint=path), config
+    how = {"steps": steps, "batch": 8, "lr": 1e-3, "view_weight": 0.5, "seed": 3, "checkpoint": path}
+    return train_encoder(pool.culture, examples, (lines, vectors), tokenizer, config, **how), config
 
 
 def test_encoder_resumes_bit_for_bit_and_loads_by_production_code(pool, tokenizer, tmp_path, monkeypatch):

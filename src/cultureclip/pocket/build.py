@@ -66,6 +66,7 @@ def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -
         steps=own["steps"],
         batch=own["batch"],
         lr=own["lr"],
+        view_weight=own["view_weight"],
         seed=own["seed"],
         checkpoint=Path(settings["state"]) / f"{name}.safetensors",
     )

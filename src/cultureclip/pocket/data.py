@@ -17,13 +17,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cultureclip.concepts.emoji import STYLES, Emoji, list_emoji
+from cultureclip.concepts.emoji import STYLES, Emoji, list_emoji, split_emoji
 from cultureclip.pocket.encoder import Example
-from cultureclip.pocket.pictures import render_all, split_emoji
+from cultureclip.pocket.pictures import render_all
 from cultureclip.pocket.texts import corpus, describe_category, describe_concept, describe_emoji, describe_features
 
-SHARES = {"base_clip": (2, 1), "judge": (1, 4)}
-"""How often a general and a culture-bound thing count when examples are drawn."""
+SHARES = {"base_clip": (1, 2), "judge": (1, 4)}
+"""How often a general and a culture-bound thing count when examples are drawn: a batch must hold many flags for their
+looks to be told apart."""
 
 
 @dataclass(frozen=True)

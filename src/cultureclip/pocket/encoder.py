@@ -27,7 +27,7 @@ SAVE_EVERY = 200
 TEACHER_TEMPERATURE = 0.1
 VIEW_SCALE = 10.0
 """Inverse temperature between pictures."""
-TEACHER_WEIGHT, VIEW_WEIGHT = 0.5, 0.5
+TEACHER_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def train_encoder(
     steps: int,
     batch: int,
     lr: float,
+    view_weight: float,
     seed: int,
     checkpoint: Path,
 ) -> CLIP:
@@ -110,6 +111,7 @@ def train_encoder(
         steps: Optimiser steps in all; a run that was cut off goes on from ``checkpoint``.
         batch: Pictures a step, two of each thing, and half as many sentences.
         lr: Peak learning rate (warm-up, linear decay).
+        view_weight: Of the loss between two pictures of a thing.
         seed: Of weights, data order, captions and augmentation.
         checkpoint: Training state.
     """
@@ -143,7 +145,7 @@ def train_encoder(
             seen[: batch // 2], seen[batch // 2 :], _equal([e.thing for e in shown]), VIEW_SCALE
         )
         taught = teacher_loss(read[len(seen) :], sentences[1][lines])
-        loss = contrast + VIEW_WEIGHT * alike + TEACHER_WEIGHT * taught
+        loss = contrast + view_weight * alike + TEACHER_WEIGHT * taught
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -6,32 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cultureclip.concepts.emoji import Emoji, Style, render
-from cultureclip.ids import hash_fraction
-
-HELD_OUT_SHARE = 0.1
-"""Share of the general emoji families that no pocket model sees: the general-retrieval benchmark."""
-
-
-def split_emoji(emoji: tuple[Emoji, ...], culture_bound: set[str]) -> dict[str, str]:
-    """Assign every emoji to ``culture`` (an atlas row), ``kin``, ``general`` or ``held_out``.
-
-    ``kin`` are variants of a culture-bound drawing (man in tuxedo, woman in tuxedo) and flags outside the atlas: no
-    model sees them and no benchmark uses them. The held-out tenth is drawn over families.
-
-    Returns:
-        char -> role.
-    """
-    families = {e.family for e in emoji if e.char in culture_bound}
-
-    def role(e: Emoji) -> str:
-        if e.char in culture_bound:
-            return "culture"
-        if e.family in families or e.is_flag:
-            return "kin"
-        return "held_out" if hash_fraction(e.family, "pocket-held-out") < HELD_OUT_SHARE else "general"
-
-    return {e.char: role(e) for e in emoji}
+from cultureclip.concepts.emoji import Style, render
 
 
 def render_all(chars: list[str], style: Style, size: int) -> torch.Tensor:

@@ -1,25 +1,19 @@
 """Parameters of the captioning stage."""
 
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from cultureclip.pipelines.settings import LanguageModelSettings, Settings
 
 
-class LanguageModelSettings(_Frozen):
-    """Which language model writes."""
+class WriterSettings(LanguageModelSettings):
+    """Which language model writes, and where it runs."""
 
-    path: str = Field(min_length=1)
-    gguf_file: str | None = None
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$")
-    batch: int = Field(default=32, ge=1, le=4096)
 
 
-class RuleSettings(_Frozen):
+class RuleSettings(Settings):
     """Bounds of the checks."""
 
     min_words: int = Field(ge=1, le=100)
@@ -33,10 +27,10 @@ class RuleSettings(_Frozen):
         return self
 
 
-class CaptioningParameters(_Frozen):
+class CaptioningParameters(Settings):
     """How captions are asked for and checked; see ``parameters_captioning.yml`` for what each one means."""
 
-    language_model: LanguageModelSettings
+    language_model: WriterSettings
     per_half: int = Field(ge=1, le=100)
     max_tries: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0)

@@ -1,12 +1,12 @@
 """Parameters of the evaluation stage."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from cultureclip.pipelines.settings import Settings
 
 
-class EvaluationParameters(BaseModel):
+class EvaluationParameters(Settings):
     """What is compared, and how; see ``parameters_evaluation.yml`` for what each one means."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_model: str = Field(min_length=1)
     embedding_cache: str = Field(min_length=1)

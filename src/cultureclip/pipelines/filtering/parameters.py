@@ -2,15 +2,15 @@
 
 from string import Formatter
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from cultureclip.pipelines.settings import Settings
 
 _TEMPLATE_FIELDS = {"name", "culture", "universal"}
 
 
-class FilteringParameters(BaseModel):
+class FilteringParameters(Settings):
     """How images are judged and twins selected; see ``parameters_filtering.yml`` for what each one means."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     judge: str = Field(min_length=1)
     batch: int = Field(ge=1, le=4096)

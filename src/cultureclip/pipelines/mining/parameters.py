@@ -1,25 +1,13 @@
 """Parameters of the mining stage."""
 
 from string import Formatter
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from cultureclip.pipelines.settings import LanguageModelSettings, Settings
 
 
-class LanguageModelSettings(_Frozen):
-    """Which language model is asked."""
-
-    path: str = Field(min_length=1)
-    gguf_file: str | None = None
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    batch: int = Field(default=32, ge=1, le=4096)
-
-
-class Question(_Frozen):
+class Question(Settings):
     """A question with two answers, asked of many names."""
 
     instruction: str = Field(min_length=1, description="With {yes} and {no} where the two answers are named")
@@ -41,7 +29,7 @@ class Question(_Frozen):
         return turns
 
 
-class BottomUpSettings(_Frozen):
+class BottomUpSettings(Settings):
     """The pass over all emoji names."""
 
     enabled: bool
@@ -51,7 +39,7 @@ class BottomUpSettings(_Frozen):
     resamples: int = Field(ge=100, le=100_000)
 
 
-class TwinSettings(_Frozen):
+class TwinSettings(Settings):
     """Matching on two axes."""
 
     picture_size: int = Field(ge=16, le=1024)
@@ -66,7 +54,7 @@ class TwinSettings(_Frozen):
     dev_share: float = Field(ge=0, lt=1)
 
 
-class MiningParameters(_Frozen):
+class MiningParameters(Settings):
     """How concepts are read and twins found; see ``parameters_mining.yml`` for what each one means."""
 
     problems_shown: int = Field(ge=1)

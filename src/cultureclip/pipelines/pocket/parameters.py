@@ -1,13 +1,11 @@
 """Parameters of the pocket pipeline."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from cultureclip.pipelines.settings import Settings
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AutoencoderSettings(_Frozen):
+class AutoencoderSettings(Settings):
     """The generator's autoencoder."""
 
     steps: int = Field(ge=1)
@@ -17,7 +15,7 @@ class AutoencoderSettings(_Frozen):
     latent_channels: int = Field(ge=1)
 
 
-class GeneratorSettings(_Frozen):
+class GeneratorSettings(Settings):
     """The diffusion transformer."""
 
     steps: int = Field(ge=1)
@@ -28,19 +26,20 @@ class GeneratorSettings(_Frozen):
     text_width: int = Field(ge=32, multiple_of=32)
 
 
-class EncoderSettings(_Frozen):
+class EncoderSettings(Settings):
     """One of the two CLIPs."""
 
     seed: int = Field(ge=0)
     steps: int = Field(ge=1)
     batch: int = Field(ge=2)
     lr: float = Field(gt=0)
+    view_weight: float = Field(ge=0, description="Of the loss between two pictures of one thing")
     width: int = Field(ge=32, multiple_of=32)
     layers: int = Field(ge=1)
     text_width: int = Field(ge=32, multiple_of=32)
 
 
-class PocketParameters(_Frozen):
+class PocketParameters(Settings):
     """Everything that defines the shipped weights."""
 
     size: int = Field(ge=16, le=256, multiple_of=8, description="Edge of all pictures in pixels")

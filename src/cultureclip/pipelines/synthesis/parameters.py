@@ -2,16 +2,18 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from cultureclip.pipelines.settings import Settings
 
 
-class CallParameters(BaseModel):
+class CallParameters(Settings):
     """Arguments of the pipeline's call, passed on as they are.
 
     Those that every pipeline takes are bounded here; others are checked against the signature of the model's class.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     num_inference_steps: int = Field(ge=1, le=1000)
     guidance_scale: float = Field(ge=0, le=100)
@@ -19,7 +21,7 @@ class CallParameters(BaseModel):
     width: int = Field(ge=8, le=4096)
 
 
-class SynthesisParameters(BaseModel):
+class SynthesisParameters(Settings):
     """What to generate, with what, and how much at once.
 
     Attributes:
@@ -36,8 +38,6 @@ class SynthesisParameters(BaseModel):
             are compared always, and so is every byte that is read.
         contact_sheet_images: Images on the contact sheet.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")

@@ -1,0 +1,20 @@
+"""What the parameters of several stages have in common."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Validated values that cannot be changed; a key that nothing reads is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LanguageModelSettings(Settings):
+    """Which language model is asked."""
+
+    path: str = Field(min_length=1)
+    gguf_file: str | None = None
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    batch: int = Field(default=32, ge=1, le=4096)
