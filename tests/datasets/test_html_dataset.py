@@ -30,7 +30,7 @@ def test_a_failed_write_leaves_the_old_page_and_no_rubbish(tmp_path: Path, monke
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cultureclip.datasets.html_dataset.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DatasetError, match="No space left"):
         dataset.save("new")
     assert dataset.load() == "old"

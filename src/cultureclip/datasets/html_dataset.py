@@ -1,11 +1,12 @@
 """A self-contained HTML page as a versioned Kedro dataset, written atomically."""
 
 import glob
-import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
+
+from cultureclip.engine.atomic import replacing
 
 
 class HTMLDataset(AbstractVersionedDataset[str, str]):
@@ -29,18 +30,9 @@ class HTMLDataset(AbstractVersionedDataset[str, str]):
 
     def save(self, data: str) -> None:
         """Write the page."""
-        path = Path(self._get_save_path())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as handle:
-                # A lone surrogate in hostile text cannot be written as UTF-8: it becomes a question mark.
-                handle.write(data.encode("utf-8", "replace").decode("utf-8"))
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(Path(self._get_save_path())) as temporary:
+            # A lone surrogate in hostile text cannot be written as UTF-8: it becomes a question mark.
+            temporary.write_bytes(data.encode("utf-8", "replace"))
 
     def _exists(self) -> bool:
         try:

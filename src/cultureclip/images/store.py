@@ -6,10 +6,8 @@ only when its checksum file exists and matches. Parts never change, so they are 
 
 import hashlib
 import logging
-import os
 import re
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from cultureclip.engine.atomic import TEMPORARY, replacing
 from cultureclip.errors import DamagedShardError, MissingInputError, SourceDataError, StorageError
 from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_parquet
 
 logger = logging.getLogger(__name__)
 
-_CHECKSUM, _DAMAGED, _TEMPORARY = ".sha256", ".damaged", ".tmp"
+_CHECKSUM, _DAMAGED = ".sha256", ".damaged"
 _CHECKSUM_TEXT = re.compile(r"# bytes (\d+)\n([0-9a-f]{64})  (\S+)\n")
 _ABANDONED_AFTER_S = 3600.0
 _REMEDY = "Run `kedro run --pipeline=synthesis` to generate its images again"
@@ -83,8 +82,8 @@ class ShardStore:
         content = to_parquet(records)
         checksum = hashlib.sha256(content).hexdigest()
         part = self.root / shard / f"part-{checksum[:20]}.parquet"
-        _write_atomically(part, content)
-        _write_atomically(_beside(part, _CHECKSUM), f"# bytes {len(content)}\n{checksum}  {part.name}\n".encode())
+        _write(part, content)
+        _write(_beside(part, _CHECKSUM), f"# bytes {len(content)}\n{checksum}  {part.name}\n".encode())
         self._ids[part] = tuple(record.image_id for record in records)
         return part
 
@@ -177,7 +176,7 @@ class ShardStore:
 
     def _remove_abandoned(self) -> None:
         """Delete temporary files that a killed writer left behind."""
-        for path in self.root.glob(f"*/.*{_TEMPORARY}"):
+        for path in self.root.glob(f"*/.*{TEMPORARY}"):
             with suppress(FileNotFoundError):  # a writer at work may rename it meanwhile
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
                     path.unlink()
@@ -219,22 +218,11 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Temporary file of a unique name, fsync, rename, fsync of the folder: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and say what to do when the disk refuses."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         remedy = "Free disk space, or give `image_store` another folder, then run again: what is stored stays"
         raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error

@@ -4,7 +4,6 @@ No pickle is involved. Data order and augmentation are drawn from generators see
 is all the random state that a resume needs.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,17 +11,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from cultureclip.engine.atomic import replacing
 from cultureclip.errors import WeightsError
 
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors to a safetensors file: temporary file, fsync, rename. A reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, dict(metadata or {}))
-    with temporary.open("rb") as handle:
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    """Write tensors to a safetensors file; a reader sees the old file or the new one."""
+    copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(copies, temporary, dict(metadata or {}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
