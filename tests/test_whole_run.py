@@ -1,16 +1,22 @@
 """The default pipeline from a table of concepts to the report, in a project of its own, with the shipped models."""
 
+import base64
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
+
+from cultureclip.pipeline_registry import STAGES
 
 ROOT = Path(__file__).parents[1]
 NAMES = (
@@ -21,12 +27,16 @@ NAMES = (
 )
 
 
-def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kedro", "run", "--env=test", *arguments]
-    environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+def kedro(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kedro", *arguments]
+    environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"} | variables
     return subprocess.run(
         command, cwd=project, capture_output=True, text=True, env=environment, timeout=900, check=False
     )
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return kedro(project, "run", "--env=test", *arguments)
 
 
 def newest(project: Path, name: str) -> Path:
@@ -86,6 +96,23 @@ def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path)
     manifest = json.loads(newest(project, "run_manifest.json").read_text())
     assert manifest["status"] == "completed"
     assert manifest["data_hashes"]["atlas"]
+
+
+def test_kedro_viz_shows_every_stage_and_previews_of_a_table_and_a_picture(project: Path):
+    built = kedro(project, "viz", "build", "--include-previews", KEDRO_ENV="test")  # it has no --env
+    assert "Success" in built.stdout, built.stdout[-3000:] + built.stderr[-3000:]  # a failed build ends with 0, too
+    graph = json.loads((project / "build/api/main").read_text(encoding="utf-8"))
+    assert set(STAGES) <= set(graph["modular_pipelines"])
+    assert graph["layers"][0] == "raw" and graph["layers"][-1] == "reporting"  # empty when layers go round in a circle
+    ids = {node["name"]: node["id"] for node in graph["nodes"] if node["type"] == "data"}
+
+    def preview(name: str) -> Any:
+        return json.loads((project / "build/api/nodes" / ids[name]).read_text(encoding="utf-8"))["preview"]
+
+    scores = pd.read_parquet(newest(project, "scores.parquet"))
+    assert preview("scores")["columns"] == list(scores.columns)
+    assert len(preview("scores")["data"]) == len(scores.head(20))
+    assert Image.open(io.BytesIO(base64.b64decode(preview("contact_sheet")))).format == "PNG"
 
 
 def test_the_notebook_runs_on_what_the_run_left(project: Path):

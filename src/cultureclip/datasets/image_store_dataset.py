@@ -16,7 +16,7 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
 
             image_store:
               type: cultureclip.datasets.image_store_dataset.ImageStoreDataset
-              filepath: data/05_model_input/image_store
+              filepath: data/03_primary/image_store
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:

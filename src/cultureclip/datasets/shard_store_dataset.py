@@ -12,6 +12,7 @@ from kedro.io.core import Version
 from kedro_datasets._typing import ImagePreview
 from PIL import Image
 
+from cultureclip.engine.atomic import replacing
 from cultureclip.images.store import ImageSet, ShardStore
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS, _PREVIEW_EDGE = 12, 4, 64
@@ -25,8 +26,8 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
 
             images:
               type: cultureclip.datasets.shard_store_dataset.ShardStoreDataset
-              filepath: data/05_model_input/images.json
-              store: {filepath: data/05_model_input/image_store}
+              filepath: data/03_primary/images.json
+              store: {filepath: data/03_primary/image_store}
               versioned: true
     """
 
@@ -69,11 +70,8 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
             raise DatasetError(
                 f"{self}: {len(missing)} images are not in the store, first {min(missing)}. Generate them first"
             )
-        path = Path(self._get_save_path())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
-        temporary.replace(path)
+        with replacing(Path(self._get_save_path())) as temporary:
+            temporary.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
 
     def preview(self) -> ImagePreview:
         """A sheet of images spread evenly over the ids, as base64 PNG."""
