@@ -20,7 +20,7 @@ from cultureclip import provenance
 from cultureclip.errors import ConfigurationError, CultureClipError, DamagedShardError, MissingInputError, WeightsError
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
-from cultureclip.preflight import check_inputs, check_parameters, find_models, locate_models
+from cultureclip.preflight import check_devices, check_inputs, check_parameters, find_models, locate_models
 
 from .judging.conftest import judge_path, make_tables  # noqa: F401 - a fixture
 
@@ -84,7 +84,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     [
         ("captioning", "concepts", "kedro run --pipeline=mining"),
         ("filtering", "concepts", "kedro run --pipeline=mining"),
-        ("train", "images", "kedro run --pipeline=synthesis"),
+        ("train", "concepts", "kedro run --pipeline=mining"),
         ("mining", "atlas", "atlas.csv"),
     ],
 )
@@ -198,20 +198,33 @@ def test_what_is_made_on_the_way_or_supplied_is_not_missing():
     check_inputs(Pipeline(nodes), catalog, {}, supplied={"a"})
 
 
-def test_only_local_models_of_the_stages_that_run_are_looked_for(tmp_path):
+def test_only_models_of_the_stages_that_run_are_looked_for(tmp_path):
+    locations = {"base": str(tmp_path), "nested": {"model": "models/x", "encoder": "package:a/b", "other": "hf:a/b@c"}}
     parameters = {
-        "synthesis": {"model": "stabilityai/sd", "work": "/nowhere"},
+        "synthesis": {"model": "models/sd"},
         "filtering": {"judge": "package:nosuchpackage/x"},
-        "train": {"base": str(tmp_path), "nested": {"model": "package:cultureclip/pocket"}},
+        "train": {**locations, "work_dir": "/nowhere", "model": None},
     }
     pipeline = Pipeline([Node(identity, "params:train", "x", name="use_train")])
     assert dict(find_models(pipeline, parameters)) == {
         "train.base": str(tmp_path),
-        "train.nested.model": "package:cultureclip/pocket",
+        "train.nested.model": "models/x",
+        "train.nested.encoder": "package:a/b",
+        "train.nested.other": "hf:a/b@c",
     }
     pipeline += Pipeline([Node(identity, "params:filtering", "y", name="use_filtering")])
     with pytest.raises(WeightsError, match="nosuchpackage"):
         locate_models(pipeline, parameters)
+
+
+def test_only_devices_of_the_stages_that_run_are_looked_for():
+    parameters = {"synthesis": {"device": "cuda:99"}, "train": {"trainer": {"device": "cpu"}}}
+    pipeline = Pipeline([Node(identity, "params:train", "x", name="use_train")])
+    check_devices(pipeline, parameters)
+    pipeline += Pipeline([Node(identity, "params:synthesis", "y", name="use_synthesis")])
+    with pytest.raises(ConfigurationError, match="no cuda:99 on this machine") as caught:
+        check_devices(pipeline, parameters)
+    assert caught.value.item == "synthesis.device"
 
 
 def test_errors_name_item_cause_and_remedy():

@@ -16,7 +16,7 @@ from kedro_datasets.json import JSONDataset
 from cultureclip import provenance
 from cultureclip.conf_variables import CONF_VARIABLE, ENV_VARIABLE
 from cultureclip.pipeline_registry import register_pipelines
-from cultureclip.preflight import check_inputs, check_parameters, locate_models
+from cultureclip.preflight import check_devices, check_inputs, check_parameters, locate_models
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +55,16 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Stop before any work when an input or a model is missing; else start the run's manifest.
+        """Stop before any work when an input, a model or a device is missing; else start the run's manifest.
 
         The manifest lies on disk from the start: the report reads it, and a killed run leaves one as well.
         """
         try:
-            check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST})
+            check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST}, env=run_params["env"])
         finally:
             _set_variables(self._outer_variables)
         models = locate_models(pipeline, self._parameters)
+        check_devices(pipeline, self._parameters)
         self._record = provenance.RunRecord()
         self._manifest = {
             "run_id": run_params["run_id"],

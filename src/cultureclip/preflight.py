@@ -8,15 +8,14 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from cultureclip.errors import ConfigurationError, MissingInputError
-from cultureclip.models.locate import PACKAGE_SCHEME, locate
+from cultureclip.models.locate import HUB_SCHEME, PACKAGE_SCHEME, locate
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
 
 PIPELINE_SHAPE = ("train.objectives", "train.seeds")
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
-_MODEL_NAMES = ("model", "base", "judge", "path")
-_LOCAL_PREFIXES = ("/", "./", "../", "~")
+_MODEL_NAMES = ("model", "base", "base_model", "judge", "path")
 
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
@@ -44,7 +43,11 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
 
 
 def check_inputs(
-    pipeline: Pipeline, catalog: CatalogProtocol, pipelines: Mapping[str, Pipeline], supplied: Collection[str] = ()
+    pipeline: Pipeline,
+    catalog: CatalogProtocol,
+    pipelines: Mapping[str, Pipeline],
+    supplied: Collection[str] = (),
+    env: str | None = None,
 ) -> None:
     """Make sure that everything the pipeline reads and does not make itself is there.
 
@@ -53,6 +56,7 @@ def check_inputs(
         catalog: Where its inputs lie.
         pipelines: All pipelines, to say which one makes what is missing.
         supplied: Names of datasets that are made when the run starts.
+        env: The run's environment, if it names one: what is missing should be made in it, too.
 
     Raises:
         MissingInputError: names the first missing dataset in the order of the flow, and the command that makes it.
@@ -67,21 +71,17 @@ def check_inputs(
     cause = "it has not been made yet" + (f" (nor have {', '.join(others)})" if others else "")
     if producer is None:
         raise MissingInputError(name, "there is no such input", f"Put the file where the catalog says: {catalog[name]}")
-    raise MissingInputError(name, cause, f"Make it first: kedro run --pipeline={producer}")
+    command = f"kedro run --pipeline={producer}" + (f" --env={env}" if env else "")
+    raise MissingInputError(name, cause, f"Make it first: {command}")
 
 
 def find_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Dotted path and location of every local model that the parameters of a pipeline's stages name.
+    """Dotted path and location of every model that the parameters of a pipeline's stages name.
 
-    A location is a string that starts with ``package:``, or a path under a key that names a model; ids of a hub are not
-    local and are left to the loading code.
+    A location is a string that starts with ``package:`` or ``hf:``, or any string under a key that names a model.
     """
-    stages = {name.removeprefix("params:").partition(".")[0] for name in pipeline.inputs() if _is_parameter(name)}
-    for path, value in walk({stage: parameters[stage] for stage in sorted(stages & parameters.keys())}):
-        if isinstance(value, str) and (
-            value.startswith(PACKAGE_SCHEME)
-            or (path.rpartition(".")[2] in _MODEL_NAMES and value.startswith(_LOCAL_PREFIXES))
-        ):
+    for path, value in _stage_parameters(pipeline, parameters):
+        if isinstance(value, str) and (value.startswith((PACKAGE_SCHEME, HUB_SCHEME)) or _key(path) in _MODEL_NAMES):
             yield path, value
 
 
@@ -95,6 +95,37 @@ def locate_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> dict[str
         WeightsError: one is not there.
     """
     return {name: {"spec": spec, "path": str(locate(spec))} for name, spec in find_models(pipeline, parameters)}
+
+
+def check_devices(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
+    """Make sure that this machine has every device that the parameters of a pipeline's stages name.
+
+    Raises:
+        ConfigurationError: it has not.
+    """
+    for path, value in _stage_parameters(pipeline, parameters):
+        if _key(path) == "device" and value != "cpu":
+            _check_device(path, value)
+
+
+def _check_device(path: str, device: str) -> None:
+    import torch  # takes seconds, which a run on the CPU need not spend here
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        cause = f"no {device} on this machine ({str(error).splitlines()[0]})"
+        raise ConfigurationError(path, cause, "Run on a machine that has one, or set it to cpu") from error
+
+
+def _stage_parameters(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of all parameters of the stages that a pipeline belongs to."""
+    stages = {name.removeprefix("params:").partition(".")[0] for name in pipeline.inputs() if _is_parameter(name)}
+    return walk({stage: parameters[stage] for stage in sorted(stages & parameters.keys())})
+
+
+def _key(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _is_parameter(name: str) -> bool:

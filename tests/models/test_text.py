@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.text import LanguageModel, _common_prefix, _draw, load_language_model
+from cultureclip.models.text_weights import fast_dtype
 from tests.support.tiny_llama import write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
@@ -154,3 +155,10 @@ def test_broken_gguf_is_a_typed_error(tmp_path, content):
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(WeightsError, match="does not load"):
         _ = load_language_model(tmp_path, gguf_file="model.gguf").model
+
+
+def test_fast_dtype_is_that_of_the_device_and_not_of_another_one_in_the_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    assert fast_dtype("cuda:1") == torch.bfloat16
+    assert fast_dtype("cpu") == torch.float32

@@ -43,20 +43,21 @@ class Judge:
         path: Directory of an ``open_clip`` model.
         store: Where embeddings are kept.
         batch: Most images in one forward pass; halved, down to 1, when memory runs out.
+        device: Where it runs.
 
     Raises:
         WeightsError: the directory or a file in it is missing.
     """
 
-    def __init__(self, path: Path, store: KeyedStore, batch: int) -> None:
-        self.path, self.store, self.batch = path, store, batch
+    def __init__(self, path: Path, store: KeyedStore, batch: int, device: str = "cpu") -> None:
+        self.path, self.store, self.batch, self.device = path, store, batch, device
         self.fingerprint = fingerprint(path)
 
     @cached_property
     def encoder(self) -> ImageTextEncoder:
         """The model, loaded at first use."""
         logger.info("Loading the judge from %s", self.path)
-        return load_encoder(self.path)
+        return load_encoder(self.path, self.device)
 
     def _key(self, kind: str, item: str) -> str:
         return digest("judge", self.fingerprint, kind, item)

@@ -271,7 +271,7 @@ def load_language_model(
     Args:
         path: Directory in the Hugging Face format, or ``package:<module>/<folder>``.
         gguf_file: Name of a GGUF file in it, when the weights lie in one; they are unpacked to ``dtype``.
-        dtype: What to compute in; ``auto`` is :func:`fast_dtype`.
+        dtype: What to compute in; ``auto`` is :func:`fast_dtype` of the device.
         device: Where to put the weights.
         batch: Most prompts computed together.
 
@@ -279,6 +279,6 @@ def load_language_model(
         WeightsError: no weights there, or pickled ones; at the first question also when they are truncated or lying.
     """
     folder = locate(str(path))
-    number_type = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
+    number_type = fast_dtype(device) if dtype == "auto" else getattr(torch, dtype)
     fingerprint = fingerprint_files(list_weight_files(folder, gguf_file), number_type)
     return LanguageModel(folder, gguf_file, number_type, device, batch, fingerprint)

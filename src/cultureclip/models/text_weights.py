@@ -16,9 +16,9 @@ from cultureclip.ids import digest
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def fast_dtype() -> torch.dtype:
-    """bfloat16 where this machine multiplies it natively, else float32."""
-    if torch.cuda.is_available():
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if torch.device(device).type == "cuda":
         return torch.bfloat16
     has: dict[str, object] = getattr(
         torch.cpu, "get_capabilities", dict

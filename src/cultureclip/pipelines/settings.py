@@ -1,8 +1,12 @@
 """What the parameters of several stages have in common."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
+"""Where a model runs."""
 
 
 class Settings(BaseModel):
@@ -12,9 +16,10 @@ class Settings(BaseModel):
 
 
 class LanguageModelSettings(Settings):
-    """Which language model is asked."""
+    """Which language model is asked, and where it runs."""
 
     path: str = Field(min_length=1)
     gguf_file: str | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    device: Device = "cpu"
     batch: int = Field(default=32, ge=1, le=4096)

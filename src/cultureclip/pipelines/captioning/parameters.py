@@ -7,12 +7,6 @@ from pydantic import Field, model_validator
 from cultureclip.pipelines.settings import LanguageModelSettings, Settings
 
 
-class WriterSettings(LanguageModelSettings):
-    """Which language model writes, and where it runs."""
-
-    device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$")
-
-
 class RuleSettings(Settings):
     """Bounds of the checks."""
 
@@ -30,7 +24,7 @@ class RuleSettings(Settings):
 class CaptioningParameters(Settings):
     """How captions are asked for and checked; see ``parameters_captioning.yml`` for what each one means."""
 
-    language_model: WriterSettings
+    language_model: LanguageModelSettings
     per_half: int = Field(ge=1, le=100)
     max_tries: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0)
