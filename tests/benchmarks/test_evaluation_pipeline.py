@@ -75,6 +75,7 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
         gallery_twins=5,
     )
     tables = vars(data.tables) | {"cultwin": cultwin, "images": data.images, "run_manifest": data.manifest}
+    tables["general_pairs"] = pd.DataFrame({"pair_id": ["p"], "picture": ["openmoji:🚲"], "text": ["a bicycle"]})
     checkpoints = {f"train_{n}.checkpoint": tune(base, folder / n, i) for i, n in enumerate(INSTANCES)}
     logs = {f"train_{n}.log": [{"step": 1, "loss": 1.0}] for n in INSTANCES}
     metrics = {f"{s}_metrics": {} for s in ("mining", "captioning", "synthesis", "filtering", "training")}
@@ -97,6 +98,7 @@ def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict, 
     SCORES.validate(first.load("scores"))
     assert set(first.load("predictions")["model"]) == {"base", *INSTANCES}
     assert first.load("leak_check")["training_images"] == 2
+    assert first.load("leak_check")["general_pairs"] == 1
     assert "General retrieval" in first.load("report")
     pd.testing.assert_frame_equal(first.load("scores"), second.load("scores"))
     assert first.load("report") == second.load("report")

@@ -48,6 +48,7 @@ def test_clean_data_passes_with_counts(benchmark: ChoiceBenchmark) -> None:
     found = check_held_out([benchmark], ROWS, training(), near_distance=4)
     assert found == {
         "training_images": 4,
+        "general_pairs": 0,
         "training_rows": 2,
         "held_out_images": 3,
         "near_distance": 4,
@@ -59,6 +60,12 @@ def test_an_equal_picture_is_a_leak_named_by_row_and_benchmark(benchmark: Choice
     copied = Image.fromarray(PICTURES[1]).convert("RGBA")
     with pytest.raises(LeakError, match="row r2: image i4 is held out by crope"):
         check_held_out([benchmark], ROWS, training(i4=copied))
+
+
+def test_a_replayed_general_picture_that_is_held_out_is_a_leak(benchmark: ChoiceBenchmark) -> None:
+    replayed = [("p1", Image.fromarray(PICTURES[2]))]
+    with pytest.raises(LeakError, match="1 leaks: general pair p1 is held out by crope"):
+        check_held_out([benchmark], ROWS, training(), replayed)
 
 
 def test_a_recompressed_copy_is_a_leak_only_where_near_duplicates_are_sought(benchmark: ChoiceBenchmark) -> None:

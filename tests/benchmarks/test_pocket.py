@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from cultureclip.benchmarks.pocket import collect_pocket, culture_benchmarks, read_reference, read_references
-from cultureclip.concepts.emoji import list_emoji, render
+from cultureclip.concepts.emoji import list_emoji, render, split_emoji
 from cultureclip.errors import SourceDataError
-from cultureclip.pocket.pictures import split_emoji
 from tests.benchmarks.conftest import make_concepts, make_twins
 
 EDGE = 24

@@ -69,7 +69,14 @@ def make_data(name: str = "flag of ML", text: str = "a green, gold and red flag"
         scores=score_predictions(predictions, HASHES, "clip_both", resamples=300, seed=0),
         predictions=predictions,
         cards=cards,
-        leak_check={"training_images": 6, "training_rows": 3, "held_out_images": 2, "near_distance": None, "leaks": 0},
+        leak_check={
+            "training_images": 6,
+            "general_pairs": 5,
+            "training_rows": 3,
+            "held_out_images": 2,
+            "near_distance": None,
+            "leaks": 0,
+        },
         tables=GalleryTables(
             concepts,
             twins,

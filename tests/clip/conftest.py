@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cultureclip.clip.contracts import GeneralPairs
 from cultureclip.ids import digest
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from tests.support.tiny_clip import write_tiny_clip
@@ -67,6 +68,17 @@ def make_rows(train: int = 12, dev: int = 4) -> tuple[pd.DataFrame, PngImages]:
             }
         rows.append(row)
     return pd.DataFrame(rows), PngImages(images)
+
+
+def general_pairs() -> GeneralPairs:
+    """Six pictures of one colour each, with a text."""
+    colours = ("red", "green", "blue", "white", "black", "yellow")
+    pictures = {}
+    for colour in colours:
+        buffer = io.BytesIO()
+        Image.new("RGB", (SIZE, SIZE), colour).save(buffer, "PNG")
+        pictures[digest(colour)] = buffer.getvalue()
+    return GeneralPairs({digest(c): f"a picture of {c}" for c in colours}, PngImages(pictures))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
@@ -18,6 +19,7 @@ from cultureclip.pipelines.train.instances import make_instances, read_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
 from tests.clip.conftest import make_rows
 
+OWN = ("loss_curves", "general_pairs")
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -36,10 +38,11 @@ def parameters(base_folder, tmp_path):
 
 def run(parameters, folder, rows_and_images):
     loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
-    entries = {name: entry for name, entry in loader["catalog"].items() if "train" in name or name == "loss_curves"}
+    entries = {name: entry for name, entry in loader["catalog"].items() if "train" in name or name in OWN}
     text = yaml.safe_dump(entries).replace("filepath: data", f"filepath: {folder}")
     catalog = DataCatalog.from_config(yaml.safe_load(text))
     catalog["cultwin"], catalog["images"] = (MemoryDataset(d, copy_mode="assign") for d in rows_and_images)
+    catalog["concepts"] = MemoryDataset(pd.DataFrame({"reference_image": ["emoji:👘", None]}))
     catalog["params:train"] = MemoryDataset(parameters, copy_mode="assign")
     SequentialRunner().run(create_pipeline(parameters.objectives, parameters.seeds), catalog)
     return catalog
@@ -62,8 +65,8 @@ def test_stage_runs_through_the_catalog_and_a_second_run_trains_nothing(paramete
 def test_one_namespace_for_every_objective_and_seed():
     pipeline = create_pipeline(["clip", "cultureclip"], [1, 2])
     names = {f"train_{o}_s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
-    assert {node.name for node in pipeline.nodes} == names | {"train.summarise_training"}
-    assert pipeline.inputs() == {"cultwin", "images", "params:train"}
+    assert {node.name for node in pipeline.nodes} == names | {"train.list_general_pairs", "train.summarise_training"}
+    assert pipeline.inputs() == {"concepts", "cultwin", "images", "params:train"}
     checkpoints = {f"{name.removesuffix('train_model')}checkpoint" for name in names}
     assert pipeline.outputs() == checkpoints | {"loss_curves", "training_metrics"}
 
@@ -71,8 +74,9 @@ def test_one_namespace_for_every_objective_and_seed():
 def test_parameters_that_the_pipeline_was_not_built_for_are_refused(parameters, tmp_path):
     other = parameters.model_copy(update={"seeds": (1, 2)})
     pipeline = create_pipeline(parameters.objectives, parameters.seeds)
+    node = next(node for node in pipeline.nodes if node.name.endswith("train_model"))
     with pytest.raises(ConfigurationError, match="--params cannot change"):
-        pipeline.nodes[0].run({"cultwin": None, "images": None, "params:train": other})
+        node.run(dict.fromkeys(node.inputs) | {"params:train": other})
 
 
 def test_instances_follow_the_environment(tmp_path, monkeypatch):

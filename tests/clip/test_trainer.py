@@ -17,7 +17,7 @@ from cultureclip.clip.settings import LoraSettings, RunSettings, TrainerSettings
 from cultureclip.clip.trainer import FAULT_NAME, Trainer, best_row, learning_rate
 from cultureclip.errors import ConfigurationError, TrainingError, WeightsError
 from cultureclip.models.checkpoint import load_tensors
-from tests.clip.conftest import make_rows
+from tests.clip.conftest import general_pairs, make_rows
 
 SETTINGS = RunSettings(
     lora=LoraSettings(rank=2, alpha=4, dropout=0.2),
@@ -26,9 +26,9 @@ SETTINGS = RunSettings(
 CARD = {"base": "tiny"}
 
 
-def train(rows, images, base, work, objective="cultureclip", seed=3, settings=SETTINGS):
+def train(rows, images, base, work, objective="cultureclip", seed=3, settings=SETTINGS, general=None):
     return train_adapter(
-        rows, images, base, card=CARD, objective=objective, seed=seed, settings=settings, work_dir=Path(work)
+        rows, images, general, base, card=CARD, objective=objective, seed=seed, settings=settings, work_dir=Path(work)
     )
 
 
@@ -137,15 +137,16 @@ def test_key_follows_everything_that_matters():
     rows, _ = make_rows()
     other = rows.assign(pos_caption=["changed", *rows["pos_caption"][1:]])
     keys = {
-        training_key(rows, "f", "clip", 1, SETTINGS),
-        training_key(other, "f", "clip", 1, SETTINGS),
-        training_key(rows, "g", "clip", 1, SETTINGS),
-        training_key(rows, "f", "negclip", 1, SETTINGS),
-        training_key(rows, "f", "clip", 2, SETTINGS),
-        training_key(rows, "f", "clip", 1, with_trainer(lr=0.02)),
+        training_key(rows, None, "f", "clip", 1, SETTINGS),
+        training_key(other, None, "f", "clip", 1, SETTINGS),
+        training_key(rows, None, "g", "clip", 1, SETTINGS),
+        training_key(rows, None, "f", "negclip", 1, SETTINGS),
+        training_key(rows, None, "f", "clip", 2, SETTINGS),
+        training_key(rows, None, "f", "clip", 1, with_trainer(lr=0.02)),
+        training_key(rows, general_pairs(), "f", "clip", 1, SETTINGS),
     }
-    assert len(keys) == 6
-    assert training_key(rows[::-1], "f", "clip", 1, SETTINGS) in keys
+    assert len(keys) == 7
+    assert training_key(rows[::-1], None, "f", "clip", 1, SETTINGS) in keys
 
 
 @pytest.mark.parametrize("objective", list(OBJECTIVES))

@@ -1,5 +1,6 @@
 """Training data must not contain what a benchmark holds out: a leak is an error, not a warning."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ def check_held_out(
     benchmarks: Sequence[Benchmark],
     cultwin: pd.DataFrame,
     images: Iterable[tuple[str, Image.Image]],
+    general: Iterable[tuple[str, Image.Image]] = (),
     near_distance: int | None = None,
 ) -> dict[str, Any]:
     """Compare every training picture and concept with what the benchmarks hold out.
@@ -34,6 +36,7 @@ def check_held_out(
         benchmarks: With their declarations.
         cultwin: Training rows.
         images: (image_id, picture) of every picture that the rows name.
+        general: (pair_id, picture) of every general picture that was replayed.
         near_distance: Largest distance, in bits of 64, of perceptual hashes (brightness and each colour channel) that
             makes a near-duplicate.
 
@@ -46,15 +49,14 @@ def check_held_out(
     held = {key: b for b in benchmarks if b.declaration.holds_out == "images" for key in b.images}
     leaks = _leaked_concepts(benchmarks, cultwin)
     finder = _NearFinder(held, near_distance) if near_distance is not None else None
-    compared = 0
-    for image_id, picture in images:
-        compared += 1
-        pixels = np.asarray(picture.convert("RGB"))
-        key = picture_key(pixels)
-        match = key if key in held else finder.find(pixels) if finder else None
-        if match is not None:
-            rows = cultwin.loc[(cultwin["pos_image_id"] == image_id) | (cultwin["neg_image_id"] == image_id), "row_id"]
-            leaks += [f"row {row}: image {image_id} is held out by {held[match].name}" for row in rows]
+    compared: Counter[str] = Counter()
+    for kind, pictures in (("image", images), ("general pair", general)):
+        for identifier, picture in pictures:
+            compared[kind] += 1
+            match = _find_copy(np.asarray(picture.convert("RGB")), held, finder)
+            if match is not None:
+                rows = _rows_with(cultwin, identifier) if kind == "image" else [""]
+                leaks += [f"{row}{kind} {identifier} is held out by {held[match].name}" for row in rows]
     if leaks:
         more = f" and {len(leaks) - _LISTED} more" if len(leaks) > _LISTED else ""
         raise LeakError(
@@ -63,12 +65,27 @@ def check_held_out(
             "Remove these rows, or take the pictures out of the benchmark, and train again",
         )
     return {
-        "training_images": compared,
+        "training_images": compared["image"],
+        "general_pairs": compared["general pair"],
         "training_rows": len(cultwin),
         "held_out_images": len(held),
         "near_distance": near_distance,
         "leaks": 0,
     }
+
+
+def _find_copy(pixels: np.ndarray, held: Mapping[str, Benchmark], finder: "_NearFinder | None") -> str | None:
+    """Key of the held-out picture that a picture copies, or None."""
+    key = picture_key(pixels)
+    if key in held:
+        return key
+    return finder.find(pixels) if finder else None
+
+
+def _rows_with(cultwin: pd.DataFrame, image_id: str) -> list[str]:
+    """How an error names the training rows of an image."""
+    rows = cultwin.loc[(cultwin["pos_image_id"] == image_id) | (cultwin["neg_image_id"] == image_id), "row_id"]
+    return [f"row {row}: " for row in rows]
 
 
 def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> list[str]:

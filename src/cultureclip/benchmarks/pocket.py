@@ -7,21 +7,18 @@ other emoji in both styles.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from cultureclip.benchmarks import crope, general_retrieval, globalrg_grounding, globalrg_retrieval
 from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
 from cultureclip.benchmarks.crope import ConceptPictures
 from cultureclip.benchmarks.general_retrieval import Captioned
 from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, picture_key
-from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render
+from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render, split_emoji
+from cultureclip.concepts.looks import open_image
 from cultureclip.concepts.regions import region_name
-from cultureclip.errors import SourceDataError
-from cultureclip.pocket.pictures import split_emoji
 
 EMOJI_SCHEME = "emoji:"
 HELD_OUT_STYLE: Style = "twemoji"
@@ -80,14 +77,7 @@ def read_reference(reference: str, edge: int) -> np.ndarray:
     """
     if reference.startswith(EMOJI_SCHEME):
         return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
-    path = Path(reference)
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise SourceDataError(
-            f"reference image {reference!r}", f"cannot be read ({error})", "Correct the concept's reference_image"
-        ) from error
+    return np.asarray(open_image(reference))
 
 
 def read_references(concepts: pd.DataFrame, edge: int) -> dict[str, np.ndarray]:

@@ -165,6 +165,12 @@ def _normalisation(encoder: ImageTextEncoder) -> tuple[Tensor, Tensor]:
     return torch.tensor(config["mean"]).view(3, 1, 1), torch.tensor(config["std"]).view(3, 1, 1)
 
 
+def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
+    """Pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
+    mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
+    return (pixels.to(encoder.device) - mean) / std
+
+
 def augment(pixels: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
     """Random zoom, shift and channel contrast, one draw an image; the border's pixels go on outside the picture.
 
@@ -206,11 +212,10 @@ def make_batch(
     pixels = data.pixels[data.images[:, rows].flatten()].to(device).float() / 255
     if augmentation is not None and generator is not None:
         pixels = augment(pixels, augmentation, generator)
-    mean, std = (t.to(device) for t in _normalisation(encoder))
     texts, places = torch.stack([data.captions[:, rows], data.concepts[:, rows]]).unique(return_inverse=True)
     return TwinBatch(
         row_ids=[data.row_ids[i] for i in rows.tolist()],
-        pixels=(pixels - mean) / std,
+        pixels=normalise(pixels, encoder),
         tokens=crop_tokens(encoder.model, data.tokens[texts]).to(device),
         captions=places[0].to(device),
         concepts=places[1].to(device),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -30,6 +30,19 @@ class ImageSource(Protocol):
     def read(self, ids: list[str]) -> list[Image.Image]:
         """The images with those ids, in that order."""
         ...
+
+
+@dataclass(frozen=True)
+class GeneralPairs:
+    """General pictures with a text each, for replay.
+
+    Attributes:
+        texts: Pair id -> text.
+        pictures: The pictures, by pair id.
+    """
+
+    texts: Mapping[str, str]
+    pictures: ImageSource
 
 
 class AdapterCard(BaseModel):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from cultureclip.clip.batches import HALVES, prepare
-from cultureclip.clip.contracts import AdapterCard, Checkpoint, ImageSource
+from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs, ImageSource
 from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.losses import build_objective
+from cultureclip.clip.replay import prepare_replay
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.trainer import BEST_NAME, LOG_NAME, STATE_NAME, LogRow, Trainer, best_row, write_json
 from cultureclip.errors import TrainingError
@@ -21,14 +22,22 @@ from cultureclip.models.encoder import load_encoder
 logger = logging.getLogger(__name__)
 
 RESULT_NAME = "adapter.safetensors"
-_LAYOUT = 1  # part of the key: raise it when the same inputs come to train differently
+_LAYOUT = 2  # part of the key: raise it when the same inputs come to train differently
 _TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
 
 
-def training_key(cultwin: pd.DataFrame, fingerprint: str, objective: str, seed: int, settings: RunSettings) -> str:
+def training_key(
+    cultwin: pd.DataFrame,
+    general: GeneralPairs | None,
+    fingerprint: str,
+    objective: str,
+    seed: int,
+    settings: RunSettings,
+) -> str:
     """Digest of all that decides a training's outcome; the rows' order is not part of it."""
     rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
-    return digest("train", _LAYOUT, rows, settings.model_dump(mode="json"), objective, seed, fingerprint)
+    pairs = sorted(general.texts.items()) if general else []
+    return digest("train", _LAYOUT, rows, pairs, settings.model_dump(mode="json"), objective, seed, fingerprint)
 
 
 def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -52,6 +61,7 @@ def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def train_adapter(
     cultwin: pd.DataFrame,
     images: ImageSource,
+    general: GeneralPairs | None,
     base: Path,
     *,
     card: Mapping[str, object],
@@ -65,6 +75,7 @@ def train_adapter(
     Args:
         cultwin: The table of that name.
         images: The pictures that it names.
+        general: General pairs to replay; None for none.
         base: Directory of the base model.
         card: What the card says beside the training: base, base_revision, update_scale.
         objective: A name in ``OBJECTIVES``.
@@ -83,7 +94,7 @@ def train_adapter(
     loss = build_objective(objective, settings.objective)
     train_rows, dev_rows = split_rows(cultwin)
     encoder = load_encoder(base, settings.trainer.device)
-    key = training_key(cultwin, encoder.fingerprint, objective, seed, settings)
+    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, settings)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
     folder, name = work_dir / key, f"{objective}, seed {seed}"
     if (folder / RESULT_NAME).exists():
@@ -93,7 +104,8 @@ def train_adapter(
         share = settings.trainer.max_unreadable_share
         data = prepare(train_rows, images, encoder, settings.texts, share)
         dev = None if dev_rows.empty else prepare(dev_rows, images, encoder, settings.texts, share)
-        log = _train(Trainer(encoder, adapter, loss, data, dev, settings, seed, folder, name))
+        replay = prepare_replay(general, encoder, settings.texts.long_caption) if general else None
+        log = _train(Trainer(encoder, adapter, loss, data, dev, replay, settings, seed, folder, name))
     state, _ = load_tensors(folder / RESULT_NAME)
     chosen = best_row(log, settings.trainer.select_by)
     done = AdapterCard.model_validate(

@@ -77,6 +77,18 @@ class TextSettings(_Settings):
     long_caption: Literal["error", "truncate"] = "error"
 
 
+class ReplaySettings(_Settings):
+    """General pairs in every step, on which the tuned model is held to what the base says (distillation).
+
+    Attributes:
+        batch: General pairs a step; 0: none.
+        weight: Of their loss.
+    """
+
+    batch: Annotated[int, Field(ge=0, le=65_536)] = 0
+    weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
 class TrainerSettings(_Settings):
     """The optimisation.
 
@@ -116,4 +128,5 @@ class RunSettings(_Settings):
     lora: LoraSettings = LoraSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     texts: TextSettings = TextSettings()
+    replay: ReplaySettings = ReplaySettings()
     trainer: TrainerSettings = TrainerSettings()

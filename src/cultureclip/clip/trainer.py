@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +12,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cultureclip.clip.batches import TwinBatch, TwinData, draw_rows, make_batch, step_generator
+from cultureclip.clip.batches import TwinBatch, TwinData, draw_rows, make_batch, normalise, step_generator
 from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.losses import Objective, TwinEmbeddings, anchor_loss
+from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import RunSettings, TrainerSettings
-from cultureclip.clip.towers import encode_image, encode_text
+from cultureclip.clip.towers import crop_tokens, encode_image, encode_text
+from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
@@ -30,13 +31,9 @@ LogRow = dict[str, Any]
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write JSON whole or not at all: temporary file, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(value, handle, ensure_ascii=False, indent=1)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    """Write JSON whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def learning_rate(step: int, settings: TrainerSettings) -> float:
@@ -77,6 +74,7 @@ class Trainer:
         objective: The loss.
         data: Training rows.
         dev: Rows to choose the checkpoint on; None without any.
+        replay: General pairs in every step; None without any.
         settings: Of the whole run.
         seed: Of data order, augmentation and dropout.
         folder: For training state and log.
@@ -88,6 +86,7 @@ class Trainer:
     objective: Objective
     data: TwinData
     dev: TwinData | None
+    replay: Replay | None
     settings: RunSettings
     seed: int
     folder: Path
@@ -152,12 +151,14 @@ class Trainer:
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         rows = draw_rows(len(self.data.row_ids), trainer.batch, self.seed, step)
         batch = make_batch(self.data, rows, self.encoder, self.settings.augmentation, generator)
-        images, texts = self._encode(batch)
+        images, texts = self._encode(batch.pixels, batch.tokens)
         twins = self._twins(batch, images, texts)
         loss = self.objective(twins)
+        if self.replay is not None:
+            loss = loss + self.settings.replay.weight * self._replay_loss(self.replay, generator)
         if trainer.anchor:
             with torch.no_grad(), self.adapter.disabled():
-                base_images, base_texts = self._encode(batch)
+                base_images, base_texts = self._encode(batch.pixels, batch.tokens)
             loss = loss + trainer.anchor * anchor_loss(images, texts, base_images, base_texts, self.base_scale)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -177,11 +178,19 @@ class Trainer:
             self.encoder.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
             return value, twin_accuracy(twins, "caption")
 
-    def _encode(self, batch: TwinBatch) -> tuple[Tensor, Tensor]:
-        """Embeddings of images [2B, D] and distinct texts [U, D]: one call a tower."""
+    def _replay_loss(self, replay: Replay, generator: torch.Generator) -> Tensor:
+        """How far the tuned similarities on general pairs drawn by ``generator`` are from the base's."""
+        rows = torch.randint(len(replay.pixels), (self.settings.replay.batch,), generator=generator)
+        pixels = normalise(replay.pixels[rows].float() / 255, self.encoder)
+        tokens = crop_tokens(self.encoder.model, replay.tokens[rows]).to(self.encoder.device)
+        images, texts = self._encode(pixels, tokens)
+        return anchor_loss(images, texts, replay.images[rows], replay.texts[rows], self.base_scale)
+
+    def _encode(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of images [N, D] and texts [U, D]: one call a tower."""
         bf16 = self.settings.trainer.precision == "bf16"
         with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=bf16):
-            return encode_image(self.encoder.model, batch.pixels), encode_text(self.encoder.model, batch.tokens)
+            return encode_image(self.encoder.model, pixels), encode_text(self.encoder.model, tokens)
 
     def _twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
         """Scatter the distinct texts to the places where they occur."""
@@ -208,7 +217,7 @@ class Trainer:
         self.encoder.model.eval()
         for rows in torch.arange(len(self.dev.row_ids)).split(self.settings.trainer.batch):
             batch = make_batch(self.dev, rows, self.encoder)
-            twins = self._twins(batch, *self._encode(batch))
+            twins = self._twins(batch, *self._encode(batch.pixels, batch.tokens))
             sums = {name: sums[name] + len(rows) * figure(twins) for name, figure in figures.items()}
         self.encoder.model.train()
         means = {name: total / len(self.dev.row_ids) for name, total in sums.items()}

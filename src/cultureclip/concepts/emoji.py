@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cultureclip.errors import SourceDataError
+from cultureclip.ids import hash_fraction
 
 Style = Literal["openmoji", "twemoji"]
 STYLES: tuple[Style, ...] = ("openmoji", "twemoji")
@@ -22,6 +23,8 @@ LICENCES: dict[Style, str] = {"openmoji": "CC-BY-SA-4.0", "twemoji": "CC-BY-4.0"
 _SKIN_TONES = {chr(c) for c in range(0x1F3FB, 0x1F400)}
 _VARIATION_SELECTOR = "\ufe0f"
 _RENDER_SCALE = 4
+HELD_OUT_SHARE = 0.1
+"""Share of the general emoji families that no pocket model sees: the general-retrieval benchmark."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,30 @@ def list_emoji() -> tuple[Emoji, ...]:
     return tuple(found)
 
 
+def split_emoji(emoji: tuple[Emoji, ...], culture_bound: set[str]) -> dict[str, str]:
+    """Assign every emoji to ``culture`` (an atlas row), ``kin``, ``general`` or ``held_out``.
+
+    ``kin`` are variants of a culture-bound drawing (man in tuxedo, woman in tuxedo) and flags outside the atlas: no
+    model sees them and no benchmark uses them. The held-out tenth is drawn over families.
+
+    Returns:
+        char -> role.
+    """
+    families = {e.family for e in emoji if e.char in culture_bound}
+
+    def role(e: Emoji) -> str:
+        if e.char in culture_bound:
+            return "culture"
+        if e.family in families or e.is_flag:
+            return "kin"
+        return "held_out" if hash_fraction(e.family, "pocket-held-out") < HELD_OUT_SHARE else "general"
+
+    return {e.char: role(e) for e in emoji}
+
+
+@cache
 def render(char: str, style: Style, size: int) -> np.ndarray:
-    """Draw an emoji on white, cropped to its content and centred in a square.
+    """Draw an emoji on white, cropped to its content and centred in a square; drawn once and kept.
 
     Args:
         char: The emoji.
@@ -92,7 +117,7 @@ def render(char: str, style: Style, size: int) -> np.ndarray:
         size: Edge in pixels.
 
     Returns:
-        uint8 array [size, size, 3].
+        uint8 array [size, size, 3], read-only.
     """
     import resvg_py
 

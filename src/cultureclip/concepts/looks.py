@@ -46,11 +46,16 @@ def read_pictures(reference: str, size: int) -> list[np.ndarray]:
     """
     if reference.startswith(EMOJI_SCHEME):
         return [render(reference.removeprefix(EMOJI_SCHEME), style, size) for style in STYLES]
-    picture = np.asarray(ImageOps.pad(_open_image(reference), (size, size), Image.Resampling.LANCZOS, _WHITE))
+    picture = np.asarray(ImageOps.pad(open_image(reference), (size, size), Image.Resampling.LANCZOS, _WHITE))
     return [picture] * len(STYLES)
 
 
-def _open_image(path: str) -> Image.Image:
+def open_image(path: str) -> Image.Image:
+    """An image file as RGB on white.
+
+    Raises:
+        SourceDataError: it is no whole image of a sane size.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -30,7 +30,11 @@ def collect_benchmarks(
 
 
 def check_leaks(
-    benchmarks: Benchmarks, cultwin: pd.DataFrame, images: Any, parameters: EvaluationParameters
+    benchmarks: Benchmarks,
+    cultwin: pd.DataFrame,
+    images: Any,
+    general_pairs: pd.DataFrame,
+    parameters: EvaluationParameters,
 ) -> tuple[Benchmarks, dict[str, Any]]:
     """Stop the run when training has seen what a benchmark holds out.
 
@@ -38,9 +42,17 @@ def check_leaks(
         The benchmarks as they came, and what was compared.
     """
     from cultureclip.benchmarks.held_out import check_held_out
+    from cultureclip.concepts.general_pairs import PairPictures
 
     trained = sorted({*cultwin["pos_image_id"], *cultwin["neg_image_id"]})
-    found = check_held_out(benchmarks, cultwin, _read_all(images, trained), parameters.near_duplicate_bits)
+    replayed = PairPictures(general_pairs, parameters.image_size)
+    found = check_held_out(
+        benchmarks,
+        cultwin,
+        _read_all(images, trained),
+        _read_all(replayed, replayed.ids),
+        parameters.near_duplicate_bits,
+    )
     return benchmarks, found
 
 

@@ -39,7 +39,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         ),
         Node(
             check_leaks,
-            inputs=["benchmarks", "cultwin", "images", "params:evaluation"],
+            inputs=["benchmarks", "cultwin", "images", "general_pairs", "params:evaluation"],
             outputs=["checked_benchmarks", "leak_check"],
             name="check_leaks",
         ),
@@ -72,7 +72,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     return Pipeline(
         nodes,
         namespace="evaluation",
-        inputs={*shown.values(), *checkpoints.values()},
+        inputs={*shown.values(), *checkpoints.values(), "general_pairs"},
         outputs={"benchmark_cards", "leak_check", "predictions", "scores", "report"},
         parameters={"params:evaluation"},
     )

@@ -10,7 +10,16 @@ from cultureclip.clip.contracts import Checkpoint, ImageSource
 from cultureclip.pipelines.train.instances import Instance, check_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
 
-TrainNode = Callable[[pd.DataFrame, ImageSource, TrainParameters], tuple[Checkpoint, list[dict[str, Any]]]]
+Trained = tuple[Checkpoint, list[dict[str, Any]]]
+TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, TrainParameters], Trained]
+
+
+def list_general_pairs(concepts: pd.DataFrame, train: TrainParameters) -> pd.DataFrame:
+    """The general pairs that are replayed in every training; none when replay is off."""
+    from cultureclip.concepts.general_pairs import list_general_pairs as list_pairs
+
+    source = train.general_pairs.source if train.replay.batch else None
+    return list_pairs(source, train.general_pairs.most, concepts)
 
 
 def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
@@ -22,17 +31,22 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
     """
 
     def train_model(
-        cultwin: pd.DataFrame, images: ImageSource, train: TrainParameters
-    ) -> tuple[Checkpoint, list[dict[str, Any]]]:
+        cultwin: pd.DataFrame, images: ImageSource, general_pairs: pd.DataFrame, train: TrainParameters
+    ) -> Trained:
         """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
+        from cultureclip.clip.contracts import GeneralPairs
         from cultureclip.clip.runs import train_adapter
+        from cultureclip.concepts.general_pairs import PairPictures
         from cultureclip.models.locate import locate
 
         check_instances(built, train.objectives, train.seeds)
         card = {"base": train.base, "base_revision": train.base_revision, "update_scale": train.update_scale}
+        texts = dict(zip(general_pairs["pair_id"], general_pairs["text"], strict=True))
+        pictures = PairPictures(general_pairs, train.general_pairs.picture_size)
         return train_adapter(
             cultwin,
             images,
+            GeneralPairs(texts, pictures) if texts else None,
             locate(train.base),
             card=card,
             objective=instance.objective,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from cultureclip.pipelines.train.instances import Instance, make_instances, read_instances
-from cultureclip.pipelines.train.nodes import for_instance, summarise_training
+from cultureclip.pipelines.train.nodes import for_instance, list_general_pairs, summarise_training
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """cultwin, images -> one checkpoint and log for every objective and seed -> loss curves and metrics.
+    """cultwin, images, general pairs -> a checkpoint and log for every objective and seed -> loss curves and metrics.
 
     Args:
         objectives: Losses; by default what the config says.
@@ -25,17 +25,19 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         name="summarise_training",
         namespace="train",
     )
-    return sum(trainings, Pipeline([summary]))
+    pairs = Node(
+        list_general_pairs, ["concepts", "params:train"], "general_pairs", name="list_general_pairs", namespace="train"
+    )
+    return sum(trainings, Pipeline([pairs, summary]))
 
 
 def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
     """The template: one training in its own namespace."""
     node = Node(
         for_instance(instance, instances),
-        ["cultwin", "images", "params:train"],
+        ["cultwin", "images", "general_pairs", "params:train"],
         ["checkpoint", "log"],
         name="train_model",
     )
-    return Pipeline(
-        [node], namespace=f"train_{instance.name}", inputs={"cultwin", "images"}, parameters={"params:train"}
-    )
+    shared = {"cultwin", "images", "general_pairs"}
+    return Pipeline([node], namespace=f"train_{instance.name}", inputs=shared, parameters={"params:train"})

@@ -1,0 +1,113 @@
+"""General pictures with a text each: what a tuned model is held to while it learns culture.
+
+Either the general emoji in both styles, the held-out tenth left out, or a folder of one's own in the layout that the
+Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns ``file_name`` and ``text``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+from PIL import Image
+
+from cultureclip.concepts.atlas import EMOJI_SCHEME
+from cultureclip.concepts.emoji import STYLES, list_emoji, render, split_emoji
+from cultureclip.concepts.looks import open_image
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import digest, hash_fraction
+
+EMOJI_SOURCE, METADATA = "emoji", "metadata.csv"
+TEMPLATE = "a picture of {name}"
+COLUMNS = ("pair_id", "picture", "text")
+
+GENERAL_PAIRS = pa.DataFrameSchema(
+    {
+        "pair_id": pa.Column(str, unique=True),
+        "picture": pa.Column(str),  # <style>:<emoji>, or the path of an image file
+        "text": pa.Column(str, pa.Check.str_length(min_value=1)),
+    },
+    strict=True,
+)
+"""Table of general pairs."""
+
+
+def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of a source, or ``most`` of them in the order of a hash, sorted by id.
+
+    Args:
+        source: ``emoji``, a folder, or None for no pairs.
+        most: Largest number of pairs.
+        concepts: Table of concepts: an emoji that one of them names, or a variant of it, is not general.
+
+    Raises:
+        SourceDataError: the folder has no usable ``metadata.csv``, or names a picture that is not there.
+    """
+    if source is None:
+        found = []
+    elif source == EMOJI_SOURCE:
+        references = concepts["reference_image"].dropna()
+        found = _emoji_pairs({r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)})
+    else:
+        found = _folder_pairs(Path(source))
+    rows = sorted((digest("general pair", picture, text), picture, text) for picture, text in dict.fromkeys(found))
+    rows = sorted(sorted(rows, key=lambda row: hash_fraction(row[0], "general pairs"))[:most])
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
+
+
+def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str]]:
+    roles = split_emoji(list_emoji(), culture_bound)
+    general = [entry for entry in list_emoji() if roles[entry.char] == "general"]
+    return [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
+
+
+def _folder_pairs(folder: Path) -> list[tuple[str, str]]:
+    metadata = folder / METADATA
+    if not metadata.is_file():
+        raise SourceDataError(metadata, "no such file", "Write one with the columns file_name and text")
+    table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    if missing := {"file_name", "text"} - set(table.columns):
+        raise SourceDataError(metadata, f"it lacks the columns {sorted(missing)}", "Add them")
+    pairs = []
+    for number, (name, text) in enumerate(zip(table["file_name"], table["text"], strict=True), start=2):
+        picture = (folder / name).resolve()
+        if not text or not picture.is_relative_to(folder.resolve()) or not picture.is_file():
+            raise SourceDataError(
+                f"{metadata}, line {number}",
+                f"{name[:80]!r} is no picture in the folder, or has no text",
+                "Mend the row",
+            )
+        pairs.append((str(picture), text))
+    return pairs
+
+
+class PairPictures:
+    """Pictures of general pairs, by pair id.
+
+    Args:
+        pairs: Table of general pairs.
+        size: Edge that emoji are drawn at, in pixels.
+    """
+
+    def __init__(self, pairs: pd.DataFrame, size: int) -> None:
+        self._pictures = dict(zip(pairs["pair_id"], pairs["picture"], strict=True))
+        self._size = size
+
+    @property
+    def ids(self) -> list[str]:
+        """All pair ids."""
+        return sorted(self._pictures)
+
+    def read(self, ids: Sequence[str]) -> list[Image.Image]:
+        """The pictures with those ids, in that order.
+
+        Raises:
+            SourceDataError: a file is no whole image of a sane size.
+        """
+        return [self._read(self._pictures[i]) for i in ids]
+
+    def _read(self, picture: str) -> Image.Image:
+        for style in STYLES:
+            if picture.startswith(f"{style}:"):
+                return Image.fromarray(render(picture.removeprefix(f"{style}:"), style, self._size))
+        return open_image(picture)

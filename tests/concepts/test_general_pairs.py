@@ -1,0 +1,67 @@
+"""General pairs: nothing culture-bound or held out among them; a folder of one's own."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cultureclip.concepts.emoji import list_emoji, split_emoji
+from cultureclip.concepts.general_pairs import GENERAL_PAIRS, PairPictures, list_general_pairs
+from cultureclip.errors import SourceDataError
+
+CONCEPTS = pd.DataFrame({"reference_image": ["emoji:👘", "emoji:🌮", None]})
+
+
+def folder_with(path, rows, header="file_name,text"):
+    Image.new("RGB", (20, 10), "red").save(path / "red.png")
+    (path / "metadata.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_emoji_pairs_leave_out_culture_kin_and_the_held_out_tenth():
+    pairs = list_general_pairs("emoji", 10_000, CONCEPTS)
+    GENERAL_PAIRS.validate(pairs)
+    roles = split_emoji(list_emoji(), {"👘", "🌮"})
+    shown = {picture.partition(":")[2] for picture in pairs["picture"]}
+    assert shown == {char for char, role in roles.items() if role == "general"}
+    held_out = {f"a picture of {e.name}" for e in list_emoji() if roles[e.char] == "held_out"}
+    assert not held_out & set(pairs["text"])
+
+
+def test_fewer_pairs_are_a_subset_in_the_order_of_ids():
+    most, few = list_general_pairs("emoji", 10_000, CONCEPTS), list_general_pairs("emoji", 50, CONCEPTS)
+    assert len(few) == 50 and set(few["pair_id"]) < set(most["pair_id"])
+    assert list(few["pair_id"]) == sorted(few["pair_id"])
+    assert few["picture"].str.startswith("openmoji:").any() and few["picture"].str.startswith("twemoji:").any()
+
+
+def test_no_source_gives_an_empty_table_that_is_valid():
+    pairs = list_general_pairs(None, 10, CONCEPTS)
+    assert pairs.empty
+    GENERAL_PAIRS.validate(pairs)
+    assert PairPictures(pairs, 16).ids == []
+
+
+def test_a_folder_of_ones_own_is_read_in_the_hubs_layout(tmp_path):
+    pairs = list_general_pairs(folder_with(tmp_path, ["red.png,a red card"]), 10, CONCEPTS)
+    assert list(pairs["text"]) == ["a red card"]
+    (picture,) = PairPictures(pairs, 16).read(list(pairs["pair_id"]))
+    assert picture.size == (20, 10) and picture.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (["red.png,a"], "file,text", "lacks the columns .'file_name'"),
+        (["blue.png,a"], "file_name,text", "line 2: 'blue.png' is no picture"),
+        (["red.png,a", "../../etc/passwd,a"], "file_name,text", "line 3: '../../etc/passwd' is no picture"),
+        (["red.png,"], "file_name,text", "line 2: 'red.png'.*no text"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_names_the_row(tmp_path, rows, header, message):
+    with pytest.raises(SourceDataError, match=message):
+        list_general_pairs(folder_with(tmp_path, rows, header), 10, CONCEPTS)
+
+
+def test_a_missing_folder_says_what_to_write(tmp_path):
+    with pytest.raises(SourceDataError, match=r"metadata\.csv: no such file"):
+        list_general_pairs(str(tmp_path / "nowhere"), 10, CONCEPTS)
