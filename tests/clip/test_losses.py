@@ -15,60 +15,92 @@ CAPTION_IDS = torch.tensor([[0, 1, 2, 0, 4], [5, 6, 7, 5, 9]])
 CONCEPT_IDS = torch.tensor([[20, 21, 22, 20, 21], [22, 24, 25, 26, 27]])  # repeats in and across halves
 
 
-def make_twins(seed: int) -> tuple[TwinEmbeddings, list[torch.Tensor]]:
+def make_twins(seed: int, d: int = D) -> tuple[TwinEmbeddings, list[torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    raw = [torch.randn(2, B, D, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)]
+    raw = [torch.randn(2, B, d, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)]
     temperature = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
     images, captions, concepts = (F.normalize(r, dim=-1) for r in raw)
     twins = TwinEmbeddings(images, captions, concepts, CAPTION_IDS, CONCEPT_IDS, temperature.exp())
     return twins, [*raw, temperature]
 
 
-def naive_ce(rows, columns, scale, same_as_row):
-    """Mean of -log softmax at (i, i); one dot product at a time."""
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def naive_ce(rows, columns, scale, same_as_row, several):
+    """Mean of -log softmax at (i, i), or over all that are the same; one dot product at a time."""
     total = 0.0
     for i, row in enumerate(rows):
-        right = scale * sum(a * b for a, b in zip(row, columns[i], strict=True))
-        others = [
-            torch.exp(scale * sum(a * b for a, b in zip(row, column, strict=True)))
+        logits = {
+            j: scale * dot(row, column)
             for j, column in enumerate(columns)
-            if j == i or not same_as_row(i, j)
-        ]
-        total = total + torch.log(sum(others)) - right
+            if j == i or several or not same_as_row(i, j)
+        }
+        right = [j for j in logits if j == i or (several and same_as_row(i, j))]
+        normaliser = torch.log(sum(torch.exp(logit) for logit in logits.values()))
+        total = total + sum(normaliser - logits[j] for j in right) / len(right)
     return total / len(rows)
 
 
-def naive_contrast(twins, field, own, extra, aware):
-    """1/2 [CE(I, texts) + CE(T, I)] over lists of (half, row)."""
+def alike(twins, field, x, y):
+    """Whether the texts at two places (half, row) mean the same."""
+    same_concept = twins.concept_ids[x] == twins.concept_ids[y]
+    return bool(same_concept or (field == "caption" and twins.caption_ids[x] == twins.caption_ids[y]))
+
+
+def naive_one_way(twins, field, images_first, own, columns, settings):
+    """CE of the places ``own`` against the places ``columns``: images against texts, or the other way round."""
     texts = twins.captions if field == "caption" else twins.concepts
+    first, second = (twins.images, texts) if images_first else (texts, twins.images)
+    return naive_ce(
+        [first[x] for x in own],
+        [second[x] for x in columns],
+        twins.scale,
+        lambda i, j: settings.duplicate_aware and alike(twins, field, own[i], columns[j]),
+        settings.multi_positive,
+    )
 
-    def alike(x, y):
-        if not aware:
-            return False
-        same_concept = CONCEPT_IDS[x] == CONCEPT_IDS[y]
-        return bool(same_concept or (field == "caption" and CAPTION_IDS[x] == CAPTION_IDS[y]))
 
-    columns = own + extra
-    images, mine = [twins.images[x] for x in own], [texts[x] for x in own]
-    forth = naive_ce(images, [texts[x] for x in columns], twins.scale, lambda i, j: alike(own[i], columns[j]))
-    back = naive_ce(mine, images, twins.scale, lambda i, j: alike(own[i], own[j]))
+def naive_contrast(twins, field, own, extra, settings):
+    """1/2 [CE(I, texts) + CE(T, I)] over lists of (half, row)."""
+    forth = naive_one_way(twins, field, True, own, own + extra, settings)
+    back = naive_one_way(twins, field, False, own, own, settings)
     return (forth + back) / 2
 
 
-def naive(name, twins, aware):
-    halves = [[(h, b) for b in range(B)] for h in (0, 1)]
+def naive(name, twins, settings):
+    positive, negative = ([(h, b) for b in range(twins.images.shape[1])] for h in (0, 1))
 
-    def neg(field, h):
-        return naive_contrast(twins, field, halves[h], halves[1 - h], aware)
+    def clip(field):
+        return naive_contrast(twins, field, positive, [], settings)
+
+    def neg(field):
+        return naive_contrast(twins, field, positive, negative, settings)
+
+    def pair(field):
+        return neg(field) + naive_contrast(twins, field, negative, positive, settings)
+
+    def three_way():
+        forth = naive_one_way(twins, "caption", True, positive, positive + negative, settings)
+        back = naive_one_way(twins, "caption", False, positive, positive + negative, settings)
+        return (forth + back + naive_one_way(twins, "caption", True, negative, negative + positive, settings)) / 3
+
+    def both(captions, concepts):
+        return settings.lambda_caption * captions("caption") + settings.lambda_concept * concepts("concept")
 
     return {
-        "clip": lambda: naive_contrast(twins, "caption", halves[0], [], aware),
-        "clip_both": lambda: naive_contrast(twins, "caption", halves[0] + halves[1], [], aware),
-        "negclip": lambda: neg("caption", 0),
-        "tripletclip": lambda: neg("caption", 0) + neg("caption", 1),
-        "cultureclip": lambda: (
-            0.6 * (neg("caption", 0) + neg("caption", 1)) + 0.4 * (neg("concept", 0) + neg("concept", 1))
-        ),
+        "clip": lambda: clip("caption"),
+        "clip_both": lambda: naive_contrast(twins, "caption", positive + negative, [], settings),
+        "negclip": lambda: neg("caption"),
+        "tripletclip": lambda: pair("caption"),
+        "cultureclip": lambda: both(pair, pair),
+        "clip_concept": lambda: clip("concept"),
+        "negclip_concept": lambda: neg("concept"),
+        "clip_caption_clip_concept": lambda: both(clip, clip),
+        "neg_caption_clip_concept": lambda: both(neg, clip),
+        "clip_caption_neg_concept": lambda: both(clip, neg),
+        "conclip": three_way,
     }[name]()
 
 
@@ -80,7 +112,7 @@ def test_equals_naive_reference_in_value_and_gradient(name, aware):
     value = build_objective(name, settings)(twins)
     gradients = torch.autograd.grad(value, leaves, allow_unused=True)
     twins, leaves = make_twins(3)
-    expected = naive(name, twins, aware)
+    expected = naive(name, twins, settings)
     wanted = torch.autograd.grad(expected, leaves, allow_unused=True)
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     for got, want in zip(gradients, wanted, strict=True):

@@ -1,8 +1,8 @@
 """What a training is made of, as validated, frozen values; no torch in here, so that configuration loads fast."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Target = Literal["q", "k", "v", "out", "mlp"]
 Tower = Literal["image", "text"]
@@ -19,11 +19,31 @@ class ObjectiveSettings(_Settings):
         duplicate_aware: A text that means the same as the right one is never one of its negatives.
         lambda_caption: Weight of the caption term where an objective has both terms.
         lambda_concept: Weight of the concept term.
+        multi_positive: A text that means the same as the right one is right too, instead of left out.
+        twin_margin_weight: Of the twin margin, an extension of this project; 0: none.
+        twin_margin: Lead, in cosine, of an image's own text over its twin's from which the twin margin is content.
+        as_released: Defects of the release to reproduce, by number: 1, embeddings are not normalised; 4, ``clip`` is a
+            zero without gradient; 5, a repeated text is one of its own negatives, as without ``duplicate_aware``.
     """
 
     duplicate_aware: bool = True
     lambda_caption: Annotated[float, Field(ge=0, le=1)] = 0.7
     lambda_concept: Annotated[float, Field(ge=0, le=1)] = 0.3
+    multi_positive: bool = False
+    twin_margin_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    twin_margin: Annotated[float, Field(ge=0, le=2)] = 0.1
+    as_released: tuple[Literal[1, 4, 5], ...] = ()
+
+    @property
+    def knows_duplicates(self) -> bool:
+        """Whether texts of the same meaning are told from negatives."""
+        return self.duplicate_aware and 5 not in self.as_released
+
+    @model_validator(mode="after")
+    def _multi_positive_knows_duplicates(self) -> Self:
+        if self.multi_positive and not self.knows_duplicates:
+            raise ValueError("multi_positive needs duplicate_aware, and no 5 in as_released")
+        return self
 
 
 class LoraSettings(_Settings):

@@ -31,14 +31,14 @@ def crop_tokens(model: Any, tokens: Tensor) -> Tensor:
     return tokens if positions is None else tokens[:, : int(positions.max()) + 1]
 
 
-def encode_text(model: Any, tokens: Tensor) -> Tensor:
-    """L2-normalised text embeddings [N, D] of tokens [N, L] as :func:`crop_tokens` gives them, fp32.
+def embed_text(model: Any, tokens: Tensor) -> Tensor:
+    """Text embeddings [N, D] of tokens [N, L] as :func:`crop_tokens` gives them, at their own length, fp32.
 
     ``open_clip``'s own ``CLIP.encode_text`` insists on the full context length; this is the same computation with
     position table and mask cut to L.
     """
     if not isinstance(model, CLIP):
-        return F.normalize(model.encode_text(tokens).float(), dim=-1)
+        return model.encode_text(tokens).float()
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
@@ -48,12 +48,22 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
         x = model.text_projection(x)
     elif model.text_projection is not None:
         x = x @ model.text_projection
-    return F.normalize(x.float(), dim=-1)
+    return x.float()
+
+
+def encode_text(model: Any, tokens: Tensor) -> Tensor:
+    """L2-normalised :func:`embed_text`."""
+    return F.normalize(embed_text(model, tokens), dim=-1)
+
+
+def embed_image(model: Any, pixels: Tensor) -> Tensor:
+    """Image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
+    return model.encode_image(pixels).float()
 
 
 def encode_image(model: Any, pixels: Tensor) -> Tensor:
     """L2-normalised image embeddings [N, D] of normalised pixels [N, 3, H, W], fp32 from before the norm on."""
-    return F.normalize(model.encode_image(pixels).float(), dim=-1)
+    return F.normalize(embed_image(model, pixels), dim=-1)
 
 
 def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> tuple[Tensor, int]:

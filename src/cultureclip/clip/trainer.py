@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -17,7 +18,7 @@ from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.losses import Objective, TwinEmbeddings, anchor_loss
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import RunSettings, TrainerSettings
-from cultureclip.clip.towers import crop_tokens, encode_image, encode_text
+from cultureclip.clip.towers import crop_tokens, embed_image, embed_text
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
@@ -151,14 +152,15 @@ class Trainer:
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         rows = draw_rows(len(self.data.row_ids), trainer.batch, self.seed, step)
         batch = make_batch(self.data, rows, self.encoder, self.settings.augmentation, generator)
-        images, texts = self._encode(batch.pixels, batch.tokens)
-        twins = self._twins(batch, images, texts)
+        embedded = self._embed(batch.pixels, batch.tokens)
+        twins = self._twins(batch, *embedded)
         loss = self.objective(twins)
         if self.replay is not None:
             loss = loss + self.settings.replay.weight * self._replay_loss(self.replay, generator)
         if trainer.anchor:
             with torch.no_grad(), self.adapter.disabled():
                 base_images, base_texts = self._encode(batch.pixels, batch.tokens)
+            images, texts = (F.normalize(e, dim=-1) for e in embedded)
             loss = loss + trainer.anchor * anchor_loss(images, texts, base_images, base_texts, self.base_scale)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -187,13 +189,20 @@ class Trainer:
         return anchor_loss(images, texts, replay.images[rows], replay.texts[rows], self.base_scale)
 
     def _encode(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings of images [N, D] and texts [U, D]: one call a tower."""
+        """L2-normalised embeddings of images [N, D] and texts [U, D]."""
+        images, texts = self._embed(pixels, tokens)
+        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
+
+    def _embed(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of images [N, D] and texts [U, D] at their own length: one call a tower."""
         bf16 = self.settings.trainer.precision == "bf16"
         with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=bf16):
-            return encode_image(self.encoder.model, pixels), encode_text(self.encoder.model, tokens)
+            return embed_image(self.encoder.model, pixels), embed_text(self.encoder.model, tokens)
 
     def _twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
-        """Scatter the distinct texts to the places where they occur."""
+        """Normalise, and scatter the distinct texts to the places where they occur."""
+        image_norms, text_norms = images.norm(dim=-1).unflatten(0, (2, -1)), texts.norm(dim=-1)
+        images, texts = F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
         return TwinEmbeddings(
             images=images.unflatten(0, (2, -1)),
             captions=texts[batch.captions],
@@ -201,6 +210,7 @@ class Trainer:
             caption_ids=batch.captions,
             concept_ids=batch.concepts,
             scale=self.encoder.model.logit_scale.float().exp(),
+            norms=torch.stack([image_norms, text_norms[batch.captions], text_norms[batch.concepts]]),
         )
 
     @torch.no_grad()
@@ -217,7 +227,7 @@ class Trainer:
         self.encoder.model.eval()
         for rows in torch.arange(len(self.dev.row_ids)).split(self.settings.trainer.batch):
             batch = make_batch(self.dev, rows, self.encoder)
-            twins = self._twins(batch, *self._encode(batch.pixels, batch.tokens))
+            twins = self._twins(batch, *self._embed(batch.pixels, batch.tokens))
             sums = {name: sums[name] + len(rows) * figure(twins) for name, figure in figures.items()}
         self.encoder.model.train()
         means = {name: total / len(self.dev.row_ids) for name, total in sums.items()}
