@@ -26,8 +26,8 @@ test: install  ## every test, with coverage
 	$(BIN)/pytest --cov=cultureclip --cov-report=term:skip-covered
 
 lint: install
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 
 viz: install  ## lineage in the browser

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cultureclip.clip.losses import OBJECTIVES, TwinEmbeddings, anchor_loss, build_objective
+from cultureclip.clip.distillation import anchor_loss, replay_loss
+from cultureclip.clip.losses import OBJECTIVES, TwinEmbeddings, build_objective
 from cultureclip.clip.settings import ObjectiveSettings
 from cultureclip.errors import ConfigurationError
 
@@ -159,3 +161,24 @@ def test_anchor_is_zero_at_the_base_and_a_divergence_elsewhere():
     rows = sum(kl(p.softmax(0), q.softmax(0)) for p, q in zip(base, tuned, strict=True)) / 4
     columns = sum(kl(p.softmax(0), q.softmax(0)) for p, q in zip(base.T, tuned.T, strict=True)) / 6
     assert value == pytest.approx((rows + columns) / 2, rel=1e-4)
+
+
+def test_replay_loss_equals_a_naive_loop_and_is_zero_at_the_base():
+    generator = torch.Generator().manual_seed(0)
+
+    def unit(*shape: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+
+    base_images, base_texts, images, texts = unit(7, 5), unit(7, 5), unit(3, 5), unit(3, 5)
+    rows = torch.tensor([2, 6, 2])
+    total = 0.0
+    for own, base_own, candidates in ((images, base_images, base_texts), (texts, base_texts, base_images)):
+        for i, row in enumerate(rows.tolist()):
+            p, q = (
+                np.exp(10 * candidates.numpy() @ v.numpy()) / np.exp(10 * candidates.numpy() @ v.numpy()).sum()
+                for v in (base_own[row], own[i])
+            )
+            total += (p * np.log(p / q)).sum() / 3 / 2
+    assert float(replay_loss(images, texts, rows, base_images, base_texts)) == pytest.approx(total, rel=1e-5)
+    at_base = replay_loss(base_images[rows], base_texts[rows], rows, base_images, base_texts)
+    assert float(at_base) == pytest.approx(0, abs=1e-6)

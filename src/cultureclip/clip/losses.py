@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cultureclip.clip.contrast import TwinEmbeddings, cross_entropy, twin_margin
@@ -281,25 +280,3 @@ def build_objective(name: str, settings: ObjectiveSettings | None = None) -> Obj
     if name not in OBJECTIVES:
         raise ConfigurationError(f"objective {name!r}", "unknown", f"Choose one of: {', '.join(OBJECTIVES)}")
     return OBJECTIVES[name](settings)
-
-
-def anchor_loss(images: Tensor, texts: Tensor, base_images: Tensor, base_texts: Tensor, base_scale: Tensor) -> Tensor:
-    """1/2 [ KL(p_it || q_it) + KL(p_ti || q_ti) ]: keeps the tuned similarities q near the base's p, in nats.
-
-    p = softmax(s0 I0 T0^T) and q = softmax(s0 I T^T), over texts (it) and over images (ti), s0 the base's scale;
-    distillation of Hinton et al. 2015 (arXiv 1503.02531) on a batch's similarities.
-
-    Args:
-        images: Tuned, L2-normalised [N, D].
-        texts: Tuned, L2-normalised [M, D].
-        base_images: Of the base model, the same pixels, [N, D].
-        base_texts: [M, D].
-        base_scale: s0.
-    """
-    tuned = (base_scale * images @ texts.T).float()
-    base = (base_scale * base_images @ base_texts.T).float()
-
-    def divergence(p: Tensor, q: Tensor) -> Tensor:
-        return F.kl_div(q.log_softmax(-1), p.log_softmax(-1), reduction="batchmean", log_target=True)
-
-    return (divergence(base, tuned) + divergence(base.T, tuned.T)) / 2

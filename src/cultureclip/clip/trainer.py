@@ -14,8 +14,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.clip.batches import TwinBatch, TwinData, draw_rows, make_batch, normalise, step_generator
+from cultureclip.clip.distillation import anchor_loss, replay_loss
 from cultureclip.clip.lora import LoraAdapter
-from cultureclip.clip.losses import Objective, TwinEmbeddings, anchor_loss
+from cultureclip.clip.losses import Objective, TwinEmbeddings
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import RunSettings, TrainerSettings
 from cultureclip.clip.towers import crop_tokens, embed_image, embed_text
@@ -181,12 +182,12 @@ class Trainer:
             return value, twin_accuracy(twins, "caption")
 
     def _replay_loss(self, replay: Replay, generator: torch.Generator) -> Tensor:
-        """How far the tuned similarities on general pairs drawn by ``generator`` are from the base's."""
+        """How far the tuned model is from its base on general pairs drawn by ``generator``."""
         rows = torch.randint(len(replay.pixels), (self.settings.replay.batch,), generator=generator)
         pixels = normalise(replay.pixels[rows].float() / 255, self.encoder)
         tokens = crop_tokens(self.encoder.model, replay.tokens[rows]).to(self.encoder.device)
         images, texts = self._encode(pixels, tokens)
-        return anchor_loss(images, texts, replay.images[rows], replay.texts[rows], self.base_scale)
+        return replay_loss(images, texts, rows, replay.images, replay.texts)
 
     def _encode(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """L2-normalised embeddings of images [N, D] and texts [U, D]."""
