@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models.precision import fast_dtype
 from cultureclip.models.text import LanguageModel, _common_prefix, _draw, load_language_model
-from cultureclip.models.text_weights import fast_dtype
 from tests.support.tiny_llama import write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]

@@ -119,7 +119,8 @@ class TrainerSettings(_Settings):
         warmup_steps: Steps until the peak.
         weight_decay: On the low-rank matrices; not on the temperature.
         max_grad_norm: The gradient is scaled down to this norm.
-        precision: ``bf16`` runs the towers in autocast; loss and temperature stay fp32.
+        precision: ``bf16`` runs the towers in autocast, loss and temperature stay fp32; ``auto`` does so where the
+            device multiplies bf16 natively.
         eval_every: Steps between looks at the dev twins; the training state is saved then too.
         select_by: Which state is kept: the best on dev twins by this figure, or the last.
         anchor: Weight of the pull towards the base model's own similarities (0: none).
@@ -133,7 +134,7 @@ class TrainerSettings(_Settings):
     warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.1
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     eval_every: Annotated[int, Field(ge=1)] = 25
     select_by: Literal["dev_accuracy", "dev_loss", "last"] = "dev_accuracy"
     anchor: Annotated[float, Field(ge=0, le=1000)] = 0.0

@@ -24,6 +24,7 @@ from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.models.precision import fast_dtype
 
 STATE_NAME, BEST_NAME, LOG_NAME, FAULT_NAME = "state.safetensors", "best.safetensors", "log.json", "not_finite.json"
 MAX_SCALE = 100.0
@@ -196,8 +197,9 @@ class Trainer:
 
     def _embed(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of images [N, D] and texts [U, D] at their own length: one call a tower."""
-        bf16 = self.settings.trainer.precision == "bf16"
-        with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=bf16):
+        precision, device = self.settings.trainer.precision, self.encoder.device
+        bf16 = precision == "bf16" or (precision == "auto" and fast_dtype(str(device)) == torch.bfloat16)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return embed_image(self.encoder.model, pixels), embed_text(self.encoder.model, tokens)
 
     def _twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:

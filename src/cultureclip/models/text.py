@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.locate import locate
-from cultureclip.models.text_weights import fast_dtype, fingerprint_files, list_weight_files, read_weights
+from cultureclip.models.precision import fast_dtype
+from cultureclip.models.text_weights import fingerprint_files, list_weight_files, read_weights
 
 Message = Mapping[str, str]
 """One chat turn: ``role`` and ``content``. A final turn with role ``assistant`` is continued, not answered."""

@@ -16,16 +16,6 @@ from cultureclip.ids import digest
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16
-    has: dict[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # torch before 2.10 cannot tell: float32 is always right
-    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
-
-
 def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
     """Load the model, in evaluation mode, and its tokenizer.
 

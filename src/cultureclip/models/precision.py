@@ -1,0 +1,13 @@
+"""What number type a machine computes fast in."""
+
+import torch
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16
+    has: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # torch before 2.10 cannot tell: float32 is always right
+    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
