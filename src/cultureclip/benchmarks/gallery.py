@@ -90,15 +90,17 @@ def data_uri(picture: Image.Image | np.ndarray) -> Markup:
 
 
 def choose_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
-    """Accepted twins to show, by id within each kind of thing, the kinds taking turns so that flags do not crowd out.
+    """Accepted twins to show.
 
-    Most are in the training data; one in :data:`FELL_SHARE` fell later.
+    Of each kind of thing the most alike come first, and the kinds take turns so that flags do not crowd out. Most are
+    in the training data; one in :data:`FELL_SHARE` fell later.
     """
-    accepted = tables.twins[tables.twins["verdict"] == "accepted"].sort_values("twin_id")
+    accepted = tables.twins[tables.twins["verdict"] == "accepted"]
+    accepted = accepted.sort_values(["visual_similarity", "twin_id"], ascending=[False, True])
     universal = tables.concepts.set_index("concept_id")["universal"]
     accepted = accepted.assign(kind=accepted["a_concept_id"].map(universal) == "flag")
     accepted["turn"] = accepted.groupby(["category", "kind"]).cumcount()
-    accepted = accepted.sort_values(["turn", "category", "kind", "twin_id"])
+    accepted = accepted.sort_values(["turn", "category", "kind"], kind="stable")
     stayed = accepted["twin_id"].isin(tables.cultwin["twin_id"])
     fell = accepted[~stayed].head(max(limit // FELL_SHARE, limit - int(stayed.sum())))
     return pd.concat([accepted[stayed].head(limit - len(fell)), fell])

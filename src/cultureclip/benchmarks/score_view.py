@@ -8,7 +8,20 @@ import pandas as pd
 
 from cultureclip.benchmarks.scores import BASE, split_instance
 
-TITLES = {BASE: "Base CLIP", "clip_both": "Plain contrastive tuning", "cultureclip": "CultureCLIP"}
+TITLES = {
+    BASE: "Base CLIP",
+    "clip": "CLIP, positive halves",
+    "clip_both": "Plain contrastive tuning",
+    "clip_concept": "CLIP on concepts",
+    "negclip": "NegCLIP",
+    "negclip_concept": "NegCLIP on concepts",
+    "tripletclip": "TripletCLIP",
+    "conclip": "CoN-CLIP",
+    "clip_caption_clip_concept": "CLIP on captions and concepts",
+    "neg_caption_clip_concept": "NegCLIP on captions, CLIP on concepts",
+    "clip_caption_neg_concept": "CLIP on captions, NegCLIP on concepts",
+    "cultureclip": "CultureCLIP",
+}
 METRIC_TITLES = {
     "accuracy": "accuracy",
     **{
