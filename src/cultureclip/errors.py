@@ -15,6 +15,10 @@ class CultureClipError(Exception):
         self.item, self.cause, self.remedy = str(item), cause, remedy
         super().__init__(f"{self.item}: {cause}. {remedy}")
 
+    def __reduce__(self) -> tuple[type["CultureClipError"], tuple[str, str, str]]:
+        """Exceptions cross process borders pickled, and are rebuilt from the message alone unless told otherwise."""
+        return type(self), (self.item, self.cause, self.remedy)
+
 
 class ConfigurationError(CultureClipError):
     """A parameter or a setting cannot be used; raised before any work starts."""
