@@ -21,6 +21,7 @@ from cultureclip.errors import ConfigurationError, CultureClipError, DamagedShar
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
 from cultureclip.preflight import check_devices, check_inputs, check_parameters, find_models, locate_models
+from cultureclip.session_config import noted_config
 
 from .judging.conftest import judge_path, make_tables  # noqa: F401 - a fixture
 
@@ -131,7 +132,6 @@ def test_missing_weights_stop_the_run_before_any_node(place, tmp_path):
 
 def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_path):  # noqa: F811
     place.fill()
-    environment = os.environ.get("KEDRO_ENV")
     place.run("filtering", filtering={"judge": str(judge_path), "min_images_per_half": 1})
     (manifest,) = place.manifests()
     assert manifest["status"] == "completed"
@@ -146,7 +146,8 @@ def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_pat
     }
     assert manifest["packages"]["kedro"] == provenance.metadata.version("kedro")
     assert manifest["machine"]["cores"] >= 1
-    assert os.environ.get("KEDRO_ENV") == environment
+    assert noted_config() is None
+    assert "KEDRO_ENV" not in os.environ  # a child process would take it for its own
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from kedro.pipeline.node import Node
 from kedro_datasets.json import JSONDataset
 
 from cultureclip import provenance
-from cultureclip.conf_variables import CONF_VARIABLE, ENV_VARIABLE
 from cultureclip.pipeline_registry import register_pipelines
 from cultureclip.preflight import check_devices, check_inputs, check_parameters, locate_models
+from cultureclip.session_config import SessionConfig, note_config
 
 logger = logging.getLogger(__name__)
 
@@ -31,20 +30,17 @@ class ProjectHooks:
         self._conf_catalog: dict[str, Any] = {}
         self._manifest: dict[str, Any] = {}
         self._record = provenance.RunRecord()
-        self._outer_variables: dict[str, str | None] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Stay offline unless told otherwise, and refuse parameters that nothing would read.
 
-        Environment and folder of the config are handed on to the pipelines until they are built: that comes after this
-        hook, and they read their shape from the config.
+        The config is noted for the pipelines until they are built: that comes after this hook, and they read their
+        shape from it.
         """
         for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
             os.environ.setdefault(name, "1")
-        handed_on = {ENV_VARIABLE: context.env, CONF_VARIABLE: str(context.config_loader.conf_source)}
-        self._outer_variables = {name: os.environ.get(name) for name in handed_on}
-        _set_variables(handed_on)
+        note_config(SessionConfig(str(context.config_loader.conf_source), context.env))
         self._parameters = dict(context.config_loader["parameters"])
         check_parameters(self._parameters, context.config_loader.runtime_params or {})
 
@@ -62,7 +58,7 @@ class ProjectHooks:
         try:
             check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST}, env=run_params["env"])
         finally:
-            _set_variables(self._outer_variables)
+            note_config(None)
         models = locate_models(pipeline, self._parameters)
         check_devices(pipeline, self._parameters)
         self._record = provenance.RunRecord()
@@ -147,14 +143,6 @@ class ProjectHooks:
 
 def _layer(entry: dict[str, Any]) -> str | None:
     return (entry.get("metadata") or {}).get("kedro-viz", {}).get("layer")
-
-
-def _set_variables(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def _versions(catalog: CatalogProtocol, names: set[str], resolve: str) -> dict[str, str]:

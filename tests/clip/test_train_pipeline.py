@@ -17,6 +17,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.train import create_pipeline
 from cultureclip.pipelines.train.instances import make_instances, read_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.session_config import SessionConfig, note_config
 from tests.clip.conftest import make_rows
 
 OWN = ("loss_curves", "general_pairs")
@@ -88,14 +89,17 @@ def test_instances_follow_the_environment(tmp_path, monkeypatch):
             train = {"train": {"objectives": objectives, "seeds": [1, 2]}}
             (folder / "parameters_train.yml").write_text(yaml.safe_dump(train))
     monkeypatch.chdir(tmp_path)
-    for variable in ("KEDRO_ENV", "CULTURECLIP_CONF_SOURCE"):
-        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("KEDRO_ENV", raising=False)
+    note_config(None)
     assert read_instances() == make_instances(["clip"], [1, 2])
     monkeypatch.setenv("KEDRO_ENV", "paper")
     assert [i.name for i in read_instances()] == ["cultureclip_s1", "cultureclip_s2", "negclip_s1", "negclip_s2"]
     (tmp_path / "conf/paper/parameters_train.yml").write_text("train: {seeds: []}")
     with pytest.raises(ConfigurationError, match=r"train\.objectives"):
         read_instances()
+    note_config(SessionConfig(str(tmp_path / "conf"), None))  # a session knows better than the variable
+    assert read_instances() == make_instances(["clip"], [1, 2])
+    note_config(None)
     monkeypatch.setenv("KEDRO_ENV", "nowhere")
     with pytest.raises(ConfigurationError, match="no configuration"):
         read_instances()

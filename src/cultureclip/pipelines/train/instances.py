@@ -9,8 +9,8 @@ from typing import NamedTuple
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.utils import find_kedro_project
 
-from cultureclip.conf_variables import CONF_VARIABLE, ENV_VARIABLE
 from cultureclip.errors import ConfigurationError
+from cultureclip.session_config import SessionConfig, noted_config
 from cultureclip.settings import CONFIG_LOADER_ARGS
 
 
@@ -32,14 +32,17 @@ def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[Inst
 
 
 def read_instances() -> list[Instance]:
-    """The trainings that ``train.objectives`` and ``train.seeds`` of the environment ``KEDRO_ENV`` name.
+    """The trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
+
+    Outside of a session that is the config of the project in the working directory, in the environment ``KEDRO_ENV``.
 
     Raises:
         ConfigurationError: there is no such configuration.
     """
     # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
-    conf = os.environ.get(CONF_VARIABLE) or str(Path(find_kedro_project(Path.cwd()) or Path.cwd()) / "conf")
-    loader = OmegaConfigLoader(conf, env=os.environ.get(ENV_VARIABLE), **CONFIG_LOADER_ARGS)
+    own_folder = str((find_kedro_project(Path.cwd()) or Path.cwd()) / "conf")
+    conf, env = noted_config() or SessionConfig(own_folder, os.environ.get("KEDRO_ENV"))
+    loader = OmegaConfigLoader(conf, env=env, **CONFIG_LOADER_ARGS)
     try:
         train = loader["parameters"].get("train", {})
     except MissingConfigException as error:
