@@ -76,8 +76,8 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
     )
     tables = vars(data.tables) | {"cultwin": cultwin, "images": data.images, "run_manifest": data.manifest}
     tables["general_pairs"] = pd.DataFrame({"pair_id": ["p"], "picture": ["openmoji:🚲"], "text": ["a bicycle"]})
-    checkpoints = {f"train_{n}.checkpoint": tune(base, folder / n, i) for i, n in enumerate(INSTANCES)}
-    logs = {f"train_{n}.log": [{"step": 1, "loss": 1.0}] for n in INSTANCES}
+    checkpoints = {f"checkpoint_{n}": tune(base, folder / n, i) for i, n in enumerate(INSTANCES)}
+    logs = {f"training_log_{n}": [{"step": 1, "loss": 1.0}] for n in INSTANCES}
     metrics = {f"{s}_metrics": {} for s in ("mining", "captioning", "synthesis", "filtering", "training")}
     return tables | checkpoints | logs | metrics | {"params:evaluation": parameters}
 

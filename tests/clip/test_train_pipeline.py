@@ -20,7 +20,7 @@ from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.session_config import SessionConfig, note_config
 from tests.clip.conftest import make_rows
 
-OWN = ("loss_curves", "general_pairs")
+OWN = ("loss_curves", "general_pairs", "checkpoint_{run}")
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -51,14 +51,14 @@ def run(parameters, folder, rows_and_images):
 
 def test_stage_runs_through_the_catalog_and_a_second_run_trains_nothing(parameters, tmp_path, monkeypatch):
     catalog = run(parameters, tmp_path / "data", make_rows())
-    first = catalog["train_cultureclip_s1.checkpoint"].load()
+    first = catalog["checkpoint_cultureclip_s1"].load()
     assert first.path.is_relative_to(tmp_path / "data/06_models/train_cultureclip_s1/checkpoint")
     assert first.card.objective == "cultureclip" and first.merged_path.is_dir()
-    assert [row["step"] for row in catalog["train_clip_both_s1.log"].load()] == [0, 2, 4]
+    assert [row["step"] for row in catalog["training_log_clip_both_s1"].load()] == [0, 2, 4]
     assert set(catalog["training_metrics"].load()) == {"clip_both_s1", "cultureclip_s1"}
     assert catalog["loss_curves"].load().data
     monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
-    again = run(parameters, tmp_path / "again", make_rows())["train_cultureclip_s1.checkpoint"].load()
+    again = run(parameters, tmp_path / "again", make_rows())["checkpoint_cultureclip_s1"].load()
     for name in ("adapter.safetensors", "card.json", "merged/open_clip_model.safetensors"):
         assert (again.path / name).read_bytes() == (first.path / name).read_bytes()
 
@@ -68,7 +68,7 @@ def test_one_namespace_for_every_objective_and_seed():
     names = {f"train_{o}_s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
     assert {node.name for node in pipeline.nodes} == names | {"train.list_general_pairs", "train.summarise_training"}
     assert pipeline.inputs() == {"concepts", "cultwin", "images", "params:train"}
-    checkpoints = {f"{name.removesuffix('train_model')}checkpoint" for name in names}
+    checkpoints = {f"checkpoint_{o}_s{s}" for o in ("clip", "cultureclip") for s in (1, 2)}
     assert pipeline.outputs() == checkpoints | {"loss_curves", "training_metrics"}
 
 

@@ -26,8 +26,8 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     names = [instance.name for instance in instances]
-    checkpoints = {name: f"train_{name}.checkpoint" for name in names}
-    logs = {name: f"train_{name}.log" for name in names}
+    checkpoints = {name: f"checkpoint_{name}" for name in names}
+    logs = {name: f"training_log_{name}" for name in names}
     shown = {table: table for table in _TABLES} | {stage: f"{stage}_metrics" for stage in _METRICS}
     shown |= {"manifest": "run_manifest", **logs}
     nodes = [

@@ -17,7 +17,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     trainings = [_training(instance, instances) for instance in instances]
-    logs = {instance.name: f"train_{instance.name}.log" for instance in instances}
+    logs = {instance.name: f"training_log_{instance.name}" for instance in instances}
     summary = Node(
         summarise_training,
         {"train": "params:train", **logs},
@@ -39,5 +39,10 @@ def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
         ["checkpoint", "log"],
         name="train_model",
     )
-    shared = {"cultwin", "images", "general_pairs"}
-    return Pipeline([node], namespace=f"train_{instance.name}", inputs=shared, parameters={"params:train"})
+    return Pipeline(
+        [node],
+        namespace=f"train_{instance.name}",
+        inputs={"cultwin", "images", "general_pairs"},
+        outputs={"checkpoint": f"checkpoint_{instance.name}", "log": f"training_log_{instance.name}"},
+        parameters={"params:train"},
+    )
