@@ -48,6 +48,16 @@ def test_a_folder_of_ones_own_is_read_in_the_hubs_layout(tmp_path):
     assert picture.size == (20, 10) and picture.getpixel((0, 0)) == (255, 0, 0)
 
 
+def test_ids_follow_the_picture_and_not_the_place_of_the_folder(tmp_path):
+    ids = []
+    for place, size in (("a", 20), ("b", 20), ("c", 200)):
+        (tmp_path / place).mkdir()
+        source = folder_with(tmp_path / place, ["red.png,a red card"])
+        Image.new("RGB", (size, 10), "red").save(tmp_path / place / "red.png")
+        ids += list(list_general_pairs(source, 10, CONCEPTS)["pair_id"])
+    assert ids[0] == ids[1] != ids[2]
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [

@@ -50,18 +50,21 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
         found = _emoji_pairs({r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)})
     else:
         found = _folder_pairs(Path(source))
-    rows = sorted((digest("general pair", picture, text), picture, text) for picture, text in dict.fromkeys(found))
+    rows = sorted((digest("general pair", what, text), picture, text) for what, picture, text in dict.fromkeys(found))
     rows = sorted(sorted(rows, key=lambda row: hash_fraction(row[0], "general pairs"))[:most])
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
 
 
-def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str]]:
+def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str, str]]:
+    """(what the id is made of, picture, text) of every general emoji in both styles."""
     roles = split_emoji(list_emoji(), culture_bound)
     general = [entry for entry in list_emoji() if roles[entry.char] == "general"]
-    return [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
+    shown = [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
+    return [(picture, picture, text) for picture, text in shown]
 
 
-def _folder_pairs(folder: Path) -> list[tuple[str, str]]:
+def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
+    """(what the id is made of, picture, text) of every row; ids must not depend on where the folder lies."""
     metadata = folder / METADATA
     if not metadata.is_file():
         raise SourceDataError(metadata, "no such file", "Write one with the columns file_name and text")
@@ -77,7 +80,7 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str]]:
                 f"{name[:80]!r} is no picture in the folder, or has no text",
                 "Mend the row",
             )
-        pairs.append((str(picture), text))
+        pairs.append((f"{name}, {picture.stat().st_size} bytes", str(picture), text))
     return pairs
 
 
