@@ -13,7 +13,7 @@ from cultureclip.clip import trainer as trainer_module
 from cultureclip.clip.curves import loss_curves, training_metrics
 from cultureclip.clip.losses import OBJECTIVES
 from cultureclip.clip.runs import train_adapter, training_key
-from cultureclip.clip.settings import LoraSettings, RunSettings, TrainerSettings
+from cultureclip.clip.settings import LoraSettings, ObjectiveSettings, RunSettings, TrainerSettings
 from cultureclip.clip.trainer import FAULT_NAME, Trainer, best_row, learning_rate
 from cultureclip.errors import ConfigurationError, TrainingError, WeightsError
 from cultureclip.models.checkpoint import load_tensors
@@ -189,6 +189,16 @@ def test_bf16_and_anchor_train(base_folder, tmp_path, undisturbed):
         return sum(float((updates[n[:-1] + "b"] @ t).norm()) for n, t in updates.items() if n.endswith(".a"))
 
     assert size(held) < 0.8 * size(free)
+
+
+def test_a_released_defect_trains_and_is_on_the_card(base_folder, tmp_path, undisturbed):
+    released = ObjectiveSettings(as_released=(1, 5))
+    checkpoint, _ = train(
+        *make_rows(), base_folder, tmp_path, settings=SETTINGS.model_copy(update={"objective": released})
+    )
+    card = type(checkpoint.card).model_validate_json(checkpoint.card.model_dump_json())
+    assert card.objective_settings == released
+    assert not same(checkpoint.adapter, undisturbed[0].adapter)
 
 
 def test_without_dev_twins_the_last_state_is_kept(base_folder, tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from cultureclip.clip.settings import LoraSettings
+from cultureclip.clip.settings import LoraSettings, ObjectiveSettings
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,7 @@ class AdapterCard(BaseModel):
         base_revision: The base's revision, if it has one.
         base_fingerprint: SHA-256 over the base's weights and config.
         objective: Name of the loss.
+        objective_settings: Its weights and options.
         seed: Of initial values, data order, augmentation and dropout.
         lora: Where the update sits and how it is scaled.
         update_scale: Factor on the whole update in the merged model (Wortsman et al. 2022, WiSE-FT).
@@ -72,6 +73,7 @@ class AdapterCard(BaseModel):
     base_revision: str | None = None
     base_fingerprint: str
     objective: str
+    objective_settings: ObjectiveSettings = ObjectiveSettings()
     seed: int
     lora: LoraSettings
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0

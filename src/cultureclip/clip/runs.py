@@ -113,6 +113,7 @@ def train_adapter(
             **card,
             "base_fingerprint": encoder.fingerprint,
             "objective": objective,
+            "objective_settings": settings.objective,
             "seed": seed,
             "lora": settings.lora,
             "parameters": adapter.size(),
