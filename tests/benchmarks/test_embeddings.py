@@ -81,7 +81,7 @@ def test_embeddings_that_are_not_finite_are_an_error(
     folder = tiny_model(2)
     weights = folder / "open_clip_model.safetensors"
     state = load_file(weights)
-    state["text_projection"] = torch.full_like(state["text_projection"], float("nan"))
+    state["text_projection"] = torch.full_like(state["text_projection"], float("inf"))
     save_file(state, weights)
     with pytest.raises(WeightsError, match="texts have embeddings that are not finite"):
         embed_benchmarks(folder, benchmarks, tmp_path)

@@ -72,6 +72,16 @@ def test_a_folder_that_cannot_be_used_names_the_row(tmp_path, rows, header, mess
         list_general_pairs(folder_with(tmp_path, rows, header), 10, CONCEPTS)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "no CSV table"), (b"\xff\xfe\x00\x01", "no CSV table"), (b"file_name,text\n", "no row")],
+)
+def test_a_table_without_rows_is_no_silent_end_of_replay(tmp_path, content, message):
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(SourceDataError, match=message):
+        list_general_pairs(str(tmp_path), 10, CONCEPTS)
+
+
 def test_a_missing_folder_says_what_to_write(tmp_path):
     with pytest.raises(SourceDataError, match=r"metadata\.csv: no such file"):
         list_general_pairs(str(tmp_path / "nowhere"), 10, CONCEPTS)

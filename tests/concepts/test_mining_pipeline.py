@@ -10,7 +10,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
+from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.mining import create_pipeline
+from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
 from cultureclip.pipelines.mining.parameters import MiningParameters, Question
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_llama import write_tiny_llama
@@ -94,3 +96,21 @@ def test_the_question_gives_both_answers_by_either_letter() -> None:
     assert contents == ["B or A?", "kilt", "B", "wall", "A"]
     with pytest.raises(ValidationError, match="must name"):
         Question(instruction="{yes}?", options=("A", "B"), examples=())
+
+
+def test_concepts_without_pictures_are_named_as_the_lack():
+
+    concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": ["emoji:👘", None]})
+    with pytest.raises(SourceDataError, match="1 of 2 concepts have a picture, and a twin needs two"):
+        embed_looks(concepts, None)
+
+
+def test_a_summary_without_any_twin_counts_nothing():
+
+    concepts = pd.DataFrame(
+        {"concept_id": ["a"], "universal": ["flag"], "name": ["x"], "cultures": [["JP"]], "category": ["Symbol"]}
+    )
+    looks = pd.DataFrame({"concept_id": ["a"], "stands_for": ["a"]})
+    columns = ["verdict", "a_concept_id", "b_concept_id", "reason", "split"]
+    twins = pd.DataFrame([["rejected", "a", "a", "not alike enough", None]], columns=columns).astype("str")
+    assert summarise_mining(concepts, looks, twins, {})["twins"] == {"flags": 0, "objects": 0, "dev": 0}

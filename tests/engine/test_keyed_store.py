@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import StorageError
 
 
 def test_answers_come_back_and_unknown_keys_do_not(tmp_path):
@@ -53,3 +54,10 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path):
     store = KeyedStore(path)
     assert len(store) % 50 == 0
     assert len(store.get(f"{n}-{i}" for n in range(last + 1) for i in range(50))) == 50 * (last + 1)
+
+
+def test_a_file_that_is_no_database_is_refused_by_name(tmp_path):
+    path = tmp_path / "answers.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StorageError, match=r"answers\.sqlite.*move a damaged file aside"):
+        KeyedStore(path)

@@ -1,14 +1,16 @@
 import io
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.errors import WeightsError
+from cultureclip.errors import MissingInputError, WeightsError
 from cultureclip.judging.judge import Judge
 from cultureclip.judging.scores import list_halves, measure
 from cultureclip.judging.texts import concept_texts, embed_concepts
@@ -110,6 +112,20 @@ def test_a_broken_or_absent_image_fails_alone_and_is_tried_again(judge_path, sto
     assert measured["clip_similarity"].isna().sum() == 2
     album.pictures = whole
     assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
+
+
+def test_images_of_another_run_are_no_failures_but_a_missing_input(judge_path, store, tables, album):
+    other = Album({f"other{n}": noise_picture(n) for n in range(3)})
+    with pytest.raises(MissingInputError, match=r"none of the \d+ planned images.*--pipeline=synthesis"):
+        run(Judge(judge_path, store, batch=6), tables, other)
+
+
+def test_a_judge_of_nan_is_refused_by_name(judge_path, store, album, tmp_path):
+    shutil.copytree(judge_path, tmp_path / "nan")
+    weights = tmp_path / "nan/open_clip_model.safetensors"
+    save_file({name: tensor * float("nan") for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(WeightsError, match="no numbers"):
+        Judge(tmp_path / "nan", store, batch=6).look_at(album, album.ids)
 
 
 def test_a_collapsed_judge_recognises_nothing(judge_path, store, tables, album):

@@ -36,11 +36,12 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
 
     Raises:
         ConfigurationError: it is another model.
+        WeightsError: there is no model.
     """
-    from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+    from cultureclip.models.encoder import fingerprint
 
-    fingerprint = bytes_digest((base / WEIGHTS_NAME).read_bytes() + (base / CONFIG_NAME).read_bytes())
-    others = sorted(model for model, of in tuned.items() if of != fingerprint)
+    own = fingerprint(base)
+    others = sorted(model for model, of in tuned.items() if of != own)
     if others:
         raise ConfigurationError(
             "evaluation.base_model",

@@ -68,7 +68,11 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
     metadata = folder / METADATA
     if not metadata.is_file():
         raise SourceDataError(metadata, "no such file", "Write one with the columns file_name and text")
-    table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        cause = f"no CSV table in UTF-8 ({error})"
+        raise SourceDataError(metadata, cause, "Write one with the columns file_name and text") from error
     if missing := {"file_name", "text"} - set(table.columns):
         raise SourceDataError(metadata, f"it lacks the columns {sorted(missing)}", "Add them")
     pairs = []
@@ -81,6 +85,8 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
                 "Mend the row",
             )
         pairs.append((f"{name}, {picture.stat().st_size} bytes", str(picture), text))
+    if not pairs:
+        raise SourceDataError(metadata, "it has no row", "Add pictures, or set train.replay.batch to 0")
     return pairs
 
 

@@ -7,19 +7,28 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from cultureclip.errors import StorageError
+
 
 class KeyedStore:
     """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored whole or not at all.
 
     Args:
         path: The database file; made with its folder when absent.
+
+    Raises:
+        StorageError: the folder cannot be written, or the file is no database.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as connection, connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        try:
+            with closing(self._open()) as connection, connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        except sqlite3.DatabaseError as error:
+            remedy = "Make the folder writable; move a damaged file aside: its answers are asked again"
+            raise StorageError(self.path, str(error), remedy) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60)

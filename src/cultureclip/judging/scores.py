@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cultureclip.errors import MissingInputError
 from cultureclip.judging.judge import ImageReader, Judge
 from cultureclip.judging.verdicts import Reason
 
@@ -46,8 +47,14 @@ def measure(
         ``halves`` with the cosines ``clip_similarity``, ``twin_similarity``, ``chance_similarity`` (mean over all
         concepts), the ``rank`` of the own concept among all (1 is best; a tie counts against it), the look (``phash``,
         ``colour``) and ``fault``, which says why an image has none of these.
+
+    Raises:
+        MissingInputError: images and requests are of different runs.
     """
     present = set(images.ids)
+    if len(halves) and present.isdisjoint(halves["image_id"]):
+        cause = f"none of the {len(halves)} planned images is in this version: they were planned with other settings"
+        raise MissingInputError("images", cause, "Make them first: kedro run --pipeline=synthesis")
     wanted = [identifier for identifier in halves["image_id"] if identifier in present]
     seen = judge.look_at(images, wanted)
     table = halves.copy()

@@ -92,13 +92,18 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
         device: Where to put the weights.
 
     Raises:
-        WeightsError: the directory or a file in it is missing, truncated, or does not fit its config.
+        WeightsError: the directory or a file in it is missing, truncated, holds NaN, or does not fit its config.
     """
     folder = Path(path)
     config, weights = folder / CONFIG_NAME, folder / WEIGHTS_NAME
     if not config.is_file():
         raise WeightsError(config, "no such model config", "Give the directory of an open_clip model")
     state, _ = load_tensors(weights)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and tensor.isnan().any():
+            raise WeightsError(
+                weights, f"{name} holds values that are no numbers", "Copy the file or train the model anew"
+            )
     try:
         with _weights_follow():
             model, _, preprocess = open_clip.create_model_and_transforms(

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.mining.parameters import MiningParameters
 
 logger = logging.getLogger(__name__)
@@ -68,14 +69,17 @@ def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFram
     from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
-    judge = load_encoder(locate(mining.judge))
     shown = concepts[concepts["reference_image"].notna()].reset_index(drop=True)
+    if len(shown) < 2:
+        cause = f"{len(shown)} of {len(concepts)} concepts have a picture, and a twin needs two"
+        raise SourceDataError("table of concepts", cause, "Fill in emoji or reference_image")
     if len(shown) < len(concepts):
         logger.warning("%d concepts have no picture and can be in no twin", len(concepts) - len(shown))
     drawn = [
         read_pictures(reference, mining.twins.picture_size)
         for reference in tqdm(shown["reference_image"], desc="draw concepts")
     ]
+    judge = load_encoder(locate(mining.judge))
     styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
     embeddings = embed_pictures(judge, styles[0], mining.twins.compare_mirrored)
     stands_for = choose_representatives(shown, styles, mining.twins.indistinguishable_below)
@@ -111,7 +115,7 @@ def summarise_mining(
     """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
     kept = twins[twins["verdict"] == "accepted"]
     is_flag = concepts.set_index("concept_id")["universal"] == "flag"
-    flags = int(kept["a_concept_id"].map(is_flag).sum())
+    flags = int(kept["a_concept_id"].isin(is_flag.index[is_flag]).sum())
     indistinct = looks[looks["stands_for"] != looks["concept_id"]]
     name_of = concepts.set_index("concept_id")["name"]
     return {
