@@ -16,11 +16,11 @@ from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declara
 from cultureclip.benchmarks.crope import ConceptPictures
 from cultureclip.benchmarks.general_retrieval import Captioned
 from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, picture_key
+from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render, split_emoji
 from cultureclip.concepts.looks import open_image
 from cultureclip.concepts.regions import region_name
 
-EMOJI_SCHEME = "emoji:"
 HELD_OUT_STYLE: Style = "twemoji"
 NO_PICTURE = "concept has no held-out picture"
 

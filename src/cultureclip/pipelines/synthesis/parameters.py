@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from cultureclip.pipelines.settings import Settings
+from cultureclip.pipelines.settings import Device, Settings
 
 
 class CallParameters(Settings):
@@ -40,7 +40,7 @@ class SynthesisParameters(Settings):
     """
 
     model: str
-    device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")
+    device: Device
     dtype: Literal["float32", "bfloat16", "float16"]
     scheduler: dict[str, Any] | None
     call: CallParameters

@@ -40,8 +40,7 @@ def read_instances() -> list[Instance]:
         ConfigurationError: there is no such configuration.
     """
     # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
-    own_folder = str((find_kedro_project(Path.cwd()) or Path.cwd()) / "conf")
-    conf, env = noted_config() or SessionConfig(own_folder, os.environ.get("KEDRO_ENV"))
+    conf, env = noted_config() or _project_config()
     loader = OmegaConfigLoader(conf, env=env, **CONFIG_LOADER_ARGS)
     try:
         train = loader["parameters"].get("train", {})
@@ -52,6 +51,11 @@ def read_instances() -> list[Instance]:
             "train.objectives, train.seeds", f"not in {conf}", "Set them in conf/base/parameters_train.yml"
         )
     return make_instances(train["objectives"], train["seeds"])
+
+
+def _project_config() -> SessionConfig:
+    folder = find_kedro_project(Path.cwd()) or Path.cwd()
+    return SessionConfig(str(folder / "conf"), os.environ.get("KEDRO_ENV"))
 
 
 def check_instances(built: Sequence[Instance], objectives: Sequence[str], seeds: Sequence[int]) -> None:
