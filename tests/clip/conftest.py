@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cultureclip.clip.contracts import GeneralPairs
-from cultureclip.ids import digest
+from cultureclip.ids import bytes_digest, digest
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from tests.support.tiny_clip import write_tiny_clip
 
@@ -27,6 +27,9 @@ class PngImages:
     @property
     def ids(self) -> list[str]:
         return sorted(self.data)
+
+    def checksums(self, ids: list[str]) -> list[str]:
+        return [bytes_digest(self.data.get(i, b"")) for i in ids]
 
     def read(self, ids: list[str]) -> list[Image.Image]:
         self.reads += 1

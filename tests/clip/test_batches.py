@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from cultureclip.clip.batches import augment, draw_rows, make_batch, prepare, step_generator
+from cultureclip.clip.batches import TwinData, draw_rows, make_batch, prepare, step_generator
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
 from cultureclip.clip.towers import crop_tokens, encode_text
-from cultureclip.errors import ConfigurationError, TrainingError
+from cultureclip.errors import ConfigurationError, StorageError, TrainingError
+from cultureclip.ids import digest
 from cultureclip.models.encoder import load_encoder
 from tests.clip.conftest import make_rows
 from tests.support.tiny_clip import write_tiny_clip
 
 TEXTS = TextSettings()
+FAR = AugmentationSettings(zoom=0.3, shift=0.1, colour=0.2, crop_area=(0.5, 1), mirror=0.5)
 
 
 def test_every_distinct_text_once_and_scattered_to_its_row(encoder, rows_and_images):
@@ -36,7 +38,7 @@ def test_pixels_without_augmentation_are_the_models_own_preprocessing(encoder, r
     batch = make_batch(data, torch.arange(4), encoder)
     ids = [*rows["pos_image_id"][:4], *rows["neg_image_id"][:4]]
     want = torch.stack([encoder.preprocess(i.convert("RGB")) for i in images.read(ids)])
-    torch.testing.assert_close(batch.pixels, want, rtol=0, atol=1e-6)
+    torch.testing.assert_close(batch.pixels(), want, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "taco", "a red kimono in the picture"])
@@ -72,10 +74,10 @@ def test_unreadable_images_are_listed_and_their_rows_left_out(encoder, rows_and_
     data = prepare(rows, images, encoder, TEXTS, 0.2)
     assert sorted(data.unreadable) == sorted([broken, missing])
     assert data.row_ids == [r for i, r in enumerate(rows["row_id"]) if i not in {2, 5}]
-    assert len(data.pixels) == 2 * len(rows) - 2
+    assert data.unreadable[missing].startswith("KeyError") and "truncated" in data.unreadable[broken]
     rest = make_batch(data, torch.arange(len(data.row_ids)), encoder)
-    assert rest.pixels.flatten(1).std(dim=1).min() > 0
-    with pytest.raises(TrainingError, match="2 of 32 images"):
+    assert rest.pixels().flatten(1).std(dim=1).min() > 0
+    with pytest.raises(TrainingError, match=r"2 of 32 images cannot be read, more than 5\.0%; the first: "):
         prepare(rows, images, encoder, TEXTS, 0.05)
 
 
@@ -86,16 +88,70 @@ def test_no_readable_row_is_an_error(encoder):
         prepare(rows, images, encoder, TEXTS, 0.9)
 
 
-def test_augmentation_is_drawn_from_the_generator_and_never_mirrors():
-    ramp = torch.linspace(0, 1, 16).expand(32, 3, 16, 16).contiguous()
-    settings = AugmentationSettings(zoom=0.3, shift=0.1, colour=0.2)
-    first, second = (augment(ramp, settings, step_generator(1, 7)) for _ in range(2))
-    other = augment(ramp, settings, step_generator(1, 8))
-    assert torch.equal(first, second) and not torch.equal(first, other)
-    assert (first[..., -1] > first[..., 0]).all()
-    assert float(first.min()) >= 0 and float(first.max()) <= 1
-    still = augment(ramp, AugmentationSettings(zoom=0, shift=0, colour=0), step_generator(1, 7))
-    torch.testing.assert_close(still, ramp, rtol=0, atol=1e-5)
+def test_as_released_rows_of_unreadable_images_are_kept_and_shown_as_zeros(encoder, rows_and_images):
+    rows, images = rows_and_images
+    for identifier in rows["neg_image_id"][:10]:
+        images.data[identifier] = b"no image"
+    data = prepare(rows, images, encoder, TEXTS, 0.0, zeros_for_unreadable=True)
+    assert data.row_ids == list(rows["row_id"]) and len(data.unreadable) == 10
+    shown = make_batch(data, torch.arange(16), encoder, FAR, step_generator(1, 1)).pixels().unflatten(0, (2, 16))
+    assert not shown[1, :10].any()
+    assert shown[0].flatten(1).any(1).all() and shown[1, 10:].flatten(1).any(1).all()
+
+
+def test_a_slice_of_a_batch_has_the_bits_of_the_whole(encoder, rows_and_images):
+    data = prepare(*rows_and_images, encoder, TEXTS, 0.0, mirrorable=set(rows_and_images[0]["pos_concept_id"]))
+    rows = torch.tensor([5, 0, 3, 8, 1])
+    batch = make_batch(data, rows, encoder, FAR, step_generator(1, 7))
+    whole = batch.pixels()
+    assert batch.count == len(whole) == 10
+    for size in (1, 3, 4, 7):
+        parts = [batch.pixels(slice(start, start + size)) for start in range(0, batch.count, size)]
+        assert torch.equal(torch.cat(parts), whole)
+    again = make_batch(data, rows, encoder, FAR, step_generator(1, 7))
+    assert torch.equal(again.pixels(slice(3, 6)), whole[3:6])
+    other = make_batch(data, rows, encoder, FAR, step_generator(1, 8))
+    assert not torch.equal(other.pixels(), whole)
+
+
+def test_flags_and_images_that_show_a_flag_too_are_never_mirrored(encoder):
+    rows, images = make_rows()
+    shared = rows["pos_image_id"][0]
+    rows.loc[1, "neg_image_id"] = shared  # a picture of a kimono that stands for a flag in another row
+    flag = set(rows.loc[rows["neg_concept"] == "flag of Chad", "neg_image_id"])
+    allowed = {digest(name) for name in ("kimono", "taco", "torii")}
+    data = prepare(rows, images, encoder, TEXTS, 0.0, mirrorable=allowed)
+    always = AugmentationSettings.none().model_copy(update={"mirror": 1.0})
+    as_they_are = make_batch(data, torch.arange(16), encoder).pixels()
+    ids = [*rows["pos_image_id"], *rows["neg_image_id"]]
+    for seed in range(5):
+        shown = make_batch(data, torch.arange(16), encoder, always, step_generator(seed, 0)).pixels()
+        for image_id, before, after in zip(ids, as_they_are, shown, strict=True):
+            want = before if image_id in flag else before.flip(-1)
+            torch.testing.assert_close(after, want, rtol=0, atol=1e-4)
+    assert shared in flag
+    assert not prepare(rows, images, encoder, TEXTS, 0.0).mirrorable.any()
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_saved_data_give_another_process_the_same_batches(encoder, rows_and_images, tmp_path, cached):
+    rows, images = rows_and_images
+    images.data[rows["neg_image_id"][2]] = b"no image"
+    cache = tmp_path / "cache" if cached else None
+    data = prepare(rows, images, encoder, TEXTS, 0.2, cache_dir=cache, mirrorable={digest("taco")})
+    data.save(tmp_path / "job" / "train")
+    (tmp_path / "job").rename(tmp_path / "moved")
+    loaded = TwinData.load(tmp_path / "moved" / "train")
+    assert isinstance(loaded.pixels, np.memmap)
+    assert (loaded.row_ids, loaded.unreadable, loaded.cut_texts) == (data.row_ids, data.unreadable, data.cut_texts)
+    ours, theirs = (make_batch(d, torch.arange(9), encoder, FAR, step_generator(2, 3)) for d in (data, loaded))
+    assert torch.equal(ours.pixels(), theirs.pixels())
+    for name in ("tokens", "captions", "concepts", "images"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name))
+    pixels = next((cache or tmp_path / "moved" / "train").glob("*.npy"))
+    pixels.write_bytes(pixels.read_bytes()[:-1])
+    with pytest.raises(StorageError, match=rf"{pixels.name}: no whole file of pixels.*Start the training again"):
+        TwinData.load(tmp_path / "moved" / "train")
 
 
 def test_rows_of_an_epoch_are_distinct_and_depend_on_seed_and_step_only():

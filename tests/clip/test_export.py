@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from cultureclip.clip.contracts import ADAPTER_NAME, CARD_NAME, AdapterCard, Checkpoint
+from cultureclip.clip.contracts import ADAPTER_NAME, CARD_FORMAT, CARD_NAME, AdapterCard, Checkpoint
 from cultureclip.clip.export import load_adapter, open_checkpoint, save_checkpoint
 from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.settings import LoraSettings
@@ -83,7 +85,12 @@ def test_update_scale_zero_exports_the_base(base_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 99}, "newer"), ({"rank": 4}, "not an adapter's card"), ({"objective": None}, "not an adapter's card")],
+    [
+        ({"format": 99}, "newer"),
+        ({"format": CARD_FORMAT + 1, "a_field_of_tomorrow": 1, "objective": None}, "newer than .*Update"),
+        ({"rank": 4}, "not an adapter's card"),
+        ({"objective": None}, "not an adapter's card"),
+    ],
 )
 def test_wrong_cards_are_refused(base_folder, tmp_path, change, message):
     save_checkpoint(make_checkpoint(base_folder)[0], tmp_path / "out")
@@ -101,3 +108,45 @@ def test_damaged_adapter_is_refused(base_folder, tmp_path):
         load_adapter(tmp_path / "out", load_encoder(base_folder))
     with pytest.raises(WeightsError, match="no such card"):
         open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])
+def test_cards_that_are_no_card_are_refused(tmp_path, content):
+    (tmp_path / CARD_NAME).write_bytes(content)
+    with pytest.raises(WeightsError, match="not an adapter's card"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_card_of_the_first_version_is_still_read(base_folder, tmp_path):
+    save_checkpoint(make_checkpoint(base_folder)[0], tmp_path / "out")
+    path = tmp_path / "out" / CARD_NAME
+    card = json.loads(path.read_text()) | {"format": 1}
+    card.pop("layout")
+    card["lora"].pop("last_blocks")
+    path.write_text(json.dumps(card))
+    load_adapter(tmp_path / "out", load_encoder(base_folder))
+
+
+@pytest.mark.parametrize(("name", "legacy"), [("adapter.pt", False), ("adapter.bin", True), (ADAPTER_NAME, False)])
+def test_a_pickled_adapter_is_refused_with_the_way_to_convert_it(base_folder, tmp_path, name, legacy):
+    save_checkpoint(make_checkpoint(base_folder)[0], tmp_path / "out")
+    path = tmp_path / "out" / ADAPTER_NAME
+    tensors = load_file(path)
+    path.unlink()
+    torch.save(tensors, tmp_path / "out" / name, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match="pickled") as refusal:
+        load_adapter(tmp_path / "out", load_encoder(base_folder))
+    code = refusal.value.remedy.partition('python -c "')[2].removesuffix('"')
+    exec(code, {})
+    load_adapter(tmp_path / "out", load_encoder(base_folder))
+
+
+def test_an_adapter_named_after_other_blocks_is_refused(base_folder, tmp_path):
+    checkpoint, _ = make_checkpoint(base_folder)
+    card = checkpoint.card.model_copy(update={"layout": "timm+bert"})
+    save_checkpoint(replace(checkpoint, card=card), tmp_path / "out")
+    encoder = load_encoder(base_folder)
+    before = [type(module) for module in encoder.model.modules()]
+    with pytest.raises(WeightsError, match="layout timm"):
+        load_adapter(tmp_path / "out", encoder)
+    assert [type(module) for module in encoder.model.modules()] == before

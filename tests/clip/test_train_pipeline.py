@@ -37,13 +37,18 @@ def parameters(base_folder, tmp_path):
     return TrainParameters(**values)
 
 
+def concepts_table():
+    kinds = {"concept_id": ["a", "b"], "category": ["Clothing", "Symbol"], "universal": ["robe", "flag"]}
+    return pd.DataFrame(kinds | {"reference_image": ["emoji:👘", None]})
+
+
 def run(parameters, folder, rows_and_images):
     loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
     entries = {name: entry for name, entry in loader["catalog"].items() if "train" in name or name in OWN}
     text = yaml.safe_dump(entries).replace("filepath: data", f"filepath: {folder}")
     catalog = DataCatalog.from_config(yaml.safe_load(text))
     catalog["cultwin"], catalog["images"] = (MemoryDataset(d, copy_mode="assign") for d in rows_and_images)
-    catalog["concepts"] = MemoryDataset(pd.DataFrame({"reference_image": ["emoji:👘", None]}))
+    catalog["concepts"] = MemoryDataset(concepts_table())
     catalog["params:train"] = MemoryDataset(parameters, copy_mode="assign")
     SequentialRunner().run(create_pipeline(parameters.objectives, parameters.seeds), catalog)
     return catalog
@@ -61,6 +66,32 @@ def test_stage_runs_through_the_catalog_and_a_second_run_trains_nothing(paramete
     again = run(parameters, tmp_path / "again", make_rows())["checkpoint_cultureclip_s1"].load()
     for name in ("adapter.safetensors", "card.json", "merged/open_clip_model.safetensors"):
         assert (again.path / name).read_bytes() == (first.path / name).read_bytes()
+
+
+def test_a_variant_trains_with_settings_of_its_own(parameters, tmp_path):
+    variants = {"frozen": {"objective": "clip_both", "settings": {"as_released": [3, 11], "lora": {"rank": 2}}}}
+    values = parameters.model_dump() | {"variants": variants, "objectives": ["frozen", "clip_both"], "seeds": [1]}
+    catalog = run(TrainParameters.model_validate(values), tmp_path, make_rows())
+    own, plain = (catalog[f"checkpoint_{name}_s1"].load().card for name in ("frozen", "clip_both"))
+    assert own.objective == plain.objective == "clip_both"
+    assert (own.lora.rank, own.lora.train_temperature) == (2, False)
+    assert (plain.lora.rank, plain.lora.train_temperature) == (parameters.lora.rank, True)
+    assert own.lora.alpha == parameters.lora.alpha
+    assert [row["step"] for row in catalog["training_log_frozen_s1"].load()] == [0, 4]
+    assert catalog["training_metrics"].load()["frozen_s1"]["chosen"]["step"] == own.step == 4
+
+
+@pytest.mark.parametrize(
+    ("variants", "cause"),
+    [
+        ({"x": {"objective": "clip", "settings": {"trainer": {"lrr": 1}}}}, "lrr"),
+        ({"x": {"objective": "clip", "settings": {"steps": 1}}}, "steps"),
+        ({"Not A Name": {"objective": "clip", "settings": {}}}, "variants"),
+    ],
+)
+def test_wrong_variants_are_refused(parameters, variants, cause):
+    with pytest.raises(ValidationError, match=cause):
+        TrainParameters.model_validate(parameters.model_dump() | {"variants": variants})
 
 
 def test_one_namespace_for_every_objective_and_seed():

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,13 +9,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from cultureclip.clip import step as step_module
 from cultureclip.clip import trainer as trainer_module
+from cultureclip.clip.batches import draw_rows, make_batch, prepare
 from cultureclip.clip.curves import loss_curves, training_metrics
-from cultureclip.clip.losses import OBJECTIVES
+from cultureclip.clip.distributed import Group
+from cultureclip.clip.lora import LoraAdapter
+from cultureclip.clip.losses import OBJECTIVES, build_objective
 from cultureclip.clip.runs import train_adapter, training_key
-from cultureclip.clip.settings import LoraSettings, ObjectiveSettings, RunSettings, TrainerSettings
-from cultureclip.clip.trainer import FAULT_NAME, Trainer, best_row, learning_rate
+from cultureclip.clip.settings import (
+    AugmentationSettings,
+    LoraSettings,
+    ObjectiveSettings,
+    RunSettings,
+    TrainerSettings,
+)
+from cultureclip.clip.step import TwinLoss
+from cultureclip.clip.towers import embed_image, embed_text
+from cultureclip.clip.trainer import FAULT_NAME, Trainer, learning_rate
+from cultureclip.clip.training_log import best_row, ran_out_of_patience
 from cultureclip.errors import ConfigurationError, TrainingError, WeightsError
 from cultureclip.models.checkpoint import load_tensors
 from tests.clip.conftest import general_pairs, make_rows
@@ -28,7 +43,16 @@ CARD = {"base": "tiny"}
 
 def train(rows, images, base, work, objective="cultureclip", seed=3, settings=SETTINGS, general=None):
     return train_adapter(
-        rows, images, general, base, card=CARD, objective=objective, seed=seed, settings=settings, work_dir=Path(work)
+        rows,
+        images,
+        general,
+        base,
+        card=CARD,
+        name=f"{objective}_s{seed}",
+        objective=objective,
+        seed=seed,
+        settings=settings,
+        work_dir=Path(work),
     )
 
 
@@ -75,7 +99,7 @@ def test_stopped_anywhere_and_restarted_gives_the_same_bits(undisturbed, base_fo
     assert timeless[0] == timeless[1]
 
 
-@pytest.mark.parametrize("place", ["write_json", "save_training_state", "save_atomically"])
+@pytest.mark.parametrize("place", ["write_log", "save_training_state", "save_atomically"])
 def test_stopped_between_two_files_and_restarted_gives_the_same_bits(
     undisturbed, base_folder, tmp_path, monkeypatch, place
 ):
@@ -156,7 +180,7 @@ def test_every_objective_trains_on_the_same_batches(base_folder, tmp_path, monke
     def recording(data, rows, encoder, *rest):
         batch = real(data, rows, encoder, *rest)
         if rest:
-            seen.append((batch.row_ids, float(batch.pixels.sum())))
+            seen.append((batch.row_ids, float(batch.pixels().sum())))
         return batch
 
     monkeypatch.setattr(trainer_module, "make_batch", recording)
@@ -192,13 +216,76 @@ def test_bf16_and_anchor_train(base_folder, tmp_path, undisturbed):
 
 
 def test_a_released_defect_trains_and_is_on_the_card(base_folder, tmp_path, undisturbed):
-    released = ObjectiveSettings(as_released=(1, 5))
-    checkpoint, _ = train(
-        *make_rows(), base_folder, tmp_path, settings=SETTINGS.model_copy(update={"objective": released})
-    )
+    settings = SETTINGS.model_copy(update={"as_released": (1, 5)})
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path, settings=settings)
     card = type(checkpoint.card).model_validate_json(checkpoint.card.model_dump_json())
-    assert card.objective_settings == released
+    assert card.objective_settings == ObjectiveSettings(as_released=(1, 5))
     assert not same(checkpoint.adapter, undisturbed[0].adapter)
+
+
+def test_released_defects_become_the_settings_that_express_them():
+    everything = RunSettings.model_validate(
+        {**SETTINGS.model_dump(), "as_released": "all", "trainer": {**SETTINGS.trainer.model_dump(), "chunk": 2}}
+    ).effective()
+    assert everything.objective.as_released == (1, 4, 5)
+    assert not everything.lora.train_temperature
+    augmentation, trainer = everything.augmentation, everything.trainer
+    assert (augmentation.zoom, augmentation.shift, augmentation.colour, augmentation.mirror) == (0, 0, 0, 0)
+    assert (trainer.precision, trainer.eval_every, trainer.select_by) == ("fp32", trainer.steps, "last")
+    assert everything.released(2) and everything.released(8)
+    frozen = SETTINGS.model_copy(update={"as_released": (3,)}).effective()
+    assert frozen == SETTINGS.model_copy(
+        update={"as_released": (3,), "lora": SETTINGS.lora.model_copy(update={"train_temperature": False})}
+    )
+    assert SETTINGS.effective() == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"as_released": (2,)}, "needs a trainer.chunk"),
+        ({"as_released": (6,)}, "as_released"),
+        ({"objective": {"as_released": (1,)}}, "beside objective, not in it"),
+        ({"launch": {"processes": 3}}, "trainer.batch 4 is no multiple of 3 processes"),
+        ({"launch": {"nodes": 2}}, "nodes and rendezvous belong together"),
+        ({"trainer": {"patience": 2, "select_by": "last"}}, "patience needs a figure"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, cause):
+    merged = SETTINGS.model_dump()
+    for key, value in changes.items():
+        merged[key] = {**merged[key], **value} if isinstance(value, dict) else value
+    with pytest.raises(ValidationError, match=cause):
+        RunSettings.model_validate(merged)
+
+
+def test_chunks_as_released_are_batches_of_their_own(base_folder, tmp_path, encoder):
+    """Defect 2 against a loop of backward passes over parts of the batch, each with its own negatives."""
+    settings = RunSettings(
+        lora=LoraSettings(rank=2, dropout=0.0),
+        trainer=TrainerSettings(batch=6, chunk=2, steps=1, lr=1e-30),
+        augmentation=AugmentationSettings(zoom=0, shift=0, colour=0),
+        as_released=(2,),
+    )
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, settings.texts, 0.0)
+    adapter = LoraAdapter(encoder.model, settings.lora, seed=1)
+    with torch.no_grad():
+        for update in adapter.updates():
+            update.b.normal_(0, 0.1)
+    objective = build_objective("cultureclip")
+    trainer = Trainer(encoder, adapter, objective, data, None, None, settings, 3, tmp_path, "test")
+    loss = trainer.loss = TwinLoss(encoder, adapter, objective, None, settings, Group())
+    trainer._step(torch.optim.SGD(adapter.parameters(), lr=1e-30), 0)
+    found = [p.grad.clone() for p in adapter.parameters()]
+    adapter.zero_grad()
+    for part in draw_rows(len(data.row_ids), 6, 3, 0).split(2):
+        batch = make_batch(data, part, encoder)
+        parts = embed_image(encoder.model, batch.pixels()), embed_text(encoder.model, batch.tokens)
+        (objective(loss.as_twins(batch, *parts)) / 3).backward()
+    torch.nn.utils.clip_grad_norm_(adapter.parameters(), settings.trainer.max_grad_norm)
+    for own, parameter in zip(found, adapter.parameters(), strict=True):
+        torch.testing.assert_close(own, parameter.grad, atol=1e-6, rtol=1e-4)
 
 
 def test_without_dev_twins_the_last_state_is_kept(base_folder, tmp_path):
@@ -216,7 +303,7 @@ def test_best_row_is_the_first_of_equals_and_never_the_base():
 
 def test_loss_that_is_not_finite_stops_and_names_the_rows(base_folder, tmp_path, monkeypatch):
     rows, images = make_rows()
-    monkeypatch.setattr(trainer_module, "embed_image", lambda model, pixels: torch.full((len(pixels), 24), torch.nan))
+    monkeypatch.setattr(step_module, "embed_image", lambda model, pixels: torch.full((len(pixels), 24), torch.nan))
     with pytest.raises(TrainingError, match="step 0: the loss is nan"):
         train(rows, images, base_folder, tmp_path)
     fault = json.loads(next(tmp_path.glob(f"*/{FAULT_NAME}")).read_text())
@@ -247,9 +334,112 @@ def test_learning_rate_rises_then_falls_to_zero():
     assert learning_rate(0, TrainerSettings(steps=1, warmup_steps=0, lr=1.0)) == 1.0
 
 
+def test_cosine_falls_along_half_a_cosine_after_the_warm_up():
+    settings = TrainerSettings(steps=12, warmup_steps=4, lr=1.0, schedule="cosine")
+    rates = [learning_rate(step, settings) for step in range(12)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1])
+    assert rates[4:] == pytest.approx([(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)])
+
+
+def test_patience_counts_looks_without_a_better_figure():
+    log = [{"step": s, "dev_accuracy": a} for s, a in ((0, 0.9), (4, 0.5), (8, 0.6), (12, 0.6), (16, 0.4))]
+    assert not ran_out_of_patience(log[:4], "dev_accuracy", 2)
+    assert ran_out_of_patience(log, "dev_accuracy", 2)
+    assert not ran_out_of_patience(log, "dev_accuracy", 3)
+    assert not ran_out_of_patience(log, "dev_accuracy", None)
+    assert not ran_out_of_patience([{"step": s} for s in range(9)], "dev_accuracy", 1)  # no dev twins
+
+
+def test_early_stop_ends_the_same_after_a_kill(base_folder, tmp_path, monkeypatch):
+    settings = with_trainer(steps=200, eval_every=2, lr=0.2, patience=2)
+    whole, log = train(*make_rows(), base_folder, tmp_path / "whole", settings=settings)
+    assert 2 < log[-1]["step"] < 200 and whole.card.step < log[-1]["step"]
+    real = trainer_module.ran_out_of_patience
+
+    def killed(rows, *rest):
+        if real(rows, *rest):
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(trainer_module, "ran_out_of_patience", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(*make_rows(), base_folder, tmp_path / "cut", settings=settings)
+    monkeypatch.setattr(trainer_module, "ran_out_of_patience", real)
+    again, second = train(*make_rows(), base_folder, tmp_path / "cut", settings=settings)
+    assert same(again.adapter, whole.adapter) and second[-1]["step"] == log[-1]["step"]
+
+
+def test_l2_start_holds_the_update_small(base_folder, tmp_path):
+    def size(weight):
+        settings = with_trainer(steps=30, select_by="last", l2_start=weight)
+        updates = train(*make_rows(), base_folder, tmp_path / str(weight), settings=settings)[0].adapter
+        return sum(float((updates[n[:-1] + "b"] @ t).norm()) for n, t in updates.items() if n.endswith(".a"))
+
+    assert size(1.0) < 0.8 * size(0.0)
+
+
+def test_two_trainings_of_one_thing_at_once_are_refused(base_folder, tmp_path, monkeypatch):
+    real, tried = Trainer._step, []
+
+    def again(self, optimizer, step):
+        if not tried:
+            tried.append(step)
+            with pytest.raises(TrainingError, match="another process is training it"):
+                train(*make_rows(), base_folder, tmp_path)
+        return real(self, optimizer, step)
+
+    monkeypatch.setattr(Trainer, "_step", again)
+    train(*make_rows(), base_folder, tmp_path)
+    assert tried
+
+
+def test_activations_computed_twice_and_compiled_towers_learn_the_same(base_folder, tmp_path, monkeypatch):
+    """The compiler's front end and autograd are the real ones; without its C++ back end, which takes minutes."""
+    compiled, real = [], torch.nn.Module.compile
+
+    def compile_quickly(self, **options):
+        compiled.append(self)
+        real(self, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_quickly)
+    settings = SETTINGS.model_copy(update={"lora": SETTINGS.lora.model_copy(update={"dropout": 0.0})})
+
+    def run(**changes):
+        own = settings.model_copy(update={"trainer": settings.trainer.model_copy(update=changes)})
+        return train(*make_rows(), base_folder, tmp_path / str(changes), settings=own)[0].adapter
+
+    plain = run(steps=3)
+    for other in (run(steps=3, checkpoint_activations=True), run(steps=3, compile=True)):
+        for name, tensor in plain.items():
+            torch.testing.assert_close(other[name], tensor, atol=1e-4, rtol=1e-3)
+    assert len(compiled) == 2
+
+
+def test_tensorboard_shows_the_log_without_what_a_resume_withdraws(base_folder, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    real = trainer_module.save_training_state
+    settings = with_trainer(tracker="tensorboard")
+
+    def stopping(path, model, optimizer, step):
+        if step == 8:
+            raise KeyboardInterrupt
+        real(path, model, optimizer, step)
+
+    monkeypatch.setattr(trainer_module, "save_training_state", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(*make_rows(), base_folder, tmp_path, settings=settings)
+    monkeypatch.setattr(trainer_module, "save_training_state", real)
+    _, log = train(*make_rows(), base_folder, tmp_path, settings=settings)
+    events = EventAccumulator(str(next(tmp_path.glob("*/events"))))
+    events.Reload()
+    shown = [(e.step, pytest.approx(e.value, rel=1e-5)) for e in events.Scalars("dev_loss")]
+    assert shown == [(row["step"], row["dev_loss"]) for row in log[1:]]
+
+
 def test_leftovers_are_gone_and_result_is_whole(undisturbed, tmp_path):
-    folder = next((tmp_path / "undisturbed").iterdir())
-    assert sorted(p.name for p in folder.iterdir()) == ["adapter.safetensors", "log.json"]
+    folder = next((tmp_path / "undisturbed").glob("*/adapter.safetensors")).parent
+    assert sorted(p.name for p in folder.iterdir() if p.name != ".lock") == ["adapter.safetensors", "log.jsonl"]
     assert same(load_tensors(folder / "adapter.safetensors")[0], undisturbed[0].adapter)
 
 
@@ -257,6 +447,6 @@ def test_curves_and_metrics_of_several_logs(undisturbed):
     logs = {"clip_both_s1": undisturbed[1], "cultureclip_s1": undisturbed[1]}
     figure = loss_curves(logs)
     assert len(figure.data) == 6 and list(figure.data[0].x) == [4, 8, 10]
-    metrics = training_metrics(logs, "dev_accuracy")
+    metrics = training_metrics(logs, dict.fromkeys(logs, "dev_accuracy"))
     assert metrics["clip_both_s1"]["data"] == {"train_rows": 12, "dev_rows": 4, "unreadable_images": 0, "cut_texts": 0}
     assert metrics["cultureclip_s1"]["chosen"]["step"] == undisturbed[0].card.step

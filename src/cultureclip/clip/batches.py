@@ -1,28 +1,30 @@
 """From rows of twins to what one training step sees: 2B augmented images, and every distinct text once."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from cultureclip.clip.augmentation import Augmentation, draw_augmentation
 from cultureclip.clip.contracts import ImageSource
+from cultureclip.clip.pixels import decode, gather, normalise, open_pixels, save_pixels
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
 from cultureclip.clip.towers import crop_tokens, tokenize
-from cultureclip.errors import DamagedShardError, TrainingError
+from cultureclip.errors import TrainingError
+from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import ImageTextEncoder
 
 logger = logging.getLogger(__name__)
 
 HALVES = ("pos", "neg")
-_READ_AT_ONCE = 256
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DamagedShardError, KeyError)
+TWINS_NAME = "twins.safetensors"
+_TENSORS = ("images", "readable", "mirrorable", "tokens", "captions", "concepts")
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,44 @@ class TwinData:
         row_ids: Ids of the R rows that can be used.
         pixels: uint8 [N, 3, H, W], each distinct image once, at the model's input size.
         images: int64 [2, R], places in ``pixels``; the first axis is the half.
+        readable: bool [N]; an image that could not be read is shown to the model as zeros, if it is shown at all.
+        mirrorable: bool [N], which images may be mirrored.
         tokens: int64 [T, L], each distinct text once.
         captions: int64 [2, R], places in ``tokens``.
         concepts: int64 [2, R], places in ``tokens``.
-        unreadable: Ids of the images that could not be read; their rows are left out.
+        unreadable: Id of an image that could not be read -> why.
         cut_texts: How many texts were cut to the context length.
     """
 
     row_ids: list[str]
-    pixels: Tensor
+    pixels: np.ndarray
     images: Tensor
+    readable: Tensor
+    mirrorable: Tensor
     tokens: Tensor
     captions: Tensor
     concepts: Tensor
-    unreadable: list[str]
+    unreadable: dict[str, str]
     cut_texts: int
+
+    def save(self, folder: Path) -> None:
+        """Write what another process needs to :meth:`load` the same data; pixels in a cache are named, not copied."""
+        pixels = save_pixels(self.pixels, folder)
+        record = {"row_ids": self.row_ids, "unreadable": self.unreadable, "cut_texts": self.cut_texts, "pixels": pixels}
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        save_atomically(tensors, folder / TWINS_NAME, {"record": json.dumps(record)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "TwinData":
+        """What :meth:`save` wrote; the pixels are mapped into memory, not read.
+
+        Raises:
+            WeightsError: the file is missing or damaged.
+            StorageError: the pixels are gone or cut off.
+        """
+        tensors, metadata = load_tensors(folder / TWINS_NAME)
+        record = json.loads(metadata["record"])
+        return cls(**{**record, **tensors, "pixels": open_pixels(folder / record["pixels"])})
 
 
 @dataclass(frozen=True)
@@ -56,21 +81,61 @@ class TwinBatch:
 
     Attributes:
         row_ids: The B rows.
-        pixels: float [2B, 3, H, W], normalised as the model wants it; positive halves first.
         tokens: int64 [U, L], the batch's distinct texts, cropped.
+        texts: int64 [U], their places in ``data.tokens``.
         captions: int64 [2, B], places in ``tokens``.
         concepts: int64 [2, B], places in ``tokens``.
+        images: int64 [2B], places in ``data.pixels``; positive halves first.
+        data: Where they are from.
+        augmentation: What is done to the 2B images; None for nothing.
+        encoder: The model it is for.
     """
 
     row_ids: list[str]
-    pixels: Tensor
     tokens: Tensor
+    texts: Tensor
     captions: Tensor
     concepts: Tensor
+    images: Tensor
+    data: TwinData
+    augmentation: Augmentation | None
+    encoder: ImageTextEncoder
+
+    @property
+    def count(self) -> int:
+        """Number of images, 2B."""
+        return len(self.images)
+
+    def pixels(self, places: slice = slice(None)) -> Tensor:
+        """Some of the batch's images, each the same whatever others are asked for with it.
+
+        Args:
+            places: Which of the 2B images; positive halves come first.
+
+        Returns:
+            float [len, 3, H, W], normalised as the model wants it, on its device.
+        """
+        images = self.images[places]
+        pixels = gather(self.data.pixels, images).to(self.encoder.device).float() / 255
+        if self.augmentation is not None:
+            pixels = self.augmentation[places].apply(pixels)
+        pixels = normalise(pixels, self.encoder)
+        unreadable = ~self.data.readable[images]
+        if unreadable.any():
+            pixels[unreadable.to(pixels.device)] = 0
+        return pixels
 
 
 def prepare(
-    rows: pd.DataFrame, images: ImageSource, encoder: ImageTextEncoder, texts: TextSettings, max_unreadable_share: float
+    rows: pd.DataFrame,
+    images: ImageSource,
+    encoder: ImageTextEncoder,
+    texts: TextSettings,
+    max_unreadable_share: float,
+    *,
+    cache_dir: Path | None = None,
+    mirrorable: Collection[str] = (),
+    zeros_for_unreadable: bool = False,
 ) -> TwinData:
     """Decode and tokenise rows of the ``cultwin`` table.
 
@@ -80,116 +145,71 @@ def prepare(
         encoder: Whose preprocessing and tokenizer are used.
         texts: How rows become texts.
         max_unreadable_share: Of the distinct images.
+        cache_dir: Where decoded images are kept for other trainings; None keeps them in memory.
+        mirrorable: Ids of concepts whose images may be mirrored; an image that also shows another concept may not.
+        zeros_for_unreadable: Keep rows with an unreadable image, however many, and show zeros in its place, as the
+            published code does.
 
     Raises:
         TrainingError: more images than that are unreadable, or no row is left.
         ConfigurationError: a text does not fit the context.
+        DamagedShardError: images lie in a shard that is damaged.
+        StorageError: the cache cannot be written.
     """
     wanted = sorted({i for half in HALVES for i in rows[f"{half}_image_id"]})
-    pixels, unreadable = decode(images, wanted, encoder)
-    if len(unreadable) > max_unreadable_share * len(wanted):
-        raise TrainingError(
-            f"images {', '.join(unreadable[:3])}",
-            f"{len(unreadable)} of {len(wanted)} images cannot be read, more than {max_unreadable_share:.1%}",
-            "Run the synthesis pipeline again, or raise trainer.max_unreadable_share",
-        )
-    bad = set(unreadable)
-    usable = rows[~(rows["pos_image_id"].isin(bad) | rows["neg_image_id"].isin(bad))]
-    if unreadable:
-        logger.warning("%d unreadable images, %d rows left out: %s", len(bad), len(rows) - len(usable), unreadable)
-    if usable.empty:
-        raise TrainingError("cultwin", f"none of {len(rows)} rows has two readable images", "Run the synthesis again")
+    decoded = decode(images, wanted, encoder, cache_dir)
+    bad = decoded.unreadable
+    if bad:
+        fate = "shown as zeros" if zeros_for_unreadable else "left out with their rows"
+        logger.warning("%d unreadable images of %d, %s: %s", len(bad), len(wanted), fate, bad)
+    usable = rows if zeros_for_unreadable else _readable_rows(rows, bad, len(wanted), max_unreadable_share)
     table = {
         field: [[write(cell) for cell in usable[f"{half}_{field}"]] for half in HALVES]
         for field, write in (("caption", str), ("concept", lambda c: texts.concept_template.replace("{concept}", c)))
     }
     distinct = sorted({text for halves in table.values() for half in halves for text in half})
     tokens, cut = tokenize(encoder.model, encoder.tokenizer, distinct, texts.long_caption)
+    places = _places(wanted, [list(usable[f"{half}_image_id"]) for half in HALVES])
     return TwinData(
         row_ids=list(usable["row_id"]),
-        pixels=pixels,
-        images=_places([i for i in wanted if i not in bad], [list(usable[f"{half}_image_id"]) for half in HALVES]),
+        pixels=decoded.pixels,
+        images=places,
+        readable=torch.tensor([i not in bad for i in wanted]),
+        mirrorable=_mirrorable_images(usable, places, len(wanted), mirrorable),
         tokens=tokens,
         captions=_places(distinct, table["caption"]),
         concepts=_places(distinct, table["concept"]),
-        unreadable=unreadable,
+        unreadable=bad,
         cut_texts=cut,
     )
+
+
+def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_share: float) -> pd.DataFrame:
+    """Rows with two readable images; ``images`` is the number of distinct images."""
+    if len(bad) > max_share * images:
+        reason = next(iter(bad.values()))
+        raise TrainingError(
+            f"images {', '.join(list(bad)[:3])}",
+            f"{len(bad)} of {images} images cannot be read, more than {max_share:.1%}; the first: {reason}",
+            "Run the synthesis pipeline again, or raise trainer.max_unreadable_share",
+        )
+    usable = rows[~(rows["pos_image_id"].isin(bad) | rows["neg_image_id"].isin(bad))]
+    if usable.empty:
+        raise TrainingError("cultwin", f"none of {len(rows)} rows has two readable images", "Run the synthesis again")
+    return usable
+
+
+def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorable: Collection[str]) -> Tensor:
+    """Which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
+    allowed = torch.ones(count, dtype=torch.bool)
+    for half, where in zip(HALVES, places, strict=True):
+        allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{half}_concept_id"]])]] = False
+    return allowed
 
 
 def _places(distinct: list[str], halves: list[list[str]]) -> Tensor:
     place = {item: i for i, item in enumerate(distinct)}
     return torch.tensor([[place[item] for item in half] for half in halves])
-
-
-def decode(images: ImageSource, wanted: list[str], encoder: ImageTextEncoder) -> tuple[Tensor, list[str]]:
-    """Decode images to the model's input size and keep them as bytes.
-
-    Returns:
-        uint8 [N, 3, H, W] of the readable ones, in the order of ``wanted``, and the ids of the others.
-    """
-    mean, std = _normalisation(encoder)
-    kept, unreadable = [], []
-    for start in tqdm(range(0, len(wanted), _READ_AT_ONCE), desc="decode images", disable=len(wanted) <= _READ_AT_ONCE):
-        for identifier, image in _read(images, wanted[start : start + _READ_AT_ONCE]):
-            try:
-                pixels = encoder.preprocess(image.convert("RGB")) if image is not None else None
-            except _UNREADABLE as error:
-                logger.warning("image %s: %s", identifier, error)
-                pixels = None
-            if pixels is None:
-                unreadable.append(identifier)
-            else:  # the preprocessing ends with the normalisation of x / 255: undone, so that bytes can be kept
-                kept.append(((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8))
-    return (torch.stack(kept) if kept else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)), unreadable
-
-
-def _read(images: ImageSource, ids: list[str]) -> Iterator[tuple[str, Image.Image | None]]:
-    """Read many at once; if that fails, one by one, to find out which."""
-    try:
-        yield from zip(ids, images.read(ids), strict=True)
-        return
-    except _UNREADABLE as error:
-        logger.warning("reading %d images failed (%s); reading them one by one", len(ids), error)
-    for identifier in ids:
-        try:
-            yield identifier, images.read([identifier])[0]
-        except _UNREADABLE as error:
-            logger.warning("image %s: %s", identifier, error)
-            yield identifier, None
-
-
-def _normalisation(encoder: ImageTextEncoder) -> tuple[Tensor, Tensor]:
-    """Channel means and standard deviations [3, 1, 1] that the model's pixels are normalised with."""
-    config = encoder.model.visual.preprocess_cfg
-    return torch.tensor(config["mean"]).view(3, 1, 1), torch.tensor(config["std"]).view(3, 1, 1)
-
-
-def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
-    """Pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
-    mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
-    return (pixels.to(encoder.device) - mean) / std
-
-
-def augment(pixels: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
-    """Random zoom, shift and channel contrast, one draw an image; the border's pixels go on outside the picture.
-
-    Args:
-        pixels: float [N, 3, H, W] in [0, 1].
-        settings: How far.
-        generator: Source of all randomness, on the CPU.
-    """
-
-    def uniform(*shape: int) -> Tensor:
-        return (torch.rand(shape, generator=generator) * 2 - 1).to(pixels.device)
-
-    theta = torch.zeros(len(pixels), 2, 3, device=pixels.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = torch.exp(uniform(len(pixels)) * settings.zoom)
-    theta[:, :, 2] = uniform(len(pixels), 2) * settings.shift
-    grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
-    moved = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
-    contrast = 1 + uniform(len(pixels), 3, 1, 1) * settings.colour
-    return (1 - (1 - moved) * contrast).clamp(0, 1)
 
 
 def make_batch(
@@ -199,7 +219,7 @@ def make_batch(
     augmentation: AugmentationSettings | None = None,
     generator: torch.Generator | None = None,
 ) -> TwinBatch:
-    """Gather rows into a batch on the encoder's device.
+    """Gather rows into a batch; its pixels are made when they are asked for.
 
     Args:
         data: Prepared rows.
@@ -208,17 +228,21 @@ def make_batch(
         augmentation: None leaves the images as they are.
         generator: Needed with ``augmentation``.
     """
-    device = encoder.device
-    pixels = data.pixels[data.images[:, rows].flatten()].to(device).float() / 255
+    images = data.images[:, rows].flatten()
+    drawn = None
     if augmentation is not None and generator is not None:
-        pixels = augment(pixels, augmentation, generator)
+        drawn = draw_augmentation(data.mirrorable[images], augmentation, generator)
     texts, places = torch.stack([data.captions[:, rows], data.concepts[:, rows]]).unique(return_inverse=True)
     return TwinBatch(
         row_ids=[data.row_ids[i] for i in rows.tolist()],
-        pixels=normalise(pixels, encoder),
-        tokens=crop_tokens(encoder.model, data.tokens[texts]).to(device),
-        captions=places[0].to(device),
-        concepts=places[1].to(device),
+        tokens=crop_tokens(encoder.model, data.tokens[texts]).to(encoder.device),
+        texts=texts,
+        captions=places[0].to(encoder.device),
+        concepts=places[1].to(encoder.device),
+        images=images,
+        data=data,
+        augmentation=drawn,
+        encoder=encoder,
     )
 
 

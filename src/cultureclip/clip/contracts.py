@@ -15,7 +15,7 @@ from cultureclip.clip.settings import LoraSettings, ObjectiveSettings
 if TYPE_CHECKING:
     import torch
 
-CARD_FORMAT = 1
+CARD_FORMAT = 2
 ADAPTER_NAME, CARD_NAME, MERGED_NAME = "adapter.safetensors", "card.json", "merged"
 
 
@@ -29,6 +29,10 @@ class ImageSource(Protocol):
 
     def read(self, ids: list[str]) -> list[Image.Image]:
         """The images with those ids, in that order."""
+        ...
+
+    def checksums(self, ids: Sequence[str]) -> list[str]:
+        """What those pictures are, a text each: equal only for equal pictures, and found without decoding any."""
         ...
 
 
@@ -49,7 +53,8 @@ class AdapterCard(BaseModel):
     """What an adapter is: enough to refuse it on another base, and to say where it comes from.
 
     Attributes:
-        format: Version of this layout.
+        format: Version of the card; 1 had no ``layout`` and knew only open_clip's blocks.
+        layout: How the base names its blocks and so the adapter its tensors: see :class:`LoraAdapter`.
         base: Where the base model was found.
         base_revision: The base's revision, if it has one.
         base_fingerprint: SHA-256 over the base's weights and config.
@@ -69,6 +74,7 @@ class AdapterCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = CARD_FORMAT
+    layout: str = "open_clip"
     base: str
     base_revision: str | None = None
     base_fingerprint: str

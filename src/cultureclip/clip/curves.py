@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from cultureclip.clip.trainer import LogRow, best_row
+from cultureclip.clip.training_log import LogRow, best_row
 
 _PANELS = (("loss", "training loss"), ("dev_loss", "dev loss"), ("dev_accuracy", "dev twin accuracy"))
 
@@ -38,13 +38,13 @@ def loss_curves(logs: Mapping[str, list[LogRow]]) -> go.Figure:
     return figure.update_layout(height=380, margin={"t": 40, "b": 40})
 
 
-def training_metrics(logs: Mapping[str, list[LogRow]], select_by: str) -> dict[str, Any]:
+def training_metrics(logs: Mapping[str, list[LogRow]], select_by: Mapping[str, str]) -> dict[str, Any]:
     """Training -> rows used, the chosen step with its figures, and the same figures of the base."""
     return {
         name: {
             "data": {field: log[0][field] for field in ("train_rows", "dev_rows", "unreadable_images", "cut_texts")},
             "base": _dev(log[0]),
-            "chosen": {"step": best_row(log, select_by)["step"], **_dev(best_row(log, select_by))},
+            "chosen": {"step": best_row(log, select_by[name])["step"], **_dev(best_row(log, select_by[name]))},
             "last": {field: log[-1][field] for field in ("step", "loss", "accuracy", "scale", "twins_per_second")},
         }
         for name, log in logs.items()

@@ -1,7 +1,12 @@
 """What holds the tuned model near its base: distillation (Hinton et al. 2015, arXiv 1503.02531) of similarities."""
 
+from collections.abc import Iterable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cultureclip.clip.low_rank import LowRank
 
 REPLAY_SCALE = 10.0
 """Inverse temperature on general pairs. At the base's own scale its answers there are nearly one-hot: softened, they
@@ -46,3 +51,12 @@ def replay_loss(images: Tensor, texts: Tensor, rows: Tensor, base_images: Tensor
     to_texts = divergence(REPLAY_SCALE * base_images[rows] @ base_texts.T, REPLAY_SCALE * images @ base_texts.T)
     to_images = divergence(REPLAY_SCALE * base_texts[rows] @ base_images.T, REPLAY_SCALE * texts @ base_images.T)
     return (to_texts + to_images) / 2
+
+
+def squared_update(updates: Iterable[LowRank]) -> Tensor:
+    """Sum of ||scale B A||^2 (Frobenius) over all low-rank updates: the squared distance to the weights of the start.
+
+    L2-SP of Li et al. 2018 (arXiv 1802.01483). B A is never formed: ||B A||^2 = sum of (B^T B) * (A A^T).
+    """
+    squares = [u.scale**2 * ((u.b.T @ u.b) * (u.a @ u.a.T)).sum() for u in updates]
+    return torch.stack(squares).sum()

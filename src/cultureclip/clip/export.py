@@ -1,8 +1,7 @@
 """Checkpoints on disk: the adapter by itself, and the tuned model as a directory that open_clip loads."""
 
-import os
+import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,23 +16,13 @@ from cultureclip.clip.contracts import (
     Checkpoint,
     SavedCheckpoint,
 )
-from cultureclip.clip.lora import LoraAdapter, merge
+from cultureclip.clip.lora import LoraAdapter
+from cultureclip.clip.merging import merge
+from cultureclip.engine.folders import building
 from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-"""Files that Hugging Face tokenizers are made of; a directory has some of them, or none (open_clip's own tokenizer)."""
+from cultureclip.models.fingerprint import TOKENIZER_FILES
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -42,15 +31,14 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     Args:
         checkpoint: What to write.
         folder: Must not exist yet.
+
+    Raises:
+        StorageError: the folder exists.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    if temporary.exists():
-        shutil.rmtree(temporary)
-    temporary.mkdir(parents=True)
-    save_atomically(checkpoint.adapter, temporary / ADAPTER_NAME)
-    (temporary / CARD_NAME).write_text(checkpoint.card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    save_merged(checkpoint, temporary / MERGED_NAME)
-    temporary.rename(folder)
+    with building(folder) as temporary:
+        save_atomically(checkpoint.adapter, temporary / ADAPTER_NAME)
+        (temporary / CARD_NAME).write_text(checkpoint.card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        save_merged(checkpoint, temporary / MERGED_NAME)
 
 
 def save_merged(checkpoint: Checkpoint, folder: Path) -> None:
@@ -64,21 +52,37 @@ def save_merged(checkpoint: Checkpoint, folder: Path) -> None:
     save_atomically(merged, folder / WEIGHTS_NAME, metadata)
 
 
+def save_scaled(checkpoint: SavedCheckpoint, base: Path, scale: float, folder: Path) -> None:
+    """Write the model with another share of the update than its card says: a point of the WiSE-FT sweep.
+
+    Args:
+        checkpoint: A tuned model.
+        base: Directory of the base that it was tuned from.
+        scale: Share of the update, 0 (the base) to 1.
+        folder: Must not exist yet.
+    """
+    adapter, _ = load_tensors(checkpoint.path / ADAPTER_NAME)
+    save_merged(Checkpoint(adapter, checkpoint.card.model_copy(update={"update_scale": scale}), base), folder)
+
+
 def read_card(path: Path) -> AdapterCard:
     """Read an adapter's card.
 
     Raises:
-        WeightsError: it is missing, damaged, or of a newer layout.
+        WeightsError: it is missing, damaged, or of a newer version.
     """
     if not path.is_file():
         raise WeightsError(path, "no such card", "Give the directory of a checkpoint")
     try:
-        card = AdapterCard.model_validate_json(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.get("format") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > CARD_FORMAT:  # before its fields, which this version may not know
+            raise WeightsError(path, f"version {version} is newer than {CARD_FORMAT}", "Update this package")
+        return AdapterCard.model_validate(content)
     except ValidationError as error:
         raise WeightsError(path, f"not an adapter's card ({error.errors()[0]['msg']})", "Train again") from error
-    if card.format > CARD_FORMAT:
-        raise WeightsError(path, f"layout {card.format} is newer than {CARD_FORMAT}", "Update this package")
-    return card
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise WeightsError(path, f"not an adapter's card ({error})", "Train again") from error
 
 
 def open_checkpoint(folder: Path) -> SavedCheckpoint:
@@ -90,11 +94,34 @@ def open_checkpoint(folder: Path) -> SavedCheckpoint:
     return SavedCheckpoint(folder, read_card(folder / CARD_NAME))
 
 
-def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
-    """Put a saved adapter onto its base model, in place, unmerged.
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """An adapter's tensors by name.
 
     Raises:
-        WeightsError: the adapter was trained on another base, or its files are damaged.
+        WeightsError: the file is missing, damaged, or a pickle, which could run code when it is opened.
+    """
+    found = path if path.is_file() else next(iter(sorted(path.parent.glob(f"{path.stem}.*"))), path)
+    if found.is_file() and _is_pickle(found):
+        raise WeightsError(
+            found,
+            "a pickled file; only safetensors files are loaded",
+            'Where you trust it, convert it: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load(open('{found}', 'rb'), weights_only=True), '{path}')\"",
+        )
+    return load_tensors(path)[0]
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as ``torch.save``'s do: as a zip archive or, before torch 1.6, as a bare pickle."""
+    with path.open("rb") as handle:
+        return handle.read(2) in (b"PK", b"\x80\x02")
+
+
+def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
+    """Put a saved adapter onto its base model, in place, unmerged and whole: ``update_scale`` is of the merged model.
+
+    Raises:
+        WeightsError: the adapter was trained on another base, or its files are damaged; the model is then as it was.
     """
     card = read_card(folder / CARD_NAME)
     if card.base_fingerprint != encoder.fingerprint:
@@ -103,8 +130,18 @@ def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
             f"trained on the base {card.base} {card.base_fingerprint[:12]}, not on {encoder.fingerprint[:12]}",
             "Load the base that the card names",
         )
-    state: Mapping[str, Tensor] = load_tensors(folder / ADAPTER_NAME)[0]
+    state = read_weights(folder / ADAPTER_NAME)
     adapter = LoraAdapter(encoder.model, card.lora, card.seed)
-    adapter.load(state)
+    try:
+        if adapter.layout != card.layout:
+            raise WeightsError(
+                folder,
+                f"its tensors are named as in the layout {card.layout}, but the base's is {adapter.layout}",
+                "Use the versions of open_clip and timm that it was trained with",
+            )
+        adapter.load(state)
+    except WeightsError:
+        adapter.remove()
+        raise
     encoder.model.eval()
     return adapter

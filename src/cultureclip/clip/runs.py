@@ -1,28 +1,34 @@
 """One training as a unit: kept by the key of what made it, resumed if it was cut off, never done twice."""
 
-import json
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from cultureclip.clip.batches import HALVES, prepare
+from cultureclip.clip.batches import HALVES, TwinData, prepare
 from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs, ImageSource
+from cultureclip.clip.launch import launch_training, threads_for
 from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.losses import build_objective
-from cultureclip.clip.replay import prepare_replay
+from cultureclip.clip.replay import Replay, prepare_replay
 from cultureclip.clip.settings import RunSettings
-from cultureclip.clip.trainer import BEST_NAME, LOG_NAME, STATE_NAME, LogRow, Trainer, best_row, write_json
+from cultureclip.clip.trainer import BEST_NAME, BOUNDARY_NAME, STATE_NAME, Trainer
+from cultureclip.clip.training_log import LOG_NAME, LogRow, best_row, read_log, write_log
+from cultureclip.clip.worker import Job
 from cultureclip.errors import TrainingError
 from cultureclip.ids import digest
 from cultureclip.models.checkpoint import load_tensors, save_atomically
-from cultureclip.models.encoder import load_encoder
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 
 logger = logging.getLogger(__name__)
 
-RESULT_NAME = "adapter.safetensors"
-_LAYOUT = 2  # part of the key: raise it when the same inputs come to train differently
+RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
+_LAYOUT = 3  # part of the key: raise it when the same inputs come to train differently
 _TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
 
 
@@ -65,10 +71,12 @@ def train_adapter(
     base: Path,
     *,
     card: Mapping[str, object],
+    name: str,
     objective: str,
     seed: int,
     settings: RunSettings,
     work_dir: Path,
+    mirrorable: Collection[str] = (),
 ) -> tuple[Checkpoint, list[LogRow]]:
     """Train an adapter, or take the finished one of the same key.
 
@@ -78,35 +86,46 @@ def train_adapter(
         general: General pairs to replay; None for none.
         base: Directory of the base model.
         card: What the card says beside the training: base, base_revision, update_scale.
+        name: What the progress bar and errors call it.
         objective: A name in ``OBJECTIVES``.
         seed: Of everything random.
         settings: All other choices.
-        work_dir: Trainings lie here, a folder a key.
+        work_dir: Trainings lie here, a folder a key; decoded pictures and the base's embeddings beside them.
+        mirrorable: Ids of concepts whose pictures may be mirrored.
 
     Returns:
         The adapter with its card, and the log: a row for the base and one for each look at the dev twins.
 
     Raises:
-        TrainingError: too few twins, too many unreadable images, a loss that is not finite.
+        TrainingError: too few twins, too many unreadable images, a loss that is not finite, another process is at it.
         ConfigurationError: no such objective; a text longer than the context.
         WeightsError: the base cannot be loaded.
     """
-    loss = build_objective(objective, settings.objective)
+    key_settings, settings = settings, settings.effective()
+    build_objective(objective, settings.objective)  # an unknown name stops before any work
     train_rows, dev_rows = split_rows(cultwin)
     encoder = load_encoder(base, settings.trainer.device)
-    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, settings)
+    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, key_settings)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
-    folder, name = work_dir / key, f"{objective}, seed {seed}"
-    if (folder / RESULT_NAME).exists():
-        logger.info("%s: trained before (%s), nothing to do", name, key)
-        log: list[LogRow] = json.loads((folder / LOG_NAME).read_text(encoding="utf-8"))
-    else:
-        share = settings.trainer.max_unreadable_share
-        data = prepare(train_rows, images, encoder, settings.texts, share)
-        dev = None if dev_rows.empty else prepare(dev_rows, images, encoder, settings.texts, share)
-        replay = prepare_replay(general, encoder, settings.texts.long_caption) if general else None
-        log = _train(Trainer(encoder, adapter, loss, data, dev, replay, settings, seed, folder, name))
-    state, _ = load_tensors(folder / RESULT_NAME)
+    folder = work_dir / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder, name):
+        if not (folder / RESULT_NAME).exists():
+            job = Job(
+                base=base,
+                objective=objective,
+                seed=seed,
+                settings=settings,
+                folder=folder,
+                name=name,
+                threads=threads_for(settings.launch.processes),
+            )
+            cache = work_dir / CACHE_NAME
+            inputs = _prepare(train_rows, dev_rows, images, general, encoder, settings, cache, mirrorable)
+            _train(job, encoder, adapter, inputs)
+        else:
+            logger.info("%s: trained before (%s), nothing to do", name, key)
+    log, (state, _) = read_log(folder / LOG_NAME), load_tensors(folder / RESULT_NAME)
     chosen = best_row(log, settings.trainer.select_by)
     done = AdapterCard.model_validate(
         {
@@ -116,6 +135,7 @@ def train_adapter(
             "objective_settings": settings.objective,
             "seed": seed,
             "lora": settings.lora,
+            "layout": adapter.layout,
             "parameters": adapter.size(),
             "step": chosen["step"],
             "selected_by": settings.trainer.select_by if "dev_loss" in chosen else "last",
@@ -127,11 +147,66 @@ def train_adapter(
     return Checkpoint(state, done, base), log
 
 
-def _train(trainer: Trainer) -> list[LogRow]:
+class _Inputs(NamedTuple):
+    """What a training reads, decoded and tokenised."""
+
+    data: TwinData
+    dev: TwinData | None
+    replay: Replay | None
+
+
+def _prepare(
+    train_rows: pd.DataFrame,
+    dev_rows: pd.DataFrame,
+    images: ImageSource,
+    general: GeneralPairs | None,
+    encoder: ImageTextEncoder,
+    settings: RunSettings,
+    cache: Path,
+    mirrorable: Collection[str],
+) -> _Inputs:
+    def prepared(rows: pd.DataFrame) -> TwinData:
+        return prepare(
+            rows,
+            images,
+            encoder,
+            settings.texts,
+            settings.trainer.max_unreadable_share,
+            cache_dir=cache,
+            mirrorable=mirrorable,
+            zeros_for_unreadable=settings.released(8),
+        )
+
+    dev = None if dev_rows.empty else prepared(dev_rows)
+    replay = prepare_replay(general, encoder, settings.texts.long_caption, cache) if general else None
+    return _Inputs(prepared(train_rows), dev, replay)
+
+
+@contextmanager
+def _alone_in(folder: Path, name: str) -> Iterator[None]:
+    """Keep two processes from training the same thing: their files would mix.
+
+    Raises:
+        TrainingError: another process is at it.
+    """
+    try:
+        with FileLock(folder / LOCK_NAME, timeout=0):
+            yield
+    except Timeout as error:
+        raise TrainingError(
+            name, f"another process is training it in {folder}", "Wait for it, or stop it; then run again"
+        ) from error
+
+
+def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _Inputs) -> None:
     """Run to the end; the result's file is written last and stands for a finished training."""
-    state, log = trainer.run()
-    write_json(log, trainer.folder / LOG_NAME)
-    save_atomically(state, trainer.folder / RESULT_NAME)
+    if job.settings.launch.world > 1:
+        state, log = launch_training(job, *inputs)
+    else:
+        loss = build_objective(job.objective, job.settings.objective)
+        state, log = Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
+    write_log(log, job.folder / LOG_NAME)
+    save_atomically(state, job.folder / RESULT_NAME)
     for leftover in (STATE_NAME, BEST_NAME):
-        (trainer.folder / leftover).unlink(missing_ok=True)
-    return log
+        (job.folder / leftover).unlink(missing_ok=True)
+    shutil.rmtree(job.folder / BOUNDARY_NAME, ignore_errors=True)

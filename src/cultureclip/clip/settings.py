@@ -53,8 +53,9 @@ class LoraSettings(_Settings):
         rank: Inner size r of each update.
         alpha: The update is scaled by alpha / rank.
         dropout: Share of an update's inputs that is set to zero in training.
-        targets: Query, key, value (of the packed projection), the attention's output, both layers of the MLP.
+        targets: Query, key, value, the attention's output, both layers of the MLP.
         towers: Which towers are adapted; the other stays frozen.
+        last_blocks: Adapt only so many blocks of each tower, counted from the output; None: all.
         train_temperature: Whether logit_scale learns too.
     """
 
@@ -63,6 +64,7 @@ class LoraSettings(_Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("q", "v")
     towers: Annotated[tuple[Tower, ...], Field(min_length=1)] = ("image", "text")
+    last_blocks: Annotated[int, Field(ge=1)] | None = None
     train_temperature: bool = True
 
     @property
@@ -72,17 +74,44 @@ class LoraSettings(_Settings):
 
 
 class AugmentationSettings(_Settings):
-    """How far a training image may be changed; never mirrored, because flags and scripts would become others.
+    """How far a training image may be changed.
 
     Attributes:
         zoom: Largest change of size, as |ln(factor)|.
         shift: Largest shift, as a share of half the edge.
         colour: Largest relative change of a colour channel's contrast.
+        crop_area: Smallest and largest share of the picture that a random resized crop shows; [1, 1]: all of it.
+        crop_ratio: Narrowest and widest aspect ratio of the crop, relative to the picture's.
+        mirror: Chance that left and right are swapped.
+        never_mirrored: Categories and universals whose pictures are never mirrored: text, flags and signs would
+            become others.
     """
 
     zoom: Annotated[float, Field(ge=0, le=1)] = 0.15
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.06
     colour: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (1.0, 1.0)
+    crop_ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
+    mirror: Annotated[float, Field(ge=0, le=1)] = 0.0
+    never_mirrored: tuple[str, ...] = ("Symbol", "flag")
+
+    @classmethod
+    def none(cls) -> "AugmentationSettings":
+        """Images stay as they are."""
+        return cls(zoom=0, shift=0, colour=0, crop_area=(1, 1), mirror=0)
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether any image may come out changed."""
+        return bool(self.zoom or self.shift or self.colour or self.mirror) or self.crop_area[0] < 1
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        for name in ("crop_area", "crop_ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} [{low}, {high}]: the smaller one comes first")
+        return self
 
 
 class TextSettings(_Settings):
@@ -114,36 +143,95 @@ class TrainerSettings(_Settings):
 
     Attributes:
         steps: Optimiser steps in all.
-        batch: Twins a step (two images and up to four texts each).
-        lr: Peak learning rate; linear warm-up, then linear decay to 0.
+        batch: Twins a step (two images and up to four texts each), over all processes.
+        chunk: Twins that a process embeds at once; a batch of more is embedded in chunks, with the same gradient
+            (gradient caching); None: all at once.
+        lr: Peak learning rate, after a linear warm-up.
+        schedule: How the rate falls from the peak to 0: ``linear`` or along half a ``cosine``.
         warmup_steps: Steps until the peak.
         weight_decay: On the low-rank matrices; not on the temperature.
         max_grad_norm: The gradient is scaled down to this norm.
         precision: ``bf16`` runs the towers in autocast, loss and temperature stay fp32; ``auto`` does so where the
             device multiplies bf16 natively.
+        checkpoint_activations: Compute the blocks' activations again in the backward pass instead of keeping them.
+        keep_boundary: With ``lora.last_blocks``: compute once what the frozen blocks below make of every image and
+            text, and keep it in a file (about 150 kB an image on ViT-B/32). Without augmentation, on one process.
+        compile: Run the towers through ``torch.compile``; needs a C++ compiler.
         eval_every: Steps between looks at the dev twins; the training state is saved then too.
         select_by: Which state is kept: the best on dev twins by this figure, or the last.
+        patience: Looks in a row without a better dev figure after which training stops; None: it never stops early.
         anchor: Weight of the pull towards the base model's own similarities (0: none).
+        l2_start: Weight of the squared distance of the adapted weights from the base's (0: none).
         max_unreadable_share: More unreadable images than this stop the run.
-        device: Where to train.
+        tracker: Where the log goes beside its file: ``tensorboard`` (extra ``tracking``), or nowhere.
+        device: Where to train; with several processes on ``cuda``, each takes the device of its local rank.
     """
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 200
     batch: Annotated[int, Field(ge=2, le=65_536)] = 32
+    chunk: Annotated[int, Field(ge=1, le=65_536)] | None = None
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    schedule: Literal["linear", "cosine"] = "linear"
     warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.1
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    checkpoint_activations: bool = False
+    keep_boundary: bool = False
+    compile: bool = False
     eval_every: Annotated[int, Field(ge=1)] = 25
     select_by: Literal["dev_accuracy", "dev_loss", "last"] = "dev_accuracy"
+    patience: Annotated[int, Field(ge=1)] | None = None
     anchor: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    l2_start: Annotated[float, Field(ge=0, le=1000)] = 0.0
     max_unreadable_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    tracker: Literal["none", "tensorboard"] = "none"
     device: str = "cpu"
+
+    @model_validator(mode="after")
+    def _patience_has_a_figure(self) -> Self:
+        if self.patience is not None and self.select_by == "last":
+            raise ValueError("patience needs a figure to wait for: set select_by to dev_accuracy or dev_loss")
+        return self
+
+
+class LaunchSettings(_Settings):
+    """On how many processes a training runs. One runs inside the pipeline; more are started by ``torchrun``.
+
+    Attributes:
+        processes: On this machine.
+        backend: How they talk: ``gloo`` on CPUs, ``nccl`` on GPUs.
+        nodes: Machines; on the others the worker is started by hand over the same shared folder (docs/training.md).
+        rendezvous: ``host:port`` where the machines meet.
+    """
+
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    backend: Literal["gloo", "nccl"] = "gloo"
+    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
+    rendezvous: Annotated[str, Field(pattern=r"^[^:]+:\d+$")] | None = None
+
+    @property
+    def world(self) -> int:
+        """Processes on all machines."""
+        return self.processes * self.nodes
+
+    @model_validator(mode="after")
+    def _nodes_meet(self) -> Self:
+        if (self.nodes > 1) != (self.rendezvous is not None):
+            raise ValueError("nodes and rendezvous belong together: set both, or neither")
+        return self
 
 
 class RunSettings(_Settings):
-    """Everything that decides what a training of one objective and seed comes out as."""
+    """Everything that decides what a training of one objective and seed comes out as.
+
+    Attributes:
+        as_released: Defects of the published code to reproduce, one by one, or ``all`` of them: 1, embeddings are not
+            normalised in the loss; 2, chunks are batches of their own, so that their gradients are averaged and no
+            chunk's texts are negatives for another; 3, the temperature is frozen; 4, ``clip`` is a zero without
+            gradient; 5, a repeated text is one of its own negatives; 8, an unreadable image becomes zeros; 11, no
+            augmentation, no bf16, and no look at the dev twins, nor a saved state, before the end.
+    """
 
     objective: ObjectiveSettings = ObjectiveSettings()
     lora: LoraSettings = LoraSettings()
@@ -151,3 +239,37 @@ class RunSettings(_Settings):
     texts: TextSettings = TextSettings()
     replay: ReplaySettings = ReplaySettings()
     trainer: TrainerSettings = TrainerSettings()
+    launch: LaunchSettings = LaunchSettings()
+    as_released: tuple[Literal[1, 2, 3, 4, 5, 8, 11], ...] | Literal["all"] = ()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        batch, chunk, world = self.trainer.batch, self.trainer.chunk, self.launch.world
+        if batch % world:
+            raise ValueError(f"trainer.batch {batch} is no multiple of {world} processes")
+        if not all(self.released(number) for number in self.objective.as_released):
+            raise ValueError("write as_released beside objective, not in it")
+        moves = self.lora.last_blocks is None or self.augmentation.changes_images or world > 1
+        if self.trainer.keep_boundary and moves:
+            raise ValueError("trainer.keep_boundary needs lora.last_blocks, no augmentation, and one process")
+        if self.released(2) and (chunk is None or batch % chunk or world > 1):
+            raise ValueError("as_released 2 needs a trainer.chunk that divides trainer.batch, and one process")
+        return self
+
+    def released(self, number: int) -> bool:
+        """Whether a defect of the release is reproduced."""
+        return self.as_released == "all" or number in self.as_released
+
+    def effective(self) -> "RunSettings":
+        """The settings with those defects written out that other settings can express: 1, 3, 4, 5 and 11."""
+        changes: dict[str, BaseModel] = {}
+        of_loss = tuple(number for number in (1, 4, 5) if self.released(number))
+        if of_loss:
+            changes["objective"] = self.objective.model_copy(update={"as_released": of_loss})
+        if self.released(3):
+            changes["lora"] = self.lora.model_copy(update={"train_temperature": False})
+        if self.released(11):
+            late = {"precision": "fp32", "eval_every": self.trainer.steps, "select_by": "last", "patience": None}
+            changes["trainer"] = self.trainer.model_copy(update=late)
+            changes["augmentation"] = AugmentationSettings(zoom=0, shift=0, colour=0)
+        return self.model_copy(update=changes)

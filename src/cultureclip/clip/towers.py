@@ -2,53 +2,18 @@
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
-from open_clip.transformer import text_global_pool
 from torch import Tensor
 
 from cultureclip.errors import ConfigurationError
-
-_POOLS_ANYWHERE = ("argmax", "eos")
-
-
-def pool_positions(model: Any, tokens: Tensor) -> Tensor | None:
-    """Where each text [N, L] is pooled, int64 [N]; None unless later tokens cannot matter.
-
-    They cannot when attention is causal and the pooled token is found by its id (the end token).
-    """
-    if not isinstance(model, CLIP) or model.attn_mask is None or model.text_pool_type not in _POOLS_ANYWHERE:
-        return None
-    if model.text_pool_type == "argmax":
-        return tokens.argmax(-1)
-    return (tokens == model.text_eos_id).int().argmax(-1)
+from cultureclip.models.text_tower import embed_text, pool_positions
 
 
 def crop_tokens(model: Any, tokens: Tensor) -> Tensor:
     """Cut tokens [N, L] after the batch's last pooled position where that is exact, else leave them whole."""
     positions = pool_positions(model, tokens)
     return tokens if positions is None else tokens[:, : int(positions.max()) + 1]
-
-
-def embed_text(model: Any, tokens: Tensor) -> Tensor:
-    """Text embeddings [N, D] of tokens [N, L] as :func:`crop_tokens` gives them, at their own length, fp32.
-
-    ``open_clip``'s own ``CLIP.encode_text`` insists on the full context length; this is the same computation with
-    position table and mask cut to L.
-    """
-    if not isinstance(model, CLIP):
-        return model.encode_text(tokens).float()
-    length = tokens.shape[1]
-    x = model.token_embedding(tokens) + model.positional_embedding[:length]
-    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
-    x = model.ln_final(model.transformer(x, attn_mask=mask))
-    x = text_global_pool(x, tokens, model.text_pool_type, eos_token_id=model.text_eos_id)
-    if isinstance(model.text_projection, torch.nn.Linear):
-        x = model.text_projection(x)
-    elif model.text_projection is not None:
-        x = x @ model.text_projection
-    return x.float()
 
 
 def encode_text(model: Any, tokens: Tensor) -> Tensor:
@@ -59,6 +24,12 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
 def embed_image(model: Any, pixels: Tensor) -> Tensor:
     """Image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
     return model.encode_image(pixels).float()
+
+
+def finish_image(model: CLIP, x: Tensor) -> Tensor:
+    """Image embeddings [N, D] from what the last block gives [N, P, W]: pooling, final norm, projection."""
+    pooled, _ = model.visual._pool(x)
+    return (pooled if model.visual.proj is None else pooled @ model.visual.proj).float()
 
 
 def encode_image(model: Any, pixels: Tensor) -> Tensor:

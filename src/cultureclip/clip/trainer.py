@@ -4,63 +4,49 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cultureclip.clip.batches import TwinBatch, TwinData, draw_rows, make_batch, normalise, step_generator
-from cultureclip.clip.distillation import anchor_loss, replay_loss
+from cultureclip.clip.batches import TwinData, draw_rows, make_batch, step_generator
+from cultureclip.clip.boundary import Boundary, compute_boundary
+from cultureclip.clip.distributed import Group
 from cultureclip.clip.lora import LoraAdapter
 from cultureclip.clip.losses import Objective, TwinEmbeddings
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import RunSettings, TrainerSettings
-from cultureclip.clip.towers import crop_tokens, embed_image, embed_text
+from cultureclip.clip.step import TwinLoss, twin_accuracy
+from cultureclip.clip.training_log import (
+    LOG_NAME,
+    LogRow,
+    Tracker,
+    best_row,
+    ran_out_of_patience,
+    read_log,
+    write_log,
+)
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
-from cultureclip.models.precision import fast_dtype
 
-STATE_NAME, BEST_NAME, LOG_NAME, FAULT_NAME = "state.safetensors", "best.safetensors", "log.json", "not_finite.json"
+STATE_NAME, BEST_NAME, FAULT_NAME, EVENTS_NAME = "state.safetensors", "best.safetensors", "not_finite.json", "events"
+BOUNDARY_NAME = "boundary"
 MAX_SCALE = 100.0
 """Upper bound of exp(logit_scale), as CLIP was trained with."""
 
-LogRow = dict[str, Any]
-
-
-def write_json(value: object, path: Path) -> None:
-    """Write JSON whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
-
 
 def learning_rate(step: int, settings: TrainerSettings) -> float:
-    """Rate of a step, counted from 0: linear from 0 to the peak over the warm-up, then linear down to 0."""
+    """Rate of a step, counted from 0: linear from 0 to the peak over the warm-up, then to 0 as the schedule says."""
     rise = (step + 1) / max(1, settings.warmup_steps)
-    fall = (settings.steps - step) / max(1, settings.steps - settings.warmup_steps)
+    left = min(1.0, (settings.steps - step) / max(1, settings.steps - settings.warmup_steps))
+    fall = left if settings.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
     return settings.lr * min(1.0, rise, fall)
-
-
-def twin_accuracy(twins: TwinEmbeddings, field: str) -> float:
-    """Share of images that are closer to their own text than to their twin's; a tie counts half."""
-    texts, _ = twins.texts(field)
-    own = (twins.images * texts).sum(-1)
-    other = (twins.images * texts.flip(0)).sum(-1)
-    return float(((own > other).float() + 0.5 * (own == other).float()).mean())
-
-
-def best_row(log: list[LogRow], select_by: str) -> LogRow:
-    """The log's row after training began that is best by a dev figure, the first of equals; the last without one."""
-    rows = [row for row in log if row["step"] > 0]
-    if select_by == "last" or select_by not in rows[-1]:
-        return rows[-1]
-    sign = -1 if select_by == "dev_loss" else 1
-    return max(rows, key=lambda row: (sign * row[select_by], -row["step"]))
 
 
 @dataclass
@@ -82,6 +68,7 @@ class Trainer:
         seed: Of data order, augmentation and dropout.
         folder: For training state and log.
         name: Shown on the progress bar.
+        group: The processes that share every batch; the leading one writes the files.
     """
 
     encoder: ImageTextEncoder
@@ -94,6 +81,7 @@ class Trainer:
     seed: int
     folder: Path
     name: str
+    group: Group = field(default_factory=Group)
 
     def run(self) -> tuple[dict[str, Tensor], list[LogRow]]:
         """Train to the end.
@@ -106,26 +94,59 @@ class Trainer:
         """
         trainer = self.settings.trainer
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.base_scale = self.encoder.model.logit_scale.detach().exp().clone()
+        self._prepare_towers()
+        self.loss = TwinLoss(
+            self.encoder, self.adapter, self.objective, self.replay, self.settings, self.group, self._boundaries()
+        )
         optimizer = torch.optim.AdamW(self._groups(), lr=trainer.lr)
         start = load_training_state(self.folder / STATE_NAME, self.adapter, optimizer)
         optimizer.load_state_dict(optimizer.state_dict())  # moves what was loaded to the parameters' device
         log = self._read_log(start)
-        bar = tqdm(range(start, trainer.steps), desc=self.name, initial=start, total=trainer.steps, mininterval=2)
+        self.tracker = Tracker(trainer.tracker if self.group.leads else "none", self.folder / EVENTS_NAME, start)
+        with torch.random.fork_rng():
+            self._optimise(optimizer, log, start)
+        self.tracker.close()
+        return self.group.from_leader(lambda: load_tensors(self.folder / BEST_NAME)[0]), log
+
+    def _prepare_towers(self) -> None:
+        trainer, model = self.settings.trainer, self.encoder.model
+        if trainer.checkpoint_activations:
+            model.set_grad_checkpointing(True)
+        if trainer.compile:
+            for tower in (model.visual, getattr(model, "text", None) or model.transformer):
+                tower.compile(dynamic=True)
+        model.train()
+
+    def _boundaries(self) -> list[Boundary]:
+        """What the frozen blocks make of all inputs, where that is to be kept."""
+        blocks = self.settings.lora.last_blocks
+        if not self.settings.trainer.keep_boundary or blocks is None:
+            return []
+        sources = {"twins": self.data} | ({} if self.replay is None else {"replay": self.replay})
+        folder = self.folder / BOUNDARY_NAME
+        return [compute_boundary(source, self.encoder, blocks, folder / name) for name, source in sources.items()]
+
+    def _optimise(self, optimizer: torch.optim.Optimizer, log: list[LogRow], start: int) -> None:
+        """All steps from ``start`` on, with a look at the dev twins every so many."""
+        trainer = self.settings.trainer
+        steps = range(start, trainer.steps)
+        bar = tqdm(steps, self.name, trainer.steps, initial=start, mininterval=2, disable=not self.group.leads)
         window: list[tuple[float, float]] = []
         began = time.perf_counter()
-        self.encoder.model.train()
-        with torch.random.fork_rng():
-            for step in bar:
-                window.append(self._step(optimizer, step))
-                bar.set_postfix(loss=f"{window[-1][0]:.3f}", accuracy=f"{window[-1][1]:.2f}", refresh=False)
-                if (step + 1) % trainer.eval_every == 0 or step + 1 == trainer.steps:
-                    speed = len(window) * min(trainer.batch, len(self.data.row_ids)) / (time.perf_counter() - began)
-                    log.append(self._row(step, window, speed))
-                    self._keep(optimizer, log)
-                    window, began = [], time.perf_counter()
-        chosen, _ = load_tensors(self.folder / BEST_NAME)
-        return chosen, log
+        for step in bar:
+            if ran_out_of_patience(log, trainer.select_by, trainer.patience):
+                break
+            window.append(self._step(optimizer, step))
+            speed = len(window) * min(trainer.batch, len(self.data.row_ids)) / (time.perf_counter() - began)
+            loss, accuracy = window[-1]
+            memory = memory_in_use(self.encoder.device)
+            bar.set_postfix_str(
+                f"loss {loss:.3f}, accuracy {accuracy:.2f}, {speed:.0f} twins/s, {memory:.1f} GB", refresh=False
+            )
+            if (step + 1) % trainer.eval_every == 0 or step + 1 == trainer.steps:
+                log.append(self._row(step, window, speed))
+                self._keep(optimizer, log)
+                window, began = [], time.perf_counter()
 
     def _groups(self) -> list[dict[str, Any]]:
         """Decay for the low-rank matrices, none for the temperature."""
@@ -137,8 +158,7 @@ class Trainer:
     def _read_log(self, start: int) -> list[LogRow]:
         """The log up to the step that is resumed from; with a first row that says what the untouched base does."""
         if start:
-            rows = json.loads((self.folder / LOG_NAME).read_text(encoding="utf-8"))
-            return [row for row in rows if row["step"] <= start]
+            return [row for row in read_log(self.folder / LOG_NAME) if row["step"] <= start]
         counts = {
             "train_rows": len(self.data.row_ids),
             "dev_rows": len(self.dev.row_ids) if self.dev else 0,
@@ -151,73 +171,50 @@ class Trainer:
         """One update; returns loss and caption accuracy of the batch."""
         trainer = self.settings.trainer
         generator = step_generator(self.seed, step)
-        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        seed = int(torch.randint(2**62, (1,), generator=generator))
         rows = draw_rows(len(self.data.row_ids), trainer.batch, self.seed, step)
-        batch = make_batch(self.data, rows, self.encoder, self.settings.augmentation, generator)
-        embedded = self._embed(batch.pixels, batch.tokens)
-        twins = self._twins(batch, *embedded)
-        loss = self.objective(twins)
+        replayed = None
+        optimizer.zero_grad()
+        batches = [
+            make_batch(self.data, part, self.encoder, self.settings.augmentation, generator)
+            for part in (rows.split(trainer.chunk) if trainer.chunk and self.settings.released(2) else [rows])
+        ]
         if self.replay is not None:
-            loss = loss + self.settings.replay.weight * self._replay_loss(self.replay, generator)
-        if trainer.anchor:
-            with torch.no_grad(), self.adapter.disabled():
-                base_images, base_texts = self._encode(batch.pixels, batch.tokens)
-            images, texts = (F.normalize(e, dim=-1) for e in embedded)
-            loss = loss + trainer.anchor * anchor_loss(images, texts, base_images, base_texts, self.base_scale)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            write_json({"step": step, "loss": str(value), "row_ids": batch.row_ids}, self.folder / FAULT_NAME)
-            raise TrainingError(
-                f"{self.name}, step {step}",
-                f"the loss is {value}; the batch's row ids are in {self.folder / FAULT_NAME}",
-                "Lower the learning rate, train in fp32, or look at these rows",
-            )
+            replayed = torch.randint(len(self.replay.tokens), (self.settings.replay.batch,), generator=generator)
+        figures = []
+        for number, batch in enumerate(batches):
+            figures.append(self.loss.backward(batch, replayed, 1 / len(batches), seed + number))
+            self._check_finite(figures[-1][0], step, batch.row_ids)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, trainer)
-        optimizer.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), trainer.max_grad_norm)
         optimizer.step()
         with torch.no_grad():
             self.encoder.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
-            return value, twin_accuracy(twins, "caption")
+        loss, accuracy = (sum(values) / len(figures) for values in zip(*figures, strict=True))
+        return loss, accuracy
 
-    def _replay_loss(self, replay: Replay, generator: torch.Generator) -> Tensor:
-        """How far the tuned model is from its base on general pairs drawn by ``generator``."""
-        rows = torch.randint(len(replay.pixels), (self.settings.replay.batch,), generator=generator)
-        pixels = normalise(replay.pixels[rows].float() / 255, self.encoder)
-        tokens = crop_tokens(self.encoder.model, replay.tokens[rows]).to(self.encoder.device)
-        images, texts = self._encode(pixels, tokens)
-        return replay_loss(images, texts, rows, replay.images, replay.texts)
-
-    def _encode(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """L2-normalised embeddings of images [N, D] and texts [U, D]."""
-        images, texts = self._embed(pixels, tokens)
-        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
-
-    def _embed(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings of images [N, D] and texts [U, D] at their own length: one call a tower."""
-        precision, device = self.settings.trainer.precision, self.encoder.device
-        bf16 = precision == "bf16" or (precision == "auto" and fast_dtype(str(device)) == torch.bfloat16)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            return embed_image(self.encoder.model, pixels), embed_text(self.encoder.model, tokens)
-
-    def _twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
-        """Normalise, and scatter the distinct texts to the places where they occur."""
-        image_norms, text_norms = images.norm(dim=-1).unflatten(0, (2, -1)), texts.norm(dim=-1)
-        images, texts = F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
-        return TwinEmbeddings(
-            images=images.unflatten(0, (2, -1)),
-            captions=texts[batch.captions],
-            concepts=texts[batch.concepts],
-            caption_ids=batch.captions,
-            concept_ids=batch.concepts,
-            scale=self.encoder.model.logit_scale.float().exp(),
-            norms=torch.stack([image_norms, text_norms[batch.captions], text_norms[batch.concepts]]),
+    def _check_finite(self, loss: float, step: int, row_ids: list[str]) -> None:
+        """Stop before a loss that is no number reaches the weights."""
+        if math.isfinite(loss):
+            return
+        path = self.folder / FAULT_NAME
+        if self.group.leads:
+            with replacing(path) as temporary:
+                fault = {"step": step, "loss": str(loss), "row_ids": row_ids}
+                temporary.write_text(json.dumps(fault, indent=1), encoding="utf-8")
+        raise TrainingError(
+            f"{self.name}, step {step}",
+            f"the loss is {loss}; the batch's row ids are in {path}",
+            "Lower the learning rate, train in fp32, or look at these rows",
         )
 
-    @torch.no_grad()
     def _dev_figures(self) -> dict[str, float]:
+        """What the leading process sees on the dev twins."""
+        return self.group.from_leader(self._look_at_dev)
+
+    @torch.no_grad()
+    def _look_at_dev(self) -> dict[str, float]:
         """Loss and accuracies on the dev twins, means over rows, images unchanged; empty without dev twins."""
         if self.dev is None:
             return {}
@@ -229,8 +226,7 @@ class Trainer:
         sums = dict.fromkeys(figures, 0.0)
         self.encoder.model.eval()
         for rows in torch.arange(len(self.dev.row_ids)).split(self.settings.trainer.batch):
-            batch = make_batch(self.dev, rows, self.encoder)
-            twins = self._twins(batch, *self._embed(batch.pixels, batch.tokens))
+            twins = self.loss.embed(make_batch(self.dev, rows, self.encoder))
             sums = {name: sums[name] + len(rows) * figure(twins) for name, figure in figures.items()}
         self.encoder.model.train()
         means = {name: total / len(self.dev.row_ids) for name, total in sums.items()}
@@ -238,7 +234,7 @@ class Trainer:
 
     def _row(self, step: int, window: list[tuple[float, float]], speed: float) -> LogRow:
         """A log row: means over the steps since the last one, and the dev figures now."""
-        return {
+        row = {
             "step": step + 1,
             "loss": sum(loss for loss, _ in window) / len(window),
             "accuracy": sum(accuracy for _, accuracy in window) / len(window),
@@ -247,10 +243,21 @@ class Trainer:
             "twins_per_second": speed,
             **self._dev_figures(),
         }
+        self.tracker.show(row)
+        return row
 
     def _keep(self, optimizer: torch.optim.Optimizer, log: list[LogRow]) -> None:
         """Save best adapter, log and training state, in this order: a resume may redo steps, never miss one."""
+        if not self.group.leads:
+            return
         if best_row(log, self.settings.trainer.select_by) is log[-1]:
             save_atomically(self.adapter.state(), self.folder / BEST_NAME)
-        write_json(log, self.folder / LOG_NAME)
+        write_log(log, self.folder / LOG_NAME)
         save_training_state(self.folder / STATE_NAME, self.adapter, optimizer, log[-1]["step"])
+
+
+def memory_in_use(device: torch.device) -> float:
+    """Memory in GB: the most that was taken of a GPU so far, or what this process holds now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return psutil.Process().memory_info().rss / 1e9

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.clip.contracts import Checkpoint, ImageSource
-from cultureclip.pipelines.train.instances import Instance, check_instances
+from cultureclip.pipelines.train.instances import Instance, check_instances, objective_of
 from cultureclip.pipelines.train.parameters import TrainParameters
 
 Trained = tuple[Checkpoint, list[dict[str, Any]]]
-TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, TrainParameters], Trained]
+TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, TrainParameters], Trained]
 
 
 def list_general_pairs(concepts: pd.DataFrame, train: TrainParameters) -> pd.DataFrame:
@@ -31,15 +31,21 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
     """
 
     def train_model(
-        cultwin: pd.DataFrame, images: ImageSource, general_pairs: pd.DataFrame, train: TrainParameters
+        cultwin: pd.DataFrame,
+        images: ImageSource,
+        concepts: pd.DataFrame,
+        general_pairs: pd.DataFrame,
+        train: TrainParameters,
     ) -> Trained:
         """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
+        from cultureclip.clip.augmentation import mirrorable_concepts
         from cultureclip.clip.contracts import GeneralPairs
         from cultureclip.clip.runs import train_adapter
         from cultureclip.concepts.general_pairs import PairPictures
         from cultureclip.models.locate import locate
 
         check_instances(built, train.objectives, train.seeds)
+        settings = train.run_settings(instance.objective)
         card = {"base": train.base, "base_revision": train.base_revision, "update_scale": train.update_scale}
         texts = dict(zip(general_pairs["pair_id"], general_pairs["text"], strict=True))
         pictures = PairPictures(general_pairs, train.general_pairs.picture_size)
@@ -49,10 +55,12 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
             GeneralPairs(texts, pictures) if texts else None,
             locate(train.base),
             card=card,
-            objective=instance.objective,
+            name=instance.name,
+            objective=train.objective_of(instance.objective),
             seed=instance.seed,
-            settings=train.run_settings(),
+            settings=settings,
             work_dir=Path(train.work_dir),
+            mirrorable=mirrorable_concepts(concepts, settings.augmentation.never_mirrored),
         )
 
     return train_model
@@ -62,4 +70,5 @@ def summarise_training(train: TrainParameters, **logs: list[dict[str, Any]]) -> 
     """Draw all logs into one figure and gather the chosen steps' figures."""
     from cultureclip.clip.curves import loss_curves, training_metrics
 
-    return loss_curves(logs), training_metrics(logs, train.trainer.select_by)
+    chosen_by = {name: train.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
+    return loss_curves(logs), training_metrics(logs, chosen_by)

@@ -1,6 +1,6 @@
 """Parameters of the train stage."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -22,13 +22,26 @@ class GeneralPairsSettings(Settings):
     picture_size: Annotated[int, Field(ge=16, le=1024)] = 48
 
 
+class Variant(Settings):
+    """An objective trained with other settings, under a name of its own.
+
+    Attributes:
+        objective: Name of the loss.
+        settings: What differs from the settings of all runs, at any depth: ``{trainer: {lr: 0.001}}``.
+    """
+
+    objective: str
+    settings: dict[str, Any]
+
+
 class TrainParameters(RunSettings):
     """How CLIP is tuned; beside the settings of a run, on what, and which runs there are.
 
     Attributes:
         base: The model to tune: a directory, or ``package:<module>/<path>``.
         base_revision: Its revision, if it has one.
-        objectives: Names of losses; each is trained with every seed.
+        objectives: Names of losses or of variants; each is trained with every seed.
+        variants: Objectives with settings of their own, by name.
         seeds: Of initial values, data order, augmentation and dropout.
         update_scale: Share of the update in the merged model, 0 (base) to 1.
         general_pairs: What ``replay`` replays.
@@ -38,6 +51,7 @@ class TrainParameters(RunSettings):
     base: str
     base_revision: str | None = None
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Variant] = {}
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     general_pairs: GeneralPairsSettings = GeneralPairsSettings()
@@ -49,6 +63,30 @@ class TrainParameters(RunSettings):
             raise ValueError("replay.batch needs pairs: set general_pairs.source, or replay.batch to 0")
         return self
 
-    def run_settings(self) -> RunSettings:
-        """The part that decides a training's outcome."""
-        return RunSettings(**{name: getattr(self, name) for name in RunSettings.model_fields})
+    @model_validator(mode="after")
+    def _variants_are_valid(self) -> Self:
+        for name in self.variants:
+            self.run_settings(name)
+        return self
+
+    def objective_of(self, name: str) -> str:
+        """The loss that an entry of ``objectives`` trains with."""
+        return self.variants[name].objective if name in self.variants else name
+
+    def run_settings(self, name: str) -> RunSettings:
+        """The part that decides the outcome of an entry of ``objectives``."""
+        shared = {field: getattr(self, field) for field in RunSettings.model_fields}
+        if name not in self.variants:
+            return RunSettings(**shared)
+        common = {field: v.model_dump() if hasattr(v, "model_dump") else v for field, v in shared.items()}
+        return RunSettings.model_validate(_merge(common, self.variants[name].settings))
+
+
+def _merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``common`` with the entries of ``own`` in place of its own, at any depth."""
+    nested = {
+        key: _merge(common[key], value)
+        for key, value in own.items()
+        if isinstance(value, dict) and isinstance(common.get(key), dict)
+    }
+    return common | own | nested

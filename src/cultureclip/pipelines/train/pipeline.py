@@ -9,7 +9,7 @@ from cultureclip.pipelines.train.nodes import for_instance, list_general_pairs, 
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """cultwin, images, general pairs -> a checkpoint and log for every objective and seed -> loss curves and metrics.
+    """cultwin, images, concepts, general pairs -> a checkpoint and log for every objective and seed -> loss curves and metrics.
 
     Args:
         objectives: Losses; by default what the config says.
@@ -35,14 +35,14 @@ def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
     """The template: one training in its own namespace."""
     node = Node(
         for_instance(instance, instances),
-        ["cultwin", "images", "general_pairs", "params:train"],
+        ["cultwin", "images", "concepts", "general_pairs", "params:train"],
         ["checkpoint", "log"],
         name="train_model",
     )
     return Pipeline(
         [node],
         namespace=f"train_{instance.name}",
-        inputs={"cultwin", "images", "general_pairs"},
+        inputs={"cultwin", "images", "concepts", "general_pairs"},
         outputs={"checkpoint": f"checkpoint_{instance.name}", "log": f"training_log_{instance.name}"},
         parameters={"params:train"},
     )

@@ -1,0 +1,184 @@
+"""One training step of ViT-B/32 with LoRA: the released code's way against ours, in turn.
+
+    python bench/train_step.py [--steps 3] [--twins 16 64]
+
+The released way is Hugging Face's ``CLIPModel`` with ``peft``: six calls a step (two of images, four of texts, all
+padded to 77 tokens), fp32. Ours is one call a tower, every distinct text once, cropped to the longest. Both have the
+same weights, the same adapter, the same twins and the same loss (each embedding normalised, repeated texts kept as
+negatives), so that values and gradients can be compared. Prints a table and, as its last line, one JSON object:
+``ratio_fp32`` and ``ratio_bf16`` are the released way's median seconds over ours at the first number of twins, and
+``max_grad_diff`` is the largest difference of gradients over the largest gradient, in fp32.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from machine import describe_machine, peak_memory, reset_peak_memory
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from transformers import CLIPModel
+from vit_b32 import load_vit_b32, random_twins
+
+from cultureclip.clip.batches import TwinBatch, TwinData, make_batch
+from cultureclip.clip.contrast import TwinEmbeddings
+from cultureclip.clip.distributed import Group
+from cultureclip.clip.hf_names import layer_name
+from cultureclip.clip.huggingface import to_huggingface
+from cultureclip.clip.lora import LoraAdapter
+from cultureclip.clip.losses import build_objective
+from cultureclip.clip.settings import LoraSettings, ObjectiveSettings, RunSettings, TrainerSettings
+from cultureclip.clip.step import TwinLoss
+from cultureclip.models.encoder import ImageTextEncoder
+
+LORA = LoraSettings(rank=4, alpha=16, dropout=0.0, targets=("q", "v"), train_temperature=False)
+OBJECTIVE = ObjectiveSettings(duplicate_aware=False)
+BUDGET_FP32, BUDGET_BF16 = 2.2, 3.5
+
+
+class Ours:
+    """A step of this project."""
+
+    def __init__(self, encoder: ImageTextEncoder, precision: str) -> None:
+        settings = RunSettings(objective=OBJECTIVE, lora=LORA, trainer=TrainerSettings(precision=precision))
+        self.adapter = LoraAdapter(encoder.model, LORA, seed=1)
+        with torch.no_grad():
+            for update in self.adapter.updates():
+                update.b.normal_(0, 0.02, generator=torch.Generator().manual_seed(2))
+        encoder.model.train()
+        self.loss = TwinLoss(encoder, self.adapter, build_objective("cultureclip", OBJECTIVE), None, settings, Group())
+
+    def step(self, batch: TwinBatch) -> float:
+        """Loss; the gradients are left in the adapter."""
+        self.adapter.zero_grad()
+        return self.loss.backward(batch, None, 1.0, 0)[0]
+
+    def gradients(self) -> dict[str, Tensor]:
+        """By name."""
+        named = {f"{site}.{part}": p for site, u in self.sites() for part, p in (("a", u.a), ("b", u.b))}
+        return {name: p.grad for name, p in named.items()}
+
+    def sites(self):
+        """(Name of a projection, its update)."""
+        return [(name.replace("/", "."), update) for name, update in self.adapter.sites.items()]
+
+
+class Released:
+    """A step as the released code takes it, with the adapter of ours."""
+
+    def __init__(self, model: CLIPModel, ours: Ours, temperature: Tensor) -> None:
+        self.objective, self.temperature = build_objective("cultureclip", OBJECTIVE), temperature
+        lora = LoraConfig(r=LORA.rank, lora_alpha=LORA.alpha, lora_dropout=0.0, target_modules=["q_proj", "v_proj"])
+        self.model = get_peft_model(model, lora)
+        self.pairs = {}
+        with torch.no_grad():
+            for site, update in ours.sites():
+                layer = self.model.base_model.model.get_submodule(layer_name(site))
+                a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+                a.copy_(update.a)
+                b.copy_(update.b)
+                self.pairs |= {f"{site}.a": a, f"{site}.b": b}
+        self.model.train()
+
+    def step(self, data: TwinData, pixels: Tensor) -> float:
+        """Loss; the gradients are left in the adapter."""
+        self.model.zero_grad()
+        half = len(pixels) // 2
+        images = [self.images(part) for part in pixels.split(half)]
+        captions, concepts = ([self.texts(data.tokens[side]) for side in f] for f in (data.captions, data.concepts))
+        twins = TwinEmbeddings(
+            *(F.normalize(torch.stack(halves), dim=-1) for halves in (images, captions, concepts)),
+            data.captions,
+            data.concepts,
+            self.temperature.exp(),
+        )
+        loss = self.objective(twins)
+        loss.backward()
+        return float(loss.detach())
+
+    def images(self, pixels: Tensor) -> Tensor:
+        return self.embedded(self.model.get_image_features(pixel_values=pixels))
+
+    def texts(self, tokens: Tensor) -> Tensor:
+        return self.embedded(self.model.get_text_features(input_ids=tokens, attention_mask=torch.ones_like(tokens)))
+
+    @staticmethod
+    def embedded(output: object) -> Tensor:
+        """transformers 5 returns an object, transformers 4 the tensor itself."""
+        return output if isinstance(output, Tensor) else output.pooler_output
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: parameter.grad for name, parameter in self.pairs.items()}
+
+
+def timed(step: Callable[[], float]) -> tuple[float, float, float]:
+    """Seconds, bytes added at the peak, loss."""
+    held = reset_peak_memory()
+    began = time.perf_counter()
+    loss = step()
+    return time.perf_counter() - began, peak_memory() - held, loss
+
+
+def measure(twins: int, steps: int) -> dict[str, float]:
+    folder, encoder = load_vit_b32()
+    ours = {"fp32": Ours(encoder, "fp32")}
+    hugging = folder.with_name(f"{folder.name}-huggingface")
+    if not hugging.exists():
+        to_huggingface(folder, hugging)
+    released = Released(CLIPModel.from_pretrained(hugging), ours["fp32"], encoder.model.logit_scale)
+    ours["bf16"] = Ours(load_vit_b32()[1], "bf16")
+    data = random_twins(encoder, twins)
+    batch = make_batch(data, torch.arange(twins), encoder)
+    runs: dict[str, Callable[[], float]] = {"released": lambda: released.step(data, batch.pixels())}
+    runs |= {f"ours {name}": (lambda way=way: way.step(batch)) for name, way in ours.items()}
+    taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in runs}
+    for number in range(steps + 1):
+        for name, step in runs.items():
+            result = timed(step)
+            if number:  # the first step warms up
+                taken[name].append(result)
+    return report(twins, taken, released.gradients(), ours["fp32"].gradients())
+
+
+def report(
+    twins: int,
+    taken: dict[str, Sequence[tuple[float, float, float]]],
+    expected: dict[str, Tensor],
+    own: dict[str, Tensor],
+) -> dict[str, float]:
+    """Print a line a way and return the figures."""
+    seconds = {name: statistics.median(s for s, _, _ in rows) for name, rows in taken.items()}
+    for name, rows in taken.items():
+        spread = f"{min(s for s, _, _ in rows):.2f}..{max(s for s, _, _ in rows):.2f}"
+        speed = f"{seconds[name]:6.2f} s a step ({spread}), {twins / seconds[name]:5.2f} twins/s"
+        print(f"{twins:3} twins, {name:9}: {speed}, {max(m for _, m, _ in rows) / 1e9:5.2f} GB, loss {rows[-1][2]:.6f}")
+    largest = max(float(g.abs().max()) for g in expected.values())
+    difference = max(float((own[name] - g).abs().max()) for name, g in expected.items()) / largest
+    loss = abs(taken["released"][-1][2] - taken["ours fp32"][-1][2])
+    print(f"{twins:3} twins, fp32: loss differs by {loss:.1e}, gradient by {difference:.1e} of its largest entry")
+    return {
+        "ratio_fp32": seconds["released"] / seconds["ours fp32"],
+        "ratio_bf16": seconds["released"] / seconds["ours bf16"],
+        "max_grad_diff": difference,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--twins", type=int, nargs="+", default=[16, 64])
+    options = parser.parse_args()
+    print(describe_machine())
+    found = [measure(twins, options.steps) for twins in options.twins]
+    first = {name: round(value, 3) for name, value in found[0].items() if name != "max_grad_diff"}
+    worst = max(figures["max_grad_diff"] for figures in found)
+    others = {f"at_{twins}": figures for twins, figures in zip(options.twins[1:], found[1:], strict=True)}
+    print(json.dumps({**first, "max_grad_diff": worst, "budgets": [BUDGET_FP32, BUDGET_BF16], **others}))
+
+
+if __name__ == "__main__":
+    main()

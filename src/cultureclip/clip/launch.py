@@ -1,0 +1,92 @@
+"""Training on several processes, started by ``torchrun`` from the process that the pipeline runs in.
+
+The pipeline's own process never joins the group: a launcher would run the whole pipeline once in each.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cultureclip import errors
+from cultureclip.clip.batches import TwinData
+from cultureclip.clip.replay import Replay
+from cultureclip.clip.settings import LaunchSettings
+from cultureclip.clip.training_log import LOG_NAME, LogRow, read_log
+from cultureclip.clip.worker import DEV_NAME, DONE_NAME, ERROR_NAME, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
+from cultureclip.engine.atomic import replacing
+from cultureclip.errors import TrainingError
+from cultureclip.models.checkpoint import load_tensors
+
+JOB_FOLDER = "job"
+
+
+def launch_training(
+    job: Job, data: TwinData, dev: TwinData | None, replay: Replay | None
+) -> tuple[dict[str, Tensor], list[LogRow]]:
+    """Train on the processes that the job's launch settings ask for.
+
+    A training that was cut off goes on from its last saved state.
+
+    Args:
+        job: What is trained.
+        data: Training rows.
+        dev: Rows to choose the checkpoint on.
+        replay: General pairs.
+
+    Returns:
+        The chosen adapter's tensors and the log.
+
+    Raises:
+        CultureClipError: what the leading process stopped at, or that a process died.
+    """
+    folder = job.folder / JOB_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, part in ((TRAIN_NAME, data), (DEV_NAME, dev), (REPLAY_NAME, replay)):
+        if part is not None:
+            part.save(folder / name)
+    with replacing(folder / JOB_NAME) as temporary:
+        temporary.write_text(job.model_dump_json(indent=1), encoding="utf-8")
+    launch = job.settings.launch
+    command = launch_command(launch, folder)
+    code = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own module)
+    if (folder / ERROR_NAME).exists():
+        record = json.loads((folder / ERROR_NAME).read_text(encoding="utf-8"))
+        raise getattr(errors, record["type"])(*record["arguments"])
+    if code or not (folder / DONE_NAME).exists():
+        raise TrainingError(
+            job.name,
+            f"a process of {launch.world} died (exit code {code}); its last words are above",
+            "Run again: it goes on from the last saved state. If memory ran out, set a smaller trainer.chunk",
+        )
+    state, _ = load_tensors(folder / DONE_NAME)
+    shutil.rmtree(folder)
+    return state, read_log(job.folder / LOG_NAME)
+
+
+def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
+    """What starts the processes of one machine; the same on each, but for paths."""
+    meeting = ["--standalone"]
+    if launch.rendezvous is not None:
+        meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}", f"--rdzv-id={folder.parent.name}"]
+    sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.processes}"]
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", *sizes, *meeting),
+        *("-m", "cultureclip.clip.worker", str(folder.resolve())),
+    ]
+
+
+def threads_for(processes: int) -> int:
+    """Threads of each process, so that all together use what this one uses."""
+    return max(1, torch.get_num_threads() // processes)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with the modules that it can import and no thread count that torchrun would complain about."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

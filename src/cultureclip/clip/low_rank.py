@@ -1,0 +1,121 @@
+"""Frozen projections with low-rank updates beside them (LoRA, Hu et al. 2021, arXiv 2106.09685).
+
+Each adapted projection gives W x + scale * B A dropout(x), with B = 0 at the start. The update runs beside the frozen
+weights instead of being added to them: the backward pass then needs no gradient of the size of W.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cultureclip.clip.settings import LoraSettings
+
+PACKED = ("q", "k", "v")
+"""Order in which query, key and value are stacked, in ``nn.MultiheadAttention`` as in timm's ``qkv``."""
+
+
+class LowRank(nn.Module):
+    """x -> scale * B A dropout(x).
+
+    Args:
+        inputs: Size of x.
+        outputs: Size of the result.
+        lora: Rank, scale, dropout.
+    """
+
+    def __init__(self, inputs: int, outputs: int, lora: LoraSettings) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.empty(lora.rank, inputs)), nn.Parameter(torch.zeros(outputs, lora.rank))
+        self.scale, self.dropout, self.enabled = lora.scale, lora.dropout, True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The update for inputs [..., inputs], [..., outputs]."""
+        return F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer with a low-rank update beside it."""
+
+    def __init__(self, base: nn.Linear, lora: LoraSettings) -> None:
+        super().__init__()
+        self.base, self.update = base, LowRank(base.in_features, base.out_features, lora)
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weights; open_clip asks an MLP's first layer for their dtype."""
+        return self.base.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., out]."""
+        return self.base(x) + self.update(x) if self.update.enabled else self.base(x)
+
+
+class LoraPackedLinear(nn.Module):
+    """A frozen linear layer that gives query, key and value in one, with a low-rank update beside some of them.
+
+    Args:
+        base: The layer whose place this one takes, [3 * out, in]; kept, not copied.
+        lora: Rank, scale, dropout.
+        targets: Which of q, k and v get an update.
+    """
+
+    def __init__(self, base: nn.Linear, lora: LoraSettings, targets: Sequence[str]) -> None:
+        super().__init__()
+        self.base, third = base, base.out_features // len(PACKED)
+        self.updates = nn.ModuleDict({name: LowRank(base.in_features, third, lora) for name in targets})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., 3 * out]."""
+        parts = zip(PACKED, self.base(x).chunk(len(PACKED), dim=-1), strict=True)
+        return torch.cat([_updated(self.updates, name, x, plain) for name, plain in parts], dim=-1)
+
+
+class LoraAttention(nn.Module):
+    """Self-attention with the frozen weights of an ``nn.MultiheadAttention`` and low-rank updates beside them.
+
+    Computes the same function in training and evaluation; ``nn.MultiheadAttention``'s fused evaluation path, which
+    reads the packed weights directly and would miss the updates, is never entered.
+
+    Args:
+        base: The module whose place this one takes; kept, not copied.
+        lora: Rank, scale, dropout.
+        targets: Which of q, k, v and the output get an update.
+    """
+
+    def __init__(self, base: nn.MultiheadAttention, lora: LoraSettings, targets: Sequence[str]) -> None:
+        super().__init__()
+        self.base, width = base, base.embed_dim
+        self.updates = nn.ModuleDict({name: LowRank(width, width, lora) for name in targets})
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False, attn_mask: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        """Self-attention over [batch, length, width]; key and value must be the query.
+
+        Args:
+            query: [batch, length, width].
+            key: The query.
+            value: The query.
+            need_weights: Must be False: the attention weights are never formed.
+            attn_mask: Additive, [length, length].
+        """
+        if key is not query or value is not query or need_weights:
+            raise NotImplementedError("LoraAttention is self-attention without returned weights")
+        batch, length, width = query.shape
+        packed = F.linear(query, self.base.in_proj_weight, self.base.in_proj_bias).chunk(len(PACKED), dim=-1)
+        q, k, v = (
+            _updated(self.updates, name, query, part).view(batch, length, self.base.num_heads, -1).transpose(1, 2)
+            for name, part in zip(PACKED, packed, strict=True)
+        )
+        attn_mask = None if attn_mask is None else attn_mask.to(q.dtype)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
+        return _updated(self.updates, "out", mixed, self.base.out_proj(mixed)), None
+
+
+def _updated(updates: nn.ModuleDict, name: str, x: Tensor, plain: Tensor) -> Tensor:
+    """``plain``, the frozen projection of x, with the update of that name if there is one and it is on."""
+    update = updates[name] if name in updates else None  # noqa: SIM401 (a ModuleDict has no get)
+    return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain

@@ -1,0 +1,263 @@
+"""Images at a model's input size: decoded once, kept as bytes in a memory-mapped file, normalised when they are used.
+
+Layout of the cache: ``<cache_dir>/pixels-<key>.npy``, uint8 [N, 3, H, W], and ``pixels-<key>.json``, written last, with
+its checksum and the images that could not be read. The key says what the pictures are and how they are preprocessed.
+"""
+
+import errno
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+from filelock import FileLock
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from cultureclip.clip.contracts import ImageSource
+from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
+from cultureclip.ids import digest
+from cultureclip.models.encoder import ImageTextEncoder
+
+logger = logging.getLogger(__name__)
+
+PIXELS_NAME = "pixels.npy"
+_LAYOUT = 1  # part of the key: raise it when the same pictures come to be decoded differently
+_READ_AT_ONCE, _THREADS = 128, min(4, os.cpu_count() or 1)
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, KeyError, DamagedImageError)
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Images at a model's input size.
+
+    Attributes:
+        pixels: uint8 [N, 3, H, W], an image that was asked for each; zeros for one that could not be read.
+            A ``numpy.memmap`` when it lies in the cache.
+        unreadable: Id of an image that could not be read -> why.
+        key: Of the cache, says what the images are; None for images in memory.
+    """
+
+    pixels: np.ndarray
+    unreadable: dict[str, str]
+    key: str | None = None
+
+
+class _Record(BaseModel):
+    """What lies beside a cache file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+    unreadable: dict[str, str]
+
+
+def decode(
+    images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder, cache_dir: Path | None = None
+) -> DecodedImages:
+    """Decode images to the model's input size, or open the cache that they were decoded into before.
+
+    Args:
+        images: Where the pictures are.
+        wanted: Distinct ids.
+        encoder: Whose preprocessing is used.
+        cache_dir: Where decoded images are kept; None keeps them in memory.
+
+    Raises:
+        StorageError: the cache cannot be written, or the disk that the pictures are on cannot be read.
+        DamagedShardError: pictures lie in a shard that is damaged. A picture that is broken by itself is no error.
+    """
+    if cache_dir is None:
+        unreadable: dict[str, str] = {}
+        slices = [np.zeros((0, 3, *_input_size(encoder)), np.uint8), *_slices(images, wanted, encoder, unreadable)]
+        return DecodedImages(np.concatenate(slices), unreadable)
+    key = _key(images, wanted, encoder)
+    path = cache_dir / f"pixels-{key}.npy"
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # of several processes that need it, one makes it
+        found = _open(path)
+        if found is None:
+            _write(path, images, wanted, encoder)
+            found = _open(path)
+    if found is None:
+        raise StorageError(path, "does not hold what was just written to it", "Check the disk, or set another work_dir")
+    return replace(found, key=key)
+
+
+def _key(images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder) -> str:
+    """Digest of what the pictures are and how they are preprocessed."""
+    content = list(zip(wanted, images.checksums(wanted), strict=True))
+    return digest("pixels", _LAYOUT, PIL.__version__, encoder.model.visual.preprocess_cfg, content)
+
+
+def gather(pixels: np.ndarray, places: Tensor) -> Tensor:
+    """Copy images out of what may be a mapped file: uint8 [len(places), 3, H, W]."""
+    return torch.from_numpy(pixels[places.numpy()])
+
+
+def save_pixels(pixels: np.ndarray, folder: Path) -> str:
+    """Where another process finds pixels, relative to a folder; they are written there if they lie in no cache."""
+    if isinstance(pixels, np.memmap) and pixels.filename is not None:
+        return os.path.relpath(pixels.filename, folder)
+    with replacing(folder / PIXELS_NAME) as temporary, temporary.open("wb") as handle:
+        np.save(handle, pixels)
+    return PIXELS_NAME
+
+
+def open_pixels(path: Path) -> np.ndarray:
+    """Map a file of pixels that another process has made and checked.
+
+    Raises:
+        StorageError: it is gone or cut off.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        remedy = "Start the training again: it is made anew"
+        raise StorageError(path, f"no whole file of pixels ({error})", remedy) from error
+
+
+def _open(path: Path) -> DecodedImages | None:
+    """The cache, if it is whole; what is wrong with it goes to the log."""
+    beside = path.with_suffix(".json")
+    if not (path.exists() and beside.exists()):
+        return None
+    try:
+        record = _Record.model_validate_json(beside.read_bytes())
+        cause = None if _matches(path, record) else "its bytes do not match its checksum"
+    except ValidationError as error:
+        cause = f"{beside.name} is damaged ({error.error_count()} errors)"
+    if cause is not None:
+        logger.warning("%s: %s; its images are decoded again", path, cause)
+        return None
+    return DecodedImages(open_pixels(path), record.unreadable)
+
+
+def _matches(path: Path, record: _Record) -> bool:
+    with path.open("rb") as handle:
+        return path.stat().st_size == record.size and hashlib.file_digest(handle, "sha256").hexdigest() == record.sha256
+
+
+def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder) -> None:
+    """Decode into a cache file slice by slice; written, not mapped: a full disk is an error then and not a crash."""
+    unreadable: dict[str, str] = {}
+    hasher, size = hashlib.sha256(), 0
+    remove_abandoned(path.parent.glob(f".pixels-*{TEMPORARY}"))
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            shape = (len(wanted), 3, *_input_size(encoder))
+            handle.write(_header(shape))
+            hasher.update(_header(shape))
+            for pixels in _slices(images, wanted, encoder, unreadable):
+                handle.write(pixels.data)
+                hasher.update(pixels.data)
+            size = handle.tell()
+        with replacing(path.with_suffix(".json")) as temporary:
+            record = _Record(size=size, sha256=hasher.hexdigest(), unreadable=unreadable)
+            temporary.write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    except OSError as error:
+        remedy = "Free disk space, or give the trainings another work_dir; the folder may be emptied at any time"
+        raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a ``.npy`` file of bytes begins with."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def _slices(
+    images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder, unreadable: dict[str, str]
+) -> Iterator[np.ndarray]:
+    """Pixels of ``wanted``, uint8 [<= 128, 3, H, W] at a time; what is ``unreadable`` is zeros."""
+    blank = np.zeros((3, *_input_size(encoder)), np.uint8)
+
+    def decode_slice(ids: Sequence[str]) -> list[np.ndarray | str]:
+        return [_attempt(image, encoder) for image in _read(images, ids)]
+
+    slices = [wanted[start : start + _READ_AT_ONCE] for start in range(0, len(wanted), _READ_AT_ONCE)]
+    progress = tqdm(total=len(wanted), desc="decode images", disable=len(slices) <= 1)
+    with progress, ThreadPoolExecutor(_THREADS) as pool:  # Pillow lets go of the interpreter while it works
+        for start in range(0, len(slices), _THREADS):  # no more than these are held in memory
+            at_once = slices[start : start + _THREADS]
+            for ids, results in zip(at_once, _results(pool, decode_slice, at_once), strict=True):
+                unreadable.update({i: why for i, why in zip(ids, results, strict=True) if isinstance(why, str)})
+                yield np.stack([blank if isinstance(result, str) else result for result in results])
+                progress.update(len(ids))
+
+
+def _results(
+    pool: ThreadPoolExecutor,
+    decode_slice: Callable[[Sequence[str]], list[np.ndarray | str]],
+    slices: Sequence[Sequence[str]],
+) -> list[list[np.ndarray | str]]:
+    """What each slice gives; when a thread finds a damaged shard, others miss its images, and that is not the news."""
+    futures = [pool.submit(decode_slice, ids) for ids in slices]
+    for future in futures:
+        if isinstance(future.exception(), DamagedShardError):
+            future.result()
+    return [future.result() for future in futures]
+
+
+def _attempt(image: Image.Image | Exception, encoder: ImageTextEncoder) -> np.ndarray | str:
+    """An image's pixels, or why there are none."""
+    try:
+        if isinstance(image, Exception):
+            raise image
+        return _to_bytes(image, encoder)
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):  # Pillow's own have no number
+            remedy = "That is no broken picture: mend the disk or the permissions, then run again"
+            raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
+        return f"{type(error).__name__}: {error}"
+
+
+def _read(images: ImageSource, ids: Sequence[str]) -> Iterator[Image.Image | Exception]:
+    """Read many at once; if that fails, one by one, to find out which."""
+    try:
+        yield from images.read(list(ids))
+        return
+    except _UNREADABLE as error:
+        logger.warning("reading %d images failed (%s); reading them one by one", len(ids), error)
+    for identifier in ids:
+        try:
+            yield images.read([identifier])[0]
+        except _UNREADABLE as error:
+            yield error
+
+
+def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
+    """Preprocess one image; the normalisation of x / 255, its last step, is undone so that bytes can be kept."""
+    mean, std = _normalisation(encoder)
+    pixels = encoder.preprocess(image.convert("RGB"))
+    return ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
+    """Pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
+    mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
+    return (pixels.to(encoder.device) - mean) / std
+
+
+def _normalisation(encoder: ImageTextEncoder) -> tuple[Tensor, Tensor]:
+    """Channel means and standard deviations [3, 1, 1] that the model's pixels are normalised with."""
+    config = encoder.model.visual.preprocess_cfg
+    return torch.tensor(config["mean"]).view(3, 1, 1), torch.tensor(config["std"]).view(3, 1, 1)
+
+
+def _input_size(encoder: ImageTextEncoder) -> tuple[int, int]:
+    """Height and width of the model's input."""
+    size = encoder.model.visual.preprocess_cfg["size"]
+    return (size, size) if isinstance(size, int) else tuple(size)

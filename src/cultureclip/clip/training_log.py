@@ -1,0 +1,80 @@
+"""The log of a training: a row for the untouched base, then one for each look at the dev twins."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cultureclip.engine.atomic import replacing
+from cultureclip.errors import ConfigurationError
+
+LOG_NAME = "log.jsonl"
+
+LogRow = dict[str, Any]
+
+
+def read_log(path: Path) -> list[LogRow]:
+    """The rows that :func:`write_log` wrote."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_log(rows: Sequence[LogRow], path: Path) -> None:
+    """Write JSON lines, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
+    """The log's row after training began that is best by a dev figure, the first of equals; the last without one."""
+    rows = [row for row in log if row["step"] > 0]
+    if select_by == "last" or select_by not in rows[-1]:
+        return rows[-1]
+    sign = -1 if select_by == "dev_loss" else 1
+    return max(rows, key=lambda row: (sign * row[select_by], -row["step"]))
+
+
+def ran_out_of_patience(log: Sequence[LogRow], select_by: str, patience: int | None) -> bool:
+    """Whether the last ``patience`` looks all failed to be better than the best one before them."""
+    steps = [row["step"] for row in log if row["step"] > 0]
+    if patience is None or len(steps) <= patience or select_by not in log[-1]:
+        return False
+    return best_row(log, select_by)["step"] <= steps[-patience - 1]
+
+
+class Tracker:
+    """Shows log rows elsewhere while a training runs.
+
+    Args:
+        kind: ``tensorboard``, or ``none``.
+        folder: Where event files are written.
+        start: Step that the training goes on from; what was shown after it is withdrawn.
+
+    Raises:
+        ConfigurationError: TensorBoard is not installed.
+    """
+
+    def __init__(self, kind: str, folder: Path, start: int) -> None:
+        self._writer: Any = None
+        if kind != "tensorboard":
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigurationError(
+                "trainer.tracker", f"tensorboard cannot be imported ({error})", "pip install cultureclip[tracking]"
+            ) from error
+        self._writer = SummaryWriter(str(folder), purge_step=start + 1)
+
+    def show(self, row: LogRow) -> None:
+        """Add a row's numbers at its step."""
+        if self._writer is None:
+            return
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, row["step"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the files."""
+        if self._writer is not None:
+            self._writer.close()

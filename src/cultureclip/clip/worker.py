@@ -1,0 +1,102 @@
+"""One process of a training on several: ``torchrun -m cultureclip.clip.worker <job folder>``.
+
+The job folder holds everything a process needs; :mod:`cultureclip.clip.launch` writes it and starts the processes of
+one machine. On further machines the same command is given over the same shared folder.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from cultureclip.clip.batches import TwinData
+from cultureclip.clip.distributed import Group, joined_group
+from cultureclip.clip.lora import LoraAdapter
+from cultureclip.clip.losses import build_objective
+from cultureclip.clip.replay import Replay
+from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.trainer import Trainer
+from cultureclip.engine.atomic import replacing
+from cultureclip.errors import CultureClipError
+from cultureclip.models.checkpoint import save_atomically
+from cultureclip.models.encoder import load_encoder
+
+JOB_NAME, ERROR_NAME, DONE_NAME = "job.json", "error.json", "adapter.safetensors"
+TRAIN_NAME, DEV_NAME, REPLAY_NAME = "train", "dev", "replay"
+
+
+class Job(BaseModel):
+    """What is trained; the data lie beside it in folders of their own.
+
+    Attributes:
+        base: Directory of the base model.
+        objective: Name of the loss.
+        seed: Of everything random.
+        settings: All other choices.
+        folder: For training state and log.
+        name: Shown on the progress bar.
+        threads: Of each process.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: Path
+    objective: str
+    seed: int
+    settings: RunSettings
+    folder: Path
+    name: str
+    threads: int
+
+
+def build_trainer(job: Job, data_folder: Path, group: Group, device: str) -> Trainer:
+    """A trainer for this process, from a job and its data."""
+    encoder = load_encoder(job.base, device)
+    adapter = LoraAdapter(encoder.model, job.settings.lora, job.seed)
+    dev, replay = data_folder / DEV_NAME, data_folder / REPLAY_NAME
+    return Trainer(
+        encoder,
+        adapter,
+        build_objective(job.objective, job.settings.objective),
+        TwinData.load(data_folder / TRAIN_NAME),
+        TwinData.load(dev) if dev.exists() else None,
+        Replay.load(replay, encoder) if replay.exists() else None,
+        job.settings,
+        job.seed,
+        job.folder,
+        job.name,
+        group,
+    )
+
+
+def main(folder: Path) -> int:
+    """Train; the leading process leaves the result, or the error, in the job's folder.
+
+    Returns:
+        The process's exit code.
+    """
+    job = Job.model_validate_json((folder / JOB_NAME).read_text(encoding="utf-8"))
+    torch.set_num_threads(job.threads)
+    device = job.settings.trainer.device
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    with joined_group(job.settings.launch.backend) as group:
+        try:
+            state, _ = build_trainer(job, folder, group, device).run()
+        except CultureClipError as error:
+            if group.leads:
+                with replacing(folder / ERROR_NAME) as temporary:
+                    record = {"type": type(error).__name__, "arguments": [error.item, error.cause, error.remedy]}
+                    temporary.write_text(json.dumps(record), encoding="utf-8")
+            return 1
+        if group.leads:
+            save_atomically(state, folder / DONE_NAME)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
