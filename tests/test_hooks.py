@@ -18,8 +18,10 @@ from PIL import Image
 
 from cultureclip import provenance
 from cultureclip.errors import ConfigurationError, CultureClipError, DamagedShardError, MissingInputError, WeightsError
+from cultureclip.hooks import ProjectHooks
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
+from cultureclip.pipeline_registry import MODULES
 from cultureclip.preflight import check_devices, check_inputs, check_parameters, find_models, locate_models
 from cultureclip.session_config import noted_config
 
@@ -188,13 +190,7 @@ def test_what_is_made_on_the_way_or_supplied_is_not_missing():
     nodes = [Node(identity, "a", "b", name="make_b"), Node(identity, "b", "c", name="make_c")]
     catalog = DataCatalog({name: MemoryDataset() for name in "abc"})
     with pytest.raises(MissingInputError) as caught:
-        check_inputs(
-            Pipeline(nodes),
-            catalog,
-            dict.fromkeys(
-                ("mining", "captioning", "synthesis", "filtering", "train", "evaluation", "pocket"), Pipeline([])
-            ),
-        )
+        check_inputs(Pipeline(nodes), catalog, dict.fromkeys(MODULES, Pipeline([])))
     assert caught.value.item == "a"
     check_inputs(Pipeline(nodes), catalog, {}, supplied={"a"})
 
@@ -253,3 +249,13 @@ def test_git_is_described_only_inside_a_repository(tmp_path):
 def test_seeds_are_found_at_any_depth():
     parameters = {"pocket": {"seed": 1, "judge": {"seed": 12}}, "train": {"seeds": [1, 2], "steps": 3}}
     assert provenance.find_seeds(parameters) == {"pocket.seed": 1, "pocket.judge.seed": 12, "train.seeds": [1, 2]}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_raw_input_that_is_a_folder_or_absent_has_no_hash_of_its_own(tmp_path: Path, there: bool):
+    hooks = ProjectHooks()
+    entry = {"filepath": str(tmp_path if there else tmp_path / "gone"), "metadata": {"kedro-viz": {"layer": "raw"}}}
+    hooks.after_catalog_created({"benchmark_own": entry})
+    hooks.after_dataset_loaded("benchmark_own")
+    assert hooks._record.loaded == {"benchmark_own"}
+    assert hooks._record.data_hashes == {}

@@ -1,9 +1,12 @@
 """Conventions over all pipelines, and what may be imported to list them."""
 
+import copy
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -35,13 +38,30 @@ def test_every_pipeline_folder_is_registered_and_nothing_else():
     assert set(register_pipelines()) == {*MODULES, *COMBINED}
 
 
-def test_listing_all_pipelines_imports_no_heavy_library():
-    loaded = run_python(f"sorted(pipelines); print([m for m in {HEAVY} if m in sys.modules])")
-    assert loaded == "[]"
+def test_listing_names_builds_no_pipeline_though_kedro_copies_the_mapping():
+    code = "sorted(pipelines); print([m for m in sys.modules if m.startswith(('cultureclip.pipelines', 'pandas'))])"
+    assert run_python(code) == "[]"
+
+
+def test_building_all_pipelines_imports_no_heavy_library():
+    code = "[p.nodes for p in pipelines.values()]; "
+    loaded = run_python(code + f"print([m for m in {(*HEAVY, 'cultureclip')} if m in sys.modules])")
+    assert loaded == "['cultureclip']"
+
+
+def test_a_pipeline_built_late_is_the_one_that_its_module_creates(pipelines):
+    late, made = pipelines["mining"], import_module("cultureclip.pipelines.mining").create_pipeline()
+    assert "_nodes" not in vars(late)
+    assert isinstance(late, Pipeline)
+    assert late.describe() == made.describe()
+    assert set((late + pipelines["captioning"]).nodes) > set(late.only_nodes_with_outputs("twins").nodes)
+    assert copy.deepcopy(pipelines["captioning"]).all_outputs() == {"captions", "captioning_metrics"}
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = late.no_such
 
 
 def test_one_pipeline_imports_no_other():
-    code = "pipelines['mining']; print(sorted(m for m in sys.modules if m.startswith('cultureclip.pipelines.')))"
+    code = "pipelines['mining'].nodes; print(sorted(m for m in sys.modules if m.startswith('cultureclip.pipelines.')))"
     loaded = set(re.findall(r"cultureclip\.pipelines\.(\w+)", run_python(code)))
     assert loaded & set(MODULES) == {"mining"}
 
@@ -63,6 +83,13 @@ def test_nodes_have_a_namespace_and_verb_object_names(pipelines, name):
         assert node.namespace is not None
         assert re.match(rf"{name}(_\w+)?$", node.namespace), f"{node.name} lies outside the namespace of its stage"
         assert re.match(r"[a-z0-9]+(_[a-z0-9]+)+$", node.name.rpartition(".")[2]), node.name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_kedro_can_read_the_hints_of_every_node(pipelines, name):
+    """Else each run begins with a warning, and the node's parameters are not checked."""
+    for node in pipelines[name].nodes:
+        assert get_type_hints(node.func), node.name
 
 
 def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):

@@ -40,8 +40,16 @@ class DamagedShardError(CultureClipError):
     """A shard's bytes do not match its checksum file."""
 
 
+class DamagedImageError(DamagedShardError):
+    """A shard is whole, but a picture in it is not what its record says."""
+
+
 class StorageError(CultureClipError):
-    """A file could not be written: the disk is full, or the folder is not writable."""
+    """A file could not be written or read: the disk is full or failing, or the folder is not writable."""
+
+
+class DownloadError(CultureClipError):
+    """What was to be downloaded did not arrive, or is not what its checksum says."""
 
 
 class TrainingError(CultureClipError):

@@ -14,7 +14,7 @@ from kedro_datasets.json import JSONDataset
 
 from cultureclip import provenance
 from cultureclip.pipeline_registry import register_pipelines
-from cultureclip.preflight import check_devices, check_inputs, check_parameters, locate_models
+from cultureclip.preflight import check_devices, check_inputs, check_parameters, check_roles, locate_models
 from cultureclip.session_config import SessionConfig, note_config
 
 logger = logging.getLogger(__name__)
@@ -51,15 +51,18 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Stop before any work when an input, a model or a device is missing; else start the run's manifest.
+        """Stop before any work when an input, a model or a device is missing or cannot be right.
 
-        The manifest lies on disk from the start: the report reads it, and a killed run leaves one as well.
+        Else the run's manifest begins. It lies on disk from the start: the report reads it, and a killed run leaves one
+        as well.
         """
         try:
-            check_inputs(pipeline, catalog, register_pipelines(), supplied={MANIFEST}, env=run_params["env"])
+            env, versions = run_params["env"], run_params["load_versions"]
+            check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions)
         finally:
             note_config(None)
         models = locate_models(pipeline, self._parameters)
+        check_roles(self._parameters)
         check_devices(pipeline, self._parameters)
         self._record = provenance.RunRecord()
         self._manifest = {
@@ -92,7 +95,9 @@ class ProjectHooks:
         """Note what was read; of raw files, which come from outside, also the content."""
         entry = self._conf_catalog.get(dataset_name, {})
         if dataset_name not in self._record.loaded and _layer(entry) == "raw":
-            self._record.data_hashes[dataset_name] = provenance.hash_file(Path(entry["filepath"]))
+            path = Path(entry["filepath"])
+            if path.is_file():  # a benchmark may be a folder, or absent: its card has its hash
+                self._record.data_hashes[dataset_name] = provenance.hash_file(path)
         self._record.loaded.add(dataset_name)
 
     @hook_impl
@@ -105,7 +110,7 @@ class ProjectHooks:
         """Close the manifest and say where the report is."""
         self._update_manifest(catalog, "completed")
         if REPORT in self._record.saved:
-            logger.info("Report: %s", self._saved_file(REPORT, catalog))
+            logger.info("Report: %s", self._saved_file(REPORT, catalog) / "index.html")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, catalog: CatalogProtocol) -> None:

@@ -1,45 +1,43 @@
-"""The project's pipelines, each imported when it is asked for."""
+"""The project's pipelines, each imported and built when it is first used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from kedro.pipeline import Pipeline
 
 STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation")
 """The stages of the default run, in the order in which data flows."""
 
-MODULES = (*STAGES, "pocket")
-"""All pipelines that have a module; ``pocket`` makes the embedded models and is run by itself."""
+MODULES = (*STAGES, "pocket", "leaderboard", "fetch_benchmarks")
+"""All pipelines that have a module; those that are no stages are run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}
 """Names for several stages run as one."""
 
 
-class LazyPipelines(Mapping[str, Pipeline]):
-    """Name -> pipeline; a name imports its own module (or the modules it combines) and no other."""
+class LazyPipeline(Pipeline):
+    """Some stages as one pipeline; their modules are imported, and it is built, when something of it is first used.
 
-    def __init__(self) -> None:
-        self._built: dict[str, Pipeline] = {}
+    Kedro copies the mapping of pipelines, values included, even to list their names: nothing may be built by that.
+    """
 
-    def __getitem__(self, name: str) -> Pipeline:
-        if name in COMBINED:
-            return sum((self[stage] for stage in COMBINED[name]), Pipeline([]))
-        if name not in MODULES:
-            raise KeyError(name)
-        if name not in self._built:
-            self._built[name] = import_module(f"{__package__}.pipelines.{name}").create_pipeline()
-        return self._built[name]
+    def __init__(self, stages: tuple[str, ...]) -> None:
+        # Not the parent's: what that sets is what __getattr__ finds missing, once.
+        self._stages = stages
 
-    def __iter__(self) -> Iterator[str]:
-        return iter((*MODULES, *COMBINED))
-
-    def __len__(self) -> int:
-        return len(MODULES) + len(COMBINED)
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there, which is everything of a pipeline until it is built."""
+        if name.startswith("__") or "_nodes" in vars(self):
+            raise AttributeError(name)
+        built = (import_module(f"{__package__}.pipelines.{stage}").create_pipeline() for stage in self._stages)
+        vars(self).update(vars(sum(built, Pipeline([]))))
+        return getattr(self, name)
 
 
-def register_pipelines() -> Mapping[str, Pipeline]:
+def register_pipelines() -> dict[str, Pipeline]:
     """The pipelines by name, for Kedro."""
-    return LazyPipelines()
+    return {name: LazyPipeline(stages) for name, stages in ({name: (name,) for name in MODULES} | COMBINED).items()}
 
 
 def find_producer(dataset: str, pipelines: Mapping[str, Pipeline]) -> str | None:

@@ -1,21 +1,29 @@
 """Checks made before any work starts, so that a run that cannot end well does not begin."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
+from itertools import product
+from pathlib import Path
 from typing import Any
 
-from kedro.io import CatalogProtocol
+from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from cultureclip.errors import ConfigurationError, MissingInputError
-from cultureclip.models.locate import HUB_SCHEME, PACKAGE_SCHEME, locate
+from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
+from cultureclip.models.files import are_same_weights, check_model, find_weights
+from cultureclip.models.locate import HUB_SCHEME, OPEN_CLIP_SCHEME, PACKAGE_SCHEME, locate
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
 
-PIPELINE_SHAPE = ("train.objectives", "train.seeds")
+PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
 _MODEL_NAMES = ("model", "base", "base_model", "judge", "path")
+_SCHEMES = (PACKAGE_SCHEME, HUB_SCHEME, OPEN_CLIP_SCHEME)
+_KINDS = {"model": "model_index.json", "judge": "open_clip_config.json", "base": "open_clip_config.json"}
+"""Parameter -> the file by which one knows a directory of the kind that the parameter wants."""
+_JUDGES, _BASE, _COMPARED = ("mining.judge", "filtering.judge"), "train.base", "evaluation.base_model"
 
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
@@ -38,7 +46,7 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
             raise ConfigurationError(
                 f"--params {path}",
                 "it decides which nodes there are, and these are fixed before --params is read",
-                "Set it in conf/base/parameters_train.yml or in an environment of your own",
+                f"Set it in conf/base/parameters_{path.partition('.')[0]}.yml or in an environment of your own",
             )
 
 
@@ -48,6 +56,7 @@ def check_inputs(
     pipelines: Mapping[str, Pipeline],
     supplied: Collection[str] = (),
     env: str | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> None:
     """Make sure that everything the pipeline reads and does not make itself is there.
 
@@ -57,10 +66,14 @@ def check_inputs(
         pipelines: All pipelines, to say which one makes what is missing.
         supplied: Names of datasets that are made when the run starts.
         env: The run's environment, if it names one: what is missing should be made in it, too.
+        versions: Versions asked for by ``--load-versions``.
 
     Raises:
-        MissingInputError: names the first missing dataset in the order of the flow, and the command that makes it.
+        MissingInputError: there is no such version; or an input is missing: named are the first in the order of the
+            flow, and the command that makes it.
     """
+    for name, version in (versions or {}).items():
+        _check_version(catalog, name, version)
     needed = pipeline.inputs() - set(supplied)
     names = [name for name in sorted(needed) if not _is_parameter(name) and name in catalog]
     missing = {name: find_producer(name, pipelines) for name in names if not catalog.exists(name)}
@@ -75,26 +88,77 @@ def check_inputs(
     raise MissingInputError(name, cause, f"Make it first: {command}")
 
 
+def _check_version(catalog: CatalogProtocol, name: str, version: str) -> None:
+    dataset = catalog.get(name)
+    if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
+        return
+    known = sorted(file.parent.name for file in Path(dataset._filepath).glob(f"*/{dataset._filepath.name}"))
+    near = get_close_matches(version, known, n=1)
+    listing = f"There are {len(known)}, the nearest {(near or known)[-1]}, the latest {known[-1]}" if known else ""
+    remedy = listing or "None has been made; leave the option out"
+    raise MissingInputError(f"--load-versions {name}:{version}", "there is no such version", remedy)
+
+
 def find_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Dotted path and location of every model that the parameters of a pipeline's stages name.
 
-    A location is a string that starts with ``package:`` or ``hf:``, or any string under a key that names a model.
+    A location is a string that starts with ``package:``, ``hf:`` or ``open_clip:``, or any string under a key that
+    names a model or under ``models``.
     """
     for path, value in _stage_parameters(pipeline, parameters):
-        if isinstance(value, str) and (value.startswith((PACKAGE_SCHEME, HUB_SCHEME)) or _key(path) in _MODEL_NAMES):
+        named = _key(path) in _MODEL_NAMES or path.split(".")[-2] == "models"
+        if isinstance(value, str) and (named or value.startswith(_SCHEMES)):
             yield path, value
 
 
 def locate_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Find the models of :func:`find_models` on disk.
+    """Find the models of :func:`find_models` on disk and check that their files are whole; no weights are read.
 
     Returns:
         Dotted path -> ``spec`` as configured and the resolved ``path``.
 
     Raises:
-        WeightsError: one is not there.
+        WeightsError: one is not there, is of another kind, or a file of it is missing or damaged.
     """
-    return {name: {"spec": spec, "path": str(locate(spec))} for name, spec in find_models(pipeline, parameters)}
+    values = dict(_stage_parameters(pipeline, parameters))
+    found = {}
+    for name, spec in find_models(pipeline, parameters):
+        group, _, key = name.rpartition(".")
+        try:
+            place = _locate(spec)
+            if key in _KINDS and not (place / _KINDS[key]).is_file():
+                raise WeightsError(place / _KINDS[key], "no such file", f"Give a directory that has a {_KINDS[key]}")
+            check_model(place, values.get(f"{group}.gguf_file"))
+        except WeightsError as error:
+            raise WeightsError(f"{name}: {error.item}", error.cause, error.remedy) from error
+        found[name] = {"spec": spec, "path": str(place)}
+    return found
+
+
+def _locate(spec: str) -> Path:
+    return locate(spec.partition("@")[2] if spec.startswith(OPEN_CLIP_SCHEME) else spec)
+
+
+def check_roles(parameters: Mapping[str, Any]) -> None:
+    """Make sure that no model judges its own training, and that what is compared with is what was tuned.
+
+    All stages count, also those that do not run now; of these, models that are not on this machine are passed over.
+
+    Raises:
+        ConfigurationError: a judge has the weights of the trainee, or the base of evaluation is not that of training.
+    """
+    specs = dict(walk(parameters))
+    weights = {}
+    for name in (*_JUDGES, _BASE, _COMPARED):
+        with suppress(WeightsError, KeyError):
+            weights[name] = find_weights(_locate(specs[name]))
+    for judge, trainee in product(_JUDGES, (_BASE, _COMPARED)):
+        if {judge, trainee} <= weights.keys() and are_same_weights(weights[judge], weights[trainee]):
+            cause = f"it has the weights of {trainee} ({specs[trainee]}), which would judge its own training"
+            raise ConfigurationError(f"{judge}: {specs[judge]}", cause, "Name another model")
+    if {_BASE, _COMPARED} <= weights.keys() and not are_same_weights(weights[_BASE], weights[_COMPARED]):
+        cause = f"tuned is another model, {_BASE}: {specs[_BASE]}"
+        raise ConfigurationError(f"{_COMPARED}: {specs[_COMPARED]}", cause, "Name the same (globals: base_clip)")
 
 
 def check_devices(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:

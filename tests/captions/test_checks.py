@@ -99,6 +99,12 @@ def test_hostile_names_neither_match_everything_nor_break_the_check():
         assert check_caption(GOOD, concept, CaptionRules()).reason is Reason.CONCEPT_NOT_NAMED
 
 
+def test_a_name_of_filler_words_alone_is_named_by_no_sentence():
+    concept = dataclasses.replace(KIMONO, name="👘 a", aliases=("of the", "(in)"))
+    assert concept.names == ()
+    assert reason("A robe from Japan with long wide sleeves.", concept) is Reason.CONCEPT_NOT_NAMED
+
+
 @pytest.mark.parametrize(
     ("text", "code", "expected"),
     [

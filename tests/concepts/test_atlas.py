@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cultureclip.concepts.atlas import OWN_LICENCE, read_concepts
+from cultureclip.concepts.csv_table import read_csv_table
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
 from cultureclip.tables import CONCEPTS
@@ -31,12 +32,12 @@ def row(**changes: str) -> dict[str, str]:
 
 
 def read(*rows: dict[str, Any]) -> pd.DataFrame:
-    return read_concepts(pd.DataFrame(list(rows)))
+    return read_concepts(read_csv_table(pd.DataFrame(list(rows)).to_csv(index=False)))
 
 
 def test_shipped_atlas_keeps_every_row() -> None:
     frame = pd.read_csv(ATLAS, dtype=str, keep_default_na=False)
-    concepts = read_concepts(frame)
+    concepts = read_concepts(read_csv_table(ATLAS.read_text(encoding="utf-8")))
     CONCEPTS.validate(concepts)
     assert list(concepts["name"]) == list(frame["name"])
     assert ["NA"] in concepts["cultures"].to_list()  # Namibia, not a missing value
@@ -50,6 +51,12 @@ def test_cells_are_split_sorted_and_defaulted() -> None:
     assert (concept["licence"], concept["terms"]) == (OWN_LICENCE, "train")
     assert concept["reference_image"] == "emoji:👘"
     assert concept["concept_id"] == concept_id("kimono", ["JP", "SN"], "Clothing")
+
+
+def test_spaces_around_a_cell_and_the_joiners_of_scripts_are_fine() -> None:
+    concept = read(row(category=" Clothing ", terms=" eval_only ", emoji=" 👘", name=" می\u200cروم ")).iloc[0]
+    assert (concept["category"], concept["terms"]) == ("Clothing", "eval_only")
+    assert (concept["reference_image"], concept["name"]) == ("emoji:👘", "می\u200cروم")
 
 
 def test_names_of_flags_need_no_special_care() -> None:
@@ -74,6 +81,11 @@ def test_names_of_flags_need_no_special_care() -> None:
         ({"name": "a\0b"}, r"control character '\x00'", "Remove it"),
         ({"name": "a\nb"}, r"control character '\n'", "Remove it"),
         ({"name": "a\u202eb"}, r"control character '\u202e'", "Remove it"),
+        ({"name": "kim\u200bono"}, r"control character '\u200b'", "Remove it"),
+        ({"context": "A robe\U000e0049 of Japan"}, r"control character '\U000e0049'", "Remove it"),
+        ({"cultures": "ZZ"}, "unknown culture 'ZZ'", "ISO 3166-1"),
+        ({"aliases": " | ".join(f"a{i}" for i in range(300))}, "300 values, the limit is 250", "Keep"),
+        ({"reference_image": "x" * 300}, "no file 'xxx", "path"),
         ({"name": "x" * 81}, "81 characters long, the limit is 80", "Shorten"),
         ({"name": "x" * 100_000}, "100000 characters long", "Shorten"),
         ({"context": "x" * 1001}, "1001 characters long, the limit is 1000", "Shorten"),
@@ -116,7 +128,7 @@ def test_duplicates_are_refused(changes: dict[str, str]) -> None:
 def test_all_problems_are_collected_and_the_list_is_cut() -> None:
     rows = [row(name=f"thing {i}", cultures="", category="?") for i in range(30)]
     with pytest.raises(SourceDataError) as caught:
-        read_concepts(pd.DataFrame(rows), shown=5)
+        read_concepts(read_csv_table(pd.DataFrame(rows).to_csv(index=False)), shown=5)
     message = str(caught.value)
     assert "60 problem(s)" in message
     assert "and 55 more" in message
@@ -132,6 +144,17 @@ def test_columns_must_be_known_and_complete() -> None:
         read_concepts(pd.DataFrame([row()]).head(0))
 
 
-def test_missing_cells_count_as_empty() -> None:
-    with pytest.raises(SourceDataError, match="cultures: no culture"):
-        read(row() | {"cultures": float("nan")})
+def test_missing_cells_count_as_empty_and_rows_without_a_line_are_named_by_the_index() -> None:
+    with pytest.raises(SourceDataError, match=r"row 1 \('x'\): cultures: no culture"):
+        read_concepts(pd.DataFrame([row(), row(name="x") | {"cultures": float("nan")}]))
+
+
+def test_a_row_is_named_by_its_line_after_blank_lines_and_line_breaks_in_quotes() -> None:
+    header, good = pd.DataFrame([row()]).to_csv(index=False).splitlines()
+    broken, unknown = good.replace("kimono", '"two\r\nlines"'), good.replace("JP", "QZ")
+    text = "\ufeff" + "\r\n".join([header, "", good, "", broken, unknown])
+    with pytest.raises(SourceDataError) as caught:
+        read_concepts(read_csv_table(text))
+    assert "line 5 ('two\\r\\nlines'): name: contains the control character" in str(caught.value)
+    assert "line 7 ('kimono'): cultures: unknown culture 'QZ'" in str(caught.value)
+    assert "2 problem(s)" in str(caught.value)

@@ -58,6 +58,23 @@ def test_ids_follow_the_picture_and_not_the_place_of_the_folder(tmp_path):
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_checksums_follow_the_pictures(tmp_path):
+    pairs = list_general_pairs(folder_with(tmp_path, ["red.png,a red card"]), 10, CONCEPTS)
+    ids, file = list(pairs["pair_id"]), tmp_path / "red.png"
+    before = PairPictures(pairs, 16).checksums(ids)
+    assert PairPictures(pairs, 32).checksums(ids) == before
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert PairPictures(pairs, 16).checksums(ids) != before
+    file.unlink()
+    with pytest.raises(SourceDataError, match=r"red\.png: cannot be read"):
+        PairPictures(pairs, 16).checksums(ids)
+    emoji = list_general_pairs("emoji", 3, CONCEPTS)
+    small, large = (PairPictures(emoji, size).checksums(list(emoji["pair_id"])) for size in (16, 32))
+    assert len({*small, *large}) == 6
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [

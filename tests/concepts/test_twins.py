@@ -37,6 +37,7 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
             "universal": kinds,
             "category": ["Symbol" if k == "flag" else rng.choice(["Symbol", "Clothing"]) for k in kinds],
             "key_visual_features": [["round", f"mark {i}"] for i in range(count)],
+            "terms": "train",
         }
     )
     concepts["concept_id"] = [
@@ -124,6 +125,22 @@ def test_of_concepts_drawn_alike_only_the_representative_is_used() -> None:
     assert {ids[same[0]], ids[same[1]]} in [set(p) for p in second[["a_concept_id", "b_concept_id"]].to_numpy()]
     accepted = table[table["verdict"] == "accepted"]
     assert ids[same[0]] in {*accepted["a_concept_id"], *accepted["b_concept_id"]}
+
+
+def test_a_concept_for_evaluation_only_is_in_no_twin_and_every_pair_with_it_says_why() -> None:
+    concepts, looks, contexts = make_concepts(40, 6)
+    before = match(concepts, looks, contexts)
+    accepted = before[before["verdict"] == "accepted"].iloc[0]
+    held_out = accepted["a_concept_id"]
+    concepts.loc[concepts["concept_id"] == held_out, "terms"] = "eval_only"
+    concepts.loc[concepts["concept_id"] == accepted["b_concept_id"], "terms"] = "no_redistribute"  # may be trained on
+    table = match(concepts, looks, contexts)
+    assert set(table["twin_id"]) == set(before["twin_id"])  # nothing is dropped
+    with_it = (table["a_concept_id"] == held_out) | (table["b_concept_id"] == held_out)
+    assert set(table[with_it]["reason"]) == {twins.EVALUATION_ONLY}
+    assert twins.EVALUATION_ONLY not in set(table[~with_it]["reason"])
+    freed = (table["a_concept_id"] == accepted["b_concept_id"]) | (table["b_concept_id"] == accepted["b_concept_id"])
+    assert (table[freed]["verdict"] == "accepted").any()
 
 
 def test_no_pair_at_all_is_an_error_of_the_table() -> None:

@@ -41,6 +41,15 @@ def test_a_manifest_never_names_an_image_that_is_not_stored(tmp_path, ids):
     assert not dataset(tmp_path).exists()
 
 
+@pytest.mark.parametrize("content", ['{"count": 1, "image_i', "[]", '{"count": 1}', "\udcff"])
+def test_a_damaged_manifest_is_named(tmp_path, ids, content):
+    dataset(tmp_path, save="v1").save(ids)
+    file = tmp_path / "images.json" / "v1" / "images.json"
+    file.write_text(content, errors="surrogateescape")
+    with pytest.raises(DatasetError, match=rf"{file}: not a manifest of images.*kedro run --pipeline=synthesis"):
+        dataset(tmp_path).load()
+
+
 def test_preview_is_a_picture(tmp_path, ids):
     dataset(tmp_path, save="v1").save(ids)
     sheet = Image.open(io.BytesIO(base64.b64decode(dataset(tmp_path).preview())))

@@ -1,7 +1,9 @@
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -61,3 +63,27 @@ def test_a_file_that_is_no_database_is_refused_by_name(tmp_path):
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(StorageError, match=r"answers\.sqlite.*move a damaged file aside"):
         KeyedStore(path)
+
+
+def test_damage_that_shows_later_is_a_storage_error_too(tmp_path):
+    path = tmp_path / "answers.sqlite"
+    store = KeyedStore(path)
+    store.put({f"k{i}": "v" * 50 for i in range(3000)})
+    content = bytearray(path.read_bytes())
+    content[8192:60000] = os.urandom(60000 - 8192)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"answers\.sqlite: .*malformed.*move a damaged file aside"):
+        store.get([f"k{i}" for i in range(3000)])
+    with pytest.raises(StorageError, match=r"answers\.sqlite"):
+        store.put({f"new{i}": "v" * 50 for i in range(3000)})
+
+
+def test_a_value_that_is_no_json_and_a_folder_that_is_a_file_are_named(tmp_path):
+    store = KeyedStore(tmp_path / "answers.sqlite")
+    store.put({"a": 1})
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE answers SET value = '{half'")
+    with pytest.raises(StorageError, match=r"answers\.sqlite"):
+        store.get(["a"])
+    with pytest.raises(StorageError, match="File exists"):
+        KeyedStore(tmp_path / "answers.sqlite" / "x.sqlite")

@@ -1,3 +1,4 @@
+import logging
 import os
 import random
 import subprocess
@@ -15,6 +16,8 @@ from cultureclip.images.generation import Batch, generate_halving, plan_missing
 from cultureclip.images.requests import plan_requests
 from cultureclip.images.store import ShardStore
 from cultureclip.models.text_to_image import TextToImage, load_text_to_image
+from cultureclip.pipelines.synthesis.nodes import plan_images
+from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from tests.images.conftest import TEXTS
 from tests.support.captions import caption_table
 from tests.support.tiny_models import TINY_CALL
@@ -194,6 +197,62 @@ def test_a_wrong_call_argument_stops_before_any_work(requests, tiny_sd3, tmp_pat
     with pytest.raises(ConfigurationError, match=r"synthesis\.call\.stepz.*num_inference_steps"):
         generation.generate_missing(requests, ShardStore(tmp_path), settings)
     assert contents(ShardStore(tmp_path)) == {}
+
+
+def test_a_part_whose_checksum_file_was_deleted_is_named_and_made_again(requests, generate, tmp_path, caplog):
+    store = ShardStore(tmp_path)
+    generate(requests, store)
+    before = contents(store)
+    part = sorted(store.root.rglob("*.parquet"))[0]
+    part.with_name(part.name + ".sha256").unlink()
+    report = generate(requests, ShardStore(tmp_path))
+    assert report.generated > 0
+    assert sum(part.name in entry.getMessage() for entry in caplog.records) == 1
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"call": TINY_CALL | {"stepz": 3}}, r"synthesis\.call\.stepz"),
+        ({"scheduler": {"_class_name": "AutoencoderKL"}}, r"synthesis\.scheduler\._class_name"),
+        (
+            {
+                "scheduler": {
+                    "_class_name": "FlowMatchEulerDiscreteScheduler",
+                    "use_karras_sigmas": True,
+                    "use_beta_sigmas": True,
+                }
+            },
+            r"synthesis\.scheduler: ",
+        ),
+    ],
+)
+def test_what_the_model_does_not_take_is_refused_before_images_are_planned(tiny_sd3, change, named):
+    amounts = {"images_per_caption": 1, "batch_size": 2, "part_size": 2, "shard_digits": 1, "contact_sheet_images": 2}
+    values = {"model": str(tiny_sd3), "device": "cpu", "dtype": "float32", "scheduler": None, "verify": True}
+    call = {"call": {**TINY_CALL}}
+    assert len(plan_images(caption_table(TEXTS), SynthesisParameters(**values | amounts | call))) == len(TEXTS)
+    with pytest.raises(ConfigurationError, match=named):
+        plan_images(caption_table(TEXTS), SynthesisParameters(**values | amounts | call | change))
+
+
+def test_prompts_that_the_model_does_not_read_to_the_end_are_counted_and_nothing_else_is_said(
+    recipe, generate, tmp_path, caplog, capfd
+):
+    long = "a red kimono with white cranes " * 3
+    logging.getLogger("diffusers").addHandler(caplog.handler)
+    try:
+        report = generate(plan_requests(caption_table([*TEXTS, long]), recipe, 2, 1), ShardStore(tmp_path))
+    finally:
+        logging.getLogger("diffusers").removeHandler(caplog.handler)
+    assert report.cut == {long}
+    assert report.to_metrics()["prompts_cut"] == 1
+    (message,) = [entry.getMessage() for entry in caplog.records]
+    assert f"do not read 1 prompts to the end, e.g. {long!r}" in message
+    output = "".join(capfd.readouterr())
+    assert "<|pad|>" not in output
+    assert "indexing errors" not in output
 
 
 def test_the_plan_of_many_images():

@@ -51,8 +51,10 @@ def test_shard_is_the_head_of_the_id_and_seeds_differ():
 def test_refused_captions_get_no_images():
     captions = pd.concat([caption_table(["a"]), caption_table([None, "b"], verdict="rejected")])
     assert set(plan_requests(captions, RECIPE, 2, 1)["prompt"]) == {"a"}
-    with pytest.raises(SourceDataError, match="no caption is accepted"):
-        plan_requests(caption_table(["a"], verdict="rejected"), RECIPE, 2, 1)
+    with pytest.raises(SourceDataError, match=r"none of 2 is accepted.*\{'too_short': 2\}.*captioning"):
+        plan_requests(caption_table(["a", "b"], verdict="rejected"), RECIPE, 2, 1)
+    with pytest.raises(SourceDataError, match=r"no twin is accepted.*mining\.twins"):
+        plan_requests(captions.iloc[:0], RECIPE, 2, 1)
 
 
 def test_requests_of_another_recipe_are_refused():

@@ -42,6 +42,8 @@ def test_what_is_written_is_read_back_pixel_for_pixel_and_in_the_order_asked_for
     assert facts["image_id"].tolist() == ids
     assert facts["sha256"].tolist() == [records[place].sha256 for place in (4, 0, 3)]
     assert "image" not in facts
+    assert fresh.checksums(ids) == dict(zip(facts["image_id"], facts["sha256"], strict=True))
+    assert ImageSet(fresh, ids).checksums(ids[::-1]) == facts["sha256"].tolist()[::-1]
 
 
 def test_parts_follow_the_sha256sum_format(store):
@@ -65,10 +67,20 @@ def test_an_image_that_is_not_stored_is_named(store):
         store.read([record(1).image_id, "a0000"])
 
 
-def test_a_part_without_its_checksum_file_does_not_count(store):
+def test_a_part_without_its_checksum_file_does_not_count_and_is_named(store, caplog):
     part = store.write_part("a", [record(1)])
     part.with_name(part.name + ".sha256").unlink()
-    assert ShardStore(store.root).present() == set()
+    fresh = ShardStore(store.root)
+    assert fresh.present() == set()
+    assert fresh.find_unconfirmed() == [part]
+    (warning,) = [entry.getMessage() for entry in caplog.records]
+    assert str(part) in warning
+    assert "no checksum file" in warning
+    assert "kedro run --pipeline=synthesis" in warning
+    assert part.exists()  # a writer may be about to confirm it
+    assert fresh.write_part("a", [record(1)]) == part
+    assert fresh.present() == {record(1).image_id}
+    assert fresh.find_unconfirmed() == []
 
 
 def test_a_flipped_byte_is_found_on_read_named_and_taken_out(store):

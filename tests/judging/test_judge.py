@@ -140,10 +140,10 @@ def test_out_of_memory_halves_the_batch_and_records_it(judge_path, store, tables
     judge = Judge(judge_path, store, batch=8)
     encode = judge.encoder.model.encode_image
 
-    def encode_few(pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
+    def encode_few(pixels: torch.Tensor) -> torch.Tensor:
         if len(pixels) > 3:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
-        return encode(pixels, normalize=normalize)
+        return encode(pixels)
 
     judge.encoder.model.encode_image = encode_few
     seen = judge.look_at(album, album.ids)
@@ -156,7 +156,7 @@ def test_out_of_memory_halves_the_batch_and_records_it(judge_path, store, tables
 def test_an_error_that_is_not_about_memory_is_not_swallowed(judge_path, store, album):
     judge = Judge(judge_path, store, batch=8)
 
-    def fail(pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
+    def fail(pixels: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
 
     judge.encoder.model.encode_image = fail
@@ -165,7 +165,7 @@ def test_an_error_that_is_not_about_memory_is_not_swallowed(judge_path, store, a
 
 
 def test_a_judge_without_weights_is_refused_by_name(tmp_path, store):
-    with pytest.raises(WeightsError, match=r"open_clip_model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"no \*\.safetensors file"):
         Judge(tmp_path, store, batch=1)
 
 

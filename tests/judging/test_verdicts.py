@@ -142,6 +142,18 @@ def test_a_concept_for_evaluation_only_is_a_leak(tables):
         select(tables, decide(measure_well(tables), **RULES))
 
 
+def test_rows_of_what_must_not_be_passed_on_say_so_in_their_licence(tables):
+    before = select(tables, decide(measure_well(tables), **RULES))
+    assert before["licence"].nunique() == 1
+    held = tables.twins["a_concept_id"].iloc[0]
+    tables.concepts.loc[tables.concepts["concept_id"] == held, "terms"] = "no_redistribute"
+    after = schemas.CULTWIN.validate(select(tables, decide(measure_well(tables), **RULES)))
+    of_it = (after["pos_concept_id"] == held) | (after["neg_concept_id"] == held)
+    assert 0 < of_it.sum() < len(after)
+    assert set(after["licence"][of_it]) == {f"{before['licence'][0]} AND LicenseRef-no-redistribute"}
+    assert set(after["licence"][~of_it]) == {before["licence"][0]}
+
+
 def test_nothing_to_judge_gives_empty_valid_tables(tables):
     tables.requests = tables.requests.iloc[:0]
     judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), **RULES))

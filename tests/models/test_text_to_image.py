@@ -73,6 +73,12 @@ def test_call_arguments_are_checked_against_the_class(tiny_sd3):
             check_call(tiny_sd3, {name: 1})
 
 
+def test_a_value_that_the_pipeline_does_not_take_is_an_error_of_the_call(tiny_sd3):
+    model = load_text_to_image(tiny_sd3, "cpu", "float32")
+    with pytest.raises(ConfigurationError, match=r"synthesis\.call: .*divisible by.*Change"):
+        model.generate(["kimono"], [1], TINY_CALL | {"height": 15})
+
+
 def test_a_device_that_is_not_there(tiny_sd3, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match="no cuda on this machine"):

@@ -46,11 +46,14 @@ class ConceptFacts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every way to name it: ``dastar (Sikh turban)`` is also a dastar and a Sikh turban."""
+        """Every way to name it: ``dastar (Sikh turban)`` is also a dastar and a Sikh turban.
+
+        A form of filler words alone (``👘 a``) names nothing: every sentence would name it.
+        """
         forms: dict[str, None] = {}
         for name in (self.name, *self.aliases):
             forms |= dict.fromkeys([name, re.sub(r"\s*\(.*?\)", "", name), *re.findall(r"\((.*?)\)", name)])
-        return tuple(form for form in forms if words_of(form))
+        return tuple(form for form in forms if content_words(form))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], twins: Iterable[str] = ()) -> "ConceptFacts":

@@ -4,9 +4,9 @@ Every cell is text; cells that hold several values separate them by ``|``. All b
 refused, so that one reading of the message is enough to correct the file.
 """
 
+import os
 import unicodedata
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -24,10 +24,10 @@ OWN_LICENCE = "Apache-2.0"
 """Licence of facts whose row names none: the atlas's own."""
 
 _SEPARATOR = "|"
-_NAME_LIMIT, _CELL_LIMIT, _ITEM_LIMIT = 80, 1000, 120
+_NAME_LIMIT, _CELL_LIMIT, _ITEM_LIMIT, _ITEMS_LIMIT = 80, 1000, 120, 250
 _SHOWN_CHARACTERS = 40
-_BIDI_CONTROLS = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_FIRST_LINE = 2  # line 1 of the file is the header
+_REFUSED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what cannot be seen: two names would look the same
+_JOINERS = "\u200c\u200d"  # of these scripts have need
 
 
 def _refuse(cause: str, remedy: str) -> PydanticCustomError:
@@ -39,7 +39,7 @@ def _check_text(text: str, limit: int) -> str:
     if len(text) > limit:
         raise _refuse(f"{len(text)} characters long, the limit is {limit}", "Shorten it")
     for char in text:
-        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _BIDI_CONTROLS:
+        if unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS:
             raise _refuse(f"contains the control character {char!a}", "Remove it")
     return unicodedata.normalize("NFC", text)
 
@@ -61,6 +61,12 @@ def _check_name(name: str) -> str:
 
 def _split_cell(cell: str) -> list[str]:
     return list(dict.fromkeys(part for part in map(str.strip, cell.split(_SEPARATOR)) if part))
+
+
+def _check_count(items: list[str]) -> list[str]:
+    if len(items) > _ITEMS_LIMIT:
+        raise _refuse(f"{len(items)} values, the limit is {_ITEMS_LIMIT}", "Keep those that matter")
+    return items
 
 
 def _check_cultures(codes: list[str]) -> list[str]:
@@ -102,7 +108,7 @@ def _check_emoji(char: str) -> str:
 
 
 def _check_file(path: str) -> str:
-    if path and not Path(path).is_file():
+    if path and not os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
         raise _refuse(f"no file {_show(path)}", "Give a path from the project's folder, or leave it empty")
     return path
 
@@ -113,7 +119,7 @@ def _cell(limit: int) -> AfterValidator:
 
 _Text = Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_filled)]
 _Item = Annotated[str, _cell(_ITEM_LIMIT)]
-_Items = Annotated[list[_Item], BeforeValidator(_split_cell)]
+_Items = Annotated[list[_Item], BeforeValidator(_split_cell), AfterValidator(_check_count)]
 
 
 class AtlasRow(BaseModel):
@@ -124,15 +130,15 @@ class AtlasRow(BaseModel):
     name: Annotated[str, _cell(_NAME_LIMIT), AfterValidator(_check_filled), AfterValidator(_check_name)]
     cultures: Annotated[_Items, AfterValidator(_check_cultures)]
     universal: Annotated[_Item, AfterValidator(_check_filled)]
-    category: Annotated[str, AfterValidator(_check_category)]
+    category: Annotated[str, BeforeValidator(str.strip), AfterValidator(_check_category)]
     context: _Text
     key_visual_features: Annotated[_Items, AfterValidator(_check_features)]
     source: _Text
     source_ref: _Text
     aliases: _Items = Field(default_factory=list)
     licence: Annotated[str, _cell(_ITEM_LIMIT)] = ""
-    terms: Annotated[str, BeforeValidator(lambda text: text or "train"), AfterValidator(_check_terms)] = "train"
-    emoji: Annotated[str, AfterValidator(_check_emoji)] = ""
+    terms: Annotated[str, BeforeValidator(lambda text: text.strip() or "train"), AfterValidator(_check_terms)] = "train"
+    emoji: Annotated[str, BeforeValidator(str.strip), AfterValidator(_check_emoji)] = ""
     reference_image: Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_file)] = ""
 
     @model_validator(mode="after")
@@ -156,37 +162,48 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
     """Check a table of concepts and give each its id.
 
     Args:
-        frame: The CSV with every cell read as text and empty cells as "" (``dtype=str, keep_default_na=False``: in a
-            culture column "NA" is Namibia).
+        frame: The table with every cell as text and empty cells as "" (in a culture column "NA" is Namibia), as
+            :func:`cultureclip.concepts.csv_table.read_csv_table` reads it: then a row is named by its line, else by its
+            place in the index.
         shown: How many problems the error lists at most.
 
     Returns:
         A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.
 
     Raises:
-        SourceDataError: columns are missing or unknown, there is no row, or rows are bad: line, name, cause and remedy
+        SourceDataError: columns are missing or unknown, there is no row, or rows are bad: place, name, cause and remedy
             of each.
     """
     _check_columns(frame)
     rows: list[AtlasRow] = []
     problems: list[str] = []
-    line_of_name: dict[str, int] = {}
-    for line, record in enumerate(frame.to_dict("records"), _FIRST_LINE):
+    place_of_name: dict[str, str] = {}
+    for place, record in zip(_name_places(frame.index), frame.to_dict("records"), strict=True):
         cells = {str(key): value if isinstance(value, str) else "" for key, value in record.items()}
-        label = f"line {line} ({_show(cells['name'])})"
+        label = f"{place} ({_show(cells['name'])})"
         try:
             rows.append(AtlasRow(**cells))  # type: ignore[arg-type]
         except ValidationError as error:
             problems += [f"{label}: {_explain(detail)}" for detail in error.errors()]
             continue
-        first = line_of_name.setdefault(rows[-1].name.casefold(), line)
-        if first != line:
-            problems.append(f"{label}: duplicate of line {first}. Merge the two rows or rename one")
+        first = place_of_name.setdefault(rows[-1].name.casefold(), place)
+        if first != place:
+            problems.append(f"{label}: duplicate of {first}. Merge the two rows or rename one")
     if problems:
         listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
         raise SourceDataError("table of concepts", cause, "Correct these rows and run again")
     return pd.DataFrame([row.to_concept() for row in rows])
+
+
+def drawn_emoji(concepts: pd.DataFrame) -> set[str]:
+    """The emoji that concepts have as reference image: these, and variants of them, are culture-bound."""
+    references = concepts["reference_image"].dropna()
+    return {r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)}
+
+
+def _name_places(index: pd.Index) -> list[str]:
+    return [f"{index.name or 'row'} {place}" for place in index]
 
 
 def _check_columns(frame: pd.DataFrame) -> None:

@@ -11,11 +11,11 @@ import pandas as pd
 import pandera.pandas as pa
 from PIL import Image
 
-from cultureclip.concepts.atlas import EMOJI_SCHEME
-from cultureclip.concepts.emoji import STYLES, list_emoji, render, split_emoji
+from cultureclip.concepts.atlas import drawn_emoji
+from cultureclip.concepts.emoji import STYLES, Style, list_emoji, render, split_emoji, svg_path
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
-from cultureclip.ids import digest, hash_fraction
+from cultureclip.ids import bytes_digest, digest, hash_fraction
 
 EMOJI_SOURCE, METADATA = "emoji", "metadata.csv"
 TEMPLATE = "a picture of {name}"
@@ -46,8 +46,7 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
     if source is None:
         found = []
     elif source == EMOJI_SOURCE:
-        references = concepts["reference_image"].dropna()
-        found = _emoji_pairs({r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)})
+        found = _emoji_pairs(drawn_emoji(concepts))
     else:
         found = _folder_pairs(Path(source))
     rows = sorted((digest("general pair", what, text), picture, text) for what, picture, text in dict.fromkeys(found))
@@ -115,8 +114,31 @@ class PairPictures:
         """
         return [self._read(self._pictures[i]) for i in ids]
 
+    def checksums(self, ids: Sequence[str]) -> list[str]:
+        """What the pictures with those ids are: SHA-256 of the file, and for an emoji the size it is drawn at, too.
+
+        Raises:
+            SourceDataError: a file is gone or cannot be read.
+        """
+        return [self._checksum(self._pictures[i]) for i in ids]
+
+    def _checksum(self, picture: str) -> str:
+        style = _emoji_style(picture)
+        if style is not None:
+            drawing = svg_path(picture.removeprefix(f"{style}:"), style)
+            return f"{bytes_digest(drawing.read_bytes())} at {self._size}"
+        try:
+            return bytes_digest(Path(picture).read_bytes())
+        except OSError as error:
+            raise SourceDataError(picture, f"cannot be read ({error.strerror})", "Put the file back") from error
+
     def _read(self, picture: str) -> Image.Image:
-        for style in STYLES:
-            if picture.startswith(f"{style}:"):
-                return Image.fromarray(render(picture.removeprefix(f"{style}:"), style, self._size))
+        style = _emoji_style(picture)
+        if style is not None:
+            return Image.fromarray(render(picture.removeprefix(f"{style}:"), style, self._size))
         return open_image(picture)
+
+
+def _emoji_style(picture: str) -> Style | None:
+    """The style of ``<style>:<emoji>``; None for a path."""
+    return next((style for style in STYLES if picture.startswith(f"{style}:")), None)

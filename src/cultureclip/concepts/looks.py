@@ -1,6 +1,5 @@
 """What concepts look like: their reference pictures, and which of them are drawn alike to the pixel."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import STYLES, render
+from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
 
 if TYPE_CHECKING:  # loading torch takes seconds, and only who embeds needs it
@@ -27,7 +27,6 @@ LOOKS = pa.DataFrameSchema(
 )
 """Table of looks: one row a concept that has a reference picture."""
 
-_MAX_PIXELS = 50_000_000
 _WHITE = (255, 255, 255)
 
 
@@ -57,18 +56,11 @@ def open_image(path: str) -> Image.Image:
         SourceDataError: it is no whole image of a sane size.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    cause = f"{image.width} x {image.height} pixels are more than {_MAX_PIXELS:,}"
-                    raise SourceDataError(path, cause, "Give a smaller picture")
-                rgba = image.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SourceDataError(path, f"not a whole image ({error})", "Replace the file: PNG, JPEG or WebP") from error
-    canvas = Image.new("RGBA", rgba.size, "white")
-    canvas.alpha_composite(rgba)
-    return canvas.convert("RGB")
+        return decode_image(path)
+    except ImageError as error:
+        raise SourceDataError(
+            path, f"{error} ({error.__cause__})", "Replace the file: a PNG, JPEG or WebP of a sane size"
+        ) from error
 
 
 def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bool) -> np.ndarray:

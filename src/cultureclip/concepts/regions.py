@@ -5,13 +5,14 @@ from functools import cache
 from cultureclip.errors import SourceDataError
 
 _SUBDIVISIONS = {"GB-ENG": "England", "GB-SCT": "Scotland", "GB-WLS": "Wales"}
+_NO_REGION = ("XA", "XB", "ZZ")  # CLDR's stand-ins: two pseudo-languages' and "unknown"
 
 
 @cache
 def _names() -> dict[str, str]:
     from babel import Locale
 
-    return {**Locale("en").territories, **_SUBDIVISIONS}
+    return {code: name for code, name in Locale("en").territories.items() if code not in _NO_REGION} | _SUBDIVISIONS
 
 
 def is_region(code: str) -> bool:

@@ -19,8 +19,10 @@ from scipy.sparse.csgraph import connected_components
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, hash_fraction, twin_id
+from cultureclip.tables import EVAL_ONLY
 
 FLAG, OBJECT = "flag", "object"
+EVALUATION_ONLY = "for evaluation only"
 INDISTINGUISHABLE = "indistinguishable"
 TOO_DIFFERENT = "not alike enough"
 CONCEPT_USED = "concept is in enough twins"
@@ -45,7 +47,8 @@ def match_twins(
     """Find, score, choose and split twins.
 
     Args:
-        concepts: Rows of the concepts table that have a picture, N.
+        concepts: Rows of the concepts table that have a picture, N. Those whose terms are ``eval_only`` are matched
+            like all others, but no pair with one becomes a twin: of twins, pictures are made and trained on.
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
@@ -67,6 +70,7 @@ def match_twins(
     concepts = concepts.iloc[order].reset_index(drop=True)
     looks, contexts = looks[order], contexts[order]
     used = concepts["concept_id"].to_numpy() == np.asarray(stands_for, dtype=object)[order]
+    held_out = (concepts["terms"] == EVAL_ONLY).to_numpy()
     kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
     groups = (kinds + "/" + concepts["category"]).to_numpy()
 
@@ -83,7 +87,7 @@ def match_twins(
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
-    pairs["reason"] = choose_pairs(pairs, used, min_visual_similarity, max_twins_per_concept, limits)
+    pairs["reason"] = choose_pairs(pairs, used, held_out, min_visual_similarity, max_twins_per_concept, limits)
     accepted = pairs["reason"].isna()
     pairs["verdict"] = np.where(accepted, "accepted", "rejected")
     pairs["split"] = pd.Series(None, index=pairs.index, dtype=object)
@@ -128,18 +132,30 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, ne
 def choose_pairs(
     pairs: pd.DataFrame,
     used: np.ndarray,
+    held_out: np.ndarray,
     min_visual_similarity: float,
     max_twins_per_concept: int,
     limits: Mapping[str, int],
 ) -> list[str | None]:
-    """Go through pairs from the best down; for each the reason why it is no twin, or None where it is one."""
+    """Go through pairs from the best down; for each the reason why it is no twin, or None where it is one.
+
+    Args:
+        pairs: Columns a, b (row numbers of concepts), visual_similarity and kind, best first.
+        used: Which concepts stand for themselves, bool [N].
+        held_out: Which concepts are for evaluation only, bool [N].
+        min_visual_similarity: Smallest cosine of looks in a twin.
+        max_twins_per_concept: Most twins that one concept is in.
+        limits: Most twins of a kind.
+    """
     twins_of: Counter[int] = Counter()
     twins_of_kind: Counter[str] = Counter()
     reasons: list[str | None] = []
     columns = [pairs[name].tolist() for name in ("a", "b", "visual_similarity", "kind")]
     for a, b, similarity, kind in zip(*columns, strict=True):
         reason = None
-        if not (used[a] and used[b]):
+        if held_out[a] or held_out[b]:
+            reason = EVALUATION_ONLY
+        elif not (used[a] and used[b]):
             reason = INDISTINGUISHABLE
         elif similarity < min_visual_similarity:
             reason = TOO_DIFFERENT

@@ -1,13 +1,15 @@
 """Files that appear whole or not at all."""
 
 import os
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp"
 """Suffix of a file that is still being written."""
+_ABANDONED_AFTER_S = 3600.0
 
 
 @contextmanager
@@ -30,6 +32,14 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_to_disk(path.parent)  # the new name
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(temporaries: Iterable[Path]) -> None:
+    """Delete temporary files that a killed writer left behind: those that nobody has written to for an hour."""
+    for path in temporaries:
+        with suppress(FileNotFoundError):  # a writer at work may rename it meanwhile
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                path.unlink()
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -6,6 +6,7 @@ gives the bytes of an undisturbed run.
 """
 
 import gc
+import logging
 import platform
 import time
 from collections import Counter
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # torch and diffusers are imported only when there is somethi
     from PIL import Image
 
     from cultureclip.models.text_to_image import TextToImage
+
+logger = logging.getLogger(__name__)
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _RECORDED = ("torch", "diffusers", "transformers", "pillow")
@@ -77,10 +80,17 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class Done:
-    """A piece of work done: how many images were made, and the batch sizes of those that were stored."""
+    """A piece of work done.
 
-    made: int
-    stored: tuple[int, ...]
+    Attributes:
+        made: Images made.
+        stored: Batch sizes of the images that were stored.
+        cut: Prompts that the model did not read to their end.
+    """
+
+    made: int = 0
+    stored: tuple[int, ...] = ()
+    cut: tuple[str, ...] = ()
 
 
 @dataclass
@@ -93,6 +103,7 @@ class GenerationReport:
         made: Images made by this run, neighbours in a batch that were stored before included.
         seconds: Wall time, loading included.
         batch_sizes: Batch size used -> images stored.
+        cut: Prompts of the images made that are longer than the model reads.
     """
 
     planned: int
@@ -100,6 +111,7 @@ class GenerationReport:
     made: int = 0
     seconds: float = 0.0
     batch_sizes: Counter[int] = field(default_factory=Counter)
+    cut: set[str] = field(default_factory=set)
 
     @property
     def generated(self) -> int:
@@ -114,6 +126,7 @@ class GenerationReport:
             "present_before": self.present,
             "generated": self.generated,
             "redone_with_their_batch": self.made - self.generated,
+            "prompts_cut": len(self.cut),
             "seconds": round(self.seconds, 3),
             "images_per_second": round(rate, 3),
             "images_by_batch_size": {str(size): count for size, count in sorted(self.batch_sizes.items())},
@@ -154,7 +167,9 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
         WeightsError: the model cannot be loaded.
         StorageError: the disk is full; finished parts stay.
     """
-    start, present = time.monotonic(), store.present()
+    start = time.monotonic()
+    store.find_unconfirmed()
+    present = store.present()
     tasks = plan_missing(requests, present, settings.batch_size)
     report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()))
     total = sum(len(batch.ids) for task in tasks for batch in task.batches)
@@ -164,6 +179,13 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
             bar.update(done.made)
             report.made += done.made
             report.batch_sizes.update(done.stored)
+            report.cut.update(done.cut)
+    if report.cut:
+        logger.warning(
+            "Synthesis: the model's text encoders do not read %d prompts to the end, e.g. %r",
+            len(report.cut),
+            min(report.cut),
+        )
     report.seconds = time.monotonic() - start
     return report
 
@@ -191,10 +213,10 @@ class ShardWorker:
         records: list[ImageRecord] = []
         for batch in task.batches:
             records += self._make(batch)
-            yield Done(len(batch.ids), ())
+            yield Done(len(batch.ids), cut=self.model.find_cut(batch.prompts))
             if len(records) >= self.settings.part_size or batch is task.batches[-1]:
                 self.store.write_part(task.shard, records)
-                yield Done(0, tuple(record.batch_size for record in records))
+                yield Done(stored=tuple(record.batch_size for record in records))
                 records = []
 
     def _make(self, batch: Batch) -> list[ImageRecord]:

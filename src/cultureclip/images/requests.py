@@ -48,12 +48,16 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
         Table ``image_requests``, sorted by image id; the same for any order of the captions.
 
     Raises:
-        SourceDataError: no caption is accepted.
+        SourceDataError: there is no caption, or none is accepted.
     """
     accepted = captions[captions["verdict"] == "accepted"].sort_values("caption_id")
+    if captions.empty:
+        remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
+        raise SourceDataError("captions", "there are none, for no twin is accepted", remedy)
     if accepted.empty:
-        remedy = "Look at the reasons in the captions table, then loosen the checks or write more captions"
-        raise SourceDataError("captions", "no caption is accepted, so there is nothing to draw", remedy)
+        reasons = captions["reason"].value_counts().to_dict()
+        cause = f"none of {len(captions)} is accepted, so there is nothing to draw; rejected by reason: {reasons}"
+        raise SourceDataError("captions", cause, "Loosen captioning.rules, or raise captioning.max_tries")
     uses: Counter[str] = Counter()
     rows = []
     for caption_id, prompt in zip(accepted["caption_id"], accepted["text"], strict=True):

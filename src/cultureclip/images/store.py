@@ -7,9 +7,7 @@ only when its checksum file exists and matches. Parts never change, so they are 
 import hashlib
 import logging
 import re
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -17,15 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cultureclip.engine.atomic import TEMPORARY, replacing
-from cultureclip.errors import DamagedShardError, MissingInputError, SourceDataError, StorageError
+from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError, StorageError
 from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_parquet
 
 logger = logging.getLogger(__name__)
 
 _CHECKSUM, _DAMAGED = ".sha256", ".damaged"
 _CHECKSUM_TEXT = re.compile(r"# bytes (\d+)\n([0-9a-f]{64})  (\S+)\n")
-_ABANDONED_AFTER_S = 3600.0
 _REMEDY = "Run `kedro run --pipeline=synthesis` to generate its images again"
 
 
@@ -63,6 +60,18 @@ class ShardStore:
                 damaged.append(part)
         return damaged
 
+    def find_unconfirmed(self) -> list[Path]:
+        """Find parts that do not count because they have no checksum file, and name them in the log.
+
+        They stay where they are: a writer may be about to confirm them.
+        """
+        parts = {path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}")}
+        found = sorted(set(self.root.glob("*/part-*.parquet")) - parts)
+        for part in found:
+            cause = "no checksum file (a writer was stopped, or the file was deleted), so none of its images counts"
+            logger.warning("%s: %s. %s; the part itself may be deleted", part, cause, _REMEDY)
+        return found
+
     def write_part(self, shard: str, records: Sequence[ImageRecord]) -> Path:
         """Store records as one part: whole or not at all.
 
@@ -92,7 +101,8 @@ class ShardStore:
 
         Raises:
             MissingInputError: an id is not in the store.
-            DamagedShardError: a part does not match its checksum, or a picture is not what its record says.
+            DamagedShardError: a part does not match its checksum.
+            DamagedImageError: a picture is not what its record says.
         """
         found: dict[str, Image.Image] = {}
         for part, table in self._tables(ids, ["image_id", "image", "width", "height"]):
@@ -100,7 +110,7 @@ class ShardStore:
                 try:
                     found[row["image_id"]] = decode_image(row["image"]["bytes"], (row["width"], row["height"]))
                 except ValueError as error:
-                    raise DamagedShardError(
+                    raise DamagedImageError(
                         part, f"image {row['image_id']}: {error}", f"Delete it. {_REMEDY}"
                     ) from error
         return {image_id: found[image_id] for image_id in ids}
@@ -118,37 +128,58 @@ class ShardStore:
         frame = pa.concat_tables(tables).to_pandas()
         return frame.drop_duplicates("image_id").set_index("image_id").loc[list(ids)].reset_index()
 
+    def checksums(self, ids: Sequence[str]) -> dict[str, str]:
+        """SHA-256 of pictures as their records have it, in the order of ``ids``; no picture is read or compared.
+
+        Raises:
+            MissingInputError: an id is not in the store.
+            DamagedShardError: a part is no whole parquet file.
+        """
+        found: dict[str, str] = {}
+        for part, _ in self._homes(ids):
+            table = self._read_columns(part, ["image_id", "sha256"])
+            found.update(zip(table["image_id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+        return {image_id: found[image_id] for image_id in ids}
+
     def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
         """For each part that holds some of the ids: its path and those rows."""
+        for part, here in self._homes(ids):
+            table = pq.read_table(pa.BufferReader(self._read_bytes(part)), columns=columns)
+            chosen = pa.array([image_id in here for image_id in table["image_id"].to_pylist()])
+            yield part, table.filter(chosen)
+
+    def _homes(self, ids: Sequence[str]) -> list[tuple[Path, set[str]]]:
+        """Each part that holds some of the ids, and which."""
         wanted = set(ids)
         homes = {part: wanted.intersection(part_ids) for part, part_ids in self._index().items()}
         if missing := wanted.difference(*homes.values()):
             cause = f"{len(missing)} of {len(wanted)} images are not stored, first {min(missing)}"
             raise MissingInputError(self.root, cause, _REMEDY)
-        for part, here in homes.items():
-            if here:
-                table = pq.read_table(pa.BufferReader(self._read_bytes(part)), columns=columns)
-                chosen = pa.array([image_id in here for image_id in table["image_id"].to_pylist()])
-                yield part, table.filter(chosen)
+        return [(part, here) for part, here in homes.items() if here]
 
     def _index(self) -> dict[Path, tuple[str, ...]]:
         """Parts that count, sorted, and their ids."""
-        self._remove_abandoned()
+        remove_abandoned(self.root.glob(f"*/.*{TEMPORARY}"))
         parts = sorted(path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}"))
-        known, self._ids = self._ids, {}
+        known, index = self._ids, {}
         for part in parts:
             try:
-                self._ids[part] = known[part] if part in known and part.exists() else self._read_ids(part)
+                index[part] = known[part] if part in known and part.exists() else self._read_ids(part)
             except DamagedShardError as error:
                 logger.warning("%s", error)
-        return self._ids
+        self._ids = index  # at once: several threads may read
+        return index
 
     def _read_ids(self, part: Path) -> tuple[str, ...]:
         size, _ = self._read_checksum(part)
         if not part.is_file() or part.stat().st_size != size:
             raise self._set_aside(part, "missing or not as long as its checksum file says")
+        return tuple(self._read_columns(part, ["image_id"])["image_id"].to_pylist())
+
+    def _read_columns(self, part: Path, columns: list[str]) -> pa.Table:
+        """Columns of a part whose bytes are not compared with its checksum."""
         try:
-            return tuple(pq.read_table(part, columns=["image_id"], partitioning=None)["image_id"].to_pylist())
+            return pq.read_table(part, columns=columns, partitioning=None)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._set_aside(part, f"not a whole parquet file ({error})") from error
 
@@ -173,13 +204,6 @@ class ShardStore:
             if path.exists():
                 path.replace(_beside(path, _DAMAGED))
         return DamagedShardError(part, f"{cause}; moved aside to {part.name}{_DAMAGED}", _REMEDY)
-
-    def _remove_abandoned(self) -> None:
-        """Delete temporary files that a killed writer left behind."""
-        for path in self.root.glob(f"*/.*{TEMPORARY}"):
-            with suppress(FileNotFoundError):  # a writer at work may rename it meanwhile
-                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
-                    path.unlink()
 
 
 class ImageSet:
@@ -206,6 +230,12 @@ class ImageSet:
     def records(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """All columns but the pictures, by default of the whole set; errors as :meth:`ShardStore.records`."""
         return self.store.records(self._check(ids))
+
+    def checksums(self, ids: Sequence[str] | None = None) -> list[str]:
+        """SHA-256 of pictures, by default of the whole set; errors as :meth:`ShardStore.checksums`."""
+        wanted = self._check(ids)
+        found = self.store.checksums(wanted)
+        return [found[image_id] for image_id in wanted]
 
     def _check(self, ids: Sequence[str] | None) -> list[str]:
         wanted = self.ids if ids is None else list(ids)

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 from tqdm.auto import tqdm
 
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.ids import digest
 from cultureclip.judging.duplicates import look_of
-from cultureclip.models.encoder import ImageTextEncoder, fingerprint, load_encoder
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
+from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.memory import halve_until_it_fits
 
 logger = logging.getLogger(__name__)
 
@@ -107,14 +108,10 @@ class Judge:
         }
 
     def _encode(self, pictures: list[Image.Image]) -> tuple[np.ndarray, int]:
-        while True:
-            try:
-                return self.encoder.encode_images(pictures, batch=self.batch), self.batch
-            except (RuntimeError, MemoryError) as error:
-                if self.batch == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
-                    raise
-                self.batch //= 2
-                logger.warning("Out of memory while judging: going on with batches of %d", self.batch)
+        made, self.batch = halve_until_it_fits(
+            lambda batch: self.encoder.encode_images(pictures, batch=batch), self.batch
+        )
+        return made, self.batch
 
 
 def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:

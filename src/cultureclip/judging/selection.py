@@ -4,6 +4,10 @@ import pandas as pd
 
 from cultureclip.errors import LeakError
 from cultureclip.ids import digest
+from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE
+
+RESTRICTED = " AND LicenseRef-no-redistribute"
+"""What the licence of a row adds, as an SPDX expression, when one of its concepts must not be passed on."""
 
 _FIELDS = ("concept", "concept_id", "caption", "caption_id", "image_id")
 
@@ -28,7 +32,7 @@ def build_cultwin(
         captions: Captions.
         twins: Twins with their split.
         concepts: Concepts.
-        licence: Licence of the generated images.
+        licence: Licence of the generated images; that of a row says so where a concept must not be passed on.
 
     Returns:
         Table of CulTwin, ordered by twin and pair.
@@ -59,7 +63,10 @@ def build_cultwin(
     rows = rows.sort_values(["twin_id", "pair"], ignore_index=True)
     ids = zip(rows["twin_id"], rows["pos_image_id"], rows["neg_image_id"], strict=True)
     rows.insert(0, "row_id", pd.Series([digest("cultwin", *fields) for fields in ids], dtype=str))
-    return rows.drop(columns=["pair", "a_concept_id", "b_concept_id"]).assign(licence=licence)
+    restricted = concepts.loc[concepts["terms"] == NO_REDISTRIBUTE, "concept_id"]
+    is_restricted = rows["pos_concept_id"].isin(restricted) | rows["neg_concept_id"].isin(restricted)
+    rows["licence"] = pd.Series(licence, index=rows.index, dtype=str).mask(is_restricted, licence + RESTRICTED)
+    return rows.drop(columns=["pair", "a_concept_id", "b_concept_id"])
 
 
 def _accepted(judgements: pd.DataFrame) -> pd.Series:
@@ -67,10 +74,10 @@ def _accepted(judgements: pd.DataFrame) -> pd.Series:
 
 
 def _refuse_evaluation_only(shown: pd.DataFrame) -> None:
-    held_out = shown.loc[shown["terms"] == "eval_only", "name"].unique()
+    held_out = shown.loc[shown["terms"] == EVAL_ONLY, "name"].unique()
     if len(held_out):
         raise LeakError(
             ", ".join(held_out[:5]),
-            f"{len(held_out)} concepts with terms 'eval_only' have images among the training rows",
+            f"{len(held_out)} concepts with terms {EVAL_ONLY!r} have images among the training rows",
             "Leave them out of the twins, or change their terms",
         )

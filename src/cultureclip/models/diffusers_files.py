@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from cultureclip.errors import WeightsError
+from cultureclip.models.safetensors_files import check_weights
 
 INDEX_NAME = "model_index.json"
 _SCHEDULER_CONFIG = Path("scheduler", "scheduler_config.json")
@@ -44,10 +43,10 @@ def list_parts(folder: Path) -> dict[str, tuple[str | None, str | None]]:
 
 
 def check_files(folder: Path) -> None:
-    """Check that every part is there and that its weights are whole safetensors files.
+    """Check that every part is there, its weights whole safetensors files and its configs JSON.
 
     Raises:
-        WeightsError: a part is missing, truncated or in a format that can run code when it is loaded.
+        WeightsError: a part is missing, truncated, damaged or in a format that can run code when it is loaded.
     """
     for name, (library, _) in list_parts(folder).items():
         if library is None:
@@ -62,16 +61,21 @@ def check_files(folder: Path) -> None:
             found = f"only {', '.join(refused)} found" if refused else "no weights file"
             remedy = "Convert it: pipeline.save_pretrained(folder, safe_serialization=True)"
             raise WeightsError(part, f"{found}; only safetensors files are loaded", remedy)
-        for file in weights:
-            _check_safetensors(file)
+        check_weights(part)
+        check_json(part)
 
 
-def _check_safetensors(path: Path) -> None:
-    try:
-        with safe_open(path, framework="numpy") as handle:
-            handle.keys()
-    except SafetensorError as error:
-        raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
+def check_json(folder: Path) -> None:
+    """Check that all JSON files of a folder are JSON.
+
+    Raises:
+        WeightsError: one is not.
+    """
+    for file in sorted(folder.glob("*.json")):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise WeightsError(file, f"not JSON ({error})", "Copy or download the model again") from error
 
 
 def fingerprint(folder: Path) -> str:

@@ -1,8 +1,11 @@
-"""An open_clip model with its preprocessing and tokenizer: the trainee, the judge and any model that is evaluated."""
+"""A contrastive image-text model with its preprocessing and tokenizer: the trainee, the judge, whatever is evaluated.
 
-import hashlib
+This file holds what all of them do and the ``open_clip`` ones; ``transformers`` ones are in ``models/huggingface.py``.
+"""
+
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +14,15 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors
+from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.text_tower import embed_text, pool_positions
 
 CONFIG_NAME, WEIGHTS_NAME = "open_clip_config.json", "open_clip_model.safetensors"
 
@@ -27,61 +34,70 @@ class ImageTextEncoder:
     Attributes:
         model: The ``open_clip`` module.
         preprocess: PIL image -> float tensor [3, H, W], as the model was trained with.
-        tokenizer: list of texts -> int64 tensor [N, context_length].
-        fingerprint: SHA-256 over weights and config; the key under which embeddings may be kept.
+        tokenizer: list of texts -> int64 tensor [N, context_length]; another length is asked for by that name.
+        fingerprint: SHA-256 over weights, config, preprocessing and tokenizer; the key under which embeddings may be
+            kept.
+        dtype: Number type of the towers' matrix products; weights and everything after the towers are float32.
     """
 
     model: Any
     preprocess: Any
     tokenizer: Any
     fingerprint: str
+    dtype: torch.dtype = torch.float32
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
+    def count_tokens(self, tokens: Tensor) -> Tensor:
+        """How many tokens of each text [N, L] its embedding depends on, int64 [N]."""
+        positions = pool_positions(self.model, tokens)
+        return torch.full((len(tokens),), tokens.shape[1]) if positions is None else positions + 1
+
     @torch.no_grad()
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        """L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU."""
+        with self._cast():
+            vectors = self._image_vectors(pixels.to(self.device))
+        return F.normalize(vectors.float(), dim=-1).cpu()
+
+    @torch.no_grad()
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU."""
+        length = int(self.count_tokens(tokens).max())
+        with self._cast():
+            vectors = self._text_vectors(tokens[:, :length].to(self.device))
+        return F.normalize(vectors.float(), dim=-1).cpu()
+
     def encode_images(self, images: Sequence[Image.Image], batch: int = 256) -> np.ndarray:
         """L2-normalised image embeddings, float32 [N, D]."""
         self.model.eval()
         chunks = []
         for start in tqdm(range(0, len(images), batch), desc="embed images", disable=len(images) <= batch):
             pixels = torch.stack([self.preprocess(i.convert("RGB")) for i in images[start : start + batch]])
-            chunks.append(self.model.encode_image(pixels.to(self.device), normalize=True).float().cpu())
+            chunks.append(self.embed_pixels(pixels))
         return torch.cat(chunks).numpy() if chunks else np.zeros((0, 0), np.float32)
 
-    @torch.no_grad()
     def encode_texts(self, texts: Sequence[str], batch: int = 512) -> np.ndarray:
         """L2-normalised text embeddings, float32 [N, D]; each distinct text is computed once."""
-        self.model.eval()
-        distinct = list(dict.fromkeys(texts))
-        chunks = [
-            self.model.encode_text(self.tokenizer(distinct[i : i + batch]).to(self.device), normalize=True)
-            .float()
-            .cpu()
-            for i in range(0, len(distinct), batch)
-        ]
-        if not chunks:
+        if not texts:
             return np.zeros((0, 0), np.float32)
-        place = {text: i for i, text in enumerate(distinct)}
-        return torch.cat(chunks).numpy()[[place[text] for text in texts]]
+        self.model.eval()
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        tokens = self.tokenizer(list(place))
+        vectors = torch.cat([self.embed_tokens(part) for part in tokens.split(batch)]).numpy()
+        return vectors[[place[text] for text in texts]]
 
+    def _image_vectors(self, pixels: Tensor) -> Tensor:
+        return self.model.encode_image(pixels)
 
-def fingerprint(path: str | Path) -> str:
-    """SHA-256 over an encoder directory's weights and config, without loading the model.
+    def _text_vectors(self, tokens: Tensor) -> Tensor:
+        return embed_text(self.model, tokens)
 
-    Raises:
-        WeightsError: the weights or the config are missing.
-    """
-    folder, hasher = Path(path), hashlib.sha256()
-    for name in (WEIGHTS_NAME, CONFIG_NAME):
-        if not (folder / name).is_file():
-            raise WeightsError(folder / name, "no such file", "Give the directory of an open_clip model")
-        with (folder / name).open("rb") as handle:
-            while block := handle.read(1 << 24):
-                hasher.update(block)
-    return hasher.hexdigest()
+    def _cast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
@@ -92,28 +108,99 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
         device: Where to put the weights.
 
     Raises:
-        WeightsError: the directory or a file in it is missing, truncated, holds NaN, or does not fit its config.
+        WeightsError: the directory or a file in it is missing, truncated, holds NaN, or does not fit its config; or the
+            config does not say how images are normalised.
     """
     folder = Path(path)
     config, weights = folder / CONFIG_NAME, folder / WEIGHTS_NAME
     if not config.is_file():
         raise WeightsError(config, "no such model config", "Give the directory of an open_clip model")
-    state, _ = load_tensors(weights)
+    _check_preprocessing(config)
+    own = fingerprint(folder)
+    model, preprocess = _create(f"local-dir:{folder}", weights, device)
+    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(f"local-dir:{folder}"), own)
+
+
+def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint: str, device: str) -> ImageTextEncoder:
+    """Load bare open_clip weights; the release's tag says how images are prepared and which activation is computed.
+
+    Args:
+        architecture: A name in ``open_clip.list_models()``.
+        tag: A release of it in ``open_clip.list_pretrained()``, with whose preprocessing the weights were trained.
+        weights: A safetensors file.
+        fingerprint: Digest of all of these.
+        device: Where to put the weights.
+
+    Raises:
+        WeightsError: no such architecture or tag; the architecture computes another activation than the release's; the
+            weights do not fit.
+    """
+    release = open_clip.pretrained.get_pretrained_cfg(architecture, tag)
+    if not release:
+        known = ", ".join(open_clip.pretrained.list_pretrained_tags_by_model(architecture)) or "none"
+        raise WeightsError(
+            weights,
+            f"open_clip knows no release {tag!r} of {architecture!r}",
+            f"Name the release whose preprocessing the weights were trained with; known: {known}",
+        )
+    activations = [
+        "QuickGELU" if config.get("quick_gelu", False) else "GELU"
+        for config in (open_clip.get_model_config(architecture), release)
+    ]
+    if activations[0] != activations[1]:
+        raise WeightsError(
+            weights,
+            f"{architecture} computes {activations[0]}, {tag}'s weights were trained with {activations[1]}",
+            f"Name {architecture}-quickgelu, or {architecture.removesuffix('-quickgelu')} for GELU",
+        )
+    overrides = {f"image_{name}": release[name] for name in ("mean", "std", "interpolation", "resize_mode")}
+    model, preprocess = _create(architecture, weights, device, **overrides)
+    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(architecture), fingerprint)
+
+
+def check_finite(state: Mapping[str, Tensor], weights: Path) -> None:
+    """Refuse weights with NaN in them.
+
+    Raises:
+        WeightsError: naming the tensor.
+    """
     for name, tensor in state.items():
         if tensor.is_floating_point() and tensor.isnan().any():
             raise WeightsError(
                 weights, f"{name} holds values that are no numbers", "Copy the file or train the model anew"
             )
+
+
+def _create(name: str, weights: Path, device: str, **preprocessing: Any) -> tuple[Any, Any]:
+    state, _ = load_tensors(weights)
+    check_finite(state, weights)
     try:
         with _weights_follow():
             model, _, preprocess = open_clip.create_model_and_transforms(
-                f"local-dir:{folder}", device=device, load_weights=False
+                name, device=device, load_weights=False, pretrained_text=False, **preprocessing
             )
         model.load_state_dict(state)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    return ImageTextEncoder(model.eval(), preprocess, tokenizer, fingerprint(folder))
+        raise WeightsError(
+            weights.parent, f"weights and config disagree ({error})", "Take both from one release"
+        ) from error
+    return model.eval(), preprocess
+
+
+def _check_preprocessing(config: Path) -> None:
+    """Without mean and std in it, open_clip would take OpenAI's and say nothing."""
+    try:
+        given = json.loads(config.read_text(encoding="utf-8")).get("preprocess_cfg", {})
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(config, f"not a model config ({error})", "Copy or download it again") from error
+    absent = [name for name in ("mean", "std") if name not in given]
+    if absent:
+        raise WeightsError(
+            config,
+            f"preprocess_cfg lacks {' and '.join(absent)}",
+            "Write what the model was trained with: OpenAI's mean is "
+            f"{list(open_clip.OPENAI_DATASET_MEAN)} and std {list(open_clip.OPENAI_DATASET_STD)}, SigLIP's 0.5 each",
+        )
 
 
 @contextmanager

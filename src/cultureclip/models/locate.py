@@ -6,6 +6,8 @@ from pathlib import Path
 from cultureclip.errors import WeightsError
 
 PACKAGE_SCHEME, HUB_SCHEME = "package:", "hf:"
+OPEN_CLIP_SCHEME = "open_clip:"
+"""Bare weights, ``open_clip:<architecture>/<release>@<location>``: what they are is read in ``models/families.py``."""
 
 
 def locate(spec: str) -> Path:

@@ -42,9 +42,29 @@ class TextToImage:
             prompts: B texts.
             seeds: B seeds.
             call: Further arguments of the pipeline's call, passed on as they are.
+
+        Raises:
+            ConfigurationError: the pipeline does not take a value of the call.
         """
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        return list(self.pipeline(prompt=list(prompts), generator=generators, **call).images)
+        try:
+            with _quiet_libraries():  # they list the cut tokens of every prompt in a batch, padding included
+                return list(self.pipeline(prompt=list(prompts), generator=generators, **call).images)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError("synthesis.call", str(error), "Change the value that is named") from error
+
+    def find_cut(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        """Those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
+        parts = self.pipeline.components.items()
+        tokenizers = [part for name, part in parts if name.startswith("tokenizer") and part is not None]
+        with _quiet_libraries():
+            lengths = [list(map(len, tokenizer(list(prompts)).input_ids)) for tokenizer in tokenizers]
+        limits = [tokenizer.model_max_length for tokenizer in tokenizers]
+        return tuple(
+            prompt
+            for prompt, counts in zip(prompts, zip(*lengths, strict=True), strict=True)
+            if all(count > limit for count, limit in zip(counts, limits, strict=True))
+        )
 
 
 def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
@@ -60,6 +80,15 @@ def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
         if name not in known:
             cause = f"no argument that can be set for {pipeline_class.__name__}"
             raise ConfigurationError(f"synthesis.call.{name}", cause, f"Use some of: {', '.join(sorted(known))}")
+
+
+def check_scheduler(settings: Mapping[str, Any]) -> None:
+    """Check that a scheduler can be built from its settings; no weights are read.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    _build_scheduler(settings)
 
 
 def load_text_to_image(
@@ -137,12 +166,15 @@ def _build_scheduler(settings: Mapping[str, Any]) -> Any:
         remedy = "Name a scheduler class, e.g. FlowMatchEulerDiscreteScheduler"
         raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is no scheduler of diffusers", remedy)
     scheduler: Any = found
-    return scheduler.from_config(dict(settings))
+    try:
+        return scheduler.from_config(dict(settings))
+    except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
+        raise ConfigurationError("synthesis.scheduler", str(error), f"Set what {name} takes") from error
 
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Silence loading bars and notes on unused config keys; what matters in them is checked by ``_load_module``."""
+    """Silence bars and notes of the libraries: what matters in them is said by ``_load_module`` and ``find_cut``."""
     loggings = [diffusers.utils.logging, transformers.utils.logging]
     levels = [logging.get_verbosity() for logging in loggings]
     for logging in loggings:

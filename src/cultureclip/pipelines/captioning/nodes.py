@@ -1,6 +1,7 @@
 """Nodes of the captioning stage."""
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -27,11 +28,19 @@ def write_captions(
     return write(twins, concepts, store=caption_store, model=model, model_name=name, settings=settings)
 
 
-def summarise_captions(captions: pd.DataFrame) -> dict[str, Any]:
-    """Count candidates, kept and rejected by reason, and warn of halves that are left without a caption."""
+def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
+    """Count candidates, kept and rejected by reason, and warn of halves that are left without a caption.
+
+    Returns:
+        The counts, and how often the candidates name the right region.
+    """
+    from cultureclip.benchmarks.region_score import score_regions
     from cultureclip.captions.summary import summarise_captions as summarise
 
-    metrics = summarise(captions)
+    cultures = concepts.set_index("concept_id")["cultures"]
+    written = captions.drop_duplicates(["concept_id", "seed"]).dropna(subset=["text"])
+    named = score_regions(zip(written["text"], written["concept_id"].map(cultures), strict=True))
+    metrics = summarise(captions) | {"region_score": asdict(named)}
     if metrics["halves_without_caption"]:
         logger.warning(
             "Captioning: %s of %s halves have no accepted caption (rejected by reason: %s); raise captioning.max_tries",

@@ -15,7 +15,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
                 outputs="captions",
                 name="write_captions",
             ),
-            Node(summarise_captions, inputs="captions", outputs="captioning_metrics", name="summarise_captions"),
+            Node(
+                summarise_captions,
+                inputs=["captions", "concepts"],
+                outputs="captioning_metrics",
+                name="summarise_captions",
+            ),
         ],
         namespace="captioning",
         inputs={"twins", "concepts", "caption_store"},

@@ -1,7 +1,7 @@
 """Nodes of the filtering stage."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -10,14 +10,15 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.models.locate import locate
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 
-if TYPE_CHECKING:
-    from cultureclip.judging.judge import ImageReader
-
 logger = logging.getLogger(__name__)
+
+# Kedro reads the hints of nodes when it checks parameters, so they cannot name types that are imported lazily.
+Images = Any
+"""``judging.judge.ImageReader``."""
 
 
 def measure_images(
-    images: "ImageReader",
+    images: Images,
     image_requests: pd.DataFrame,
     captions: pd.DataFrame,
     twins: pd.DataFrame,

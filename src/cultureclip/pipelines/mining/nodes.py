@@ -13,11 +13,12 @@ from cultureclip.pipelines.mining.parameters import MiningParameters
 logger = logging.getLogger(__name__)
 
 
-def read_concepts(atlas: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+def read_concepts(atlas: str, mining: MiningParameters) -> pd.DataFrame:
     """Check every row of the atlas, or of a user's own table, and give it its id."""
     from cultureclip.concepts.atlas import read_concepts as read
+    from cultureclip.concepts.csv_table import read_csv_table
 
-    return read(atlas, mining.problems_shown)
+    return read(read_csv_table(atlas, mining.problems_shown), mining.problems_shown)
 
 
 def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, mining: MiningParameters) -> pd.DataFrame:
@@ -114,6 +115,9 @@ def summarise_mining(
 ) -> dict[str, Any]:
     """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
     kept = twins[twins["verdict"] == "accepted"]
+    rejected = json.loads(twins["reason"].value_counts().to_json())
+    if kept.empty:
+        logger.warning("Mining: no twin is accepted, so there is nothing to caption; rejected by reason: %s", rejected)
     is_flag = concepts.set_index("concept_id")["universal"] == "flag"
     flags = int(kept["a_concept_id"].isin(is_flag.index[is_flag]).sum())
     indistinct = looks[looks["stands_for"] != looks["concept_id"]]
@@ -121,7 +125,7 @@ def summarise_mining(
     return {
         "in": len(twins),
         "kept": len(kept),
-        "rejected": json.loads(twins["reason"].value_counts().to_json()),
+        "rejected": rejected,
         "twins": {"flags": flags, "objects": len(kept) - flags, "dev": int((kept["split"] == "dev").sum())},
         "concepts": {
             "in_all": len(concepts),

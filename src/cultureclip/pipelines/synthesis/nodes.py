@@ -8,14 +8,19 @@ import pandas as pd
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from cultureclip.images.requests import Recipe
-    from cultureclip.images.store import ImageSet, ShardStore
+
+# Kedro reads the hints of nodes when it checks parameters, so they cannot name types that are imported lazily.
+Store = Any
+"""``images.store.ShardStore``."""
+Images = Any
+"""``images.store.ImageSet``."""
+Sheet = Any
+"""``matplotlib.figure.Figure``."""
 
 
 def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
-    """List the images that the accepted captions ask for.
+    """List the images that the accepted captions ask for, once the model takes the call and the scheduler.
 
     Args:
         captions: Table ``captions``.
@@ -25,13 +30,16 @@ def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.D
         Table ``image_requests``.
     """
     from cultureclip.images.requests import plan_requests
+    from cultureclip.models.text_to_image import check_call, check_scheduler
 
-    _, recipe = _resolve(parameters)
+    folder, recipe = _resolve(parameters)
+    check_call(folder, recipe.call)
+    check_scheduler(recipe.scheduler)
     return plan_requests(captions, recipe, parameters.images_per_caption, parameters.shard_digits)
 
 
 def generate_images(
-    image_requests: pd.DataFrame, image_store: "ShardStore", parameters: SynthesisParameters
+    image_requests: pd.DataFrame, image_store: Store, parameters: SynthesisParameters
 ) -> tuple[list[str], dict[str, Any]]:
     """Generate those of the requested images that the store does not have.
 
@@ -64,12 +72,12 @@ def generate_images(
 
 
 def draw_contact_sheet(
-    images: "ImageSet",
+    images: Images,
     image_requests: pd.DataFrame,
     captions: pd.DataFrame,
     concepts: pd.DataFrame,
     parameters: SynthesisParameters,
-) -> "Figure":
+) -> Sheet:
     """Draw twins side by side with names and captions.
 
     Args:

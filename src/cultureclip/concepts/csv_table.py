@@ -1,0 +1,88 @@
+"""Reading a CSV so that every later message can name the line of the file that it is about.
+
+``pandas.read_csv`` counts neither blank lines nor line breaks in quotes, and shifts all cells of a row that has one
+comma too many, or takes the first column for an index.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cultureclip.errors import ConfigurationError, SourceDataError
+
+LINE = "line"
+_WHAT = "table of concepts"
+_ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of bytes
+_QUOTES = 'Put a cell with commas, quotes or line breaks in it into double quotes, and write each quote in it twice: ""'
+
+
+def read_csv_table(text: str, shown: int = 20) -> pd.DataFrame:
+    """Read a CSV of text cells.
+
+    Args:
+        text: The file's content; bytes that are no UTF-8 as lone surrogates (``errors="surrogateescape"``).
+        shown: How many problems the error lists at most.
+
+    Returns:
+        The cells as they are written, empty ones as "". The index, called :data:`LINE`, is the line of the file that
+        each row begins on (the first is 1). Rows without any content are left out.
+
+    Raises:
+        SourceDataError: no header, a column without a name or with another's, rows of another number of cells than the
+            header, wrong quotes, or bytes that are no UTF-8; with the lines.
+        ConfigurationError: the catalog reads the file otherwise than as text.
+    """
+    if not isinstance(text, str):
+        cause = f"the catalog gives its content as {type(text).__name__}"
+        raise ConfigurationError("atlas", cause, "Give it type: text.TextDataset; see docs/your-own-concepts.md")
+    rows = dict(_read_rows(text.removeprefix("\ufeff")))
+    if not rows:
+        raise SourceDataError(_WHAT, "it is empty", "Begin with a line of column names; see docs/your-own-concepts.md")
+    header_line = min(rows)
+    header = [name.strip() for name in rows.pop(header_line)]
+    _check_header(header, header_line)
+    problems = [
+        f"line {line}: {len(cells)} cells, the header has {len(header)}"
+        for line, cells in rows.items()
+        if len(cells) != len(header)
+    ]
+    problems += [f"line {line}: not UTF-8" for line, cells in rows.items() if not _is_utf8(cells)]
+    if problems:
+        listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
+        cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
+        remedy = f"A comma too many or too few? {_QUOTES}; save the file as UTF-8"
+        raise SourceDataError(_WHAT, cause, remedy)
+    return pd.DataFrame(list(rows.values()), columns=header, index=pd.Index(list(rows), name=LINE), dtype=str)
+
+
+def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """(line that it begins on, cells) of every row with content."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise SourceDataError(_WHAT, f"line {line}: {error}", _QUOTES) from error
+        if cells is None:
+            return
+        if any(map(str.strip, cells)):
+            yield line, cells
+
+
+def _check_header(header: list[str], line: int) -> None:
+    for place, name in enumerate(header, 1):
+        if not name:
+            cause = f"line {line}: column {place} of {len(header)} has no name"
+            raise SourceDataError(_WHAT, cause, "Name it, or remove the comma at the end of the header")
+        if name in header[: place - 1]:
+            raise SourceDataError(_WHAT, f"line {line}: two columns are called {name!r}", "Rename or remove one")
+    if not _is_utf8(header):
+        raise SourceDataError(_WHAT, f"line {line}: not UTF-8", "Save the file as UTF-8, with commas between cells")
+
+
+def _is_utf8(cells: list[str]) -> bool:
+    return not any(map(_ESCAPED.search, cells))

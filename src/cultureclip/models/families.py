@@ -1,0 +1,71 @@
+"""Any image-text model by its location: which family it is of, what it is, and how it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cultureclip.errors import WeightsError
+from cultureclip.ids import digest
+from cultureclip.models.encoder import CONFIG_NAME, ImageTextEncoder, load_encoder, load_open_clip_file
+from cultureclip.models.fingerprint import file_digest, fingerprint
+from cultureclip.models.huggingface import load_huggingface
+from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
+
+
+@dataclass(frozen=True)
+class OpenClipFile:
+    """Bare open_clip weights: ``open_clip:<architecture>/<release>@<file>``, e.g. ``ViT-B-32-quickgelu/openai``."""
+
+    architecture: str
+    release: str
+    weights: Path
+
+
+def locate_model(spec: str | Path) -> Path | OpenClipFile:
+    """Find a model.
+
+    Args:
+        spec: Whatever :func:`~cultureclip.models.locate.locate` reads, a directory being named; or
+            ``open_clip:<architecture>/<release>@<safetensors file>``.
+
+    Raises:
+        WeightsError: nothing lies there.
+    """
+    text = str(spec)
+    if not text.startswith(OPEN_CLIP_SCHEME):
+        return locate(text)
+    name, _, file = text.removeprefix(OPEN_CLIP_SCHEME).partition("@")
+    architecture, _, release = name.rpartition("/")
+    if not (architecture and release and file):
+        raise WeightsError(
+            text, "architecture, release or file is missing", "Write open_clip:ViT-B-32-quickgelu/openai@<file>"
+        )
+    return OpenClipFile(architecture, release, locate(file))
+
+
+def fingerprint_model(spec: str | Path) -> str:
+    """Digest of all that decides a model's embeddings, without loading it.
+
+    Raises:
+        WeightsError: the model or a part of it is missing.
+    """
+    place = locate_model(spec)
+    if isinstance(place, OpenClipFile):
+        return digest("open_clip", place.architecture, place.release, file_digest(place.weights))
+    return fingerprint(place)
+
+
+def load_model(spec: str | Path, device: str = "cpu") -> ImageTextEncoder:
+    """Load a model of any family; a directory with ``open_clip_config.json`` is open_clip's.
+
+    Args:
+        spec: As :func:`locate_model` reads it.
+        device: Where to put the weights.
+
+    Raises:
+        WeightsError: it is of no known family, or it cannot be loaded.
+    """
+    place = locate_model(spec)
+    if isinstance(place, OpenClipFile):
+        return load_open_clip_file(place.architecture, place.release, place.weights, fingerprint_model(spec), device)
+    fingerprint(place)  # says what is missing, and how pickled weights are converted
+    return load_encoder(place, device) if (place / CONFIG_NAME).is_file() else load_huggingface(place, device)

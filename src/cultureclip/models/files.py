@@ -1,0 +1,58 @@
+"""Are a model's files whole? Asked before a run begins, so nothing is loaded: headers and configs are read, no weights.
+
+A truncated download or a half-copied folder would otherwise show when the model is first needed, hours into a run.
+"""
+
+import filecmp
+from collections.abc import Sequence
+from pathlib import Path
+
+from cultureclip.errors import WeightsError
+from cultureclip.models.diffusers_files import INDEX_NAME, check_files, check_json
+from cultureclip.models.fingerprint import CONFIG_FILES, list_weights
+from cultureclip.models.gguf_files import check_gguf
+from cultureclip.models.safetensors_files import check_safetensors, check_weights
+
+_CONFIGS = CONFIG_FILES[:2]
+"""One of these says what a model is, whatever else lies beside it."""
+
+
+def check_model(path: Path, gguf_file: str | None = None) -> None:
+    """Check the files of a model of any kind.
+
+    Args:
+        path: A diffusers pipeline's directory; one of ``open_clip``, ``transformers`` or ``sentence-transformers``; or
+            a bare safetensors file.
+        gguf_file: Name of the GGUF file in the directory, if the weights lie in one.
+
+    Raises:
+        WeightsError: weights or a config are missing, cut off or in a refused format.
+    """
+    if path.is_file():
+        check_safetensors(path)
+    elif gguf_file is not None:
+        check_gguf(path / gguf_file)
+    elif (path / INDEX_NAME).is_file():
+        check_files(path)
+    else:
+        list_weights(path)
+        check_weights(path)
+        if not any((path / name).is_file() for name in _CONFIGS):
+            raise WeightsError(path, f"neither {' nor '.join(_CONFIGS)} in it", "Copy or download the whole model")
+        check_json(path)
+
+
+def find_weights(path: Path) -> list[Path]:
+    """The files that hold a model's weights: a bare file itself, or those of a directory.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    return [path] if path.is_file() else list_weights(path)
+
+
+def are_same_weights(ones: Sequence[Path], others: Sequence[Path]) -> bool:
+    """Whether two models' files are the same, or hold the same bytes; compared up to the first byte that differs."""
+    return len(ones) == len(others) and all(
+        one.samefile(other) or filecmp.cmp(one, other, shallow=False) for one, other in zip(ones, others, strict=True)
+    )

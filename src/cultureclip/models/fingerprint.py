@@ -1,0 +1,80 @@
+"""What an image-text model is, as a digest: weights, config, preprocessing and tokenizer, read without loading it."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from cultureclip.errors import WeightsError
+
+WEIGHTS_SUFFIX = ".safetensors"
+CONFIG_FILES = ("open_clip_config.json", "config.json", "preprocessor_config.json", "processor_config.json")
+"""Model and preprocessing, of ``open_clip`` and of ``transformers``."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+"""Files that Hugging Face tokenizers are made of; a directory has some of them, or none (open_clip's own tokenizer)."""
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 over all files of a model's directory that decide an embedding; cards and notes are no part of it.
+
+    Args:
+        path: Directory of an ``open_clip`` or ``transformers`` model.
+
+    Raises:
+        WeightsError: there is no such directory, or it lacks weights in safetensors or a config.
+    """
+    folder = Path(path)
+    weights = list_weights(folder)
+    named = [folder / name for name in (*CONFIG_FILES, *TOKENIZER_FILES) if (folder / name).is_file()]
+    if not any(p.name in CONFIG_FILES[:2] for p in named):
+        raise WeightsError(folder, f"neither {CONFIG_FILES[0]} nor {CONFIG_FILES[1]} in it", "Copy the model, whole")
+    lines = [f"{p.name} {file_digest(p)}\n" for p in sorted({*weights, *named})]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def list_weights(folder: Path) -> list[Path]:
+    """The weights files of a model's directory, sorted.
+
+    Raises:
+        WeightsError: there is no such directory, or it lacks weights in safetensors.
+    """
+    if not folder.is_dir():
+        raise WeightsError(folder, "no such model directory", "Give a model's directory")
+    weights = sorted(p for p in folder.iterdir() if p.suffix == WEIGHTS_SUFFIX)
+    if not weights:
+        raise WeightsError(folder, f"no *{WEIGHTS_SUFFIX} file in it", _conversion(folder))
+    return weights
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; a file of the same size and time is read once in a process."""
+    status = path.stat()
+    return _file_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  what a change of the file shows in
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _conversion(folder: Path) -> str:
+    pickled = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
+    if not pickled:
+        return "Copy or download the model, whole"
+    return (
+        f"Pickled weights run code and are not loaded. If you trust {pickled[0]}, convert it once: "
+        f"safetensors.torch.save_model for a module, save_file(torch.load({pickled[0]!r}, weights_only=True), ...) "
+        "for tensors"
+    )

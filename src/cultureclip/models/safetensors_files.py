@@ -1,0 +1,41 @@
+"""Safetensors files, checked by their headers: nothing is loaded, and no torch is needed."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from cultureclip.errors import WeightsError
+
+_REMEDY = "Copy or download it again"
+
+
+def check_safetensors(path: Path) -> None:
+    """Check that a file is as long as its header says and that the header can be read.
+
+    Raises:
+        WeightsError: it is not there, is cut off, or has another format.
+    """
+    if not path.is_file():
+        raise WeightsError(path, "no such weights file", _REMEDY)
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            handle.keys()
+    except SafetensorError as error:
+        raise WeightsError(path, f"not a whole safetensors file ({error})", _REMEDY) from error
+
+
+def check_weights(folder: Path) -> None:
+    """Check all safetensors files of a folder, and that every file that an index of shards names is among them.
+
+    Raises:
+        WeightsError: a file is missing or cut off, or an index cannot be read.
+    """
+    files = set(folder.glob("*.safetensors"))
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            files |= {folder / Path(name).name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise WeightsError(index, f"not an index of weights ({error!r})", _REMEDY) from error
+    for file in sorted(files):
+        check_safetensors(file)

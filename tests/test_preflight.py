@@ -1,0 +1,112 @@
+"""What stops a run before any work: damaged models, models in the wrong role, versions that do not exist."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Node, Pipeline
+
+from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
+from cultureclip.preflight import check_roles, locate_models
+
+from .support.tiny_clip import write_tiny_clip
+from .support.tiny_llama import write_tiny_llama
+from .support.tiny_models import write_tiny_sd3
+from .test_hooks import ROOT, VERSION, Workplace, identity, place  # noqa: F401 - a fixture
+
+
+def stage(name: str) -> Pipeline:
+    return Pipeline([Node(identity, f"params:{name}", "x", name=f"use_{name}")])
+
+
+def test_damaged_weights_stop_the_run_and_the_parameter_and_the_file_are_named(place, tmp_path):  # noqa: F811
+    place.fill()
+    judge = write_tiny_clip(tmp_path / "judge")
+    weights = judge / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=rf"filtering\.judge: {weights}: not a whole safetensors file.*again"):
+        place.run("filtering", filtering={"judge": str(judge)})
+    assert place.manifests() == []
+
+
+def test_a_gguf_file_is_looked_for_beside_the_path_that_names_its_folder(tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    settings = {"language_model": {"path": str(tmp_path), "gguf_file": "x.gguf"}}
+    with pytest.raises(WeightsError, match=r"captioning\.language_model\.path: .*x\.gguf: not a whole GGUF file"):
+        locate_models(stage("captioning"), {"captioning": settings})
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path):
+    clip, llama, sd3 = write_tiny_clip(tmp_path / "c"), write_tiny_llama(tmp_path / "l"), write_tiny_sd3(tmp_path / "s")
+    found = locate_models(stage("synthesis"), {"synthesis": {"model": str(sd3)}})
+    assert found == {"synthesis.model": {"spec": str(sd3), "path": str(sd3)}}
+    for name, key, wrong, marker in (
+        ("synthesis", "model", clip, "model_index.json"),
+        ("filtering", "judge", llama, "open_clip_config.json"),
+        ("train", "base", sd3, "open_clip_config.json"),
+    ):
+        with pytest.raises(WeightsError, match=rf"{name}\.{key}: {wrong / marker}: no such file"):
+            locate_models(stage(name), {name: {key: str(wrong)}})
+
+
+def test_models_beside_the_base_are_checked_too(tmp_path):
+    clip = write_tiny_clip(tmp_path / "clip")
+    bare = f"open_clip:ViT-B-32/openai@{clip / 'open_clip_model.safetensors'}"
+    found = locate_models(stage("evaluation"), {"evaluation": {"models": {"tiny": str(clip), "bare": bare}}})
+    assert {name: model["path"] for name, model in found.items()} == {
+        "evaluation.models.tiny": str(clip),
+        "evaluation.models.bare": str(clip / "open_clip_model.safetensors"),
+    }
+    with pytest.raises(WeightsError, match=r"evaluation\.models\.x: .*nowhere"):
+        locate_models(stage("evaluation"), {"evaluation": {"models": {"x": f"open_clip:a/b@{tmp_path}/nowhere"}}})
+
+
+def roles(judge: Path, base: Path, compared: Path) -> dict[str, dict[str, str]]:
+    return {
+        "mining": {"judge": str(judge)},
+        "filtering": {"judge": str(judge)},
+        "train": {"base": str(base)},
+        "evaluation": {"base_model": str(compared)},
+    }
+
+
+def test_no_model_judges_its_own_training_not_even_a_copy_of_it(tmp_path):
+    judge, base = write_tiny_clip(tmp_path / "judge"), write_tiny_clip(tmp_path / "base", seed=1)
+    copied = Path(shutil.copytree(base, tmp_path / "copy"))
+    check_roles(roles(judge, base, copied))
+    check_roles(roles(judge, tmp_path / "not on this machine", base))
+    for same in (base, copied):
+        with pytest.raises(ConfigurationError, match=r"mining\.judge.*the weights of train\.base.*Name another model"):
+            check_roles(roles(same, base, base))
+    with pytest.raises(ConfigurationError, match=r"filtering\.judge.*evaluation\.base_model"):
+        check_roles({**roles(judge, tmp_path / "nowhere", base), "filtering": {"judge": str(base)}})
+    with pytest.raises(ConfigurationError, match=r"evaluation\.base_model.*tuned is another model"):
+        check_roles(roles(judge, base, write_tiny_clip(tmp_path / "third", seed=2)))
+
+
+def test_a_run_with_the_trainee_as_judge_stops(place):  # noqa: F811
+    place.fill()
+    with pytest.raises(ConfigurationError, match=r"filtering\.judge"):
+        place.run("filtering", filtering={"judge": "package:cultureclip/pocket/weights/base_clip"})
+    assert place.manifests() == []
+
+
+def test_a_version_that_does_not_exist_is_named_beside_those_that_do(place):  # noqa: F811
+    place.fill()
+    shutil.rmtree(place.data / "03_primary/twins.parquet")
+    bootstrap_project(ROOT)
+    for dataset, remedy in (
+        ("concepts", f"There are 1, the nearest {VERSION}, the latest {VERSION}"),
+        ("twins", "None"),
+    ):
+        with (
+            KedroSession.create(ROOT, conf_source=str(place.conf)) as session,
+            pytest.raises(MissingInputError) as caught,
+        ):
+            session.run(pipeline_names=["filtering"], load_versions={dataset: "2026-01-01T00.00.00.001Z"})
+        assert caught.value.item == f"--load-versions {dataset}:2026-01-01T00.00.00.001Z"
+        assert caught.value.cause == "there is no such version"
+        assert remedy in caught.value.remedy
+    assert place.manifests() == []
