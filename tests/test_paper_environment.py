@@ -49,7 +49,7 @@ def merged() -> dict[str, Any]:
 
 def validate(stage: str, parameters: dict[str, Any]) -> Any:
     module = import_module(f"cultureclip.pipelines.{stage}.parameters")
-    model: type[BaseModel] = getattr(module, f"{stage.capitalize()}Parameters")
+    model: type[BaseModel] = getattr(module, f"{stage.title().replace('_', '')}Parameters")
     return model.model_validate(parameters[stage])
 
 
@@ -223,7 +223,8 @@ def test_a_missing_model_stops_the_run_before_work_and_is_named(mined, stage, mo
     shutil.copy(ROOT / "data/01_raw/atlas.csv", mined.folder / "data/01_raw")
     with pytest.raises(WeightsError, match="no such file or directory") as caught:
         mined.run(stage)
-    assert caught.value.item == model
+    assert caught.value.item.startswith(f"{stage}.")
+    assert caught.value.item.endswith(f": {model}")
     assert not mined.catalog.exists("run_manifest")
 
 

@@ -1,5 +1,10 @@
 """Pandera schemas of every table that crosses a stage border, checked by the catalog when the table is saved."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import pandera.pandas as pa
 
 CATEGORIES = (
@@ -14,7 +19,8 @@ CATEGORIES = (
 )
 """The eight categories of the paper."""
 
-TERMS = ("train", "eval_only", "no_redistribute")
+EVAL_ONLY, NO_REDISTRIBUTE = "eval_only", "no_redistribute"
+TERMS = ("train", EVAL_ONLY, NO_REDISTRIBUTE)
 SPLITS = ("train", "dev")
 VERDICTS = ("accepted", "rejected", "failed")
 
@@ -42,6 +48,12 @@ def _score(low: float, high: float) -> pa.Column:
 
 def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=False, unique=unique)
+
+
+def make_table(rows: Sequence[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Rows as a table with the schema's columns; these have their types also where there is no row to show them."""
+    table = pd.DataFrame(rows, columns=list(schema.columns))
+    return table if rows else table.astype({name: column.dtype.type for name, column in schema.columns.items()})
 
 
 CONCEPTS = _table(
@@ -149,12 +161,15 @@ PREDICTIONS = _table(
         "benchmark": _text(),
         "model": _text(),
         "item_id": _text(),
-        "cluster": _text(),  # the concept that the interval's bootstrap resamples by
+        "cluster": _text(),  # the concept shown: items of one cluster are not independent
         "part": _one_of("dev", "test"),
         "options": _list(),
         "scores": _list(),
         "predicted": pa.Column(int),
         "correct": _score(0, 1),
+        "image": _text(),  # key of the picture asked about; empty where a text is
+        "culture": _text(),  # empty where the item is about none
+        "category": _text(),
     },
     unique=["benchmark", "model", "item_id"],
 )
@@ -169,12 +184,85 @@ SCORES = _table(
         "ci_low": _score(0, 1),
         "ci_high": _score(0, 1),
         "n": pa.Column(int, pa.Check.ge(0)),
+        "clusters": pa.Column(int, pa.Check.ge(0)),
+        "seeds": _list(non_empty=False),
+        "seed_std": _score(0, 1),  # over seeds, of a mean over at least two
+        "seed_low": _score(0, 1),  # the least seed
+        "seed_high": _score(0, 1),
+        "undecided": _score(0, 1),  # share of items whose best two options are closer than noise
         "reference": _text(nullable=True),  # the model that the difference is taken to
         "difference": _score(-1, 1),
         "diff_low": _score(-1, 1),
         "diff_high": _score(-1, 1),
-        "p_value": _score(0, 1),
-        "seeds": _list(non_empty=False),
+        "detectable": _score(0, np.inf),  # true difference that four of five such evaluations would find
+        "p_value": _score(0, 1),  # sign flips of concepts
+        "p_holm": _score(0, 1),  # the same, corrected for all benchmarks and metrics
+        "mcnemar_p": _score(0, 1),
+        "mcnemar_n": pa.Column(int, pa.Check.ge(0)),  # items in that test
+        "mcnemar_excluded": pa.Column(int, pa.Check.ge(0)),  # items with partial credit or without a majority
         "data_hash": _text(),
     }
+)
+
+GROUP_SCORES = _table(
+    {
+        "benchmark": _text(),
+        "model": _text(),
+        "metric": _text(),
+        "part": _one_of("dev", "test"),
+        "axis": _one_of("culture", "category"),
+        "group": _text(),
+        "value": _score(0, 1),
+        "ci_low": _score(0, 1),
+        "ci_high": _score(0, 1),
+        "n": pa.Column(int, pa.Check.ge(1)),
+        "clusters": pa.Column(int, pa.Check.ge(1)),
+        "difference": _score(-1, 1),  # to the base; null for the base
+        "diff_low": _score(-1, 1),
+        "diff_high": _score(-1, 1),
+        "rank": pa.Column("Int64", pa.Check.ge(1), nullable=True),  # 1 is the worst; null for groups too small to rank
+    },
+    unique=["benchmark", "model", "metric", "part", "axis", "group"],
+)
+
+CONFUSIONS = _table(
+    {
+        "benchmark": _text(),
+        "model": _text(),  # the objective compared with the base
+        "metric": _text(),
+        "part": _one_of("dev", "test"),
+        "kind": _one_of("mended", "broken"),  # only the base confuses the two, or only the model does
+        "right": _text(),
+        "wrong": _text(),
+        "n": pa.Column(int, pa.Check.ge(1)),  # answers (item x seed) of this kind
+        "asked": pa.Column(int, pa.Check.ge(1)),  # answers to questions that offer this wrong option for this right one
+        "items": _list(),  # ids, the clearest first
+        "images": _list(),  # their pictures' keys
+        "base_margin": _score(-2, 2),  # mean over n: cosine of the right option less the wrong one's
+        "model_margin": _score(-2, 2),
+    },
+    unique=["benchmark", "model", "metric", "part", "kind", "right", "wrong"],
+)
+
+ABILITIES = _table(
+    {
+        "part": _one_of("dev", "test"),
+        "model": _text(),
+        "objective": _text(),
+        "scale": _score(0, 1),  # of the update: 0 is the base
+        "seeds": _list(non_empty=False),
+        **{
+            f"{ability}{suffix}": _score(0, 1) for ability in ("culture", "general") for suffix in ("", "_low", "_high")
+        },
+        **{
+            f"{ability}_{suffix}": _score(-1, 1)
+            for ability in ("culture", "general")
+            for suffix in ("change", "change_low", "change_high")  # to the base
+        },
+        "on_front": pa.Column(bool),  # nothing else is at least as good at both and better at one
+        "chosen": pa.Column(
+            bool
+        ),  # of its objective's scales the best at culture, general loss within the limit, on dev
+    },
+    unique=["part", "model"],
 )

@@ -1,5 +1,6 @@
 """The three culture protocols against item-by-item readings of their rules."""
 
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -7,11 +8,24 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Declaration
 from cultureclip.benchmarks.choice import answer_questions, shared_credit
 from cultureclip.benchmarks.crope import ConceptPictures, ask_crope
 from cultureclip.benchmarks.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.globalrg_retrieval import ask_retrieval
-from cultureclip.benchmarks.items import Question, Shown, draw_distractors, item_key, metric_of, part_of
+from cultureclip.benchmarks.items import (
+    METRICS,
+    Question,
+    Shown,
+    Unposed,
+    ask_both,
+    draw_distractors,
+    item_key,
+    metric_of,
+    part_of,
+)
+from cultureclip.errors import WeightsError
+from cultureclip.ids import seed_from_id
 from tests.benchmarks.conftest import unit
 
 
@@ -69,6 +83,176 @@ def test_retrieval_follows_its_rules(seed: int) -> None:
             assert set(question.options[1:]) <= {form.format(item.universal, r) for r in regions - right}
     assert len(asked.questions) == expected > 10
     assert len(asked.questions) + len(asked.unposed) == sum(len(item.regions) for item in items)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fair_variant_offers_every_wrong_option(seed: int) -> None:
+    items = random_items(seed)
+    by_id = {item.concept_id: item for item in items}
+    grounding = ask_grounding(items, "fair")
+    for question in grounding.questions:
+        region, item = question.culture, by_id[question.cluster]
+        wrong = {o.name for o in items if region in o.regions and o.concept_id not in {item.concept_id, *item.alike}}
+        form = "The item in the picture is {} in {}"
+        assert question.options[0] == form.format(item.name, region)
+        assert sorted(question.options[1:]) == sorted(form.format(name, region) for name in wrong)
+    retrieval = ask_retrieval(items, "fair")
+    for question in retrieval.questions:
+        item = by_id[question.cluster]
+        right = {*item.regions} | {r for other in item.alike for r in by_id[other].regions}
+        wrong = {r for o in items if o.universal == item.universal for r in o.regions} - right
+        form = "The picture depicts a kind of {} in {}"
+        assert question.options[0] == form.format(item.universal, question.culture)
+        assert sorted(question.options[1:]) == sorted(form.format(item.universal, region) for region in wrong)
+    for ask, fair in ((ask_grounding, grounding), (ask_retrieval, retrieval)):
+        published, both = ask(items), ask_both(ask, items)
+        assert len(fair.questions) == len(published.questions) > 10
+        assert {metric_of(q.item_id) for q in fair.questions} == {"accuracy_all"}
+        assert both.questions == (*published.questions, *fair.questions)
+        assert both.unposed == published.unposed == fair.unposed
+
+
+def published_rows(rng: np.random.Generator, rows: int = 300) -> list[tuple[str, str, str]]:
+    """(image, region, concept) as the owners lay them out: several pictures of a concept."""
+    return [(f"image {i}", f"R{rng.integers(9)}", f"thing {rng.integers(25)}") for i in range(rows)]
+
+
+def naive_accuracy(options: tuple[str, ...], image: np.ndarray, text_of: dict, order: str) -> float:
+    """Right or wrong as the released code has it: shuffle, argmax, a tie to the first shown."""
+    shown = sorted(options)
+    random.Random(seed_from_id(order)).shuffle(shown)
+    cosines = [round(float(image @ text_of[text]), 6) for text in shown]
+    return float(shown[cosines.index(max(cosines))] == options[0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_published_rows_are_asked_and_answered_as_by_a_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = published_rows(rng)
+    by_region: dict[str, set[str]] = {}
+    for _, region, concept in rows:
+        by_region.setdefault(region, set()).add(concept)
+    asked = ask_both(ask_grounding, [Shown(concept, concept, "", (r,), image) for image, r, concept in rows])
+    questions = {(metric_of(q.item_id), q.image): q for q in asked.questions}
+    assert len(questions) == len(asked.questions)
+
+    texts = sorted({text for q in asked.questions for text in q.options})
+    images = [image for image, _, _ in rows]
+    # Few distinct vectors, so that many options tie.
+    vectors = unit(rng, 6, 8)
+    image_vectors, text_vectors = vectors[rng.integers(0, 6, len(images))], vectors[rng.integers(0, 6, len(texts))]
+    image_rows, text_rows = ({key: i for i, key in enumerate(keys)} for keys in (images, texts))
+    answers = answer_questions(asked.questions, image_vectors, image_rows, text_vectors, text_rows)
+    answered = {answer.item_id: answer for answer in answers}
+    text_of = {text: text_vectors[i] for text, i in text_rows.items()}
+    tied = 0
+    for row, (image, region, concept) in enumerate(rows):
+        if len(by_region[region]) < 4:
+            assert ("accuracy", image) not in questions
+            continue
+        published, fair = questions["accuracy", image], questions["accuracy_all", image]
+        form = "The item in the picture is {} in {}"
+        everything = {form.format(other, region) for other in by_region[region]}
+        assert published.options[0] == fair.options[0] == form.format(concept, region)
+        assert len(published.options) == 4 == len({*published.options} & everything)
+        assert {*fair.options} == everything
+        assert (published.part, published.culture) == ("test", region)
+        own = answered[published.item_id]
+        assert own.correct == naive_accuracy(published.options, image_vectors[row], text_of, published.item_id)
+        assert (own.predicted == 0) == (own.correct == 1)
+        cosines = [round(float(image_vectors[row] @ text_of[text]), 6) for text in fair.options]
+        best = [i for i, cosine in enumerate(cosines) if cosine == max(cosines)]
+        assert answered[fair.item_id].correct == ((1 / len(best)) if 0 in best else 0)
+        tied += len(best) > 1
+    assert tied > 20
+
+
+def test_pictures_of_one_concept_have_draws_of_their_own() -> None:
+    items = [Shown(f"c{c}", f"thing {c}", "", ("R",), f"image {c} {i}") for c in range(12) for i in range(3)]
+    draws = [q.options[1:] for q in ask_grounding(items).questions if q.cluster == "c0"]
+    assert len(draws) == len(set(draws)) == 3
+
+
+def test_what_cannot_be_asked_is_listed() -> None:
+    items = [Shown(f"c{c}", f"thing {c}", "kind", (f"R{c % 5}", "R"), f"image {c}") for c in range(8)]
+    bad = [
+        items[0],
+        Shown("n", "", "kind", ("R",), "image n"),
+        Shown("r", "homeless", "kind", (), "image r"),
+        Shown("u", "thing u", "", ("R",), "image u"),
+    ]
+    grounding, retrieval = ask_grounding(items + bad), ask_retrieval(items + bad)
+    assert Counter(u.reason for u in grounding.unposed) == {
+        "the same picture and concept were asked about before": 1,
+        "region has fewer than four concepts": 9,
+        "names no concept": 1,
+        "names no region": 1,
+    }
+    assert Counter(u.reason for u in retrieval.unposed) == {
+        "the same picture and region were asked about before": 2,
+        "names no universal": 1,
+        "names no region": 1,
+    }
+    for ask, published in ((ask_grounding, grounding), (ask_retrieval, retrieval)):
+        assert ask_both(ask, items + bad).unposed == ask(items + bad, "fair").unposed == published.unposed
+    crope = ask_crope([(ConceptPictures("1", "", ("a",)), ConceptPictures("2", "x", ("b",)))])
+    assert [u.reason for u in crope.unposed] == ["a concept has no name"] * 2
+    crope = ask_crope([(ConceptPictures("1", "y", ()), ConceptPictures("2", "x", ("b", "b")))])
+    assert [u.reason for u in crope.unposed] == [
+        "concept has no picture",
+        "the same picture and concepts were asked about before",
+    ]
+    assert len(crope.questions) == 1
+
+
+def test_concepts_of_one_name_are_offered_once() -> None:
+    names = ["one", "two", "three", "four", "four", "five"]
+    items = [Shown(f"c{i}", name, "", ("R",), f"image {i}") for i, name in enumerate(names)]
+    for variant in METRICS:
+        for question in ask_grounding(items, variant).questions:
+            assert len(set(question.options)) == len(question.options) == (4 if variant == "as_published" else 5)
+
+
+def test_as_published_a_collapsed_model_of_crope_is_right_about_one_side_of_each_row() -> None:
+    rows = [
+        (ConceptPictures(f"a{i}", f"a {i}", (f"a{i}",)), ConceptPictures(f"b{i}", f"b {i}", (f"b{i}",)))
+        for i in range(40)
+    ]
+    asked = ask_both(ask_crope, rows)
+    keys = {image: i for i, image in enumerate({q.image for q in asked.questions})}
+    texts = {text: i for i, text in enumerate({t for q in asked.questions for t in q.options})}
+    ones = np.ones((80, 1))
+    credit = {a.item_id: a.correct for a in answer_questions(asked.questions, ones, keys, ones, texts)}
+    by_image = {(metric_of(q.item_id), q.image): credit[q.item_id] for q in asked.questions}
+    for i in range(40):
+        assert {by_image["accuracy", f"a{i}"], by_image["accuracy", f"b{i}"]} == {0.0, 1.0}
+        assert by_image["accuracy_all", f"a{i}"] == by_image["accuracy_all", f"b{i}"] == 0.5
+    assert 5 < sum(by_image["accuracy", f"a{i}"] for i in range(40)) < 35
+
+
+def test_cosines_that_are_not_finite_are_refused() -> None:
+    rows = {"a": 0, "b": 1}
+    vectors = np.array([[1.0, 0.0], [np.nan, 0.0]])
+    with pytest.raises(WeightsError, match=r"2 of 2 cosines are not finite"):
+        answer_questions([Question("accuracy:1", "b", ("a", "b"), "c", "test")], vectors, rows, vectors, rows)
+
+
+def test_the_chance_of_every_metric_is_its_own() -> None:
+    questions = ask_both(ask_grounding, random_items(2)).questions
+    benchmark = ChoiceBenchmark(Declaration("any", "Any", "?", "somewhere", "none", "images"), {}, questions)
+    fair = [1 / len(q.options) for q in questions if metric_of(q.item_id) == "accuracy_all"]
+    assert benchmark.card()["chances"] == pytest.approx({"accuracy": 0.25, "accuracy_all": np.mean(fair)})
+    assert np.mean(fair) < 0.2
+
+
+def test_a_picture_that_cannot_be_read_is_not_asked_about() -> None:
+    questions = tuple(Question(f"accuracy:{i}", f"image {i}", ("a", "b"), "c", "test") for i in range(3))
+    declaration = Declaration("any", "Any", "?", "somewhere", "none", "images")
+    before = ChoiceBenchmark(declaration, {}, questions, unposed=(Unposed("x", "why"),))
+    after = before.without({"image 1": "truncated", "image 9": "not asked about"})
+    assert after.questions == (questions[0], questions[2])
+    assert after.unposed == (Unposed("x", "why"), Unposed("image 1: truncated", "picture cannot be read"))
+    assert after.card()["left_out"] == {"picture cannot be read": 1, "why": 1}
 
 
 def test_crope_asks_about_every_picture_of_both_sides() -> None:

@@ -1,28 +1,53 @@
 """The embedding pass: each thing once, kept by what made it, never stale."""
 
+import dataclasses
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cultureclip.benchmarks import embeddings as module
-from cultureclip.benchmarks.benchmark import ChoiceBenchmark
-from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks, folder_fingerprint
+from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Embeddings
+from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks
+from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks, read_references
-from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.models.encoder import load_encoder
+from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from tests.benchmarks.conftest import make_twins
+
+
+class Watched(Mapping):
+    """Pictures decoded on access, some of which cannot be."""
+
+    def __init__(self, pictures: Mapping[str, np.ndarray], broken: set[str]) -> None:
+        self.pictures, self.broken, self.read = pictures, broken, []
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        self.read.append(key)
+        if key in self.broken:
+            raise SourceDataError(key, "picture is no whole image", "Copy it again")
+        return self.pictures[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.pictures)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 @pytest.fixture(scope="module")
 def benchmarks(flags: pd.DataFrame) -> list[ChoiceBenchmark]:
     twins = make_twins(flags, [("flag of ML", "flag of GN", "")])
-    return culture_benchmarks(flags, twins, read_references(flags, 16))
+    found = culture_benchmarks(flags, twins, read_references(flags, 16))
+    return sorted((b for b in found if isinstance(b, ChoiceBenchmark)), key=lambda b: b.name)
 
 
 @pytest.fixture(scope="module")
@@ -30,52 +55,90 @@ def model(tiny_model: Callable[[int], Path]) -> Path:
     return tiny_model(0)
 
 
+def assert_equal(first: Embeddings, second: Embeddings, atol: float = 0) -> None:
+    assert first.image_rows.keys() == second.image_rows.keys()
+    assert first.text_rows.keys() == second.text_rows.keys()
+    for key, row in first.image_rows.items():
+        np.testing.assert_allclose(first.images[row], second.images[second.image_rows[key]], atol=atol)
+    for text, row in first.text_rows.items():
+        np.testing.assert_allclose(first.texts[row], second.texts[second.text_rows[text]], atol=atol)
+
+
 def test_every_row_is_the_model_s_own_embedding(model: Path, benchmarks: list, tmp_path: Path) -> None:
-    from PIL import Image
-
-    found = embed_benchmarks(model, benchmarks, tmp_path)
+    found = embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings(batch=3))
     encoder = load_encoder(model)
-    question = benchmarks[2].questions[0]
-    pixels = Image.fromarray(benchmarks[2].images[question.image])
-    image = encoder.encode_images([pixels])[0]
-    np.testing.assert_allclose(found.images[found.image_rows[question.image]], image, atol=1e-6)
-    texts = encoder.encode_texts(list(question.options))
-    rows = [found.text_rows[text] for text in question.options]
-    np.testing.assert_allclose(found.texts[rows], texts, atol=1e-6)
+    pictures = {key: pixels for b in benchmarks for key, pixels in b.images.items()}
+    assert found.image_rows.keys() == pictures.keys()
+    for key, pixels in pictures.items():
+        own = encoder.model.encode_image(encoder.preprocess(Image.fromarray(pixels))[None], normalize=True)
+        np.testing.assert_allclose(found.images[found.image_rows[key]], own[0].detach().numpy(), atol=1e-6)
+    for text in {text for b in benchmarks for text in b.texts}:
+        own = encoder.model.encode_text(encoder.tokenizer([text]), normalize=True)
+        np.testing.assert_allclose(found.texts[found.text_rows[text]], own[0].detach().numpy(), atol=1e-6)
 
 
-def test_a_second_pass_embeds_nothing_and_equals_the_first(
+def test_a_second_pass_loads_no_model_and_reads_no_picture(
     model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = embed_benchmarks(model, benchmarks, tmp_path)
-    monkeypatch.setattr(module, "_embed", lambda *_: pytest.fail("embedded again"))
-    second = embed_benchmarks(model, benchmarks[::-1], tmp_path)
-    for key, row in first.image_rows.items():
-        np.testing.assert_array_equal(first.images[row], second.images[second.image_rows[key]])
+    monkeypatch.setattr(module, "Embedder", lambda *_: pytest.fail("embedded again"))
+    unread = [dataclasses.replace(b, images=Watched(b.images, set(b.images))) for b in benchmarks[::-1]]
+    assert_equal(first, embed_benchmarks(model, unread, tmp_path))
 
 
-def test_other_weights_and_other_questions_are_embedded_anew(
+def test_a_further_benchmark_costs_its_own_items_only(
+    model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    add = module.EmbeddingStore.add
+    monkeypatch.setattr(
+        module.EmbeddingStore, "add", lambda self, keys, *rest: (made.extend(keys), add(self, keys, *rest))
+    )
+    embed_benchmarks(model, benchmarks[:1], tmp_path)
+    embed_benchmarks(model, benchmarks, tmp_path)
+    images = {key for b in benchmarks for key in b.images}
+    texts = {text for b in benchmarks for text in b.texts}
+    assert len(made) == len(set(made)) == len(images) + len(texts)
+
+
+def test_kept_rows_are_of_this_model_preprocessing_tokenizer_and_precision(
     model: Path, tiny_model: Callable[[int], Path], benchmarks: list, tmp_path: Path
 ) -> None:
-    embed_benchmarks(model, benchmarks, tmp_path)
-    embed_benchmarks(tiny_model(1), benchmarks, tmp_path)
-    embed_benchmarks(model, benchmarks[:1], tmp_path)
-    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+    changes = {
+        "open_clip_config.json": ("0.5", "0.4"),
+        "tokenizer_config.json": ('"', ' "'),
+    }
+    embed_benchmarks(model, benchmarks, tmp_path / "kept")
+    embed_benchmarks(model, benchmarks, tmp_path / "kept", EmbeddingSettings("bf16"))
+    embed_benchmarks(tiny_model(1), benchmarks, tmp_path / "kept")
+    for name, (old, new) in changes.items():
+        other = shutil.copytree(model, tmp_path / name)
+        (other / name).write_text((other / name).read_text().replace(old, new, 1))
+        embed_benchmarks(other, benchmarks, tmp_path / "kept")
+    assert len(list((tmp_path / "kept").iterdir())) == 3 + len(changes)
 
 
-def test_a_damaged_cache_is_named_and_made_again(
+def test_precision_moves_embeddings_by_little(model: Path, benchmarks: list, tmp_path: Path) -> None:
+    exact = embed_benchmarks(model, benchmarks, tmp_path)
+    rough = embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings("bf16"))
+    assert not np.array_equal(exact.images, rough.images)
+    assert_equal(exact, rough, atol=0.03)
+
+
+def test_a_damaged_file_is_named_and_its_rows_are_made_again(
     model: Path, benchmarks: list, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = embed_benchmarks(model, benchmarks, tmp_path)
-    (kept,) = tmp_path.glob("*.safetensors")
-    kept.write_bytes(kept.read_bytes()[:-7])
+    kept = sorted(tmp_path.rglob("*.safetensors"))
+    kept[0].write_bytes(kept[0].read_bytes()[:-7])
     with caplog.at_level(logging.WARNING):
         second = embed_benchmarks(model, benchmarks, tmp_path)
-    assert kept.name in caplog.text
-    np.testing.assert_array_equal(first.images, second.images)
+    assert kept[0].name in caplog.text
+    assert_equal(first, second)
+    assert sorted(tmp_path.rglob("*.safetensors")) == kept
 
 
-def test_embeddings_that_are_not_finite_are_an_error(
+def test_embeddings_that_are_not_finite_are_an_error_and_are_not_kept(
     tiny_model: Callable[[int], Path], benchmarks: list, tmp_path: Path
 ) -> None:
     folder = tiny_model(2)
@@ -83,19 +146,95 @@ def test_embeddings_that_are_not_finite_are_an_error(
     state = load_file(weights)
     state["text_projection"] = torch.full_like(state["text_projection"], float("inf"))
     save_file(state, weights)
-    with pytest.raises(WeightsError, match="texts have embeddings that are not finite"):
-        embed_benchmarks(folder, benchmarks, tmp_path)
-    assert not list(tmp_path.glob("*.safetensors"))
+    for _ in range(2):  # nothing wrong was kept
+        with pytest.raises(WeightsError, match=r"of \d+ texts have embeddings that are not finite"):
+            embed_benchmarks(folder, benchmarks, tmp_path)
 
 
-def test_the_fingerprint_sees_every_file(tiny_model: Callable[[int], Path]) -> None:
-    folder = tiny_model(3)
-    before = folder_fingerprint(folder)
-    tokenizer = next(p for p in sorted(folder.iterdir()) if "tokenizer" in p.name)
-    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
-    assert folder_fingerprint(folder) != before
-    with pytest.raises(WeightsError, match="no model directory"):
-        folder_fingerprint(folder / "absent")
+def test_towers_that_disagree_on_the_size_are_an_error(
+    model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageTextEncoder, "embed_tokens", lambda self, tokens: torch.ones(len(tokens), 5))
+    with pytest.raises(WeightsError, match="24 numbers for an image, 5 for a text"):
+        embed_benchmarks(model, benchmarks, tmp_path)
+
+
+def test_pictures_that_cannot_be_read_fall_and_are_counted(model: Path, benchmarks: list, tmp_path: Path) -> None:
+    grounding = next(b for b in benchmarks if b.name == "globalrg-grounding")
+    broken = grounding.questions[0].image
+    watched = dataclasses.replace(grounding, images=Watched(grounding.images, {broken}))
+    found = embed_benchmarks(model, [watched], tmp_path)
+    assert set(found.failed) == {broken}
+    assert "no whole image" in found.failed[broken]
+    assert found.image_rows.keys() == grounding.images.keys() - {broken}
+    models = {"base": model, "again": model}
+    rows, (asked,) = answer_benchmarks(models, [watched], tmp_path, EmbeddingSettings())
+    lost = {q.item_id for q in grounding.questions if q.image == broken}
+    for name in models:
+        answered = {row["item_id"] for row in rows if row["model"] == name}
+        assert answered == {q.item_id for q in grounding.questions} - lost
+    assert sum(asked.card()["left_out"].values()) == sum(grounding.card()["left_out"].values()) + len(lost)
+
+
+def test_out_of_memory_halves_the_batch(model: Path, benchmarks: list, tmp_path: Path, monkeypatch) -> None:
+    whole = embed_benchmarks(model, benchmarks, tmp_path / "whole")
+    embed = ImageTextEncoder.embed_pixels
+
+    def embed_few(self: ImageTextEncoder, pixels: torch.Tensor) -> torch.Tensor:
+        if len(pixels) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return embed(self, pixels)
+
+    monkeypatch.setattr(ImageTextEncoder, "embed_pixels", embed_few)
+    assert_equal(whole, embed_benchmarks(model, benchmarks, tmp_path / "few"), atol=1e-6)
+
+
+def test_texts_go_the_longest_first_each_at_its_own_length(
+    model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    embed = ImageTextEncoder._text_vectors
+
+    def watch(self: ImageTextEncoder, tokens: torch.Tensor) -> torch.Tensor:
+        lengths.append(tokens.shape[1])
+        return embed(self, tokens)
+
+    monkeypatch.setattr(ImageTextEncoder, "_text_vectors", watch)
+    embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings(batch=1))
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(set(lengths)) > 1
+
+
+def test_texts_that_are_cut_are_counted_and_others_are_not(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text that just fills the context, start and end counted, is whole."""
+    tokenizer = load_encoder(model).tokenizer
+    fits = next(" ".join(["a"] * n) for n in range(1, 40) if (tokenizer([" ".join(["a"] * n)]) != 0).all())
+    embedder = Embedder(model, EmbeddingSettings(), module.EmbeddingStore(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        embedder.embed_texts({"a kimono": "1", fits: "2"})
+        assert not caplog.records
+        embedder.embed_texts({"a kimono": "1", fits: "2", f"{fits} a": "3"})
+    assert "1 texts are cut to the 24 tokens" in caplog.text
+
+
+def test_the_next_batch_is_decoded_while_one_is_embedded(model: Path, tmp_path: Path) -> None:
+    """Reading stays at most one batch ahead: memory holds two batches, not a benchmark."""
+    pictures = {str(i): np.full((16, 16, 3), i, np.uint8) for i in range(12)}
+    watched = Watched(pictures, set())
+    embedder = Embedder(model, EmbeddingSettings(batch=2), module.EmbeddingStore(tmp_path))
+    seen_at: list[int] = []
+    embed = embedder.encoder.embed_pixels
+
+    def note(pixels: torch.Tensor) -> torch.Tensor:
+        seen_at.append(len(watched.read))
+        return embed(pixels)
+
+    embedder.encoder.embed_pixels = note  # type: ignore[method-assign]
+    embedder.embed_images({key: key for key in pictures}, dict.fromkeys(pictures, watched))
+    assert len(seen_at) == 6
+    assert all(read <= 2 * (number + 2) for number, read in enumerate(seen_at))
 
 
 def test_models_tuned_from_another_base_are_refused(model: Path) -> None:

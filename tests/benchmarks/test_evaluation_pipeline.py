@@ -1,5 +1,7 @@
 """The stage as Kedro runs it: real tiny models, the catalog's schemas, one report."""
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
+from cultureclip.benchmarks.pocket import collect_pocket
 from cultureclip.clip.contracts import AdapterCard, Checkpoint
 from cultureclip.clip.export import open_checkpoint, save_checkpoint
 from cultureclip.clip.lora import LoraAdapter
@@ -18,11 +22,15 @@ from cultureclip.clip.settings import LoraSettings
 from cultureclip.errors import ConfigurationError, LeakError
 from cultureclip.models.encoder import load_encoder
 from cultureclip.pipelines.evaluation import create_pipeline
+from cultureclip.pipelines.evaluation.entries import POCKET, read_benchmarks
+from cultureclip.pipelines.evaluation.nodes import evaluate_models
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.tables import PREDICTIONS, SCORES
-from tests.benchmarks.test_report import make_data
+from tests.benchmarks.conftest import make_twins
+from tests.support.report_data import make_data
 
 LORA = LoraSettings(rank=2)
+CONF = Path(__file__).parents[2] / "conf/base"
 INSTANCES = ("clip_both_s1", "cultureclip_s1")
 
 
@@ -64,6 +72,7 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
         neg_concept="b",
     )
     parameters = EvaluationParameters(
+        benchmarks=list(POCKET),
         base_model=str(base),
         embedding_cache=str(folder / "cache"),
         image_size=16,
@@ -82,14 +91,20 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
     return tables | checkpoints | logs | metrics | {"params:evaluation": parameters}
 
 
-def run(inputs: dict, data: Path) -> DataCatalog:
-    """Run the stage over the project's own catalog file, with all data under a folder."""
-    text = (Path(__file__).parents[2] / "conf/base/catalog_evaluation.yml").read_text(encoding="utf-8")
-    catalog = DataCatalog.from_config(yaml.safe_load(text.replace("${globals:data}", str(data))))
+def run(inputs: dict, data: Path, entries: str = "", pipeline: Pipeline | None = None) -> DataCatalog:
+    """Run the stage, or another pipeline, over the project's own catalog files, with all data under a folder."""
+    texts = [(CONF / f"catalog_{name}.yml").read_text(encoding="utf-8") for name in ("evaluation", "benchmarks")]
+    text = "\n".join([*texts, entries]).replace("${globals:data}", str(data))
+    catalog = DataCatalog.from_config(yaml.safe_load(text))
     for name, value in inputs.items():
         catalog[name] = MemoryDataset(value, copy_mode="assign")
-    SequentialRunner().run(create_pipeline(["clip_both", "cultureclip"], [1]), catalog)
+    listed = inputs["params:evaluation"].benchmarks
+    SequentialRunner().run(pipeline or create_pipeline(["clip_both", "cultureclip"], [1], listed), catalog)
     return catalog
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict, tmp_path: Path) -> None:
@@ -99,9 +114,9 @@ def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict, 
     assert set(first.load("predictions")["model"]) == {"base", *INSTANCES}
     assert first.load("leak_check")["training_images"] == 2
     assert first.load("leak_check")["general_pairs"] == 1
-    assert "General retrieval" in first.load("report")
+    assert "General retrieval" in first.load("report").read_text(encoding="utf-8")
     pd.testing.assert_frame_equal(first.load("scores"), second.load("scores"))
-    assert first.load("report") == second.load("report")
+    assert read_folder(first.load("report").parent) == read_folder(second.load("report").parent)
 
 
 def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict, tmp_path: Path) -> None:
@@ -134,3 +149,105 @@ def test_wiring_imports_nothing_heavy() -> None:
         "assert not {'torch', 'scipy', 'statsmodels', 'jinja2.ext', 'cultureclip.benchmarks'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def documented(language: str, contains: str) -> str:
+    """A block of the benchmarks' page, as a reader would copy it."""
+    page = (CONF.parents[1] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    return next(b for b in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) if contains in b)
+
+
+def test_a_benchmark_of_ones_own_is_scored_as_the_docs_say_and_an_absent_one_is_reported(
+    inputs: dict, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "01_raw/benchmarks/rice-dishes"
+    table = documented("csv", "jollof") + "photos/gone.png,jollof rice,Nigeria\nphotos/waakye.png,,Ghana\n"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    for number, name in enumerate(("jollof", "thieb", "waakye")):
+        Image.new("RGB", (40, 30), (80 * number, 90, 120)).save(folder / f"photos/{name}.png")
+    listed = ["rice-dishes", "published-crope", "general-retrieval"]
+    parameters = inputs["params:evaluation"].model_copy(update={"benchmarks": listed})
+    pipeline = create_pipeline(["clip_both", "cultureclip"], [1], listed).to_nodes("evaluation.score_models")
+    catalog = run(
+        inputs | {"params:evaluation": parameters}, tmp_path, documented("yaml", "benchmark_rice-dishes:"), pipeline
+    )
+
+    cards = {card["name"]: card for card in catalog.load("benchmark_cards")}
+    assert list(cards) == listed
+    assert {name: card["status"] for name, card in cards.items()} == {
+        "rice-dishes": "ready",
+        "published-crope": "absent",
+        "general-retrieval": "ready",
+    }
+    assert cards["published-crope"]["looked_for"].endswith("published-crope/data/test-*.parquet")
+    assert cards["rice-dishes"]["left_out"] == {"no label": 1, "picture is missing": 1}
+    scores = catalog.load("scores")
+    assert set(scores["benchmark"]) == {"rice-dishes", "general-retrieval"}
+    assert set(scores.loc[scores["benchmark"] == "rice-dishes", "n"]) == {3}
+    assert set(catalog.load("predictions")["culture"]) >= {"Nigeria", "Senegal", "Ghana"}
+
+
+def test_a_list_that_the_pipeline_was_not_built_for_is_refused(inputs: dict, tmp_path: Path) -> None:
+    pipeline = create_pipeline(["clip_both", "cultureclip"], [1], ["sugarcrepe"])
+    with pytest.raises(ConfigurationError, match=r"evaluation\.benchmarks.*built for sugarcrepe"):
+        run(inputs, tmp_path, pipeline=pipeline)
+
+
+def write_config(folder: Path, benchmarks: object) -> None:
+    (folder / "conf/local").mkdir(parents=True)
+    shutil.copytree(CONF, folder / "conf/base")
+    (folder / "pyproject.toml").write_text("[tool.kedro]\n")
+    (folder / "conf/local/parameters.yml").write_text(yaml.safe_dump({"evaluation": {"benchmarks": benchmarks}}))
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "message"),
+    [
+        (["crope", "crope"], "listed twice"),
+        ([], "not in"),
+        (["sugarcrep"], "Did you mean sugarcrepe"),
+        (["xyz"], "There are globalrg-grounding, .*sugarcrepe"),
+    ],
+)
+def test_a_list_that_cannot_be_built_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmarks: list[str], message: str
+) -> None:
+    write_config(tmp_path, benchmarks)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=message):
+        read_benchmarks()
+
+
+def test_the_list_of_the_config_shapes_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path, ["sugarcrepe", "crope"])
+    monkeypatch.chdir(tmp_path)
+    pipeline = create_pipeline(["a"], [1])
+    assert "benchmark_sugarcrepe" in pipeline.inputs()
+    assert {"evaluation.benchmark_crope"} == {name for name in pipeline.all_outputs() if ".benchmark_" in name}
+    files_only = create_pipeline(["a"], [1], ["sugarcrepe"])
+    assert not any("draw_pocket" in node.name for node in files_only.nodes)
+
+
+def test_the_pocket_benchmarks_are_the_ones_that_are_made(flags: pd.DataFrame) -> None:
+    made = collect_pocket(flags, make_twins(flags, []), 16)
+    assert {benchmark.name for benchmark in made} == set(POCKET)
+
+
+def test_further_models_answer_too_and_cannot_take_an_objective_s_name(inputs: dict, tiny_model: Callable) -> None:
+    (benchmark,) = (b for b in collect_pocket(inputs["concepts"], inputs["twins"], 16) if b.name == "general-retrieval")
+    tuned = {name: inputs[f"checkpoint_{name}"] for name in INSTANCES}
+
+    def evaluate(**models: str) -> tuple:
+        parameters = inputs["params:evaluation"].model_copy(update={"models": models})
+        return evaluate_models([benchmark], [benchmark.card()], parameters, **tuned)
+
+    predictions, cards = evaluate(other=str(tiny_model(9)))
+    assert predictions.groupby("model")["item_id"].nunique().to_dict() == dict.fromkeys(
+        ("base", "other", *INSTANCES), predictions["item_id"].nunique()
+    )
+    assert cards == [benchmark.card()]
+    with pytest.raises(ConfigurationError, match=r"evaluation\.models\.clip_both"):
+        evaluate(clip_both=str(tiny_model(9)))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from cultureclip.benchmarks.benchmark import ChoiceBenchmark
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.items import Question, picture_key
 from cultureclip.benchmarks.pocket import DECLARATIONS
+from cultureclip.benchmarks.sources.pictures import FileIn, LazyPictures
+from cultureclip.benchmarks.sources.rows import Row, Source, take_in
 from cultureclip.concepts.emoji import render
 from cultureclip.errors import LeakError
 
@@ -88,3 +91,44 @@ def test_a_held_out_concept_is_a_leak(benchmark: ChoiceBenchmark) -> None:
     )
     with pytest.raises(LeakError, match="row r1: concept 'Chad' is held out by crope"):
         check_held_out([declared], ROWS, training())
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, benchmark: ChoiceBenchmark) -> ChoiceBenchmark:
+    """The same benchmark with pictures that stay on disk, and one of another size."""
+    rows = []
+    for number, pixels in enumerate([*PICTURES, np.zeros((30, 40, 3), np.uint8)]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        rows.append(Row(str(number), {}, {"image": (FileIn(tmp_path, f"{number}.png"),)}))
+    return dataclasses.replace(benchmark, images=take_in(Source(rows)).pictures)
+
+
+def test_pictures_on_disk_are_compared_by_their_pixels(photographs: ChoiceBenchmark) -> None:
+    assert check_held_out([photographs], ROWS, training(), near_distance=4)["held_out_images"] == 4
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURES[1]).save(buffer, "WEBP", lossless=True)  # other bytes, equal pixels
+    with pytest.raises(LeakError, match="row r2: image i4 is held out by crope"):
+        check_held_out([photographs], ROWS, training(i4=Image.open(buffer)))
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURES[0]).resize((96, 96)).save(buffer, "JPEG", quality=85)
+    larger = training(i1=Image.open(buffer))
+    assert check_held_out([photographs], ROWS, larger)["leaks"] == 0
+    with pytest.raises(LeakError, match="row r1: image i1"):
+        check_held_out([photographs], ROWS, larger, near_distance=8)
+
+
+def test_only_pictures_of_a_trained_size_are_decoded(
+    photographs: ChoiceBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    get = LazyPictures.__getitem__
+
+    def count(self: LazyPictures, key: str) -> np.ndarray:
+        decoded.append(get(self, key).shape)
+        return get(self, key)
+
+    monkeypatch.setattr(LazyPictures, "__getitem__", count)
+    check_held_out([photographs], ROWS, [(i, image.resize((12, 12))) for i, image in training()])
+    assert decoded == []
+    check_held_out([photographs], ROWS, training())
+    assert decoded == [(48, 48, 3)] * 3

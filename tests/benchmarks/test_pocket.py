@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cultureclip.benchmarks.pocket import collect_pocket, culture_benchmarks, read_reference, read_references
-from cultureclip.concepts.emoji import list_emoji, render, split_emoji
+from cultureclip.benchmarks.benchmark import Embeddings
+from cultureclip.benchmarks.items import metric_of, part_of
+from cultureclip.benchmarks.pocket import (
+    OWN_LICENCE,
+    collect_pocket,
+    culture_benchmarks,
+    read_reference,
+    read_references,
+)
+from cultureclip.concepts.emoji import LICENCES, list_emoji, render, split_emoji
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import make_concepts, make_twins
 
@@ -34,17 +42,23 @@ def benchmarks(flags: pd.DataFrame, twins: pd.DataFrame) -> dict:
 
 def test_grounding_asks_only_where_a_region_has_four_concepts(benchmarks: dict) -> None:
     questions = benchmarks["globalrg-grounding"].questions
-    assert sorted(q.options[0] for q in questions) == [
-        f"The item in the picture is {name} in Japan" for name in ("flag of JP", "kimono", "sushi", "torii")
-    ]
+    right = [f"The item in the picture is {name} in Japan" for name in ("flag of JP", "kimono", "sushi", "torii")]
+    for metric in ("accuracy", "accuracy_all"):
+        assert sorted(q.options[0] for q in questions if metric_of(q.item_id) == metric) == right
+    assert {(q.culture, q.category) for q in questions} == {("Japan", "Symbol")}
+    assert benchmarks["globalrg-grounding"].card()["items"] == 4
     assert benchmarks["globalrg-grounding"].card()["left_out"] == {"region has fewer than four concepts": 8}
 
 
 def test_retrieval_never_offers_a_region_whose_drawing_is_the_same(benchmarks: dict) -> None:
-    by_right = {q.options[0]: q.options[1:] for q in benchmarks["globalrg-retrieval"].questions}
-    assert len(by_right) == 7
-    assert "The picture depicts a kind of flag in Romania" not in by_right["The picture depicts a kind of flag in Chad"]
-    assert "The picture depicts a kind of flag in Chad" not in by_right["The picture depicts a kind of flag in Romania"]
+    template = "The picture depicts a kind of flag in {}"
+    for metric, wrong in (("accuracy", 3), ("accuracy_all", 5)):
+        questions = [q for q in benchmarks["globalrg-retrieval"].questions if metric_of(q.item_id) == metric]
+        by_right = {q.options[0]: q.options[1:] for q in questions}
+        assert len(by_right) == 7
+        assert template.format("Romania") not in by_right[template.format("Chad")]
+        assert template.format("Chad") not in by_right[template.format("Romania")]
+        assert len(by_right[template.format("Chad")]) == wrong
 
 
 def test_crope_takes_accepted_twins_both_ways(benchmarks: dict, flags: pd.DataFrame) -> None:
@@ -81,16 +95,49 @@ def test_the_hash_follows_the_data(flags: pd.DataFrame, twins: pd.DataFrame, ben
 
 def test_concepts_without_a_picture_are_counted(flags: pd.DataFrame, twins: pd.DataFrame) -> None:
     blind = flags.assign(reference_image=flags["reference_image"].where(flags["name"] != "flag of ML", None))
-    grounding, _, crope = culture_benchmarks(blind, twins, read_references(blind, EDGE))
+    grounding, _, crope, _, scores = culture_benchmarks(blind, twins, read_references(blind, EDGE))
     assert grounding.card()["left_out"]["concept has no held-out picture"] == 1
     assert crope.card()["left_out"] == {"concept has no held-out picture": 1}
-    assert len(crope.questions) == 2
+    assert scores.card()["left_out"] == {"concept has no held-out picture": 1}
+    assert (crope.card()["items"], scores.card()["items"]) == (2, 1)
+
+
+def test_twin_scores_ask_about_both_pictures_of_a_twin(benchmarks: dict, flags: pd.DataFrame) -> None:
+    pictures = {f"There is {n} in the image.": p for n, p in zip(flags["name"], _pictures(flags), strict=True)}
+    twins = benchmarks["twin-scores"].twins
+    assert len(twins) == 2
+    for twin in twins:
+        for image, text in zip(twin.images, twin.texts, strict=True):
+            np.testing.assert_array_equal(benchmarks["twin-scores"].images[image], pictures[text])
+    assert len({twin.cluster for twin in twins}) == 2
+
+
+def test_culture_questions_say_what_the_table_says(benchmarks: dict, flags: pd.DataFrame) -> None:
+    questions = benchmarks["culture-questions"].questions
+    # The context of the test's concepts is the same for all: there is nothing wrong to offer.
+    assert {metric_of(q.item_id) for q in questions} == {"recognition", "scene"}
+    chad = next(q for q in questions if q.options[0] == "This is flag of TD.")
+    assert chad.cluster == flags.loc[flags["name"] == "flag of TD", "concept_id"].item()
+    assert "This is flag of RO." not in chad.options  # drawn alike
+
+
+def test_a_twin_with_a_side_that_guides_choices_guides_choices(benchmarks: dict, flags: pd.DataFrame) -> None:
+    names = dict(zip(flags["name"], flags["concept_id"], strict=True))
+    for twin in benchmarks["twin-scores"].twins:
+        ids = [names[text.removeprefix("There is ").removesuffix(" in the image.")] for text in twin.texts]
+        assert twin.part == ("dev" if "dev" in map(part_of, ids) else "test")
+
+
+def _pictures(flags: pd.DataFrame) -> list[np.ndarray]:
+    return [read_references(flags, EDGE)[concept] for concept in flags["concept_id"]]
 
 
 def test_a_benchmark_about_which_nothing_can_be_asked_says_so() -> None:
     concepts = make_concepts([("kimono", "JP", "garment", "emoji:👘")])
-    crope = culture_benchmarks(concepts, make_twins(concepts, []), read_references(concepts, EDGE))[2]
-    assert (crope.questions, crope.texts, crope.card()["items"]) == ((), [], 0)
+    asked = culture_benchmarks(concepts, make_twins(concepts, []), read_references(concepts, EDGE))
+    assert [(b.texts, b.card()["items"]) for b in asked] == [([], 0)] * 5
+    nothing = Embeddings(np.zeros((0, 0)), np.zeros((0, 0)), {}, {})
+    assert [b.answer(nothing) for b in asked] == [[]] * 5
 
 
 def test_reference_images_may_be_files(tmp_path: Path) -> None:
@@ -109,3 +156,23 @@ def test_an_unreadable_reference_is_named(tmp_path: Path, content: bytes | str |
         path.write_bytes(content)  # type: ignore[arg-type]
     with pytest.raises(SourceDataError, match=r"k\.png"):
         read_reference(str(path), EDGE)
+
+
+def test_the_declaration_says_what_the_pictures_are(tmp_path: Path, flags: pd.DataFrame, twins: pd.DataFrame) -> None:
+    def sources(concepts: pd.DataFrame) -> dict[str, tuple[str, str]]:
+        made = culture_benchmarks(concepts, twins, read_references(concepts, EDGE))
+        return {b.name: (b.declaration.source, b.declaration.licence) for b in made}
+
+    assert sources(flags)["globalrg-grounding"] == ("Twemoji drawings of culture-bound concepts", LICENCES["twemoji"])
+    files = []
+    for number in range(len(flags)):
+        files.append(str(tmp_path / f"{number}.png"))
+        Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(files[-1])
+    own = sources(flags.assign(reference_image=files))
+    assert own["crope"] == ("pictures of your own of accepted twins", OWN_LICENCE)
+    mixed = sources(flags.assign(reference_image=flags["reference_image"].where(flags["name"] != "kimono", files[0])))
+    source, licence = mixed["globalrg-grounding"]
+    assert source == "3 Twemoji drawings and 1 pictures of your own of culture-bound concepts"
+    assert licence.startswith(LICENCES["twemoji"])
+    assert licence.endswith(OWN_LICENCE)
+    assert mixed["crope"] == sources(flags)["crope"]

@@ -18,6 +18,7 @@ def caption_table(texts: Sequence[str], verdict: str = "accepted") -> pd.DataFra
             "concept_id": (KIMONO, HANBOK)[place % 2],
             "text": text,
             "verdict": verdict,
+            "reason": None if verdict == "accepted" else "too_short",
         }
         for place, text in enumerate(texts)
     ]

@@ -1,1 +1,1 @@
-"""Protocols, metrics, statistics and the report."""
+"""Protocols, metrics and statistics."""

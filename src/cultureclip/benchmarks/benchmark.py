@@ -1,16 +1,19 @@
 """A benchmark: pictures, what is asked about them, where they come from and what training must not contain."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
 from cultureclip.benchmarks.choice import answer_questions
 from cultureclip.benchmarks.general_retrieval import Captioned, answer_general_retrieval, distinct_texts
-from cultureclip.benchmarks.items import Prediction, Question, Unposed
+from cultureclip.benchmarks.items import Prediction, Question, Unposed, metric_of
 from cultureclip.ids import digest
+
+UNREADABLE = "picture cannot be read"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Declaration:
         source: Where the pictures come from.
         licence: Their licence.
         holds_out: Training must not contain these ``images``, or nothing of these ``concepts``.
-        chance: Share of right answers by guessing; None where that is not one number.
+        revision: Of the owner's data, where it has one.
     """
 
     name: str
@@ -33,25 +36,41 @@ class Declaration:
     source: str
     licence: str
     holds_out: Literal["images", "concepts"]
-    chance: float | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A model's L2-normalised vectors of pictures and texts, with the row of each."""
+    """A model's L2-normalised vectors of pictures and texts, with the row of each.
+
+    Attributes:
+        images: float32 [images, D].
+        texts: float32 [texts, D].
+        image_rows: Key of a picture -> its row.
+        text_rows: Text -> its row.
+        failed: Key of a picture that could not be read, and has no row -> why.
+    """
 
     images: np.ndarray
     texts: np.ndarray
     image_rows: Mapping[str, int]
     text_rows: Mapping[str, int]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Benchmark(ABC):
-    """Pictures by key (uint8 [H, W, 3]) and a declaration; what is asked is up to the protocol."""
+    """Pictures by key (uint8 [H, W, 3]) and a declaration; what is asked is up to the protocol.
+
+    Attributes:
+        declaration: What it says about itself.
+        images: The pictures.
+        unposed: Items that the protocol could not ask about.
+    """
 
     declaration: Declaration
     images: Mapping[str, np.ndarray]
+    unposed: Sequence[Unposed] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:
@@ -79,28 +98,58 @@ class Benchmark(ABC):
         """Digest of everything asked: equal hashes make scores comparable."""
 
     @property
-    def left_out(self) -> tuple[Unposed, ...]:
-        """Items that the protocol could not ask about."""
-        return ()
+    def chances(self) -> dict[str, float]:
+        """Metric -> mean credit of guessing, where guessing makes sense."""
+        return {}
 
     @abstractmethod
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """One prediction an item."""
+        """Predictions, one an item and metric."""
+
+    @abstractmethod
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """The same benchmark less what is asked about pictures that cannot be read; each item is left out by reason.
+
+        Args:
+            failed: Key of a picture -> why it cannot be read.
+        """
 
     def card(self) -> dict[str, Any]:
         """Declaration, counts and hash, as JSON."""
         reasons: dict[str, int] = {}
-        for item in self.left_out:
+        for item in self.unposed:
             reasons[item.reason] = reasons.get(item.reason, 0) + 1
         return {
             **asdict(self.declaration),
+            "status": "ready" if self.size else "empty",
             "items": self.size,
             "images": len(self.images),
             "texts": len(self.texts),
             "concepts": len(self.concepts),
             "left_out": dict(sorted(reasons.items())),
+            "chances": self.chances,
             "data_hash": self.data_hash,
         }
+
+
+def split_readable(
+    items: Iterable[Item], pictures: Callable[[Item], Iterable[str]], failed: Mapping[str, str]
+) -> tuple[tuple[Item, ...], tuple[Unposed, ...]]:
+    """Items whose pictures can all be read, and an unposed item for each of the others.
+
+    Args:
+        items: What is asked.
+        pictures: Gives the keys of an item's pictures.
+        failed: Key of a picture -> why it cannot be read.
+    """
+    kept, lost = [], []
+    for item in items:
+        broken = [key for key in pictures(item) if key in failed]
+        if broken:
+            lost.append(Unposed("; ".join(f"{key}: {failed[key]}" for key in broken), UNREADABLE))
+        else:
+            kept.append(item)
+    return tuple(kept), tuple(lost)
 
 
 @dataclass(frozen=True)
@@ -108,7 +157,6 @@ class ChoiceBenchmark(Benchmark):
     """Questions with options."""
 
     questions: Sequence[Question] = ()
-    unposed: Sequence[Unposed] = field(default=())
 
     @property
     def texts(self) -> list[str]:
@@ -117,8 +165,8 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Questions."""
-        return len(self.questions)
+        """Items; asked in two variants, an item counts once."""
+        return len({question.item_id.partition(":")[2] for question in self.questions})
 
     @property
     def concepts(self) -> set[str]:
@@ -131,15 +179,23 @@ class ChoiceBenchmark(Benchmark):
         return digest(self.name, sorted((q.item_id, q.image, q.options, q.part) for q in self.questions))
 
     @property
-    def left_out(self) -> tuple[Unposed, ...]:
-        """Items without a question."""
-        return tuple(self.unposed)
+    def chances(self) -> dict[str, float]:
+        """One over the number of options, in the mean over a metric's questions."""
+        shares: dict[str, list[float]] = {}
+        for question in self.questions:
+            shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
+        return {metric: sum(values) / len(values) for metric, values in shares.items()}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Cosine and argmax over each question's options."""
         return answer_questions(
             self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
         )
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less the questions about these pictures."""
+        kept, lost = split_readable(self.questions, lambda question: [question.image], failed)
+        return replace(self, questions=kept, unposed=(*self.unposed, *lost))
 
 
 @dataclass(frozen=True)
@@ -173,3 +229,8 @@ class RetrievalBenchmark(Benchmark):
         images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
         texts = embeddings.texts[[embeddings.text_rows[text] for text in self.texts]]
         return answer_general_retrieval(self.items, images, texts)
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures and the captions that only they have."""
+        kept, lost = split_readable(self.items, lambda item: [item.image], failed)
+        return replace(self, items=kept, unposed=(*self.unposed, *lost))

@@ -1,11 +1,13 @@
-"""Answering questions with options: cosine, argmax, ties at shared credit."""
+"""Answering questions with options: cosine, argmax, and what a tie earns."""
 
+import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from cultureclip.benchmarks.items import Prediction, Question, round_cosines
+from cultureclip.ids import seed_from_id
 
 
 def shared_credit(scores: np.ndarray) -> np.ndarray:
@@ -22,6 +24,21 @@ def shared_credit(scores: np.ndarray) -> np.ndarray:
     """
     tied = scores == scores.max(axis=1, keepdims=True)
     return tied[:, 0] / tied.sum(axis=1)
+
+
+def first_shown(options: Sequence[str], tied: Sequence[int], seed: str) -> int:
+    """Which of the tied options is shown first when all options are shuffled.
+
+    Texts are sorted before the shuffle, so that questions which share texts and seed show them in one order.
+
+    Args:
+        options: Texts, all different.
+        tied: Positions of the options that tie for best.
+        seed: Id that seeds the shuffle.
+    """
+    shown = sorted(options)
+    random.Random(seed_from_id(seed)).shuffle(shown)
+    return min(tied, key=lambda position: shown.index(options[position]))
 
 
 def answer_questions(
@@ -42,17 +59,40 @@ def answer_questions(
 
     Returns:
         One prediction a question, in the same order.
+
+    Raises:
+        WeightsError: a cosine is not finite.
     """
-    answered: dict[str, Prediction] = {}
-    by_size: dict[int, list[Question]] = defaultdict(list)
-    for question in questions:
-        by_size[len(question.options)].append(question)
-    for group in by_size.values():
-        shown = images[[image_rows[q.image] for q in group]]
-        options = texts[np.array([[text_rows[text] for text in q.options] for q in group])]
-        scores = round_cosines(np.einsum("qd,qod->qo", shown, options))
-        for q, row, credit in zip(group, scores, shared_credit(scores), strict=True):
-            answered[q.item_id] = Prediction(
-                q.item_id, q.cluster, q.part, q.options, tuple(map(float, row)), int(row.argmax()), float(credit)
-            )
-    return [answered[q.item_id] for q in questions]
+    answered: dict[int, Prediction] = {}
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for place, question in enumerate(questions):
+        by_size[len(question.options)].append(place)
+    for places in by_size.values():
+        shown = images[[image_rows[questions[p].image] for p in places]]
+        options = np.array([[text_rows[text] for text in questions[p].options] for p in places])
+        # Column by column: a gathered [questions, options, D] would not fit for fifty options and 3,000 questions.
+        cosines = np.stack([np.einsum("qd,qd->q", shown, texts[column]) for column in options.T], axis=1)
+        scores = round_cosines(cosines)
+        for p, row, credit in zip(places, scores, shared_credit(scores), strict=True):
+            answered[p] = _answer(questions[p], row, float(credit))
+    return [answered[place] for place in range(len(questions))]
+
+
+def _answer(question: Question, scores: np.ndarray, credit: float) -> Prediction:
+    predicted = int(scores.argmax())
+    if question.shuffled_by:
+        tied = np.flatnonzero(scores == scores[predicted]).tolist()
+        predicted = first_shown(question.options, tied, question.shuffled_by)
+        credit = float(predicted == 0)
+    return Prediction(
+        question.item_id,
+        question.cluster,
+        question.part,
+        question.options,
+        tuple(map(float, scores)),
+        predicted,
+        credit,
+        question.image,
+        question.culture,
+        question.category,
+    )

@@ -7,24 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding_store import EmbeddingStore
 from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.ids import bytes_digest, digest
+from cultureclip.ids import digest
+from cultureclip.models.families import fingerprint_model
+from cultureclip.models.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Digest of all files of a model's directory: weights, config (with its preprocessing) and tokenizer.
-
-    It is taken without loading the model, so that a model whose embeddings are kept is never loaded.
-
-    Raises:
-        WeightsError: there is no such directory, or it is empty.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise WeightsError(folder, "no model directory", "Run the pipeline that makes it: kedro run --pipeline=train")
-    return digest([(path.relative_to(folder).as_posix(), bytes_digest(path.read_bytes())) for path in files])
 
 
 def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
@@ -38,8 +28,6 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
         ConfigurationError: it is another model.
         WeightsError: there is no model.
     """
-    from cultureclip.models.encoder import fingerprint
-
     own = fingerprint(base)
     others = sorted(model for model, of in tuned.items() if of != own)
     if others:
@@ -50,57 +38,50 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
         )
 
 
-def embed_benchmarks(model: Path, benchmarks: Sequence[Benchmark], cache: Path) -> Embeddings:
-    """Embeddings of everything that the benchmarks ask about, read from the cache where they are kept.
+def embed_benchmarks(
+    model: str | Path, benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings | None = None
+) -> Embeddings:
+    """Embeddings of everything that the benchmarks ask about: what is kept is read, the rest is embedded and kept.
 
-    The cache's key is the model's fingerprint with the digest of pictures and texts: nothing stale can be read.
+    Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type, by the
+    content of picture or text: nothing stale can be read, and a further benchmark costs no more than its own items. A
+    model of which all is kept is not loaded.
 
     Args:
-        model: An open_clip model directory.
+        model: Its location, as :func:`~cultureclip.models.families.locate_model` reads it.
         benchmarks: What will be asked.
         cache: Folder of kept embeddings.
+        settings: How the pass runs; by default in fp32 on the CPU.
+
+    Returns:
+        The embeddings. A picture that cannot be read has no row and is in ``failed``; the next pass tries it again.
 
     Raises:
-        WeightsError: the model cannot be loaded, or it returns numbers that are not finite.
+        WeightsError: the model cannot be loaded, gives numbers that are not finite, or its towers' sizes differ.
     """
-    from cultureclip.models.checkpoint import load_tensors, save_atomically
-
-    pictures = {key: pixels for benchmark in benchmarks for key, pixels in benchmark.images.items()}
-    texts = sorted({text for benchmark in benchmarks for text in benchmark.texts})
-    keys = sorted(pictures)
-    path = cache / f"{digest(folder_fingerprint(model), keys, texts)}.safetensors"
-    vectors = None
-    if path.exists():
-        try:
-            vectors = {name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()}
-        except WeightsError as error:
-            logger.warning("Kept embeddings are damaged and are made again: %s", error)
-    if vectors is None:
-        vectors = _embed(model, [pictures[key] for key in keys], texts)
-        save_atomically(_tensors(vectors), path)
-    rows = {key: i for i, key in enumerate(keys)}, {text: i for i, text in enumerate(texts)}
-    return Embeddings(vectors["images"], vectors["texts"], *rows)
-
-
-def _embed(model: Path, pictures: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, np.ndarray]:
-    from PIL import Image
-
-    from cultureclip.models.encoder import load_encoder
-
-    logger.info("Embedding %d pictures and %d texts with %s", len(pictures), len(texts), model)
-    encoder = load_encoder(model)
-    images = [Image.fromarray(pixels) for pixels in pictures]
-    vectors = {"images": encoder.encode_images(images), "texts": encoder.encode_texts(texts)}
-    for name, values in vectors.items():
-        if not np.isfinite(values).all():
-            bad = int((~np.isfinite(values).all(axis=1)).sum())
-            raise WeightsError(
-                model, f"{bad} of {len(values)} {name} have embeddings that are not finite", "Train it again"
-            )
-    return vectors
+    settings = settings or EmbeddingSettings()
+    store = EmbeddingStore(cache / digest(fingerprint_model(model), str(settings.dtype)))
+    pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
+    images = {name: digest("image", name) for name in sorted(pictures)}
+    texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
+    kept = store.get([*images.values(), *texts.values()])
+    new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))
+    failed: dict[str, str] = {}
+    if new_images or new_texts:
+        logger.info("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
+        embedder = Embedder(model, settings, store)
+        made, failed = embedder.embed_images(new_images, pictures)
+        kept |= made | embedder.embed_texts(new_texts)
+    image_vectors, image_rows = _stack(images, kept)
+    text_vectors, text_rows = _stack(texts, kept)
+    if image_rows and text_rows and image_vectors.shape[1] != text_vectors.shape[1]:
+        sizes = f"{image_vectors.shape[1]} numbers for an image, {text_vectors.shape[1]} for a text"
+        raise WeightsError(model, f"its towers' embeddings differ in size: {sizes}", "Take both from one release")
+    return Embeddings(image_vectors, text_vectors, image_rows, text_rows, failed)
 
 
-def _tensors(vectors: dict[str, np.ndarray]) -> dict:
-    import torch
-
-    return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in vectors.items()}
+def _stack(keys: Mapping[str, str], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
+    """Vectors of the items that have one, [N, D], and the row of each."""
+    found = [item for item, key in keys.items() if key in kept]
+    vectors = np.stack([kept[keys[item]] for item in found]) if found else np.zeros((0, 0), np.float32)
+    return vectors, {item: row for row, item in enumerate(found)}

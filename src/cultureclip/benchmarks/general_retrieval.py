@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom
 
-from cultureclip.benchmarks.items import Prediction, item_key, part_of, round_cosines
+from cultureclip.benchmarks.items import Prediction, item_key, part_of
+from cultureclip.benchmarks.recall import Ranking, rank
 
 NAME = "general-retrieval"
 TEMPLATE = "a picture of {name}"
@@ -19,31 +19,25 @@ CUTOFFS = (1, 5, 10)
 
 @dataclass(frozen=True)
 class Captioned:
-    """A picture's key, its captions and the family of variants that it belongs to."""
+    """A picture's key, its captions and the family of variants that it belongs to.
+
+    ``part`` is ``dev`` or ``test``; None: drawn by family.
+    """
 
     image: str
     captions: tuple[str, ...]
     family: str
+    part: str | None = None
 
 
-def recall_credit(scores: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Chance that at least one relevant candidate is among the first k.
+@dataclass(frozen=True)
+class _Query:
+    """What is searched with: key of a picture or a text, and what its prediction counts for."""
 
-    With g candidates above the best relevant one and t at its score, of which r are relevant, m = k - g places are
-    dealt among the t: credit = 1 - C(t - r, m) / C(t, m), that is 1 or 0 where nothing ties.
-
-    Args:
-        scores: Cosines, [queries, candidates].
-        relevant: Booleans of the same shape; every row has a True.
-        k: Cut-off.
-
-    Returns:
-        Credit in [0, 1], [queries].
-    """
-    best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
-    tied = scores == best
-    places = np.clip(k - (scores > best).sum(axis=1), 0, tied.sum(axis=1))
-    return hypergeom.sf(0, tied.sum(axis=1), (tied & relevant).sum(axis=1), places)
+    name: str
+    family: str
+    part: str
+    image: str = ""
 
 
 def answer_general_retrieval(items: Sequence[Captioned], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
@@ -54,19 +48,18 @@ def answer_general_retrieval(items: Sequence[Captioned], images: np.ndarray, tex
         images: L2-normalised embeddings, [images, D].
         texts: L2-normalised embeddings, [texts, D].
     """
+    if not items:
+        return []
     captions = distinct_texts(items)
     place = {caption: i for i, caption in enumerate(captions)}
-    relevant = np.zeros((len(items), len(captions)), bool)
-    for i, item in enumerate(items):
-        relevant[i, [place[caption] for caption in item.captions]] = True
-    keys = [item.image for item in items]
-    families = [item.family for item in items]
-    # A caption shared by two families counts for the first in alphabetical order.
-    owners = [min(families[i] for i in np.flatnonzero(relevant[:, j])) for j in range(len(captions))]
-    cosines = round_cosines(images @ texts.T)
+    pairs = np.array([(i, place[caption]) for i, item in enumerate(items) for caption in dict.fromkeys(item.captions)])
+    seen = [_Query(item.image, item.family, item.part or part_of(item.family), item.image) for item in items]
+    read = _own(captions, items, pairs)
+    found_texts = rank(images, texts, pairs, max(CUTOFFS))
+    found_images = rank(texts, images, pairs[:, ::-1], max(CUTOFFS))
     return [
-        *_answer("image-to-text", cosines, relevant, queries=keys, candidates=captions, families=families),
-        *_answer("text-to-image", cosines.T, relevant.T, queries=captions, candidates=keys, families=owners),
+        *_answer("image-to-text", found_texts, seen, captions),
+        *_answer("text-to-image", found_images, read, [item.image for item in items]),
     ]
 
 
@@ -75,30 +68,33 @@ def distinct_texts(items: Iterable[Captioned]) -> list[str]:
     return list(dict.fromkeys(caption for item in items for caption in item.captions))
 
 
-def _answer(
-    direction: str,
-    scores: np.ndarray,
-    relevant: np.ndarray,
-    *,
-    queries: Sequence[str],
-    candidates: Sequence[str],
-    families: Sequence[str],
-) -> list[Prediction]:
-    best = np.argsort(-scores, axis=1, kind="stable")[:, : max(CUTOFFS)]
+def _own(captions: Sequence[str], items: Sequence[Captioned], pairs: np.ndarray) -> list[_Query]:
+    """Captions as queries; one shared by two families counts for the first in alphabetical order."""
+    owners: dict[int, Captioned] = {}
+    for image, text in pairs.tolist():
+        if text not in owners or items[image].family < owners[text].family:
+            owners[text] = items[image]
+    return [
+        _Query(caption, owners[i].family, owners[i].part or part_of(owners[i].family))
+        for i, caption in enumerate(captions)
+    ]
+
+
+def _answer(direction: str, ranking: Ranking, queries: Sequence[_Query], candidates: Sequence[str]) -> list[Prediction]:
     predictions = []
     for k in CUTOFFS:
-        credit = recall_credit(scores, relevant, k)
-        for row, query in enumerate(queries):
-            first = best[row, :k]
-            predictions.append(
-                Prediction(
-                    item_key(f"{direction} R@{k}", NAME, query),
-                    families[row],
-                    part_of(families[row]),
-                    tuple(candidates[i] for i in first),
-                    tuple(float(s) for s in scores[row, first]),
-                    0,
-                    float(credit[row]),
-                )
+        best, cosines, credit = ranking.best[:, :k].tolist(), ranking.cosines[:, :k].tolist(), ranking.credit(k)
+        predictions += [
+            Prediction(
+                item_key(f"{direction} R@{k}", NAME, query.name),
+                query.family,
+                query.part,
+                tuple(candidates[i] for i in best[row]),
+                tuple(cosines[row]),
+                0,
+                float(credit[row]),
+                query.image,
             )
+            for row, query in enumerate(queries)
+        ]
     return predictions

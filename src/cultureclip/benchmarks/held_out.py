@@ -1,6 +1,6 @@
 """Training data must not contain what a benchmark holds out: a leak is an error, not a warning."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from cultureclip.benchmarks.benchmark import Benchmark
 from cultureclip.benchmarks.items import picture_key
+from cultureclip.benchmarks.sources.pictures import LazyPictures
 from cultureclip.errors import LeakError
 
 _LISTED = 10
@@ -46,17 +47,16 @@ def check_held_out(
     Raises:
         LeakError: with the training rows and what they contain.
     """
-    held = {key: b for b in benchmarks if b.declaration.holds_out == "images" for key in b.images}
+    held = _HeldPictures([b for b in benchmarks if b.declaration.holds_out == "images"], near_distance)
     leaks = _leaked_concepts(benchmarks, cultwin)
-    finder = _NearFinder(held, near_distance) if near_distance is not None else None
     compared: Counter[str] = Counter()
     for kind, pictures in (("image", images), ("general pair", general)):
         for identifier, picture in pictures:
             compared[kind] += 1
-            match = _find_copy(np.asarray(picture.convert("RGB")), held, finder)
-            if match is not None:
+            owner = held.find(np.asarray(picture.convert("RGB")))
+            if owner is not None:
                 rows = _rows_with(cultwin, identifier) if kind == "image" else [""]
-                leaks += [f"{row}{kind} {identifier} is held out by {held[match].name}" for row in rows]
+                leaks += [f"{row}{kind} {identifier} is held out by {owner}" for row in rows]
     if leaks:
         more = f" and {len(leaks) - _LISTED} more" if len(leaks) > _LISTED else ""
         raise LeakError(
@@ -72,14 +72,6 @@ def check_held_out(
         "near_distance": near_distance,
         "leaks": 0,
     }
-
-
-def _find_copy(pixels: np.ndarray, held: Mapping[str, Benchmark], finder: "_NearFinder | None") -> str | None:
-    """Key of the held-out picture that a picture copies, or None."""
-    key = picture_key(pixels)
-    if key in held:
-        return key
-    return finder.find(pixels) if finder else None
 
 
 def _rows_with(cultwin: pd.DataFrame, image_id: str) -> list[str]:
@@ -102,13 +94,55 @@ def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> 
     return leaks
 
 
+class _HeldPictures:
+    """Held-out pictures, decoded only as far as a comparison needs them, for they may be thousands of photographs.
+
+    Equal pixels need equal sizes, so pictures of one size are hashed when the first training picture of that size
+    comes. Near-duplicates have no such bound: where they are sought, all are decoded once.
+
+    Args:
+        benchmarks: That hold out images.
+        distance: See :func:`check_held_out`.
+    """
+
+    def __init__(self, benchmarks: Sequence[Benchmark], distance: int | None) -> None:
+        pictures = {key: benchmark for benchmark in benchmarks for key in benchmark.images}
+        self._of_size: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for key, benchmark in pictures.items():
+            self._of_size[_size_of(benchmark.images, key)].append(key)
+        self._pictures = pictures
+        self._hashed: dict[tuple[int, int], dict[str, str]] = {}
+        self._finder = None if distance is None else _NearFinder(pictures, distance)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def find(self, pixels: np.ndarray) -> str | None:
+        """Name of the benchmark that holds out a picture (uint8 [H, W, 3]), or None."""
+        size = (pixels.shape[1], pixels.shape[0])
+        if size not in self._hashed:
+            self._hashed[size] = {
+                picture_key(self._pictures[key].images[key]): self._pictures[key].name
+                for key in self._of_size.get(size, ())
+            }
+        owner = self._hashed[size].get(picture_key(pixels))
+        return self._finder.find(pixels) if owner is None and self._finder else owner
+
+
+def _size_of(images: Mapping[str, np.ndarray], key: str) -> tuple[int, int]:
+    """Width and height of a picture, decoded only where it is in memory anyway."""
+    if isinstance(images, LazyPictures):
+        return images.size_of(key)
+    return images[key].shape[1], images[key].shape[0]
+
+
 class _NearFinder:
     """Perceptual hashes of held-out pictures, compared channel by channel: flags differ in colour alone."""
 
     def __init__(self, held: Mapping[str, Benchmark], distance: int) -> None:
-        self.keys = sorted(held)
+        self.owners = [benchmark.name for _, benchmark in sorted(held.items(), key=lambda item: item[0])]
         self.distance = distance
-        hashes = [self._bits(held[key].images[key]) for key in self.keys]
+        hashes = [self._bits(held[key].images[key]) for key in sorted(held)]
         self.hashes = np.stack(hashes) if hashes else np.zeros((0, 4, _HASH_BITS), bool)
 
     @staticmethod
@@ -119,8 +153,8 @@ class _NearFinder:
         return np.stack([imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels])
 
     def find(self, pixels: np.ndarray) -> str | None:
-        """Key of a held-out picture within the distance in every channel, or None."""
+        """Name of the benchmark of a held-out picture within the distance in every channel, or None."""
         distances = (self.hashes != self._bits(pixels)).sum(axis=2).max(axis=1)
         if not len(distances) or distances.min() > self.distance:
             return None
-        return self.keys[int(distances.argmin())]
+        return self.owners[int(distances.argmin())]

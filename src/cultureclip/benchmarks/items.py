@@ -1,13 +1,24 @@
 """What every protocol is made of: pictures by content, questions with options, predictions, and seeded draws."""
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from cultureclip.errors import WeightsError
 from cultureclip.ids import bytes_digest, digest, hash_fraction, seed_from_id
+
+Variant = Literal["as_published", "fair"]
+"""How a culture protocol is asked.
+
+``as_published``: three wrong options are drawn, and of tied options the first shown is the answer. ``fair``: every
+wrong option of the region or universal is offered, so no draw decides, and a tie shares the credit.
+"""
+
+METRICS: dict[Variant, str] = {"as_published": "accuracy", "fair": "accuracy_all"}
 
 DEV_SHARE = 0.25
 """Share of the concepts whose questions may guide choices; the others are scored once."""
@@ -26,9 +37,13 @@ class Question:
     Attributes:
         item_id: ``<metric>:<id>``.
         image: Key of the picture (:func:`picture_key`).
-        options: Texts; the right one is the first. Ties share the credit, so the order decides nothing.
-        cluster: The concept shown; intervals resample by it.
+        options: Texts, all different; the right one is the first. This order decides nothing.
+        cluster: The concept shown; items of one are not independent.
         part: ``dev`` or ``test``.
+        culture: Display name of the region that the question is about, where there is one.
+        category: Kind of thing shown, or class, where there is one.
+        shuffled_by: Id that seeds the order in which the options are shown, of which a tie takes the first; by default
+            a tie shares the credit.
     """
 
     item_id: str
@@ -36,6 +51,9 @@ class Question:
     options: tuple[str, ...]
     cluster: str
     part: str
+    culture: str = ""
+    category: str = ""
+    shuffled_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,7 @@ class QuestionSet:
 
 @dataclass(frozen=True)
 class Shown:
-    """A culture-bound concept with its held-out picture, as the protocols read it.
+    """A picture that shows a culture-bound concept, as the protocols read it.
 
     Attributes:
         concept_id: Id of the concept.
@@ -65,6 +83,8 @@ class Shown:
         regions: Display names of the regions it is at home in.
         image: Key of its picture.
         alike: Ids of concepts whose drawings cannot be told from this one.
+        category: Its category.
+        part: ``dev`` or ``test``; published benchmarks are all ``test``.
     """
 
     concept_id: str
@@ -73,6 +93,8 @@ class Shown:
     regions: tuple[str, ...]
     image: str
     alike: frozenset[str] = field(default_factory=frozenset)
+    category: str = ""
+    part: str = "test"
 
 
 @dataclass(frozen=True)
@@ -81,12 +103,15 @@ class Prediction:
 
     Attributes:
         item_id: ``<metric>:<id>``.
-        cluster: What the interval resamples by.
+        cluster: The concept shown; items of one are not independent.
         part: ``dev`` or ``test``.
         options: Candidate texts or pictures, for retrieval the best k only.
         scores: Their cosines, in the same order.
         predicted: Position of the model's choice among the options.
         correct: Credit in [0, 1]; a tie shares it.
+        image: Key of the picture asked about; empty where a text is.
+        culture: Region that the item is about, where there is one.
+        category: Kind of thing, or class, where there is one.
     """
 
     item_id: str
@@ -96,11 +121,19 @@ class Prediction:
     scores: tuple[float, ...]
     predicted: int
     correct: float
+    image: str = ""
+    culture: str = ""
+    category: str = ""
 
     def as_row(self, benchmark: str, model: str) -> dict[str, Any]:
         """A row of the predictions table."""
-        values = {name: getattr(self, name) for name in ("item_id", "cluster", "part", "predicted", "correct")}
-        return {"benchmark": benchmark, "model": model, **values, "options": [*self.options], "scores": [*self.scores]}
+        return {
+            "benchmark": benchmark,
+            "model": model,
+            **vars(self),
+            "options": [*self.options],
+            "scores": [*self.scores],
+        }
 
 
 def item_key(metric: str, *fields: str) -> str:
@@ -123,21 +156,48 @@ def part_of(cluster: str) -> str:
     return "dev" if hash_fraction(cluster, "benchmark-part") < DEV_SHARE else "test"
 
 
-def draw_distractors(candidates: Iterable[str], excluded: Collection[str], item_id: str) -> Sequence[str] | None:
-    """Draw three wrong options.
+def draw_distractors(
+    candidates: Iterable[str], excluded: Collection[str], item_id: str, variant: Variant = "as_published"
+) -> Sequence[str] | None:
+    """The wrong options of a question: three that are drawn, or all.
 
     Candidates are sorted and the generator is seeded by the item: the draw depends neither on the order of rows, nor on
-    other items, nor on Python's hash seed.
+    other items, nor on Python's hash seed. (The released code draws from a set, in the order that the hash seed gives.)
 
     Returns:
-        Three candidates, or None when fewer are left.
+        Candidates, or None when fewer than three are left.
     """
     left = sorted(set(candidates) - set(excluded))
     if len(left) < DISTRACTORS:
         return None
-    return random.Random(seed_from_id(item_id)).sample(left, DISTRACTORS)
+    return left if variant == "fair" else random.Random(seed_from_id(item_id)).sample(left, DISTRACTORS)
+
+
+def several_pictures(items: Iterable[Shown]) -> set[str]:
+    """Ids of the concepts that more than one picture shows: the ids of their questions must name the picture."""
+    pictures: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        pictures[item.concept_id].add(item.image)
+    return {concept for concept, images in pictures.items() if len(images) > 1}
+
+
+def ask_both(ask: Callable[[Sequence[Any], Variant], QuestionSet], items: Sequence[Any]) -> QuestionSet:
+    """The questions of both variants. What one cannot ask about the other cannot either: it is left out once."""
+    published, fair = (ask(items, variant) for variant in METRICS)
+    return QuestionSet((*published.questions, *fair.questions), published.unposed)
 
 
 def round_cosines(scores: np.ndarray) -> np.ndarray:
-    """Cosines at the precision at which they are compared, float64 of the same shape."""
+    """Cosines at the precision at which they are compared, float64 of the same shape.
+
+    Raises:
+        WeightsError: some are not finite, so they cannot be ranked.
+    """
+    finite = np.isfinite(scores)
+    if not finite.all():
+        raise WeightsError(
+            "embeddings",
+            f"{finite.size - int(finite.sum())} of {finite.size} cosines are not finite",
+            "The model returns NaN or infinite embeddings: check its weights, or train it again",
+        )
     return np.round(scores.astype(np.float64), COSINE_DECIMALS)

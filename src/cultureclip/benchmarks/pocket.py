@@ -6,23 +6,35 @@ other emoji in both styles.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cultureclip.benchmarks import crope, general_retrieval, globalrg_grounding, globalrg_retrieval
+from cultureclip.benchmarks import (
+    crope,
+    culture_questions,
+    general_retrieval,
+    globalrg_grounding,
+    globalrg_retrieval,
+    twin_scores,
+)
 from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
 from cultureclip.benchmarks.crope import ConceptPictures
+from cultureclip.benchmarks.culture_questions import Described
 from cultureclip.benchmarks.general_retrieval import Captioned
-from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, picture_key
-from cultureclip.concepts.atlas import EMOJI_SCHEME
+from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
+from cultureclip.benchmarks.twin_scores import Twin, TwinBenchmark, group_twins
+from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
 from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render, split_emoji
 from cultureclip.concepts.looks import open_image
 from cultureclip.concepts.regions import region_name
 
 HELD_OUT_STYLE: Style = "twemoji"
 NO_PICTURE = "concept has no held-out picture"
+DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
 DECLARATIONS = {
     declaration.name: declaration
@@ -31,28 +43,41 @@ DECLARATIONS = {
             globalrg_grounding.NAME,
             "GlobalRG-Grounding",
             "Which of four things of this region is it?",
-            "Twemoji drawings of culture-bound concepts",
+            f"{DRAWN} of culture-bound concepts",
             LICENCES["twemoji"],
             "images",
-            0.25,
         ),
         Declaration(
             globalrg_retrieval.NAME,
             "GlobalRG-Retrieval",
             "From which of four regions is this kind of thing?",
-            "Twemoji drawings of culture-bound concepts",
+            f"{DRAWN} of culture-bound concepts",
             LICENCES["twemoji"],
             "images",
-            0.25,
         ),
         Declaration(
             crope.NAME,
             "CROPE",
             "Is it the concept or its look-alike twin?",
-            "Twemoji drawings of accepted twins",
+            f"{DRAWN} of accepted twins",
             LICENCES["twemoji"],
             "images",
-            0.5,
+        ),
+        Declaration(
+            twin_scores.NAME,
+            "Twin scores",
+            "Of two pictures and two texts, which belongs to which?",
+            f"{DRAWN} of accepted twins",
+            LICENCES["twemoji"],
+            "images",
+        ),
+        Declaration(
+            culture_questions.NAME,
+            "Culture questions",
+            "What is it called, what is it, and which scene does it belong to?",
+            f"{DRAWN} of culture-bound concepts",
+            LICENCES["twemoji"],
+            "images",
         ),
         Declaration(
             general_retrieval.NAME,
@@ -90,15 +115,13 @@ def read_references(concepts: pd.DataFrame, edge: int) -> dict[str, np.ndarray]:
     }
 
 
-def culture_benchmarks(
-    concepts: pd.DataFrame, twins: pd.DataFrame, pictures: dict[str, np.ndarray]
-) -> list[ChoiceBenchmark]:
-    """The three culture protocols over concepts with a held-out picture.
+def culture_benchmarks(concepts: pd.DataFrame, twins: pd.DataFrame, pictures: dict[str, np.ndarray]) -> list[Benchmark]:
+    """The culture protocols, the twin scores and the culture questions, over concepts with a held-out picture.
 
     Args:
         concepts: Table of concepts.
-        twins: Table of twins; the accepted ones make CROPE, the ``indistinguishable`` ones are kept out of each other's
-            options.
+        twins: Table of twins; the accepted ones make CROPE and the twin scores, the ``indistinguishable`` ones are kept
+            out of each other's options.
         pictures: Held-out pictures by concept id.
     """
     keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
@@ -113,20 +136,26 @@ def culture_benchmarks(
             tuple(sorted(region_name(code) for code in row["cultures"])),
             keys[row["concept_id"]],
             frozenset(alike[row["concept_id"]]),
+            row["category"],
+            part_of(row["concept_id"]),
         )
         for row in rows
         if row["concept_id"] in keys
     ]
+    facts = {row["concept_id"]: (row["context"], tuple(row["key_visual_features"])) for row in rows}
+    described = [Described(item, *facts[item.concept_id]) for item in shown]
     missing = tuple(Unposed(row["name"], NO_PICTURE) for row in rows if row["concept_id"] not in keys)
-    names = dict(zip(concepts["concept_id"], concepts["name"], strict=True))
-    pairs, unpaired = _crope_rows(twins, names, keys)
+    pairs, unpaired = _twin_rows(twins, {row["concept_id"]: row for row in rows}, keys)
     asked = {
-        globalrg_grounding.NAME: globalrg_grounding.ask_grounding(shown),
-        globalrg_retrieval.NAME: globalrg_retrieval.ask_retrieval(shown),
-        crope.NAME: crope.ask_crope(pairs),
+        globalrg_grounding.NAME: ask_both(globalrg_grounding.ask_grounding, shown),
+        globalrg_retrieval.NAME: ask_both(globalrg_retrieval.ask_retrieval, shown),
+        crope.NAME: ask_both(crope.ask_crope, pairs),
+        culture_questions.NAME: culture_questions.ask_culture_questions(described),
     }
     extra = {crope.NAME: unpaired}
-    return [_choice(name, images, found, extra.get(name, missing)) for name, found in asked.items()]
+    drawn = {keys[row["concept_id"]] for row in rows if row["concept_id"] in keys and _is_drawn(row)}
+    choices = [_choice(name, images, found, extra.get(name, missing)) for name, found in asked.items()]
+    return [_declare(benchmark, drawn) for benchmark in (*choices, _twin_benchmark(pairs, images, unpaired))]
 
 
 def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
@@ -161,10 +190,27 @@ def collect_pocket(concepts: pd.DataFrame, twins: pd.DataFrame, edge: int) -> li
     Raises:
         SourceDataError: a reference image cannot be read.
     """
-    references = concepts["reference_image"].dropna()
-    chars = {r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)}
     culture = culture_benchmarks(concepts, twins, read_references(concepts, edge))
-    return [*culture, general_benchmark(chars, edge)]
+    return [*culture, general_benchmark(drawn_emoji(concepts), edge)]
+
+
+def _is_drawn(row: Mapping[Hashable, Any]) -> bool:
+    """Whether a concept's picture is a drawing of an emoji, and not a file of the user's."""
+    return str(row["reference_image"]).startswith(EMOJI_SCHEME)
+
+
+def _declare(benchmark: Benchmark, drawn: set[str]) -> Benchmark:
+    """The benchmark with a declaration that says what its pictures are: drawings, the user's own, or both."""
+    own = len(benchmark.images.keys() - drawn)
+    if not own:
+        return benchmark
+    declaration = benchmark.declaration
+    of_what = declaration.source.removeprefix(DRAWN)
+    if own == len(benchmark.images):
+        return replace(benchmark, declaration=replace(declaration, source=OWN + of_what, licence=OWN_LICENCE))
+    source = f"{len(benchmark.images) - own} {DRAWN} and {own} {OWN}{of_what}"
+    licence = f"{declaration.licence}; {OWN_LICENCE}"
+    return replace(benchmark, declaration=replace(declaration, source=source, licence=licence))
 
 
 def _alike(twins: pd.DataFrame, keys: dict[str, str]) -> dict[str, set[str]]:
@@ -182,21 +228,50 @@ def _alike(twins: pd.DataFrame, keys: dict[str, str]) -> dict[str, set[str]]:
     return alike
 
 
-def _crope_rows(
-    twins: pd.DataFrame, names: dict[str, str], keys: dict[str, str]
+def _twin_rows(
+    twins: pd.DataFrame, rows: Mapping[str, Mapping[Hashable, Any]], keys: dict[str, str]
 ) -> tuple[list[tuple[ConceptPictures, ConceptPictures]], tuple[Unposed, ...]]:
-    rows, unposed = [], []
+    """The two sides of every accepted twin whose sides have different pictures, and the other accepted twins."""
+    found, unposed = [], []
     accepted = twins[twins["verdict"] == "accepted"].sort_values("twin_id")
     for sides in zip(accepted["a_concept_id"], accepted["b_concept_id"], strict=True):
-        label = " / ".join(names[side] for side in sides)
+        label = " / ".join(rows[side]["name"] for side in sides)
         if any(side not in keys for side in sides):
             unposed.append(Unposed(label, NO_PICTURE))
         elif keys[sides[0]] == keys[sides[1]]:
             unposed.append(Unposed(label, "both held-out pictures are the same"))
         else:
-            a, b = (ConceptPictures(side, names[side], (keys[side],)) for side in sides)
-            rows.append((a, b))
-    return rows, tuple(unposed)
+            a, b = (_twin_side(rows[side], keys[side]) for side in sides)
+            found.append((a, b))
+    return found, tuple(unposed)
+
+
+def _twin_side(row: Mapping[Hashable, Any], key: str) -> ConceptPictures:
+    concept, cultures = row["concept_id"], row["cultures"]
+    culture = region_name(cultures[0]) if len(cultures) == 1 else ""  # of several, none is what the question is about
+    return ConceptPictures(concept, row["name"], (key,), culture, row["category"], part_of(concept))
+
+
+def _twin_benchmark(
+    pairs: Sequence[tuple[ConceptPictures, ConceptPictures]],
+    images: dict[str, np.ndarray],
+    unposed: Sequence[Unposed],
+) -> TwinBenchmark:
+    """Twin scores; a twin with one side that may guide choices is in ``dev``."""
+    clusters = group_twins([(a.concept_id, b.concept_id) for a, b in pairs])
+    asked = tuple(
+        Twin(
+            (a.images[0], b.images[0]),
+            (crope.TEMPLATE.format(concept=a.name), crope.TEMPLATE.format(concept=b.name)),
+            cluster,
+            min(a.part, b.part),
+            a.category,
+        )
+        for (a, b), cluster in zip(pairs, clusters, strict=True)
+    )
+    used = {key for twin in asked for key in twin.images}
+    pictures = {key: pixels for key, pixels in images.items() if key in used}
+    return TwinBenchmark(DECLARATIONS[twin_scores.NAME], pictures, asked, unposed=unposed)
 
 
 def _choice(
@@ -204,4 +279,4 @@ def _choice(
 ) -> ChoiceBenchmark:
     used = {question.image for question in asked.questions}
     pictures = {key: pixels for key, pixels in images.items() if key in used}
-    return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, (*asked.unposed, *missing))
+    return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, unposed=(*asked.unposed, *missing))

@@ -1,105 +1,153 @@
 """Intervals and tests over items that come in clusters: questions about one concept are not independent.
 
-An item's value is averaged over seeds first; what is resampled, or has its sign flipped, is the concept.
+An item's value is averaged over seeds first; what is left out in turn, or has its sign flipped, is the concept.
+
+A cluster bootstrap (expanded percentile, Hesterberg 2015) is too narrow where there are few concepts and nearly all
+answers are right: with 30 concepts, 90 % right, its 95 % interval held the truth in 90.5 % of simulated benchmarks, the
+one used here in 93.3 %. ``bench/coverage.py`` measures both.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.stats import norm, t
 from statsmodels.stats.proportion import proportion_confint
 
+LEVEL = 0.95
+POWER = 0.8
+_BLOCKS = 10
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval, and for a difference its p-value."""
+    """A value with its 95 % interval.
+
+    Attributes:
+        value: The estimate.
+        low: Lower end.
+        high: Upper end.
+    """
 
     value: float
     low: float
     high: float
-    p_value: float | None = None
 
 
-class ClusterSampler:
-    """Resamples of clusters, drawn once and used for every model, so that models are compared on the same draws.
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A paired difference.
+
+    Attributes:
+        detectable: The true difference that a test at 5 % (two-sided) would find with 80 % power on as many items; NaN
+            where no two clusters say how much differences vary.
+    """
+
+    detectable: float = np.nan
+
+
+class ClusteredItems:
+    """Items, their clusters and weights: built once for every set of items, and asked about every model.
+
+    The standard error is the delete-one-cluster jackknife's: with u_c = S_c - m W_c (S_c the weighted sum of a
+    cluster's values, W_c its weight, W all weight, m the mean, C clusters),
+
+        se^2 = (C - 1) / C * sum_c (u_c / (W - W_c))^2
+
+    which is the cluster-robust variance "CR3" of a mean (Cameron and Miller 2015, Journal of Human Resources 50:317).
 
     Args:
         clusters: The cluster of each item, [items].
-        resamples: How many bootstrap samples and sign flips.
-        seed: Seed of all draws.
-        level: Coverage of intervals.
+        weights: Weight of each item, [items]; by default all alike. Weights of one over the size of an item's group
+            make the mean a macro average.
     """
 
-    def __init__(self, clusters: np.ndarray, resamples: int, seed: int, level: float = 0.95) -> None:
+    def __init__(self, clusters: np.ndarray, weights: np.ndarray | None = None) -> None:
         names, self.index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
         self.count = len(names)
-        self.sizes = np.bincount(self.index).astype(float)
-        self.resamples, self.seed, self.level = resamples, seed, level
+        self.weights = np.ones(len(self.index)) if weights is None else np.asarray(weights, float)
+        self.cluster_weights = self._sums(np.ones(len(self.index)))
 
     def estimate_mean(self, values: np.ndarray) -> Estimate:
-        """Mean over items and its cluster-bootstrap interval.
+        """Weighted mean and its Wilson interval at the effective sample size.
 
-        Where all items agree (all right, all wrong) the bootstrap has no spread; the Clopper-Pearson interval over
-        clusters is given instead.
+        n_eff = m (1 - m) / se^2, and t quantiles with C - 1 degrees instead of normal ones (Korn and Graubard 1998,
+        Survey Methodology 24:193, who scale n_eff by (z / t)^2). Where no cluster differs from another (all right, all
+        wrong), n_eff is the effective number of clusters: that many agreeing concepts say no more.
 
         Args:
             values: In [0, 1], [items].
         """
-        value = float(values.mean())
-        if np.all(values == values[0]) and values[0] in (0.0, 1.0):
-            low, high = proportion_confint(value * self.count, self.count, alpha=1 - self.level, method="beta")
-            return Estimate(value, float(low), float(high))
-        low, high = self._interval(values)
-        return Estimate(value, max(0.0, low), min(1.0, high))
+        value = self.mean(values)
+        if self.count < 2:
+            return Estimate(value, 0.0, 1.0)
+        error = self.standard_error(values)
+        size = value * (1 - value) / error**2 if error > 1e-9 else self.effective_clusters
+        size *= (norm.ppf((1 - LEVEL) / 2) / self._t_quantile) ** 2
+        low, high = proportion_confint(value * size, size, alpha=1 - LEVEL, method="wilson")
+        return Estimate(value, max(0.0, float(low)), min(1.0, float(high)))
 
-    def estimate_difference(self, values: np.ndarray, reference: np.ndarray) -> Estimate:
-        """Mean paired difference over the same items, its interval, and the p-value of a sign-flip test.
+    def estimate_difference(self, values: np.ndarray, reference: np.ndarray) -> Difference:
+        """Weighted mean of paired differences and its t interval.
 
-        The test flips the sign of each cluster's sum of differences: under the null hypothesis that neither model is
-        better, both signs are equally likely. p = (1 + #{|T*| >= |T|}) / (1 + flips). (McNemar's test, its counterpart
-        for single yes/no answers, would take a concept's questions as independent.)
+        Where the models agree on every item the jackknife has no spread; the interval is then the Clopper-Pearson
+        bound on the share of clusters that could differ.
 
         Args:
             values: One model's, [items].
             reference: The other's on the same items.
         """
         difference = values - reference
-        low, high = self._interval(difference)
-        sums = self._sums(difference)
-        observed = abs(sums.sum())
-        extreme = int((np.abs(self._signs @ sums) >= observed - 1e-9).sum())
-        p_value = (1 + extreme) / (1 + self.resamples)
-        return Estimate(float(difference.mean()), max(-1.0, low), min(1.0, high), p_value)
+        value = self.mean(difference)
+        if self.count < 2:
+            return Difference(value, -1.0, 1.0)
+        error = self.standard_error(difference)
+        if error > 1e-9:
+            width = -self._t_quantile * error
+            detectable = float(width + t.ppf(POWER, self.count - 1) * error)
+        else:
+            width = proportion_confint(0, self.effective_clusters, alpha=1 - LEVEL, method="beta")[1]
+            detectable = np.nan
+        return Difference(value, max(-1.0, float(value - width)), min(1.0, float(value + width)), detectable)
+
+    def draw_signs(self, flips: int, seed: int) -> np.ndarray:
+        """+1 or -1 for each cluster, int8 [flips, C]: drawn once, so that models are compared on the same draws."""
+        rng = np.random.default_rng(seed)
+        return rng.integers(0, 2, size=(flips, self.count), dtype=np.int8) * np.int8(2) - np.int8(1)
+
+    def test_difference(self, values: np.ndarray, reference: np.ndarray, signs: np.ndarray) -> float:
+        """p-value of a sign-flip test of the weighted mean difference.
+
+        Under the null hypothesis that neither model is better, both signs of each cluster's sum of differences are
+        equally likely. p = (1 + #{|T*| >= |T|}) / (1 + flips).
+
+        Args:
+            values: One model's, [items].
+            reference: The other's on the same items.
+            signs: Of :meth:`draw_signs`.
+        """
+        sums = self._sums(values - reference)
+        observed = abs(sums.sum()) - 1e-9
+        extreme = sum(int((np.abs(block @ sums) >= observed).sum()) for block in np.array_split(signs, _BLOCKS))
+        return (1 + extreme) / (1 + len(signs))
+
+    def mean(self, values: np.ndarray) -> float:
+        """Weighted mean over items."""
+        return float(self._sums(values).sum() / self.cluster_weights.sum())
+
+    def standard_error(self, values: np.ndarray) -> float:
+        """The jackknife's standard error of the weighted mean; needs two clusters."""
+        residuals = self._sums(values) - self.mean(values) * self.cluster_weights
+        left = self.cluster_weights.sum() - self.cluster_weights
+        return float(np.sqrt((self.count - 1) / self.count * np.square(residuals / left).sum()))
+
+    @property
+    def effective_clusters(self) -> float:
+        """How many clusters of equal weight say as much as these (Kish 1965): (sum W_c)^2 / sum W_c^2."""
+        return float(self.cluster_weights.sum() ** 2 / np.square(self.cluster_weights).sum())
+
+    @property
+    def _t_quantile(self) -> float:
+        return float(t.ppf((1 - LEVEL) / 2, self.count - 1))
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
-        return np.bincount(self.index, weights=values, minlength=self.count)
-
-    def _interval(self, values: np.ndarray) -> tuple[float, float]:
-        """Expanded percentile interval (Hesterberg, 2015, The American Statistician 69:371).
-
-        The plain percentile interval is too narrow by sqrt((C - 1) / C) and by normal instead of t quantiles; its
-        level is raised by just that: alpha' / 2 = Phi(-sqrt(C / (C - 1)) t_{alpha / 2, C - 1}).
-        """
-        if self.count < 2:
-            return -np.inf, np.inf
-        factor = np.sqrt(self.count / (self.count - 1))
-        tail = norm.cdf(factor * t.ppf((1 - self.level) / 2, self.count - 1))
-        low, high = np.quantile(self._resampled_means(values), [tail, 1 - tail])
-        return float(low), float(high)
-
-    def _resampled_means(self, values: np.ndarray) -> np.ndarray:
-        """Ratio of sums over C clusters drawn with replacement, [resamples]."""
-        return (self._weights @ self._sums(values)) / (self._weights @ self.sizes)
-
-    @cached_property
-    def _weights(self) -> np.ndarray:
-        """How often each cluster is in each resample, [resamples, C]."""
-        rng = np.random.default_rng((self.seed, 0))
-        return rng.multinomial(self.count, np.full(self.count, 1 / self.count), size=self.resamples).astype(float)
-
-    @cached_property
-    def _signs(self) -> np.ndarray:
-        """+1 or -1 for each cluster, [flips, C]."""
-        rng = np.random.default_rng((self.seed, 1))
-        return rng.choice((-1.0, 1.0), size=(self.resamples, self.count))
+        return np.bincount(self.index, weights=self.weights * values, minlength=self.count)

@@ -52,9 +52,17 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
         self.metadata = metadata
 
     def load(self) -> ImageSet:
-        """The images of a version; none is read yet."""
-        manifest = json.loads(Path(self._get_load_path()).read_text(encoding="utf-8"))
-        return ImageSet(self._store, manifest["image_ids"])
+        """The images of a version; none is read yet.
+
+        Raises:
+            DatasetError: the manifest is damaged.
+        """
+        path = Path(self._get_load_path())
+        try:
+            return ImageSet(self._store, json.loads(path.read_text(encoding="utf-8"))["image_ids"])
+        except (ValueError, TypeError, KeyError) as error:
+            remedy = "Make it again, no image is generated anew: kedro run --pipeline=synthesis"
+            raise DatasetError(f"{path}: not a manifest of images ({error!r}). {remedy}") from error
 
     def save(self, data: Sequence[str] | ImageSet) -> None:
         """Write a manifest.

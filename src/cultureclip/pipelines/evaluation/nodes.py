@@ -1,11 +1,16 @@
 """Nodes of the evaluation stage."""
 
-from collections.abc import Iterator
+import logging
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
+from cultureclip.errors import ConfigurationError
+from cultureclip.pipelines.evaluation.entries import check_benchmarks
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 
 # Kedro reads these hints when it checks parameters, so they cannot name types whose modules are imported lazily.
@@ -14,19 +19,46 @@ Benchmarks = list[Any]
 Log = list[dict[str, Any]]
 _READ_AT_ONCE = 256
 
+logger = logging.getLogger(__name__)
 
-def collect_benchmarks(
+
+def draw_pocket_benchmarks(
     concepts: pd.DataFrame, twins: pd.DataFrame, parameters: EvaluationParameters
-) -> tuple[Benchmarks, list[dict[str, Any]]]:
-    """Draw the held-out pictures, pose the questions.
+) -> dict[str, Any]:
+    """Draw held-out pictures of the concepts and pose questions about them.
 
     Returns:
-        The benchmarks, and their cards.
+        Of the pocket benchmarks those that are listed, by name.
     """
     from cultureclip.benchmarks.pocket import collect_pocket
 
-    benchmarks = collect_pocket(concepts, twins, parameters.image_size)
-    return benchmarks, [benchmark.card() for benchmark in benchmarks]
+    made = {benchmark.name: benchmark for benchmark in collect_pocket(concepts, twins, parameters.image_size)}
+    return {name: benchmark for name, benchmark in made.items() if name in parameters.benchmarks}
+
+
+def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tuple[Benchmarks, list[dict[str, Any]]]:
+    """Take in every benchmark that is listed.
+
+    Args:
+        parameters: The list.
+        entries: Name -> ``Benchmark``, or ``AbsentBenchmark`` where its files are not there.
+
+    Returns:
+        The benchmarks that something can be asked of, and the cards of all: also of an absent or an empty one.
+
+    Raises:
+        ConfigurationError: the list is not the one that the pipeline was built for.
+    """
+    from cultureclip.benchmarks.sources.published import AbsentBenchmark
+
+    check_benchmarks(list(entries), parameters.benchmarks)
+    cards = [entry.card() for entry in entries.values()]
+    for card in cards:
+        if card["status"] != "ready":
+            logger.warning(
+                "Benchmark %s is %s: %s", card["name"], card["status"], card.get("looked_for") or card["left_out"]
+            )
+    return [entry for entry in entries.values() if not isinstance(entry, AbsentBenchmark) and entry.size], cards
 
 
 def check_leaks(
@@ -56,49 +88,134 @@ def check_leaks(
     return benchmarks, found
 
 
-def evaluate_models(benchmarks: Benchmarks, parameters: EvaluationParameters, **checkpoints: Any) -> pd.DataFrame:
-    """Answer every question with the base and with every tuned model.
+def evaluate_models(
+    benchmarks: Benchmarks, cards: list[dict[str, Any]], parameters: EvaluationParameters, **checkpoints: Any
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Answer every question with the base, every further model and every tuned one, also at scales of its update.
 
     Args:
         benchmarks: The questions.
-        parameters: Where the base and the kept embeddings are.
+        cards: Of all benchmarks that are listed.
+        parameters: Where the base, further models and the kept embeddings are.
         checkpoints: Model name -> ``clip.contracts.SavedCheckpoint``.
 
-    Raises:
-        ConfigurationError: a checkpoint was tuned from another base.
-    """
-    from tqdm.auto import tqdm
+    Returns:
+        Predictions; and the cards as asked, less the items about pictures that turned out to be unreadable.
 
-    from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks
-    from cultureclip.benchmarks.scores import BASE
+    Raises:
+        ConfigurationError: a checkpoint was tuned from another base, or a further model has an objective's name.
+    """
+    from cultureclip.benchmarks.embedder import EmbeddingSettings
+    from cultureclip.benchmarks.embeddings import check_bases
+    from cultureclip.benchmarks.evaluate import answer_benchmarks
+    from cultureclip.benchmarks.scores import BASE, split_instance
     from cultureclip.models.locate import locate
 
+    taken = parameters.models.keys() & {split_instance(name)[0] for name in checkpoints}
+    if taken:
+        raise ConfigurationError(f"evaluation.models.{min(taken)}", "this is an objective's name", "Rename the model")
     base = locate(parameters.base_model)
     check_bases(base, {name: checkpoint.card.base_fingerprint for name, checkpoint in checkpoints.items()})
-    folders = {BASE: base} | {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
-    rows = []
-    for model, folder in tqdm(folders.items(), desc="evaluate models"):
-        embeddings = embed_benchmarks(folder, benchmarks, Path(parameters.embedding_cache))
-        rows += [p.as_row(b.name, model) for b in benchmarks for p in b.answer(embeddings)]
-    return pd.DataFrame(rows)
+    tuned = {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
+    settings = EmbeddingSettings(parameters.precision, parameters.batch, parameters.device)
+    models = {BASE: base, **parameters.models, **tuned}
+    with TemporaryDirectory(prefix="cultureclip-") as folder:
+        models |= _write_scaled(checkpoints, base, parameters, Path(folder))
+        rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), settings)
+    after = {benchmark.name: benchmark.card() for benchmark in asked}
+    return pd.DataFrame(rows), [after.get(card["name"], card) for card in cards]
+
+
+def _write_scaled(
+    checkpoints: Mapping[str, Any], base: Path, parameters: EvaluationParameters, folder: Path
+) -> dict[str, Path]:
+    """Models of the plain and the proposed objective with a share of their update, by the name that scores know."""
+    from cultureclip.benchmarks.scores import scaled_name, split_instance
+    from cultureclip.clip.export import save_scaled
+
+    written = {}
+    for name, checkpoint in checkpoints.items():
+        if split_instance(name)[0] in (parameters.plain_objective, parameters.proposed_objective):
+            for scale in parameters.scales:
+                place = written[scaled_name(name, scale)] = folder / f"{name}-{scale}"
+                save_scaled(checkpoint, base, scale, place)
+    return written
 
 
 def score_models(
     predictions: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
-) -> pd.DataFrame:
-    """Values, intervals and paired differences of every model, benchmark, metric and part."""
-    from cultureclip.benchmarks.scores import score_predictions
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Values, intervals and paired differences of every model, benchmark, metric and part.
 
-    hashes = {card["name"]: card["data_hash"] for card in cards}
-    return score_predictions(
-        predictions, hashes, parameters.plain_objective, resamples=parameters.resamples, seed=parameters.seed
+    Returns:
+        Scores, and scores of each culture and category.
+    """
+    from cultureclip.benchmarks.scores import score_all_groups, score_predictions
+
+    hashes = {card["name"]: card["data_hash"] for card in cards if "data_hash" in card}
+    plain = parameters.plain_objective
+    scores = score_predictions(predictions, hashes, plain, resamples=parameters.resamples, seed=parameters.seed)
+    return scores, score_all_groups(predictions, plain)
+
+
+def compare_models(
+    predictions: pd.DataFrame, parameters: EvaluationParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, Any]:
+    """What the base confuses and tuned models do not, and what culture costs in general ability.
+
+    Returns:
+        Confusions, abilities, and the abilities' chart.
+    """
+    from cultureclip.benchmarks.abilities import compare_abilities, draw_abilities
+    from cultureclip.benchmarks.confusions import count_confusions
+
+    plain = parameters.plain_objective
+    abilities = compare_abilities(
+        predictions, general=parameters.general_benchmarks, plain=plain, max_general_loss=parameters.max_general_loss
     )
+    return count_confusions(predictions, plain), abilities, draw_abilities(abilities)
+
+
+def tabulate_scores(
+    scores: pd.DataFrame, abilities: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
+) -> str:
+    """The main figures as a Markdown table, which is printed too."""
+    from cultureclip.benchmarks.score_table import tabulate_scores as tabulate
+
+    table = tabulate(scores, abilities, cards, plain=parameters.plain_objective, proposed=parameters.proposed_objective)
+    print(f"\n{table}")  # as it is: a logger would wrap its lines
+    return table
+
+
+def export_results(
+    scores: pd.DataFrame,
+    group_scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    cards: list[dict[str, Any]],
+    manifest: dict[str, Any],
+    parameters: EvaluationParameters,
+) -> Any:
+    """Scores as ``benchmarks.results.Results``: JSON that CLIP_benchmark's users can read."""
+    from cultureclip.benchmarks.results import RunFacts, make_results
+
+    facts = RunFacts(
+        manifest["run_id"],
+        parameters.base_model,
+        parameters.model_dump(mode="json"),
+        manifest["packages"],
+        (manifest["git"] or {}).get("commit"),
+    )
+    return make_results(scores, group_scores, predictions, cards, facts)
 
 
 def render_report(
     *,
     scores: pd.DataFrame,
     predictions: pd.DataFrame,
+    group_scores: pd.DataFrame,
+    confusions: pd.DataFrame,
+    abilities: pd.DataFrame,
+    benchmarks: Benchmarks,
     cards: list[dict[str, Any]],
     leak_check: dict[str, Any],
     concepts: pd.DataFrame,
@@ -116,30 +233,38 @@ def render_report(
     manifest: dict[str, Any],
     parameters: EvaluationParameters,
     **logs: Log,
-) -> str:
-    """The whole run as one HTML page; ``logs`` are training logs by model name."""
-    from cultureclip.benchmarks.gallery import GalleryTables
+) -> Any:
+    """The whole run as a ``report.site.Site``; ``logs`` are training logs by model name."""
     from cultureclip.benchmarks.pocket import read_references
-    from cultureclip.benchmarks.report import ReportData, ReportSettings
-    from cultureclip.benchmarks.report import render_report as render
+    from cultureclip.report.data import ReportData, ReportSettings
+    from cultureclip.report.gallery import GalleryTables
+    from cultureclip.report.site import Site
 
-    accepted = twins[twins["verdict"] == "accepted"]
-    twinned = concepts["concept_id"].isin([*accepted["a_concept_id"], *accepted["b_concept_id"]])
+    twinned = concepts["concept_id"].isin([*twins["a_concept_id"], *twins["b_concept_id"]])
     data = ReportData(
         scores=scores,
         predictions=predictions,
+        group_scores=group_scores,
+        confusions=confusions,
+        abilities=abilities,
         cards=cards,
         leak_check=leak_check,
         tables=GalleryTables(concepts, twins, captions, image_requests, judgements, cultwin),
         images=images,
         pictures=read_references(concepts[twinned], parameters.image_size),
+        asked=ChainMap(*(benchmark.images for benchmark in benchmarks)),
         metrics={"mining": mining, "captioning": captioning, "synthesis": synthesis, "filtering": filtering},
         training=training,
         logs=logs,
         manifest=manifest,
     )
-    settings = ReportSettings(parameters.plain_objective, parameters.proposed_objective, parameters.gallery_twins)
-    return render(data, settings)
+    settings = ReportSettings(
+        parameters.plain_objective,
+        parameters.proposed_objective,
+        parameters.general_benchmarks,
+        parameters.gallery_twins,
+    )
+    return Site(data, settings)
 
 
 def _read_all(images: Any, ids: list[str]) -> Iterator[tuple[str, Any]]:

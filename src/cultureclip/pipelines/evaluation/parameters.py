@@ -1,19 +1,33 @@
 """Parameters of the evaluation stage."""
 
+import re
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from cultureclip.pipelines.settings import Settings
+from cultureclip.pipelines.settings import Device, Settings
+
+ModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}$"))]
+"""Name of a further model; neither ``base`` nor the name of a trained one."""
 
 
 class EvaluationParameters(Settings):
     """What is compared, and how; see ``parameters_evaluation.yml`` for what each one means."""
 
+    benchmarks: list[str] = Field(min_length=1)
     base_model: str = Field(min_length=1)
+    models: dict[ModelName, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     embedding_cache: str = Field(min_length=1)
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    batch: int = Field(default=128, ge=1, le=4096)
+    device: Device = "cpu"
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
     plain_objective: str = Field(min_length=1)
     proposed_objective: str = Field(min_length=1)
+    scales: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    general_benchmarks: tuple[str, ...] = ("general-retrieval",)
+    max_general_loss: float = Field(default=0.01, ge=0, le=1)
     resamples: int = Field(ge=200, le=100_000)
     seed: int = Field(ge=0)
-    gallery_twins: int = Field(ge=1, le=500)
+    gallery_twins: int = Field(ge=1, le=1_000_000)

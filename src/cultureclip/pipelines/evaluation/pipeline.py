@@ -4,37 +4,51 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from cultureclip.pipelines.evaluation.entries import POCKET, dataset_of, read_benchmarks
 from cultureclip.pipelines.evaluation.nodes import (
     check_leaks,
     collect_benchmarks,
+    compare_models,
+    draw_pocket_benchmarks,
     evaluate_models,
+    export_results,
     render_report,
     score_models,
+    tabulate_scores,
 )
 from cultureclip.pipelines.train.instances import make_instances, read_instances
 
 _TABLES = ("concepts", "twins", "captions", "image_requests", "judgements", "cultwin", "images")
+_SCORES = ("scores", "group_scores", "confusions", "abilities", "abilities_chart")
 _METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
 
 
-def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """Concepts, training data and every checkpoint -> predictions, scores, report.
+def create_pipeline(
+    objectives: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    benchmarks: Sequence[str] | None = None,
+) -> Pipeline:
+    """Benchmarks, concepts, training data and every checkpoint -> predictions, scores, report.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.
         seeds: Their seeds; by default what the config says.
+        benchmarks: Names of what is asked; by default what the config says.
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
+    listed = benchmarks or read_benchmarks()
     names = [instance.name for instance in instances]
     checkpoints = {name: f"checkpoint_{name}" for name in names}
     logs = {name: f"training_log_{name}" for name in names}
     shown = {table: table for table in _TABLES} | {stage: f"{stage}_metrics" for stage in _METRICS}
     shown |= {"manifest": "run_manifest", **logs}
+    files = [dataset_of(name) for name in listed if name not in POCKET]
     nodes = [
+        *_draw_pocket(listed),
         Node(
             collect_benchmarks,
-            inputs=["concepts", "twins", "params:evaluation"],
-            outputs=["benchmarks", "benchmark_cards"],
+            inputs={"parameters": "params:evaluation", **{name: dataset_of(name) for name in listed}},
+            outputs=["benchmarks", "collected_cards"],
             name="collect_benchmarks",
         ),
         Node(
@@ -45,21 +59,48 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         ),
         Node(
             evaluate_models,
-            inputs={"benchmarks": "checked_benchmarks", "parameters": "params:evaluation", **checkpoints},
-            outputs="predictions",
+            inputs={
+                "benchmarks": "checked_benchmarks",
+                "cards": "collected_cards",
+                "parameters": "params:evaluation",
+                **checkpoints,
+            },
+            outputs=["predictions", "benchmark_cards"],
             name="evaluate_models",
         ),
         Node(
             score_models,
             inputs=["predictions", "benchmark_cards", "params:evaluation"],
-            outputs="scores",
+            outputs=["scores", "group_scores"],
             name="score_models",
+        ),
+        Node(
+            compare_models,
+            inputs=["predictions", "params:evaluation"],
+            outputs=["confusions", "abilities", "abilities_chart"],
+            name="compare_models",
+        ),
+        Node(
+            tabulate_scores,
+            inputs=["scores", "abilities", "benchmark_cards", "params:evaluation"],
+            outputs="score_table",
+            name="tabulate_scores",
+        ),
+        Node(
+            export_results,
+            inputs=["scores", "group_scores", "predictions", "benchmark_cards", "run_manifest", "params:evaluation"],
+            outputs="results",
+            name="export_results",
         ),
         Node(
             render_report,
             inputs={
                 "scores": "scores",
                 "predictions": "predictions",
+                "group_scores": "group_scores",
+                "confusions": "confusions",
+                "abilities": "abilities",
+                "benchmarks": "checked_benchmarks",
                 "cards": "benchmark_cards",
                 "leak_check": "leak_check",
                 "parameters": "params:evaluation",
@@ -72,7 +113,14 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     return Pipeline(
         nodes,
         namespace="evaluation",
-        inputs={*shown.values(), *checkpoints.values(), "general_pairs"},
-        outputs={"benchmark_cards", "leak_check", "predictions", "scores", "report"},
+        inputs={*shown.values(), *checkpoints.values(), *files, "general_pairs"},
+        outputs={"benchmark_cards", "leak_check", "predictions", "report", "results", "score_table", *_SCORES},
         parameters={"params:evaluation"},
     )
+
+
+def _draw_pocket(listed: Sequence[str]) -> list[Node]:
+    """The node that makes the pocket benchmarks, where one is listed."""
+    outputs = {name: dataset_of(name) for name in listed if name in POCKET}
+    inputs = ["concepts", "twins", "params:evaluation"]
+    return [Node(draw_pocket_benchmarks, inputs, outputs, name="draw_pocket_benchmarks")] if outputs else []

@@ -1,0 +1,46 @@
+"""Models answer benchmarks: all embed first, so that all are asked the same."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from cultureclip.benchmarks.benchmark import Benchmark
+from cultureclip.benchmarks.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embeddings import embed_benchmarks
+
+logger = logging.getLogger(__name__)
+
+
+def answer_benchmarks(
+    models: Mapping[str, str | Path], benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings
+) -> tuple[list[dict[str, Any]], list[Benchmark]]:
+    """Answer every question with every model.
+
+    A picture that any model's pass could not read is asked of none.
+
+    Args:
+        models: Name -> location.
+        benchmarks: The questions.
+        cache: Folder of kept embeddings.
+        settings: How models embed.
+
+    Returns:
+        Rows of the predictions table; and the benchmarks as asked, which count the items that fell.
+
+    Raises:
+        WeightsError: a model cannot be loaded, or its embeddings cannot be used.
+    """
+    failed: dict[str, str] = {}
+    for place in tqdm(models.values(), desc="embed with models"):
+        failed |= embed_benchmarks(place, benchmarks, cache, settings).failed
+    if failed:
+        logger.warning("%d pictures cannot be read and are not asked about: %s", len(failed), sorted(failed.items())[0])
+    asked = [benchmark.without(failed) for benchmark in benchmarks] if failed else list(benchmarks)
+    rows = []
+    for name, place in models.items():
+        embeddings = embed_benchmarks(place, asked, cache, settings)
+        rows += [p.as_row(benchmark.name, name) for benchmark in asked for p in benchmark.answer(embeddings)]
+    return rows, asked

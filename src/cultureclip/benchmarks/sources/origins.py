@@ -1,0 +1,76 @@
+"""Where published benchmarks are downloaded from, and the record that a download leaves beside the files."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cultureclip.engine.atomic import replacing
+
+RECORD = "fetched.json"
+"""File in a benchmark's folder that says what was fetched; it is written last, so it means that all is there."""
+
+INCOMPLETE = "fetched.incomplete"
+"""File in a benchmark's folder while it is being downloaded."""
+
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubOrigin(_Settings):
+    """A dataset of the Hugging Face Hub: its id, a branch, tag or commit, and globs of the files that are wanted."""
+
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: _Text = "main"
+    files: tuple[_Text, ...] = ("*",)
+
+
+class UrlFile(_Settings):
+    """One file: its address, its name in the folder, its checksum where it is known; a zip archive may be unpacked."""
+
+    url: Annotated[str, Field(pattern=r"^(https?|file)://")]
+    to: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    unpack: bool = False
+
+
+class UrlOrigin(_Settings):
+    """Files of web servers."""
+
+    urls: tuple[UrlFile, ...] = Field(min_length=1)
+
+
+class ManualOrigin(_Settings):
+    """What a person has to do, for whoever owns the files wants an agreement first."""
+
+    by_hand: _Text
+
+
+Origin = HubOrigin | UrlOrigin | ManualOrigin
+
+
+def write_record(folder: Path, origin: Origin, revision: str | None, files: dict[str, str]) -> None:
+    """Note that a download is complete.
+
+    Args:
+        folder: The benchmark's folder.
+        origin: What was asked for.
+        revision: The commit that it was, where there is one.
+        files: Name -> SHA-256 of what came from an address.
+    """
+    record = {"origin": origin.model_dump(mode="json"), "revision": revision, "files": files}
+    with replacing(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a complete download, or None: there is none, or it was put there by hand."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None

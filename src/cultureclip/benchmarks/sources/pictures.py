@@ -1,0 +1,114 @@
+"""Pictures that stay on disk until they are looked at: 5,000 photographs do not fit in memory."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from cultureclip.engine.decode import ImageError, decode_image
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import bytes_digest
+
+MISSING = "picture is missing"
+OUTSIDE = "picture lies outside the benchmark's folder"
+
+
+class Encoded(Protocol):
+    """Where an image file's bytes lie. Values are small and can be sent to another process."""
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            ImageError: there are none, or they may not be read.
+        """
+
+
+@dataclass(frozen=True)
+class FileIn:
+    """A file named by a benchmark; a name that leads out of the benchmark's folder is not followed."""
+
+    folder: Path
+    name: str
+
+    def read(self) -> bytes:
+        """The file's bytes."""
+        path = self.folder / self.name
+        try:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise ImageError(OUTSIDE) from ValueError(self.name)
+            return path.read_bytes()
+        except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+            if isinstance(error, ImageError):
+                raise
+            raise ImageError(MISSING) from error
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of a file: a member of a tar archive that is not compressed."""
+
+    path: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """The part's bytes."""
+        try:
+            with self.path.open("rb") as handle:
+                handle.seek(self.offset)
+                return handle.read(self.size)
+        except OSError as error:
+            raise ImageError(MISSING) from error
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """A picture that was found whole: where it lies, its width and its height."""
+
+    where: Encoded
+    size: tuple[int, int]
+
+
+class LazyPictures(Mapping[str, np.ndarray]):
+    """SHA-256 of an image file's bytes -> its pixels (uint8 [H, W, 3]), decoded at each access and not kept.
+
+    Args:
+        stored: What was found at the intake, by key.
+    """
+
+    def __init__(self, stored: Mapping[str, StoredImage]) -> None:
+        self.stored = dict(stored)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Pixels of a picture.
+
+        Raises:
+            KeyError: it is none of these.
+            SourceDataError: its file is gone, or is another one than at the intake.
+        """
+        where = self.stored[key].where
+        try:
+            data = where.read()
+            if bytes_digest(data) != key:
+                raise ImageError("the file has changed since it was listed")
+            return np.asarray(decode_image(io.BytesIO(data)))
+        except ImageError as error:
+            raise SourceDataError(where, str(error), "Leave the files as they are while a run reads them") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def size_of(self, key: str) -> tuple[int, int]:
+        """Width and height, known without decoding."""
+        return self.stored[key].size
+
+    def only(self, keys: set[str]) -> "LazyPictures":
+        """The pictures with these keys."""
+        return LazyPictures({key: stored for key, stored in self.stored.items() if key in keys})

@@ -1,0 +1,79 @@
+"""A benchmark from files in its owner's format, as a Kedro dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from cultureclip.errors import ConfigurationError
+
+if TYPE_CHECKING:  # kedro-viz and listings need the catalog without what reads benchmarks
+    from cultureclip.benchmarks.benchmark import Benchmark
+    from cultureclip.benchmarks.sources.published import AbsentBenchmark
+
+
+class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"]):
+    """Loads a benchmark whose pictures stay on disk, or word that it is absent: that is reported, not an error.
+
+    Example:
+        .. code-block:: yaml
+
+            benchmark_crope-photos:
+              type: cultureclip.datasets.benchmark_dataset.BenchmarkDataset
+              filepath: data/01_raw/benchmarks/crope-photos
+              name: crope-photos
+              title: CROPE
+              protocol: crope
+              format: {type: parquet, files: "data/test-*.parquet"}
+              source: https://huggingface.co/datasets/Malvinan/CROPE
+              licence: CC-BY-4.0
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **entry: Any) -> None:
+        """Name the benchmark.
+
+        Args:
+            filepath: Its folder, or its file; need not exist.
+            metadata: Anything, kept for plugins.
+            entry: The fields of :class:`cultureclip.benchmarks.sources.entry.Entry`.
+
+        Raises:
+            ConfigurationError: fields are unknown, missing or wrong.
+        """
+        from pydantic import ValidationError
+
+        from cultureclip.benchmarks.sources.entry import Entry
+
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+        try:
+            self._entry = Entry(**entry)
+        except ValidationError as error:
+            fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigurationError(f"catalog entry of {filepath}", fields, "See docs/benchmarks.md") from error
+
+    def load(self) -> "Benchmark | AbsentBenchmark":
+        """The benchmark, or what was looked for.
+
+        Raises:
+            SourceDataError: the files are damaged.
+        """
+        from cultureclip.benchmarks.sources.published import open_benchmark
+
+        return open_benchmark(self._entry, self._filepath)
+
+    def save(self, data: NoReturn) -> NoReturn:  # noqa: ARG002 - Kedro's signature
+        """Refused.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(
+            f"{self}: a benchmark is not made by a node. Fetch it: kedro run --pipeline=fetch_benchmarks"
+        )
+
+    def _exists(self) -> bool:
+        return True  # one that is not there is reported as absent
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "name": self._entry.name, "protocol": self._entry.protocol}

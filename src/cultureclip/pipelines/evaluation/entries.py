@@ -1,0 +1,61 @@
+"""Which benchmarks are asked: read from the config when pipelines are built, which is before ``--params`` is known."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from cultureclip.errors import ConfigurationError
+from cultureclip.pipelines.shape import read_config
+
+POCKET = (
+    "globalrg-grounding",
+    "globalrg-retrieval",
+    "crope",
+    "twin-scores",
+    "culture-questions",
+    "general-retrieval",
+)
+"""Benchmarks that are made from the tables of concepts and twins; every other one is an entry of the catalog."""
+
+
+def dataset_of(name: str) -> str:
+    """The catalog's name of a benchmark."""
+    return f"benchmark_{name}"
+
+
+def read_benchmarks() -> list[str]:
+    """The names that ``evaluation.benchmarks`` of the session's config lists.
+
+    Raises:
+        ConfigurationError: there are none, one is listed twice, or one is neither pocket's nor in the catalog.
+    """
+    conf, parameters = read_config("parameters")
+    listed = parameters.get("evaluation", {}).get("benchmarks")
+    remedy = "Set it in conf/<environment>/parameters_evaluation.yml"
+    if not listed or len(set(listed)) < len(listed):
+        cause = "a benchmark is listed twice" if listed else f"not in {conf}"
+        raise ConfigurationError("evaluation.benchmarks", cause, remedy)
+    if set(listed) <= set(POCKET):
+        return list(listed)
+    _, catalog = read_config("catalog")
+    entries = [key for key, entry in catalog.items() if str(entry.get("type")).endswith("BenchmarkDataset")]
+    known = [*POCKET, *(key.removeprefix(dataset_of("")) for key in entries)]
+    for name in listed:
+        if name not in known:
+            close = get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}"
+            raise ConfigurationError(f"evaluation.benchmarks: {name}", f"the catalog has no {dataset_of(name)}", hint)
+    return list(listed)
+
+
+def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
+    """Make sure that the pipeline was built for these parameters.
+
+    Raises:
+        ConfigurationError: it was not; they were given by ``--params``.
+    """
+    if list(built) != list(listed):
+        raise ConfigurationError(
+            "evaluation.benchmarks",
+            f"the pipeline was built for {', '.join(built)}, which --params cannot change",
+            "Set it in conf/<environment>/parameters_evaluation.yml",
+        )

@@ -1,0 +1,28 @@
+"""Node of the fetch_benchmarks pipeline."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
+
+logger = logging.getLogger(__name__)
+
+
+def fetch_benchmarks(parameters: FetchBenchmarksParameters) -> list[dict[str, Any]]:
+    """Download every benchmark that is listed and not there; say what has to be fetched by hand.
+
+    Returns:
+        Name, folder, status, revision and note of each.
+
+    Raises:
+        ConfigurationError: something would have to be downloaded, and HF_HUB_OFFLINE is set.
+        DownloadError: a download failed. Those before it are complete: a second run goes on from there.
+    """
+    from cultureclip.benchmarks.sources.fetch import fetch_benchmark
+
+    results = []
+    for name in parameters.benchmarks:
+        results.append(fetch_benchmark(name, parameters.origins[name], Path(parameters.folder) / name))
+        logger.info("Benchmark %s: %s %s", name, results[-1]["status"], results[-1]["note"])
+    return results

@@ -1,0 +1,16 @@
+"""Nodes of the leaderboard."""
+
+from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
+
+
+def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
+    """All results as one table.
+
+    Returns:
+        It in HTML, Markdown and LaTeX.
+    """
+    from cultureclip.benchmarks import leaderboard
+
+    rows = leaderboard.merge_results(leaderboard.find_results(parameters.results))
+    table = leaderboard.tabulate_rows(rows, parameters.metrics)
+    return leaderboard.to_html(table), leaderboard.to_markdown(table), leaderboard.to_latex(table)
