@@ -160,6 +160,12 @@ def test_a_finished_training_is_taken_as_it_is(undisturbed, base_folder, tmp_pat
 def test_key_follows_everything_that_matters():
     rows, _ = make_rows()
     other = rows.assign(pos_caption=["changed", *rows["pos_caption"][1:]])
+    repainted, mirroring = (
+        general_pairs(),
+        SETTINGS.model_copy(update={"augmentation": AugmentationSettings(mirror=0.5)}),
+    )
+    pictures = repainted.pictures.data
+    pictures[min(pictures)] = pictures[max(pictures)]
     keys = {
         training_key(rows, None, "f", "clip", 1, SETTINGS),
         training_key(other, None, "f", "clip", 1, SETTINGS),
@@ -168,8 +174,12 @@ def test_key_follows_everything_that_matters():
         training_key(rows, None, "f", "clip", 2, SETTINGS),
         training_key(rows, None, "f", "clip", 1, with_trainer(lr=0.02)),
         training_key(rows, general_pairs(), "f", "clip", 1, SETTINGS),
+        training_key(rows, repainted, "f", "clip", 1, SETTINGS),
+        training_key(rows, None, "f", "clip", 1, mirroring),
+        training_key(rows, None, "f", "clip", 1, mirroring, {"a"}),
     }
-    assert len(keys) == 7
+    assert len(keys) == 10
+    assert training_key(rows, None, "f", "clip", 1, SETTINGS, {"a"}) in keys  # nothing is mirrored
     assert training_key(rows[::-1], None, "f", "clip", 1, SETTINGS) in keys
 
 

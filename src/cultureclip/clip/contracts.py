@@ -57,7 +57,7 @@ class AdapterCard(BaseModel):
         layout: How the base names its blocks and so the adapter its tensors: see :class:`LoraAdapter`.
         base: Where the base model was found.
         base_revision: The base's revision, if it has one.
-        base_fingerprint: SHA-256 over the base's weights and config.
+        base_fingerprint: SHA-256 over the base's weights, config, preprocessing and tokenizer.
         objective: Name of the loss.
         objective_settings: Its weights and options.
         seed: Of initial values, data order, augmentation and dropout.

@@ -39,11 +39,15 @@ def training_key(
     objective: str,
     seed: int,
     settings: RunSettings,
+    mirrorable: Collection[str] = (),
 ) -> str:
     """Digest of all that decides a training's outcome; the rows' order is not part of it."""
     rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
-    pairs = sorted(general.texts.items()) if general else []
-    return digest("train", _LAYOUT, rows, pairs, settings.model_dump(mode="json"), objective, seed, fingerprint)
+    ids = sorted(general.texts) if general else []
+    pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
+    mirrored = sorted(mirrorable) if settings.augmentation.mirror else []
+    chosen = settings.model_dump(mode="json")
+    return digest("train", _LAYOUT, rows, pairs, mirrored, chosen, objective, seed, fingerprint)
 
 
 def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -105,7 +109,7 @@ def train_adapter(
     build_objective(objective, settings.objective)  # an unknown name stops before any work
     train_rows, dev_rows = split_rows(cultwin)
     encoder = load_encoder(base, settings.trainer.device)
-    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, key_settings)
+    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
     folder = work_dir / key
     folder.mkdir(parents=True, exist_ok=True)
