@@ -79,9 +79,9 @@ def test_a_negative_count_stops_before_work(project: Path):
 def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path):
     first = run(project)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
-    report = newest(project, "report.html").read_text(encoding="utf-8")
-    assert "<html" in report
-    assert "flag of Ireland" in report
+    report = newest(project, "report")
+    assert "CultureCLIP is" in (report / "index.html").read_text(encoding="utf-8")
+    assert "flag of Ireland" in (report / "gallery/index.js").read_text(encoding="utf-8")
     first_figures = json.loads(newest(project, "synthesis_metrics.json").read_text())
     assert first_figures["generated"] > 0
     first_scores = pd.read_parquet(newest(project, "scores.parquet"))

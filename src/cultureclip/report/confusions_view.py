@@ -1,0 +1,115 @@
+"""Confusions as a reader sees them: what was asked, what it was taken for, and pictures of both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cultureclip.benchmarks.confusions import BROKEN, MENDED, Confusion, read_confusions
+from cultureclip.report.thumbnails import thumbnail
+
+SHOWN = 12
+"""Confusions shown of each benchmark and kind, the most frequent first."""
+PICTURES = 2
+"""Pictures asked about that are shown of each."""
+
+
+@dataclass(frozen=True)
+class PicturedConfusion:
+    """A confusion and its pictures.
+
+    Attributes:
+        found: The confusion.
+        shared: How both options begin, in whole words.
+        right: The rest of the right option.
+        wrong: The rest of the wrong one.
+        asked: The pictures that were asked about.
+        mistaken: A picture of the wrong option; None where the benchmark has none.
+    """
+
+    found: Confusion
+    shared: str
+    right: str
+    wrong: str
+    asked: tuple[Markup, ...]
+    mistaken: Markup | None
+
+
+@dataclass(frozen=True)
+class ConfusionList:
+    """Confusions of one kind; ``total`` counts those not shown, too."""
+
+    shown: tuple[PicturedConfusion, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class ConfusionBlock:
+    """Confusions of one benchmark: only the base's, which tuning mended, and only the tuned model's."""
+
+    title: str
+    question: str
+    mended: ConfusionList
+    broken: ConfusionList
+
+
+def build_confusions(
+    confusions: pd.DataFrame,
+    predictions: pd.DataFrame,
+    cards: Sequence[Mapping[str, Any]],
+    pictures: Mapping[str, np.ndarray],
+    model: str,
+) -> list[ConfusionBlock]:
+    """Blocks of the test part, in the order of the benchmarks' cards; none for a benchmark without confusions.
+
+    Args:
+        confusions: The table of confusions.
+        predictions: The predictions table: pictures of wrong options are looked up in it.
+        cards: Benchmarks' cards.
+        pictures: Held-out pictures by the key that tables name them by, uint8 [H, W, 3].
+        model: The tuned model that is compared with the base.
+    """
+    found = {kind: read_confusions(confusions, model, "test", kind) for kind in (MENDED, BROKEN)}
+    blocks = []
+    for card in cards:
+        name = card["name"]
+        here = {kind: [one for one in of_kind if one.benchmark == name] for kind, of_kind in found.items()}
+        if any(here.values()):
+            looks = _looks(predictions[predictions["benchmark"] == name])
+            lists = (
+                ConfusionList(tuple(_picture(one, looks, pictures) for one in here[kind][:SHOWN]), len(here[kind]))
+                for kind in (MENDED, BROKEN)
+            )
+            blocks.append(ConfusionBlock(card["title"], card["question"], *lists))
+    return blocks
+
+
+def split_shared(first: str, second: str) -> tuple[str, str, str]:
+    """The words with which both texts begin, and what is left of each: never nothing."""
+    words = first.split(), second.split()
+    limit = min(map(len, words)) - 1
+    same = next((i for i in range(limit) if words[0][i] != words[1][i]), max(limit, 0))
+    return " ".join(words[0][:same]), " ".join(words[0][same:]), " ".join(words[1][same:])
+
+
+def _looks(predictions: pd.DataFrame) -> dict[str, str]:
+    """Text -> key of a picture that it is right about.
+
+    Confusions are of questions whose right option is the first; the others of the benchmark are looked at, too.
+    """
+    asked = predictions[predictions["image"] != ""].drop_duplicates("item_id")
+    return {options[0]: image for options, image in zip(asked["options"], asked["image"], strict=True)}
+
+
+def _picture(found: Confusion, looks: Mapping[str, str], pictures: Mapping[str, np.ndarray]) -> PicturedConfusion:
+    asked = [key for key in dict.fromkeys(found.images) if key in pictures]
+    mistaken = looks.get(found.wrong)
+    return PicturedConfusion(
+        found,
+        *split_shared(found.right, found.wrong),
+        tuple(thumbnail(pictures[key]) for key in asked[:PICTURES]),
+        thumbnail(pictures[mistaken]) if mistaken is not None and mistaken in pictures else None,
+    )

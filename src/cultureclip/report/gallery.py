@@ -1,0 +1,194 @@
+"""The report's gallery: twins side by side, with what was written, drawn, kept and refused for each half.
+
+A page opened from disk may not fetch, but it may load scripts. So the gallery is a small columnar index of all twins,
+by which the page searches and filters, and files of :data:`PAGE` twins with texts and thumbnails, loaded when shown.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.concepts.regions import region_name
+from cultureclip.report.page import script_call, shorten
+from cultureclip.report.thumbnails import ImageSource, read_thumbnails, thumbnail
+
+PAGE = 24
+"""Twins a file, and twins that the page shows at once."""
+KEPT_SHOWN, REFUSED_SHOWN = 2, 1
+"""Generated pictures shown a half; how many there are is said beside them."""
+CAPTIONS_SHOWN = 3
+IN_TRAINING, FELL = "in the training data", "fell in a later stage"
+_NAME, _LINE, _TEXT, _REASON = 120, 240, 300, 80
+"""Longest texts, in characters."""
+
+
+@dataclass(frozen=True)
+class GalleryTables:
+    """The tables that the gallery is made from, each as the catalog has it."""
+
+    concepts: pd.DataFrame
+    twins: pd.DataFrame
+    captions: pd.DataFrame
+    image_requests: pd.DataFrame
+    judgements: pd.DataFrame
+    cultwin: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A requested image and what became of it."""
+
+    image_id: str
+    kept: bool
+    label: str
+
+
+@dataclass(frozen=True)
+class _Half:
+    """What was made for one concept of a twin: captions as (text, reason), images in the order of their numbers."""
+
+    captions: list[str]
+    refused_captions: list[tuple[str, str]]
+    kept: list[_Drawn]
+    refused: list[_Drawn]
+
+    @property
+    def shown(self) -> list[_Drawn]:
+        return [*self.kept[:KEPT_SHOWN], *self.refused[:REFUSED_SHOWN]]
+
+
+def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
+    """The twins of the gallery in its order, with a column ``state``: what became of each.
+
+    Accepted twins come before rejected ones. Of each kind of thing the most alike come first, and the kinds take turns
+    so that flags do not crowd out.
+
+    Args:
+        tables: The stages' tables.
+        limit: At most so many twins.
+    """
+    twins = tables.twins.sort_values(["visual_similarity", "twin_id"], ascending=[False, True])
+    universal = tables.concepts.set_index("concept_id")["universal"]
+    accepted = twins["verdict"] == "accepted"
+    stayed = twins["twin_id"].isin(tables.cultwin["twin_id"])
+    reasons = twins["reason"].fillna(twins["verdict"]).astype(str).str.replace("_", " ")
+    twins = twins.assign(
+        state=np.where(accepted, np.where(stayed, IN_TRAINING, FELL), "refused: " + reasons),
+        late=~accepted,
+        flag=twins["a_concept_id"].map(universal) == "flag",
+    )
+    twins["turn"] = twins.groupby(["late", "category", "flag"]).cumcount()
+    return twins.sort_values(["late", "turn", "category", "flag"], kind="stable").head(limit).reset_index(drop=True)
+
+
+def write_gallery(
+    tables: GalleryTables, images: ImageSource, pictures: Mapping[str, np.ndarray], limit: int
+) -> Iterator[tuple[str, str]]:
+    """Files of the gallery as (path, text): the index, then the twins' files.
+
+    Thumbnails of all pictures shown are held meanwhile, about a kilobyte each.
+
+    Args:
+        tables: The stages' tables.
+        images: Generated images; one that is not there is shown as missing.
+        pictures: Held-out pictures by concept id, uint8 [H, W, 3].
+        limit: How many twins.
+    """
+    twins = order_twins(tables, limit)
+    used = pd.unique(twins[["a_concept_id", "b_concept_id"]].to_numpy().ravel())
+    concepts = tables.concepts[tables.concepts["concept_id"].isin(used)].set_index("concept_id")
+    yield "gallery/index.js", script_call("galleryIndex", _index(twins, concepts))
+    halves = _halves(tables, set(twins["twin_id"]))
+    thumbnails = read_thumbnails(images, {drawn.image_id for half in halves.values() for drawn in half.shown})
+    references = {concept: thumbnail(pictures[concept]) for concept in concepts.index if concept in pictures}
+    features = {
+        concept: shorten(" · ".join(cell), _LINE)
+        for concept, cell in zip(concepts.index, concepts["key_visual_features"], strict=True)
+    }
+    rows = list(zip(twins["twin_id"], twins["a_concept_id"], twins["b_concept_id"], twins["split"], strict=True))
+    for number, start in enumerate(range(0, len(rows), PAGE)):
+        cards = [
+            {
+                "split": None if pd.isna(split) else split,
+                "halves": [
+                    {"features": features[side], "reference": references.get(side)}
+                    | _describe(halves.get((twin, side)), thumbnails)
+                    for side in sides
+                ],
+            }
+            for twin, *sides, split in rows[start : start + PAGE]
+        ]
+        yield f"gallery/twins-{number:05}.js", script_call("galleryTwins", number, cards)
+
+
+def _index(twins: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
+    """Columns over twins and over concepts; names of categories, states and cultures stand once."""
+    names = concepts["cultures"].map(lambda codes: [region_name(code) for code in codes])
+    cultures = sorted({name for cell in names for name in cell})
+    place = {name: number for number, name in enumerate(cultures)}
+    category, categories = pd.factorize(twins["category"], sort=True)
+    states = list(dict.fromkeys([*(s for s in (IN_TRAINING, FELL) if (twins["state"] == s).any()), *twins["state"]]))
+    similarity = twins["visual_similarity"].astype(float).round(3)
+    return {
+        "page": PAGE,
+        "cultures": [shorten(name, _NAME) for name in cultures],
+        "categories": list(categories),
+        "states": [shorten(state, _REASON) for state in states],
+        "names": [shorten(name, _NAME) for name in concepts["name"]],
+        "homes": [[place[name] for name in cell] for cell in names],
+        "a": _places(concepts, twins["a_concept_id"]),
+        "b": _places(concepts, twins["b_concept_id"]),
+        "category": category.tolist(),
+        "state": pd.Categorical(twins["state"], states).codes.tolist(),
+        "similarity": [None if pd.isna(value) else value for value in similarity],
+    }
+
+
+def _places(concepts: pd.DataFrame, ids: pd.Series) -> list[int]:
+    return concepts.index.get_indexer(pd.Index(ids)).tolist()
+
+
+def _halves(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Half]:
+    """(twin, concept) -> what was made for it; halves that nobody wrote for are absent."""
+    captions = tables.captions[tables.captions["twin_id"].isin(twins)].sort_values("caption_id")
+    drawn = tables.image_requests[tables.image_requests["caption_id"].isin(captions["caption_id"])]
+    drawn = drawn.merge(tables.judgements[["image_id", "verdict", "reason"]], "left", "image_id")
+    drawn = drawn.sort_values(["caption_id", "k"])
+    by_caption: dict[str, list[_Drawn]] = defaultdict(list)
+    for image, caption, verdict, reason in _rows(drawn, "image_id", "caption_id", "verdict", "reason"):
+        label = (reason or verdict or "not judged").replace("_", " ")
+        by_caption[caption].append(_Drawn(image, verdict == "accepted", shorten(label, _REASON)))
+    halves: dict[tuple[str, str], _Half] = defaultdict(lambda: _Half([], [], [], []))
+    columns = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
+    for twin, concept, caption, text, verdict, reason in _rows(captions, *columns):
+        half = halves[twin, concept]
+        if verdict == "accepted":
+            half.captions.append(shorten(text, _TEXT))
+        else:
+            half.refused_captions.append((shorten(text, _TEXT), shorten(reason.replace("_", " "), _REASON)))
+        for drawing in by_caption.get(caption, ()):
+            (half.kept if drawing.kept else half.refused).append(drawing)
+    return dict(halves)
+
+
+def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
+    """Rows of columns of texts; empty where the table has null."""
+    cells = (table[name].astype(object).where(table[name].notna(), "").tolist() for name in columns)
+    return zip(*cells, strict=True)
+
+
+def _describe(half: _Half | None, thumbnails: Mapping[str, str]) -> dict[str, Any]:
+    if half is None:
+        half = _Half([], [], [], [])
+    return {
+        "captions": half.captions[:CAPTIONS_SHOWN],
+        "refusedCaptions": half.refused_captions[:CAPTIONS_SHOWN],
+        "captionCounts": [len(half.captions), len(half.refused_captions)],
+        "kept": [thumbnails.get(drawn.image_id) for drawn in half.kept[:KEPT_SHOWN]],
+        "refused": [[thumbnails.get(drawn.image_id), drawn.label] for drawn in half.refused[:REFUSED_SHOWN]],
+        "imageCounts": [len(half.kept), len(half.refused)],
+    }

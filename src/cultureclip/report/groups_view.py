@@ -1,0 +1,99 @@
+"""Group scores as a reader sees them: for each benchmark and metric, every culture or category, base beside tuned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.benchmarks.groups import AXES, WorstGroup, find_worst
+from cultureclip.benchmarks.score_view import order_metrics
+from cultureclip.benchmarks.scores import BASE
+
+STEPS = 0.10, 0.02
+"""Differences from which a tile has the strong and the faint colour."""
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """A group's scores; ``low`` and ``high`` bound the difference of the two at 95 %."""
+
+    group: str
+    n: int
+    clusters: int
+    base: float
+    value: float
+    difference: float
+    low: float
+    high: float
+    ranked: bool
+
+    @property
+    def tone(self) -> str:
+        """Name of the tile's colour: ``better2`` to ``worse2``, or ``same``."""
+        strength = sum(abs(self.difference) >= step for step in STEPS)
+        return f"{'better' if self.difference > 0 else 'worse'}{strength}" if strength else "same"
+
+
+@dataclass(frozen=True)
+class GroupBlock:
+    """One benchmark and metric over one axis; lines from the lowest score of the tuned model."""
+
+    title: str
+    metric: str
+    axis: str
+    lines: tuple[GroupLine, ...]
+    worst: WorstGroup | None
+    worst_base: WorstGroup | None
+
+    @property
+    def plural(self) -> str:
+        """What the groups are."""
+        return AXES[self.axis]
+
+    @property
+    def ranked(self) -> list[GroupLine]:
+        """Groups with enough items to say something about."""
+        return [line for line in self.lines if line.ranked]
+
+
+def build_groups(group_scores: pd.DataFrame, cards: Sequence[Mapping[str, Any]], model: str) -> list[GroupBlock]:
+    """Blocks of the test part, in the order of the benchmarks' cards; none where ``model`` was not measured.
+
+    Args:
+        group_scores: The table of group scores.
+        cards: Benchmarks' cards.
+        model: The tuned model that is set beside the base.
+    """
+    rows = group_scores[(group_scores["part"] == "test") & group_scores["model"].isin((BASE, model))]
+    blocks = []
+    for card in cards:
+        of_benchmark = rows[rows["benchmark"] == card["name"]]
+        for metric in order_metrics(of_benchmark["metric"]):
+            of_metric = of_benchmark[of_benchmark["metric"] == metric]
+            tuned, base = (of_metric[of_metric["model"] == name] for name in (model, BASE))
+            for axis in AXES:
+                lines = _lines(tuned[tuned["axis"] == axis], base[base["axis"] == axis])
+                if len(lines) > 1:
+                    worst = find_worst(tuned, axis), find_worst(base, axis)
+                    blocks.append(GroupBlock(card["title"], metric, axis, lines, *worst))
+    return blocks
+
+
+def _lines(tuned: pd.DataFrame, base: pd.DataFrame) -> tuple[GroupLine, ...]:
+    values = base.set_index("group")["value"]
+    ordered = tuned.sort_values(["value", "group"])
+    return tuple(
+        GroupLine(
+            str(row["group"]),
+            int(row["n"]),
+            int(row["clusters"]),
+            float(values[row["group"]]),
+            float(row["value"]),
+            float(row["difference"]),
+            float(row["diff_low"]),
+            float(row["diff_high"]),
+            not pd.isna(row["rank"]),
+        )
+        for row in ordered.to_dict("records")
+    )

@@ -1,0 +1,65 @@
+"""What went into every stage, what was kept and what was refused, from the stages' metrics."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_COUNTS = ("in", "kept", "rejected")
+
+
+@dataclass(frozen=True)
+class StageCount:
+    """One line of the funnel; ``rejected`` is by reason, most frequent first."""
+
+    stage: str
+    entered: int
+    kept: int
+    rejected: tuple[tuple[str, int], ...]
+
+    @property
+    def refused(self) -> int:
+        """How many were rejected or failed."""
+        return sum(count for _, count in self.rejected)
+
+
+def count_stages(metrics: Mapping[str, Mapping[str, Any]]) -> list[StageCount]:
+    """One line for every stage, in order; a stage may give several under ``stages``.
+
+    Args:
+        metrics: Stage -> its metrics: ``in``, ``kept`` and ``rejected`` (reason -> count), or ``stages``, a list of
+            such records with a ``stage`` each. A stage without counts has no line.
+    """
+    lines = []
+    for stage, record in metrics.items():
+        for part in record.get("stages") or [{"stage": stage, **record}]:
+            if all(name in part for name in _COUNTS):
+                reasons = sorted(part["rejected"].items(), key=lambda item: (-item[1], item[0]))
+                lines.append(StageCount(str(part["stage"]), int(part["in"]), int(part["kept"]), tuple(reasons)))
+    return lines
+
+
+def count_benchmarks(cards: Iterable[Mapping[str, Any]]) -> list[StageCount]:
+    """One line a benchmark: items that could be asked, and those that were left out by reason."""
+    return [
+        StageCount(
+            f"{card['title']} items",
+            card["items"] + sum(card["left_out"].values()),
+            card["items"],
+            tuple(sorted(card["left_out"].items(), key=lambda item: (-item[1], item[0]))),
+        )
+        for card in cards
+    ]
+
+
+def other_figures(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(stage, figure, value) of everything else that a stage measured and that is one number or one word."""
+    return [
+        (stage, name.replace("_", " "), _format(value))
+        for stage, record in metrics.items()
+        for name, value in record.items()
+        if name not in _COUNTS and isinstance(value, bool | int | float | str)
+    ]
+
+
+def _format(value: bool | float | str) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

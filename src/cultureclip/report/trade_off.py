@@ -1,0 +1,100 @@
+"""Culture score against general score: the table of abilities as a chart."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cultureclip.benchmarks.score_view import model_title
+from cultureclip.benchmarks.scores import split_scale
+from cultureclip.report.charts import nice_ticks
+
+COLOURS = 6
+"""Colours of the style sheet, ``c0`` to ``c5``."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model's place and interval, in pixels."""
+
+    label: str
+    colour: int
+    x: float
+    x_low: float
+    x_high: float
+    y: float
+    y_low: float
+    y_high: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class ScatterChart:
+    """A scatter chart with its ticks, in pixels of its own view box; ``front`` joins the models none is better than."""
+
+    title: str
+    width: int
+    height: int
+    x_label: str
+    y_label: str
+    names: tuple[tuple[str, int], ...]
+    points: tuple[Point, ...]
+    front: str
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+
+
+def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterChart:
+    """Change of the general score to the right, of the culture score up, in points; one colour an objective.
+
+    Changes are paired with the base, so their intervals are narrower than those of two scores side by side.
+
+    Args:
+        abilities: Rows of one part of the table of abilities.
+        size: Width and height in pixels.
+    """
+    width, height = size
+    changes = {f"{a}_change{s}" for a in ("culture", "general") for s in ("", "_low", "_high")}
+    points = abilities.assign(**{name: 100 * abilities[name] for name in changes})
+    x_ticks = nice_ticks(points["general_change_low"].min(), points["general_change_high"].max(), 4)
+    y_ticks = nice_ticks(points["culture_change_low"].min(), points["culture_change_high"].max(), 4)
+    colours = {name: number % COLOURS for number, name in enumerate(dict.fromkeys(points["objective"]))}
+
+    def x(value: float) -> float:
+        return round(width * (value - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]), 1)
+
+    def y(value: float) -> float:
+        return round(height * (1 - (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])), 1)
+
+    drawn = tuple(
+        Point(
+            describe_model(row["model"]),
+            colours[row["objective"]],
+            x(row["general_change"]),
+            x(row["general_change_low"]),
+            x(row["general_change_high"]),
+            y(row["culture_change"]),
+            y(row["culture_change_low"]),
+            y(row["culture_change_high"]),
+            bool(row["chosen"]),
+        )
+        for row in points.to_dict("records")
+    )
+    front = points[points["on_front"]].sort_values(["general_change", "culture_change"])
+    return ScatterChart(
+        "Change of the culture score by change of the general score",
+        width,
+        height,
+        "general, points above the base",
+        "culture, points above the base",
+        tuple((model_title(name), colour) for name, colour in colours.items()),
+        drawn,
+        " ".join(f"{x(g)},{y(c)}" for g, c in zip(front["general_change"], front["culture_change"], strict=True)),
+        tuple((x(tick), f"{tick:g}") for tick in x_ticks),
+        tuple((y(tick), f"{tick:g}") for tick in y_ticks),
+    )
+
+
+def describe_model(model: str) -> str:
+    """A model's name for readers, with the scale of its update where its name has one."""
+    name, scale = split_scale(model)
+    return model_title(name) if scale is None else f"{model_title(name)} at {scale:g}"

@@ -1,0 +1,226 @@
+"""The site in a real browser, from disk: pages open, search, filter, turn, sort; nothing hostile runs."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.ui import WebDriverWait
+
+from cultureclip.datasets.site_dataset import SiteDataset
+from cultureclip.report.gallery import PAGE
+from cultureclip.report.site import Site
+from tests.support.browser import address, console, open_browser, prefer, resize
+from tests.support.report_data import HOSTILE, SETTINGS, make_data
+
+pytestmark = pytest.mark.browser
+
+PAIRS = 2 * PAGE + 7
+FILES = ("index", "scores", "cultures", "confusions", "abilities", "data", "training", "gallery", "run")
+CONTRAST = """
+const channel = (c) => (c /= 255) <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+const light = (rgb) => .2126 * channel(rgb[0]) + .7152 * channel(rgb[1]) + .0722 * channel(rgb[2]);
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const ground = (element) => {
+  for (let e = element; e; e = e.parentElement) {
+    const colour = parse(getComputedStyle(e).backgroundColor);
+    if (colour.length === 3 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+const low = [];
+const read = "p, h1, h2, h3, h4, a, th, td, label, button, dt, dd, li, .chip, .quiet, .range, figcaption";
+for (const element of document.querySelectorAll(read)) {
+  if (!element.textContent.trim() || element.disabled || !element.checkVisibility()) continue;
+  const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
+  const ratio = (a + .05) / (b + .05);
+  if (ratio < 4.5) low.push(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
+}
+return [...new Set(low)];
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    with open_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = make_data(name=HOSTILE, text=HOSTILE, pairs=PAIRS)
+    data = dataclasses.replace(data, group_scores=data.group_scores.replace("Mali", HOSTILE))
+    folder = tmp_path_factory.mktemp("a folder with spaces & ümlauts") / "report"
+    SiteDataset(filepath=str(folder)).save(Site(data, SETTINGS))
+    return folder
+
+
+def go(browser: Chrome, site: Path, page: str) -> None:
+    browser.get("about:blank")  # a change of the fragment alone would not load the page anew
+    browser.get(address(site, page))
+    if page.startswith("gallery"):
+        wait(browser, lambda b: "Loading" not in status(b))
+
+
+def wait(browser: Chrome, until) -> None:
+    WebDriverWait(browser, 10, 0.05).until(until)
+
+
+def status(browser: Chrome) -> str:
+    return browser.find_element(By.ID, "status").text
+
+
+def texts(browser: Chrome, selector: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((element) => element.textContent)"
+    return browser.execute_script(script, selector)
+
+
+def titles(browser: Chrome) -> list[str]:
+    return texts(browser, ".twin h3")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_page_opens_without_a_complaint_and_fits_a_phone(browser: Chrome, site: Path, file: str) -> None:
+    resize(browser, 390)
+    for scheme in ("light", "dark"):
+        prefer(browser, scheme)
+        go(browser, site, f"{file}.html")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        assert browser.execute_script(CONTRAST) == []
+        ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, ground[4:-1].split(","))) > 384) == (scheme == "light")
+    assert console(browser) == []
+    assert browser.execute_script("return [...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+    assert browser.execute_script("return typeof x") == "undefined"
+
+
+def test_the_site_is_all_there_is(site: Path) -> None:
+    assert {path.stem for path in site.glob("*.html")} == set(FILES)
+
+
+def test_hostile_names_are_text_and_find_their_twin(browser: Chrome, site: Path) -> None:
+    resize(browser, 1200)
+    go(browser, site, "gallery.html")
+    browser.find_element(By.NAME, "search").send_keys("<script>alert")
+    wait(browser, lambda b: status(b).startswith("1 twin,"))
+    assert '<script>alert("x")</script>' in titles(browser)[0]
+    assert "\u202e" not in titles(browser)[0]
+    assert not browser.find_elements(By.CSS_SELECTOR, "[onerror]")
+    assert console(browser) == []
+
+
+def test_the_policy_stops_what_would_slip_through(browser: Chrome, site: Path) -> None:
+    go(browser, site, "index.html")
+    browser.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.slipped = 1'; document.body.append(s);"
+        "const i = document.createElement('img'); i.src = 'https://example.org/x.png'; document.body.append(i);"
+    )
+    assert browser.execute_script("return window.slipped") is None
+    refusals = console(browser)
+    assert any("script" in refusal for refusal in refusals)
+    assert any("example.org" in refusal for refusal in refusals)
+
+
+def test_the_gallery_turns_pages_and_says_so(browser: Chrome, site: Path) -> None:
+    go(browser, site, "gallery.html")
+    assert status(browser) == f"{PAIRS} twins, showing 1 to {PAGE}"
+    assert browser.find_element(By.ID, "status").get_attribute("role") == "status"
+    seen = titles(browser)
+    for page in (2, 3):
+        browser.find_element(By.ID, "next").click()
+        first = (page - 1) * PAGE + 1
+        wait(browser, lambda b, first=first: f"showing {first} " in status(b))
+        seen += titles(browser)
+    assert len(seen) == len(set(seen)) == PAIRS
+    assert not browser.find_element(By.ID, "next").is_enabled()
+    field = browser.find_element(By.ID, "page")
+    field.clear()
+    field.send_keys("99", Keys.ENTER)
+    wait(browser, lambda b: field.get_attribute("value") == "3")
+    assert console(browser) == []
+
+
+def test_the_gallery_filters_as_the_tables_say(browser: Chrome, site: Path) -> None:
+    go(browser, site, "gallery.html")
+    fell = sum(i % 3 == 1 for i in range(PAIRS))
+    Select(browser.find_element(By.NAME, "state")).select_by_visible_text("fell in a later stage")
+    wait(browser, lambda b: status(b).startswith(f"{fell} twins"))
+    Select(browser.find_element(By.NAME, "category")).select_by_visible_text("Cuisine")
+    both = sum(i % 3 == 1 and i % 2 == 1 for i in range(PAIRS))
+    wait(browser, lambda b: status(b).startswith(f"{both} twins"))
+    chips = browser.execute_script(
+        "return [...document.querySelectorAll('.twin header .chip')].map((e) => e.textContent)"
+    )
+    assert chips.count("fell in a later stage") == chips.count("Cuisine") == min(both, PAGE)
+    browser.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
+    wait(browser, lambda b: status(b).startswith(f"{PAIRS} twins"))
+    Select(browser.find_element(By.NAME, "culture")).select_by_visible_text("Japan")
+    japan = sum(CODE in (2 * i % 4, (2 * i + 1) % 4) for i in range(PAIRS))
+    wait(browser, lambda b: status(b).startswith(f"{japan} twins"))
+    browser.find_element(By.NAME, "search").send_keys("THING no-such")
+    wait(browser, lambda b: status(b).startswith("No twin matches"))
+    assert titles(browser) == []
+    assert console(browser) == []
+
+
+CODE = 2
+"""Place of Japan among the cultures of the test's concepts."""
+
+
+def test_a_view_has_an_address(browser: Chrome, site: Path) -> None:
+    go(browser, site, "gallery.html#search=thing+mexico&category=Cuisine")
+    shown = status(browser)
+    assert Select(browser.find_element(By.NAME, "category")).first_selected_option.text == "Cuisine"
+    assert shown.startswith(f"{sum(i % 2 for i in range(PAIRS))} twins")
+    browser.find_element(By.NAME, "search").clear()
+    browser.find_element(By.NAME, "search").send_keys("thing 4")
+    wait(browser, lambda b: "thing+4" in b.current_url)
+
+
+def test_a_missing_file_is_named(browser: Chrome, site: Path) -> None:
+    file = site / "gallery/twins-00001.js"
+    content = file.read_bytes()
+    file.unlink()
+    try:
+        go(browser, site, "gallery.html")
+        browser.find_element(By.ID, "next").click()
+        wait(browser, lambda b: "gallery/twins-00001.js is missing" in status(b))
+    finally:
+        file.write_bytes(content)
+    console(browser)
+
+
+def test_tables_sort_by_keyboard_both_ways_and_by_number(browser: Chrome, site: Path) -> None:
+    go(browser, site, "cultures.html")
+    table = browser.find_element(By.CSS_SELECTOR, "table[data-sortable]")
+    column = next(i for i, h in enumerate(table.find_elements(By.CSS_SELECTOR, "thead th")) if "Base" in h.text)
+    head = table.find_elements(By.CSS_SELECTOR, "thead th")[column]
+    for direction in ("ascending", "descending"):
+        head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+        assert head.get_attribute("aria-sort") == direction
+        cells = [
+            row.find_elements(By.CSS_SELECTOR, "th, td")[column]
+            for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")
+        ]
+        values = [float(cell.text) for cell in cells]
+        assert len(values) > 2
+        assert values == sorted(values, reverse=direction == "descending")
+    assert len(table.find_elements(By.CSS_SELECTOR, "[aria-sort]")) == 1
+
+
+def test_everything_that_acts_has_a_name_and_shows_focus(browser: Chrome, site: Path) -> None:
+    go(browser, site, "gallery.html")
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('button, input, select, a')].filter((e) => "
+        "!(e.textContent.trim() || e.labels?.[0]?.textContent.trim() || e.getAttribute('aria-label'))).length"
+    )
+    assert nameless == 0
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "Skip to the content"
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    style = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.execute_script(style) == "solid"
