@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from open_clip.model import CLIP
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from cultureclip.clip.batches import TwinData
-from cultureclip.clip.pixels import gather, normalise
+from cultureclip.clip.pixels import gather, npy_header, open_pixels, shown
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.towers import crop_tokens, embed_image, finish_image
-from cultureclip.errors import ConfigurationError
+from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.text_tower import embed_text, finish_text
 
@@ -86,6 +86,7 @@ def compute_boundary(source: TwinData | Replay, encoder: ImageTextEncoder, block
 
     Raises:
         ConfigurationError: its towers are not open_clip's own transformers.
+        StorageError: the files cannot be written.
     """
     model, tokens = encoder.model, source.tokens
     if not (isinstance(model, CLIP) and isinstance(model.visual, VisionTransformer)):
@@ -97,30 +98,37 @@ def compute_boundary(source: TwinData | Replay, encoder: ImageTextEncoder, block
     images = _fill(
         folder / "images.npy",
         len(source.pixels),
-        model.visual.transformer.resblocks[-blocks],
-        lambda places: embed_image(model, normalise(gather(source.pixels, places).float() / 255, encoder)),
+        _first_of_last(blocks, model.visual.transformer.resblocks),
+        lambda places: embed_image(model, shown(source.pixels, places, encoder)),
     )
     texts = _fill(
         folder / "texts.npy",
         len(tokens),
-        model.transformer.resblocks[-blocks],
+        _first_of_last(blocks, model.transformer.resblocks),
         lambda places: embed_text(model, cropped[places.to(encoder.device)]),
     )
     return Boundary(source, model, blocks, images, texts)
 
 
 @torch.no_grad()
-def _fill(path: Path, count: int, block: ResidualAttentionBlock, embed: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """What reaches a block, for every place, in a file."""
-    kept: np.memmap | None = None
-    for places in tqdm(torch.arange(count).split(_CHUNK), desc="frozen blocks", disable=count <= _CHUNK):
-        reached = _input_of(block, embed, places).float().cpu().numpy()
-        if kept is None:
-            kept = np.lib.format.open_memmap(path, "w+", np.float32, (count, *reached.shape[1:]))
-        kept[places.numpy()] = reached
-    assert kept is not None  # noqa: S101 (there is at least one image and one text)
-    kept.flush()
-    return kept
+def _fill(path: Path, count: int, block: nn.Module, embed: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """What reaches a block, for every place, in a file; written, not mapped: see :mod:`cultureclip.clip.pixels`."""
+    try:
+        with path.open("wb") as handle:
+            for places in tqdm(torch.arange(count).split(_CHUNK), desc="frozen blocks", disable=count <= _CHUNK):
+                reached = _input_of(block, embed, places).float().cpu().contiguous().numpy()
+                if not handle.tell():
+                    handle.write(npy_header("<f4", (count, *reached.shape[1:])))
+                handle.write(reached.data)
+    except OSError as error:
+        remedy = "Free disk space, set another work_dir, or set trainer.keep_boundary to false"
+        raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error
+    return open_pixels(path)
+
+
+def _first_of_last(count: int, blocks: nn.ModuleList) -> nn.Module:
+    """The block at which the last ``count`` begin; a tower that is not adapted may have fewer."""
+    return blocks[-min(count, len(blocks))]
 
 
 def _input_of(block: nn.Module, embed: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:

@@ -157,8 +157,9 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
     try:
         with replacing(path) as temporary, temporary.open("wb") as handle:
             shape = (len(wanted), 3, *_input_size(encoder))
-            handle.write(_header(shape))
-            hasher.update(_header(shape))
+            header = npy_header("|u1", shape)
+            handle.write(header)
+            hasher.update(header)
             for pixels in _slices(images, wanted, encoder, unreadable):
                 handle.write(pixels.data)
                 hasher.update(pixels.data)
@@ -171,10 +172,10 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
         raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
-    """What a ``.npy`` file of bytes begins with."""
+def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
+    """What a ``.npy`` file of a shape begins with; ``kind`` is numpy's name of the number type."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 
@@ -249,6 +250,11 @@ def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
     """Pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
     mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
     return (pixels.to(encoder.device) - mean) / std
+
+
+def shown(pixels: np.ndarray, places: Tensor, encoder: ImageTextEncoder) -> Tensor:
+    """Some of uint8 [N, 3, H, W] as the model wants them, float [len(places), 3, H, W] on its device."""
+    return normalise(gather(pixels, places).float() / 255, encoder)
 
 
 def _normalisation(encoder: ImageTextEncoder) -> tuple[Tensor, Tensor]:

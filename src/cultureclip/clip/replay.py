@@ -14,7 +14,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from cultureclip.clip.contracts import GeneralPairs
-from cultureclip.clip.pixels import decode, gather, normalise, open_pixels, save_pixels
+from cultureclip.clip.pixels import decode, open_pixels, save_pixels, shown
 from cultureclip.clip.towers import encode_image, encode_text, tokenize
 from cultureclip.errors import TrainingError, WeightsError
 from cultureclip.ids import digest
@@ -48,7 +48,7 @@ class Replay:
 
     def pixels_of(self, rows: Tensor) -> Tensor:
         """Pictures of some pairs, float [len(rows), 3, H, W], as the model wants them, on its device."""
-        return _shown(self.pixels, rows, self.encoder)
+        return shown(self.pixels, rows, self.encoder)
 
     def save(self, folder: Path) -> None:
         """Write what another process needs to :meth:`load` the same pairs; pixels in a cache are named, not copied."""
@@ -124,17 +124,13 @@ def _embed(pixels: np.ndarray, tokens: Tensor, encoder: ImageTextEncoder) -> dic
     encoder.model.eval()
     chunks = [
         (
-            encode_image(encoder.model, _shown(pixels, rows, encoder)),
+            encode_image(encoder.model, shown(pixels, rows, encoder)),
             encode_text(encoder.model, tokens[rows].to(encoder.device)),
         )
         for rows in torch.arange(len(tokens)).split(_CHUNK)
     ]
     images, texts = (torch.cat(part) for part in zip(*chunks, strict=True))
     return {"images": images, "texts": texts}
-
-
-def _shown(pixels: np.ndarray, places: Tensor, encoder: ImageTextEncoder) -> Tensor:
-    return normalise(gather(pixels, places).float() / 255, encoder)
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:

@@ -17,6 +17,7 @@ from cultureclip.clip.losses import Objective, TwinEmbeddings
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.towers import crop_tokens, embed_image, embed_text
+from cultureclip.errors import TrainingError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.precision import fast_dtype
 
@@ -68,6 +69,9 @@ class TwinLoss:
 
         Returns:
             The loss, unweighted, and the share of images closer to their own caption than to their twin's.
+
+        Raises:
+            TrainingError: the loss depends on nothing that could learn.
         """
         twins, general = self._twin_encodings(batch), self._replay_encodings(replayed)
         anchors = self._base_embeddings(twins, seed) if self.settings.trainer.anchor else None
@@ -81,6 +85,12 @@ class TwinLoss:
             loss = self.objective(shown) + self._penalties(embedded, anchors)
             if replayed is not None:
                 loss = loss + self.settings.replay.weight * self._replay_loss(replayed, *embedded[2:])
+            if not loss.requires_grad:
+                raise TrainingError(
+                    type(self.objective).__name__,
+                    "its loss is a constant, from which nothing can be learned",
+                    "Leave 4 out of as_released, or choose another objective",
+                )
             return weight * loss
 
         value = backward_in_chunks([*twins, *general], loss_of, self.parameters, self.group, seed)

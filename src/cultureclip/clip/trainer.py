@@ -23,6 +23,7 @@ from cultureclip.clip.settings import RunSettings, TrainerSettings
 from cultureclip.clip.step import TwinLoss, twin_accuracy
 from cultureclip.clip.training_log import (
     LOG_NAME,
+    START_AFRESH,
     LogRow,
     Tracker,
     best_row,
@@ -31,7 +32,7 @@ from cultureclip.clip.training_log import (
     write_log,
 )
 from cultureclip.engine.atomic import replacing
-from cultureclip.errors import TrainingError
+from cultureclip.errors import TrainingError, WeightsError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
 
@@ -90,7 +91,9 @@ class Trainer:
             The chosen adapter's tensors and the log.
 
         Raises:
-            TrainingError: the loss is not finite; the rows of the batch are saved beside the training state.
+            TrainingError: the loss or its gradient is not finite (the rows of the batch are saved beside the training
+                state), or the training state to go on from is damaged.
+            StorageError: the training state cannot be written.
         """
         trainer = self.settings.trainer
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,9 +102,7 @@ class Trainer:
             self.encoder, self.adapter, self.objective, self.replay, self.settings, self.group, self._boundaries()
         )
         optimizer = torch.optim.AdamW(self._groups(), lr=trainer.lr)
-        start = load_training_state(self.folder / STATE_NAME, self.adapter, optimizer)
-        optimizer.load_state_dict(optimizer.state_dict())  # moves what was loaded to the parameters' device
-        log = self._read_log(start)
+        start, log = self._resume(optimizer)
         self.tracker = Tracker(trainer.tracker if self.group.leads else "none", self.folder / EVENTS_NAME, start)
         with torch.random.fork_rng():
             self._optimise(optimizer, log, start)
@@ -155,17 +156,30 @@ class Trainer:
         decay = self.settings.trainer.weight_decay
         return [{"params": matrices, "weight_decay": decay}, {"params": scalars, "weight_decay": 0.0}]
 
-    def _read_log(self, start: int) -> list[LogRow]:
-        """The log up to the step that is resumed from; with a first row that says what the untouched base does."""
-        if start:
-            return [row for row in read_log(self.folder / LOG_NAME) if row["step"] <= start]
+    def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[int, list[LogRow]]:
+        """Go back to the last saved state: steps done, and the log up to there. 0 and a first row if there is none."""
+        try:
+            start = load_training_state(self.folder / STATE_NAME, self.adapter, optimizer)
+            if not start:
+                return 0, [self._base_row()]
+            load_tensors(self.folder / BEST_NAME)  # better known to be whole now than at the end
+        except WeightsError as error:
+            raise TrainingError(error.item, error.cause, START_AFRESH) from error
+        optimizer.load_state_dict(optimizer.state_dict())  # moves what was loaded to the parameters' device
+        log = [row for row in read_log(self.folder / LOG_NAME) if row["step"] <= start]
+        if not log or log[-1]["step"] != start:
+            raise TrainingError(self.folder / LOG_NAME, f"has no row for step {start}, where the state is", START_AFRESH)
+        return start, log
+
+    def _base_row(self) -> LogRow:
+        """What is trained on, and what the untouched base does on the dev twins."""
         counts = {
             "train_rows": len(self.data.row_ids),
             "dev_rows": len(self.dev.row_ids) if self.dev else 0,
             "unreadable_images": len(self.data.unreadable) + (len(self.dev.unreadable) if self.dev else 0),
             "cut_texts": self.data.cut_texts,
         }
-        return [{"step": 0, **counts, **self._dev_figures()}]
+        return {"step": 0, **counts, **self._dev_figures()}
 
     def _step(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
         """One update; returns loss and caption accuracy of the batch."""
@@ -184,28 +198,29 @@ class Trainer:
         figures = []
         for number, batch in enumerate(batches):
             figures.append(self.loss.backward(batch, replayed, 1 / len(batches), seed + number))
-            self._check_finite(figures[-1][0], step, batch.row_ids)
+            self._check_finite("loss", figures[-1][0], step, batch.row_ids)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, trainer)
-        torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), trainer.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), trainer.max_grad_norm)
+        self._check_finite("gradient's norm", float(norm), step, [self.data.row_ids[row] for row in rows.tolist()])
         optimizer.step()
         with torch.no_grad():
             self.encoder.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
         loss, accuracy = (sum(values) / len(figures) for values in zip(*figures, strict=True))
         return loss, accuracy
 
-    def _check_finite(self, loss: float, step: int, row_ids: list[str]) -> None:
-        """Stop before a loss that is no number reaches the weights."""
-        if math.isfinite(loss):
+    def _check_finite(self, figure: str, value: float, step: int, row_ids: list[str]) -> None:
+        """Stop before what is no number reaches the weights."""
+        if math.isfinite(value):
             return
         path = self.folder / FAULT_NAME
         if self.group.leads:
             with replacing(path) as temporary:
-                fault = {"step": step, "loss": str(loss), "row_ids": row_ids}
+                fault = {"step": step, figure: str(value), "row_ids": row_ids}
                 temporary.write_text(json.dumps(fault, indent=1), encoding="utf-8")
         raise TrainingError(
             f"{self.name}, step {step}",
-            f"the loss is {loss}; the batch's row ids are in {path}",
+            f"the {figure} is {value}; the batch's row ids are in {path}",
             "Lower the learning rate, train in fp32, or look at these rows",
         )
 

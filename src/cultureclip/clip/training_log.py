@@ -6,16 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from cultureclip.engine.atomic import replacing
-from cultureclip.errors import ConfigurationError
+from cultureclip.errors import ConfigurationError, TrainingError
 
 LOG_NAME = "log.jsonl"
+
+START_AFRESH = "Remove the folder that it is in, to train from the beginning"
 
 LogRow = dict[str, Any]
 
 
 def read_log(path: Path) -> list[LogRow]:
-    """The rows that :func:`write_log` wrote."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The rows that :func:`write_log` wrote, the base's and at least one more.
+
+    Raises:
+        TrainingError: the file is missing or damaged.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        steps = [row["step"] for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(path, f"no whole log ({error!r})", START_AFRESH) from error
+    if len(steps) < 2:
+        raise TrainingError(path, f"no whole log ({len(steps)} rows)", START_AFRESH)
+    return rows
 
 
 def write_log(rows: Sequence[LogRow], path: Path) -> None:

@@ -12,14 +12,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cultureclip.engine.atomic import replacing
-from cultureclip.errors import WeightsError
+from cultureclip.errors import StorageError, WeightsError
 
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors to a safetensors file; a reader sees the old file or the new one."""
+    """Write tensors to a safetensors file; a reader sees the old file or the new one.
+
+    Raises:
+        StorageError: the disk is full or failing.
+    """
     copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(copies, temporary, dict(metadata or {}))
+    try:
+        with replacing(path) as temporary:
+            save_file(copies, temporary, dict(metadata or {}))
+    except (OSError, SafetensorError) as error:
+        raise StorageError(path, f"cannot be written ({error})", "Free disk space, or write to another disk") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -58,12 +65,19 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
 
     Returns:
         The number of steps already done; 0 when there is no file.
+
+    Raises:
+        WeightsError: the file is damaged, or is of another model.
     """
     if not path.exists():
         return 0
     tensors, metadata = load_tensors(path)
     prefix = "model."
-    model.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+    try:
+        step = int(metadata["step"])
+        model.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(path, f"no state of this training ({error!r})", "Remove it to train anew") from error
     for name, parameter in model.named_parameters():
         prefix = f"optimizer.{name}."
         state = {
@@ -71,4 +85,4 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
         }
         if state:
             optimizer.state[parameter] = state
-    return int(metadata["step"])
+    return step
