@@ -75,7 +75,7 @@ def make_benchmark(items: int) -> ChoiceBenchmark:
         universal = UNIVERSALS[number % len(UNIVERSALS)]
         options = tuple(TEMPLATE.format(universal, region) for region in rng.choice(REGIONS, 4, replace=False))
         questions.append(Question(f"accuracy:{number:05}", f"{number:05}", options, universal, "test"))
-    about = Declaration("synthetic", "Synthetic", "From which of four regions?", "drawn", "none", "images", 0.25)
+    about = Declaration("synthetic", "Synthetic", "From which of four regions?", "drawn", "none", "images")
     return ChoiceBenchmark(about, images, questions)
 
 

@@ -14,8 +14,9 @@ from cultureclip.benchmarks.leaderboard import (
     tabulate_rows,
     to_html,
     to_latex,
-    to_markdown,
 )
+from cultureclip.benchmarks.linear_probe import LinearProbeBenchmark
+from cultureclip.benchmarks.markdown import to_markdown
 from cultureclip.benchmarks.results import RunFacts, make_results
 from cultureclip.benchmarks.scores import score_all_groups
 from cultureclip.errors import ConfigurationError, SourceDataError
@@ -28,7 +29,8 @@ HOSTILE = "<script>alert(1)</script>|_&%"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     predictions = make_predictions()
-    cards = [{"name": name, "licence": "MIT", "left_out": {"no picture": 2}} for name in HASHES]
+    tasks = {"crope": "image_caption_selection", "general-retrieval": "zeroshot_retrieval"}
+    cards = [{"name": name, "licence": "MIT", "left_out": {"no picture": 2}, "task": tasks[name]} for name in HASHES]
     facts = RunFacts("run-1", "package:base", {"seed": 0}, {"torch": "2"}, "abc")
     results = make_results(score(predictions), score_all_groups(predictions, "clip_both"), predictions, cards, facts)
     for name, content in results.files():
@@ -69,7 +71,7 @@ def test_clip_benchmark_builds_its_csv_from_our_files(folder: Path, tmp_path: Pa
     assert float(crope["acc"]) == expected["crope", "cultureclip", "accuracy", "test", "base"]
     assert crope["model_fullname"] == "cultureclip package:base"
     assert rows["general-retrieval", "base"]["text_retrieval_recall@5"]
-    assert rows["general-retrieval", "base"]["task"] == "image_caption_selection"  # R@1 was not measured
+    assert rows["general-retrieval", "base"]["task"] == "zeroshot_retrieval"
 
 
 def test_a_file_says_all_that_is_needed_to_judge_it(folder: Path) -> None:
@@ -83,6 +85,18 @@ def test_a_file_says_all_that_is_needed_to_judge_it(folder: Path) -> None:
     assert (found["run_id"], found["versions"], found["commit"]) == ("run-1", {"torch": "2"}, "abc")
     assert {d["reference"] for d in found["differences"]} == {"base", "clip_both"}
     assert len(pd.read_parquet(folder / "predictions.parquet")) == len(make_predictions())
+
+
+def test_a_linear_probe_is_not_called_zero_shot() -> None:
+    predictions = make_predictions().query("benchmark == 'crope'")
+    predictions = predictions.assign(item_id=predictions["item_id"].str.replace("accuracy:", "top-1:"))
+    cards = [{"name": "crope", "licence": "MIT", "left_out": {}, "task": LinearProbeBenchmark.task}]
+    facts = RunFacts("run-1", "package:base", {}, {}, None)
+    groups = score_all_groups(predictions, "clip_both")
+    documents = make_results(score(predictions), groups, predictions, cards, facts).documents
+    found = documents["crope_base.json"]
+    assert found["task"] == "linear_probe"
+    assert {"lp_acc1", "lp_mean_per_class_recall"} <= found["metrics"].keys() == found["n"].keys()
 
 
 def test_the_table_has_a_line_a_model_and_no_line_for_seeds_of_a_mean(folder: Path) -> None:

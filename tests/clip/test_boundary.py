@@ -13,8 +13,8 @@ from cultureclip.clip.settings import (
     TextSettings,
     TrainerSettings,
 )
-from cultureclip.clip.towers import embed_image
-from cultureclip.errors import ConfigurationError
+from cultureclip.clip.towers import crop_tokens, embed_image
+from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.text_tower import embed_text
 from tests.clip.conftest import general_pairs, make_rows
 from tests.clip.test_trainer import train
@@ -90,4 +90,24 @@ def test_other_towers_have_no_boundary(encoder, tmp_path, monkeypatch):
     data = prepare(rows, images, encoder, TextSettings(), 0.0)
     encoder.model.visual = torch.nn.Identity()
     with pytest.raises(ConfigurationError, match="keep_boundary"):
+        compute_boundary(data, encoder, 1, tmp_path)
+
+
+def test_a_frozen_tower_may_have_fewer_blocks_than_are_adapted(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    del encoder.model.transformer.resblocks[0]
+    LoraAdapter(encoder.model, LoraSettings(towers=("image",), last_blocks=2))
+    boundary = compute_boundary(data, encoder, 2, tmp_path)
+    tokens = crop_tokens(encoder.model, data.tokens)
+    with torch.no_grad():
+        found = boundary.embed_texts(torch.arange(len(tokens)), tokens)
+        torch.testing.assert_close(found, embed_text(encoder.model, tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_a_full_disk_is_an_error_and_no_crash(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    (tmp_path / "images.npy").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"images.npy: cannot be written \(No space left.*keep_boundary"):
         compute_boundary(data, encoder, 1, tmp_path)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 
 from cultureclip.clip.contrast import TwinEmbeddings, cross_entropy, twin_margin
 from cultureclip.clip.losses import OBJECTIVES, build_objective
-from cultureclip.clip.settings import ObjectiveSettings
+from cultureclip.clip.settings import ObjectiveName, ObjectiveSettings
 from cultureclip.errors import ConfigurationError
 from tests.clip.test_losses import B, alike, dot, make_twins, naive
 
@@ -235,6 +236,7 @@ def test_half_precision_is_summed_in_fp32():
 
 def test_every_objective_is_a_documented_module_and_on_the_page():
     page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    assert get_args(ObjectiveName) == tuple(OBJECTIVES)
     for name, objective in OBJECTIVES.items():
         assert issubclass(objective, nn.Module) and re.fullmatch("[a-z_]+", name)
         assert objective.__doc__ and re.search(r"[+*^(]", objective.__doc__)

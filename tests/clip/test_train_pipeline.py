@@ -16,6 +16,7 @@ from cultureclip.clip.trainer import Trainer
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.train import create_pipeline
 from cultureclip.pipelines.train.instances import make_instances, read_instances
+from cultureclip.pipelines.train.nodes import list_general_pairs
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.session_config import SessionConfig, note_config
 from tests.clip.conftest import make_rows
@@ -34,6 +35,7 @@ def parameters(base_folder, tmp_path):
         "seeds": [1],
     }
     values["trainer"] = values["trainer"] | {"steps": 4, "batch": 4, "eval_every": 2}
+    values["general_pairs"] = values["general_pairs"] | {"most": 40}
     return TrainParameters(**values)
 
 
@@ -87,11 +89,31 @@ def test_a_variant_trains_with_settings_of_its_own(parameters, tmp_path):
         ({"x": {"objective": "clip", "settings": {"trainer": {"lrr": 1}}}}, "lrr"),
         ({"x": {"objective": "clip", "settings": {"steps": 1}}}, "steps"),
         ({"Not A Name": {"objective": "clip", "settings": {}}}, "variants"),
+        ({"clip": {"objective": "cultureclip", "settings": {}}}, "has the name of a loss"),
+        ({"x": {"objective": "nope", "settings": {}}}, "variants.x.objective"),
     ],
 )
 def test_wrong_variants_are_refused(parameters, variants, cause):
     with pytest.raises(ValidationError, match=cause):
         TrainParameters.model_validate(parameters.model_dump() | {"variants": variants})
+
+
+def test_general_pairs_are_listed_for_a_variant_alone(parameters):
+    variants = {"held": {"objective": "clip", "settings": {"replay": {"batch": 4}}}}
+    values = parameters.model_dump() | {"variants": variants, "replay": {"batch": 0}}
+    alone = TrainParameters.model_validate(values | {"objectives": ["clip", "held"]})
+    assert len(list_general_pairs(concepts_table(), alone)) > 0
+    assert len(list_general_pairs(concepts_table(), TrainParameters.model_validate(values))) == 0
+    with pytest.raises(ValidationError, match="batch needs pairs"):
+        TrainParameters.model_validate(alone.model_dump() | {"general_pairs": {"source": None}})
+
+
+def test_a_variant_without_replay_trains_beside_one_with(parameters, tmp_path):
+    variants = {"free": {"objective": "clip", "settings": {"replay": {"batch": 0}}}}
+    values = parameters.model_dump() | {"variants": variants, "objectives": ["free", "clip"]}
+    catalog = run(TrainParameters.model_validate(values), tmp_path, make_rows())
+    free, held = (catalog[f"checkpoint_{name}_s1"].load().card for name in ("free", "clip"))
+    assert free.training_key != held.training_key
 
 
 def test_one_namespace_for_every_objective_and_seed():
@@ -128,6 +150,16 @@ def test_instances_follow_the_environment(tmp_path, monkeypatch):
     (tmp_path / "conf/paper/parameters_train.yml").write_text("train: {seeds: []}")
     with pytest.raises(ConfigurationError, match=r"train\.objectives"):
         read_instances()
+    for wrong, cause in (
+        ({"objectives": "clip", "seeds": [1]}, r"train\.objectives: .*tuple"),
+        ({"objectives": ["../../clip"], "seeds": [1]}, r"no objective '\.\./\.\./clip'; choose among clip, "),
+        ({"objectives": ["clip"], "seeds": [1, 1]}, r"an entry of \[1, 1\] is there twice"),
+        ({"objectives": ["clip"], "seeds": 3}, r"train\.seeds"),
+        ("clip", r"train\.objectives: Field required"),
+    ):
+        (tmp_path / "conf/paper/parameters_train.yml").write_text(yaml.safe_dump({"train": wrong}))
+        with pytest.raises(ConfigurationError, match=cause):
+            read_instances()
     note_config(SessionConfig(str(tmp_path / "conf"), None))  # a session knows better than the variable
     assert read_instances() == make_instances(["clip"], [1, 2])
     note_config(None)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from cultureclip.clip import step as step_module
 from cultureclip.clip import trainer as trainer_module
@@ -23,6 +25,7 @@ from cultureclip.clip.settings import (
     AugmentationSettings,
     LoraSettings,
     ObjectiveSettings,
+    ReplaySettings,
     RunSettings,
     TrainerSettings,
 )
@@ -30,7 +33,8 @@ from cultureclip.clip.step import TwinLoss
 from cultureclip.clip.towers import embed_image, embed_text
 from cultureclip.clip.trainer import FAULT_NAME, Trainer, learning_rate
 from cultureclip.clip.training_log import best_row, ran_out_of_patience
-from cultureclip.errors import ConfigurationError, TrainingError, WeightsError
+from cultureclip.errors import ConfigurationError, StorageError, TrainingError, WeightsError
+from cultureclip.models import checkpoint as checkpoint_module
 from cultureclip.models.checkpoint import load_tensors
 from tests.clip.conftest import general_pairs, make_rows
 
@@ -258,6 +262,7 @@ def test_released_defects_become_the_settings_that_express_them():
         ({"objective": {"as_released": (1,)}}, "beside objective, not in it"),
         ({"launch": {"processes": 3}}, "trainer.batch 4 is no multiple of 3 processes"),
         ({"launch": {"nodes": 2}}, "nodes and rendezvous belong together"),
+        ({"launch": {"processes": 2, "backend": "nccl"}}, "nccl needs trainer.device cuda, not cpu"),
         ({"trainer": {"patience": 2, "select_by": "last"}}, "patience needs a figure"),
     ],
 )
@@ -318,6 +323,111 @@ def test_loss_that_is_not_finite_stops_and_names_the_rows(base_folder, tmp_path,
         train(rows, images, base_folder, tmp_path)
     fault = json.loads(next(tmp_path.glob(f"*/{FAULT_NAME}")).read_text())
     assert len(fault["row_ids"]) == 4 and set(fault["row_ids"]) <= set(rows["row_id"])
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(base_folder, tmp_path, monkeypatch):
+    """The loss of that step is finite: one step later it would be too late, and other rows would be named."""
+    real, steps = torch.nn.utils.clip_grad_norm_, []
+
+    def spoiled(parameters, most):
+        steps.append(parameters := list(parameters))
+        if len(steps) == 3:
+            parameters[0].grad.fill_(torch.nan)
+        return real(parameters, most)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled)
+    with pytest.raises(TrainingError, match="step 2: the gradient's norm is nan"):
+        train(*make_rows(), base_folder, tmp_path)
+    fault = json.loads(next(tmp_path.glob(f"*/{FAULT_NAME}")).read_text())
+    rows = make_rows()[0].query("split == 'train'").sort_values("row_id")["row_id"].tolist()
+    assert fault["row_ids"] == [rows[place] for place in draw_rows(12, 4, 3, 2).tolist()]
+    assert all(torch.isfinite(p).all() for p in steps[-1])
+
+
+def test_a_loss_from_which_nothing_can_be_learned_stops(base_folder, tmp_path):
+    settings = SETTINGS.model_copy(update={"as_released": (4,)})
+    with pytest.raises(TrainingError, match=r"Clip: its loss is a constant.*Leave 4 out"):
+        train(*make_rows(), base_folder, tmp_path, objective="clip", settings=settings)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def rewrite(tensors, metadata):
+    return lambda path: save_file(tensors, path, metadata)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "cause"),
+    [
+        ("state.safetensors", cut, "not a whole safetensors file"),
+        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {"step": "8"}), "no state of this training"),
+        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {}), "no state of this training"),
+        ("best.safetensors", cut, "not a whole safetensors file"),
+        ("best.safetensors", Path.unlink, "no such weights file"),
+        ("log.jsonl", cut, "no whole log"),
+        ("log.jsonl", Path.unlink, "no whole log"),
+        ("log.jsonl", lambda path: path.write_text("[]\n[]\n"), "no whole log"),
+        ("log.jsonl", lambda path: path.write_text('{"step": 0}\n{"step": 4}\n'), "no row for step 8"),
+    ],
+)
+def test_a_damaged_training_state_stops_before_a_step(base_folder, tmp_path, monkeypatch, file, damage, cause):
+    def stopping(self, optimizer, step):
+        if step == 9:
+            raise KeyboardInterrupt
+        return 1.0, 1.0
+
+    monkeypatch.setattr(Trainer, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(*make_rows(), base_folder, tmp_path)
+    damage(next(tmp_path.glob(f"*/{file}")))
+    monkeypatch.setattr(Trainer, "_step", lambda *_: pytest.fail("went on"))
+    with pytest.raises(TrainingError, match=rf"{file}: .*{cause}.*Remove the folder") as caught:
+        train(*make_rows(), base_folder, tmp_path)
+    assert str(tmp_path) in caught.value.item
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")])
+def test_a_finished_training_without_its_log_says_so(undisturbed, base_folder, tmp_path, damage):
+    damage(next(tmp_path.glob("*/*/log.jsonl")))
+    with pytest.raises(TrainingError, match=r"log.jsonl: no whole log.*Remove the folder"):
+        train(*make_rows(), base_folder, tmp_path / "undisturbed")
+
+
+def test_a_disk_that_cannot_be_written_is_named(base_folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file.*Not a directory.*work_dir"):
+        train(*make_rows(), base_folder, tmp_path / "file")
+
+    def full(tensors, path, metadata):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    with pytest.raises(StorageError, match=r"best.safetensors: cannot be written .*No space left.*Free disk space"):
+        train(*make_rows(), base_folder, tmp_path / "full")
+    assert not list(tmp_path.glob("full/*/*.tmp"))
+
+
+def test_settings_that_would_do_nothing_are_refused(base_folder, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"trainer.patience: there are no dev twins"):
+        train(*make_rows(12, 0), base_folder, tmp_path, settings=with_trainer(patience=1))
+    settings = SETTINGS.model_copy(update={"replay": ReplaySettings(batch=2)})
+    with pytest.raises(ConfigurationError, match=r"replay.batch: there are no general pairs"):
+        train(*make_rows(), base_folder, tmp_path, settings=settings)
+
+
+def test_pairs_that_are_not_replayed_change_nothing(undisturbed, base_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
+    again, _ = train(*make_rows(), base_folder, tmp_path / "undisturbed", general=general_pairs())
+    assert same(again.adapter, undisturbed[0].adapter)
+
+
+def test_one_twin_that_is_left_of_several_is_refused(base_folder, tmp_path):
+    rows, images = make_rows(2, 2)
+    images.data[rows["pos_image_id"][0]] = b"no picture"
+    with pytest.raises(TrainingError, match="1 twins in 1 readable training rows of 2"):
+        train(rows, images, base_folder, tmp_path, settings=with_trainer(max_unreadable_share=0.5))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +526,7 @@ def test_activations_computed_twice_and_compiled_towers_learn_the_same(base_fold
 
     def run(**changes):
         own = settings.model_copy(update={"trainer": settings.trainer.model_copy(update=changes)})
-        return train(*make_rows(), base_folder, tmp_path / str(changes), settings=own)[0].adapter
+        return train(*make_rows(12, 0), base_folder, tmp_path / str(changes), settings=own)[0].adapter  # no second mode
 
     plain = run(steps=3)
     for other in (run(steps=3, checkpoint_activations=True), run(steps=3, compile=True)):

@@ -180,6 +180,25 @@ def test_a_preprocessor_that_is_missing_or_silent_is_an_error(
     )
     with pytest.raises(WeightsError, match="preprocess_cfg lacks mean and std"):
         load_encoder(tiny)
+    (tiny / CONFIG_NAME).write_text(json.dumps({"model_cfg": {}, "preprocess_cfg": None}))
+    with pytest.raises(WeightsError, match="preprocess_cfg lacks mean and std"):
+        load_encoder(tiny)
+
+
+def test_a_preprocessor_that_no_library_can_read_is_named(clip_folder: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(WeightsError, match="no image processor"):
+        load_model(changed(clip_folder, "preprocessor_config.json", size="large"))
+
+
+def test_mean_and_std_of_no_open_clip_release_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tiny = write_tiny_clip(tmp_path)
+    load_encoder(tiny)
+    assert not caplog.records
+    config = json.loads((tiny / CONFIG_NAME).read_text())
+    config["preprocess_cfg"]["mean"] = [123.7, 116.3, 103.5]
+    (tiny / CONFIG_NAME).write_text(json.dumps(config))
+    load_encoder(tiny)
+    assert "mean [123.7, 116.3, 103.5]" in caplog.text
 
 
 def test_mean_and_std_of_another_family_are_warned_of(

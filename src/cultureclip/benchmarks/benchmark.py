@@ -1,9 +1,9 @@
 """A benchmark: pictures, what is asked about them, where they come from and what training must not contain."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -68,6 +68,9 @@ class Benchmark(ABC):
         unposed: Items that the protocol could not ask about.
     """
 
+    task: ClassVar[str] = "image_caption_selection"
+    """Kind of task, by CLIP_benchmark's name where it has one."""
+
     declaration: Declaration
     images: Mapping[str, np.ndarray]
     unposed: Sequence[Unposed] = field(default=(), kw_only=True)
@@ -114,6 +117,12 @@ class Benchmark(ABC):
             failed: Key of a picture -> why it cannot be read.
         """
 
+    def _less(self, field: str, pictures: Callable[[Any], Iterable[str]], failed: Mapping[str, str]) -> Self:
+        """What :meth:`without` gives, from the field that holds the items and the keys of an item's pictures."""
+        kept, lost = split_readable(getattr(self, field), pictures, failed)
+        asked: dict[str, Any] = {field: kept}
+        return replace(self, images=Readable(self.images, failed), unposed=(*self.unposed, *lost), **asked)
+
     def card(self) -> dict[str, Any]:
         """Declaration, counts and hash, as JSON."""
         reasons: dict[str, int] = {}
@@ -127,9 +136,36 @@ class Benchmark(ABC):
             "texts": len(self.texts),
             "concepts": len(self.concepts),
             "left_out": dict(sorted(reasons.items())),
+            "left_out_items": [asdict(item) for item in self.unposed],
             "chances": self.chances,
+            "task": self.task,
             "data_hash": self.data_hash,
         }
+
+
+class Readable(Mapping[str, np.ndarray]):
+    """Pictures less those that cannot be read; none is decoded to find out.
+
+    Args:
+        images: All pictures.
+        failed: Keys of those that cannot be read.
+    """
+
+    def __init__(self, images: Mapping[str, np.ndarray], failed: Collection[str]) -> None:
+        self.images = images
+        self.keys_left = dict.fromkeys(key for key in images if key not in failed)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Pixels of a picture."""
+        if key not in self.keys_left:
+            raise KeyError(key)
+        return self.images[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys_left)
+
+    def __len__(self) -> int:
+        return len(self.keys_left)
 
 
 def split_readable(
@@ -194,13 +230,14 @@ class ChoiceBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less the questions about these pictures."""
-        kept, lost = split_readable(self.questions, lambda question: [question.image], failed)
-        return replace(self, questions=kept, unposed=(*self.unposed, *lost))
+        return self._less("questions", lambda question: [question.image], failed)
 
 
 @dataclass(frozen=True)
 class RetrievalBenchmark(Benchmark):
     """Captioned pictures, each to be found by its texts and the other way round."""
+
+    task: ClassVar[str] = "zeroshot_retrieval"
 
     items: Sequence[Captioned] = ()
 
@@ -232,5 +269,4 @@ class RetrievalBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less these pictures and the captions that only they have."""
-        kept, lost = split_readable(self.items, lambda item: [item.image], failed)
-        return replace(self, items=kept, unposed=(*self.unposed, *lost))
+        return self._less("items", lambda item: [item.image], failed)

@@ -34,7 +34,8 @@ def ask_crope(
     shuffled once for all its questions.
 
     Args:
-        rows: (concept of the main picture, concept of the definition).
+        rows: (concept of the main picture, concept of the definition). A side without pictures is asked nothing, for
+            its pictures are the items: whoever has lost them has listed them.
         variant: What a tie earns.
     """
     asked: dict[str, Question] = {}
@@ -62,6 +63,4 @@ def _reason(own: ConceptPictures, other: ConceptPictures) -> str:
     """Why nothing can be asked; empty where something can."""
     if not own.name or not other.name:
         return "a concept has no name"
-    if own.name == other.name:
-        return "both concepts have the same name"
-    return "" if own.images else "concept has no picture"
+    return "both concepts have the same name" if own.name == other.name else ""

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from cultureclip.benchmarks.benchmark import Benchmark
 from cultureclip.benchmarks.embedder import EmbeddingSettings
 from cultureclip.benchmarks.embeddings import embed_benchmarks
+from cultureclip.errors import SourceDataError
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def answer_benchmarks(
         Rows of the predictions table; and the benchmarks as asked, which count the items that fell.
 
     Raises:
+        SourceDataError: nothing can be asked.
         WeightsError: a model cannot be loaded, or its embeddings cannot be used.
     """
     failed: dict[str, str] = {}
@@ -39,6 +41,9 @@ def answer_benchmarks(
     if failed:
         logger.warning("%d pictures cannot be read and are not asked about: %s", len(failed), sorted(failed.items())[0])
     asked = [benchmark.without(failed) for benchmark in benchmarks] if failed else list(benchmarks)
+    if not any(benchmark.size for benchmark in asked):
+        cause = "nothing can be asked: all of them are absent or empty, or their pictures cannot be read"
+        raise SourceDataError("evaluation.benchmarks", cause, "benchmark_cards and the warnings above say why")
     rows = []
     for name, place in models.items():
         embeddings = embed_benchmarks(place, asked, cache, settings)

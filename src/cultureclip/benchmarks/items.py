@@ -141,6 +141,11 @@ def item_key(metric: str, *fields: str) -> str:
     return f"{metric}:{digest(*fields)}"
 
 
+def named_concept(name: str) -> str:
+    """Id of a concept of which a benchmark gives no more than the name."""
+    return digest("concept", name)
+
+
 def metric_of(item_id: str) -> str:
     """The metric that an item counts for."""
     return item_id.partition(":")[0]

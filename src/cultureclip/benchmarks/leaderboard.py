@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.benchmarks.markdown import printable
 from cultureclip.benchmarks.scores import split_instance
 from cultureclip.errors import ConfigurationError, SourceDataError
 
 UNKNOWN = "data unknown"
 """Stands for the hash in files that do not say what was asked: CLIP_benchmark's own."""
 _KEYS = {"dataset": str, "model": str, "pretrained": str, "metrics": dict}
+_OWN_KEYS = {"data_hash": str, "run_id": str, "intervals": dict, "n": dict}
+"""Of our own files; CLIP_benchmark's lack them."""
 _SHOWN_DIGITS = 8
 
 
@@ -164,11 +168,6 @@ def to_html(table: pd.DataFrame) -> str:
     return styler.set_table_styles(style).set_caption(caption).to_html(doctype_html=True, table_uuid="leaderboard")
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """A GitHub table; pipes in names are escaped."""
-    return _escape_pipes(table).to_markdown() + "\n"
-
-
 def to_latex(table: pd.DataFrame) -> str:
     """A ``booktabs`` table; special characters in names are escaped."""
     styler = table.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
@@ -178,38 +177,53 @@ def to_latex(table: pd.DataFrame) -> str:
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceDataError(file, f"it is no JSON ({error})", "Remove it from the folder of results") from error
-    wrong = [k for k, kind in _KEYS.items() if not (isinstance(document, dict) and isinstance(document.get(k), kind))]
+    given = document if isinstance(document, dict) else {}
+    wrong = [key for key, kind in _KEYS.items() if not isinstance(given.get(key), kind)]
+    wrong += [key for key, kind in _OWN_KEYS.items() if not isinstance(given.get(key), kind | None)]
     if wrong:
         raise SourceDataError(
             file, f"{', '.join(wrong)} missing or of a wrong type", "Remove it, or write it as CLIP_benchmark does"
         )
-    return dict(document)
+    return given
 
 
 def _run_of(document: dict[str, Any]) -> tuple[str, str, str]:
-    return document["model"], document["pretrained"], str(document.get("run_id") or "")
+    return document["model"], document["pretrained"], document.get("run_id") or ""
 
 
 def _cells(document: dict[str, Any]) -> dict[Column, Cell]:
     language = document.get("language", "en")
     dataset = document["dataset"] if language == "en" else f"{document['dataset']} [{language}]"
+    intervals, sizes = document.get("intervals") or {}, document.get("n") or {}
     cells = {}
-    for name, value in document["metrics"].items():
-        if isinstance(value, int | float):
-            low, high = document.get("intervals", {}).get(name) or (None, None)
+    for name, given in document["metrics"].items():
+        value, size = _number(given), _number(sizes.get(name))
+        if value is not None:
+            ends = intervals.get(name)
+            low, high = map(_number, ends) if isinstance(ends, list) and len(ends) == 2 else (None, None)
             column = Column(dataset, name, document.get("data_hash") or UNKNOWN)
-            cells[column] = Cell(float(value), low, high, document.get("n", {}).get(name))
+            cells[column] = Cell(value, low, high, None if size is None else int(size))
     return cells
+
+
+def _number(value: object) -> float | None:
+    """A figure of a file, None where it is none: for a top-5 among five classes CLIP_benchmark writes NaN."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond what a float holds
+        return None
 
 
 def _label(row: Row, rows: Sequence[Row]) -> str:
     namesakes = [other for other in rows if other.model == row.model]
     if len(namesakes) == 1:
-        return row.model
+        return printable(row.model)
     same_weights = [other for other in namesakes if other.pretrained == row.pretrained]
-    return f"{row.model} ({row.pretrained if len(same_weights) == 1 else row.source})"
+    return f"{printable(row.model)} ({printable(row.pretrained if len(same_weights) == 1 else row.source)})"
 
 
 def _head(column: Column, columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -220,12 +234,6 @@ def _head(column: Column, columns: Sequence[Column], rows: Sequence[Row]) -> str
     others = [c for c in columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
     facts = [f"n = {'/'.join(sizes)}"] if sizes else []
     if len(others) > 1:
-        facts.append(column.data_hash if column.data_hash == UNKNOWN else f"data {column.data_hash[:_SHOWN_DIGITS]}")
-    return f"{column.dataset} {column.metric}" + (f" ({', '.join(facts)})" if facts else "")
-
-
-def _escape_pipes(table: pd.DataFrame) -> pd.DataFrame:
-    def escape(name: object) -> str:
-        return str(name).replace("|", r"\|").replace("\n", " ")
-
-    return table.rename(index=escape, columns=escape)
+        data = printable(column.data_hash[:_SHOWN_DIGITS])
+        facts.append(UNKNOWN if column.data_hash == UNKNOWN else f"data {data}")
+    return f"{printable(column.dataset)} {printable(column.metric)}" + (f" ({', '.join(facts)})" if facts else "")

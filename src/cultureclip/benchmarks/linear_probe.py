@@ -7,13 +7,13 @@ embeddings that everything else here reads, not those before the projection, and
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings, split_readable
-from cultureclip.benchmarks.items import Prediction, Unposed, item_key, round_cosines
+from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.ranking import shown_options, top_k_credit
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
@@ -130,6 +130,8 @@ def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction
 class LinearProbeBenchmark(Benchmark):
     """Pictures with labels, split into train, validation and test; its items come from :func:`ask_probe`."""
 
+    task: ClassVar[str] = "linear_probe"
+
     items: Sequence[Probed] = ()
 
     @property
@@ -144,8 +146,8 @@ class LinearProbeBenchmark(Benchmark):
 
     @property
     def concepts(self) -> set[str]:
-        """Classes."""
-        return {item.label for item in self.items}
+        """Classes, by their names."""
+        return {named_concept(item.label) for item in self.items}
 
     @property
     def data_hash(self) -> str:
@@ -165,8 +167,7 @@ class LinearProbeBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less these pictures, in whatever split they are."""
-        kept, lost = split_readable(self.items, lambda item: [item.image], failed)
-        return replace(self, items=kept, unposed=(*self.unposed, *lost))
+        return self._less("items", lambda item: [item.image], failed)
 
 
 def _choose_strength(features: np.ndarray, labels: np.ndarray, train: list[int], validation: list[int]) -> float:

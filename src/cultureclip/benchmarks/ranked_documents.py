@@ -11,13 +11,13 @@ Documents of equal cosine come in random order, and each figure is its mean over
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import comb
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings, split_readable
+from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.items import Prediction, Unposed, item_key, round_cosines
 from cultureclip.ids import digest
 
@@ -144,6 +144,8 @@ class RankingBenchmark(Benchmark):
     A CLIP reads the first 75 tokens of a document, about its first two sentences.
     """
 
+    task: ClassVar[str] = "document_retrieval"
+
     items: Sequence[Ranked] = ()
 
     @property
@@ -178,8 +180,7 @@ class RankingBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less these pictures."""
-        kept, lost = split_readable(self.items, lambda item: [item.image], failed)
-        return replace(self, items=kept, unposed=(*self.unposed, *lost))
+        return self._less("items", lambda item: [item.image], failed)
 
 
 def _reason(item: Ranked, *, repeated: bool) -> str:

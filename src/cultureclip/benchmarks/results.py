@@ -29,8 +29,8 @@ _METRICS = {
     **{f"text-to-image R@{k}": f"image_retrieval_recall@{k}" for k in (1, 5, 10)},
     **{f"image-to-text R@{k}": f"text_retrieval_recall@{k}" for k in (1, 5, 10)},
 }
-_TASKS = {"acc1": "zeroshot_classification", "image_retrieval_recall@1": "zeroshot_retrieval"}
-"""The metric by which a task is known; others choose among captions."""
+_PREFIXES = {"linear_probe": "lp_"}
+"""Task -> what CLIP_benchmark puts before the names of its metrics."""
 _DIFFERENCE = ("difference", "diff_low", "diff_high", "detectable", "p_value", "p_holm", "mcnemar_p", "mcnemar_n")
 
 
@@ -98,12 +98,13 @@ def make_results(
 
 def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
     first = {str(row["metric"]): row for row in reversed(rows.to_dict("records"))}
-    keys = {metric: _METRICS.get(metric, metric) for metric in first}
+    prefix = _PREFIXES.get(card["task"], "")
+    keys = {metric: prefix + _METRICS[metric] if metric in _METRICS else metric for metric in first}
     return {
         "dataset": card["name"],
         "model": rows["model"].iloc[0],
         "pretrained": facts.base_model,
-        "task": next((task for key, task in _TASKS.items() if key in keys.values()), "image_caption_selection"),
+        "task": card["task"],
         "metrics": {keys[metric]: row["value"] for metric, row in first.items()},
         "language": "en",
         "intervals": {keys[metric]: [row["ci_low"], row["ci_high"]] for metric, row in first.items()},

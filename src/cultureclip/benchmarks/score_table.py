@@ -1,17 +1,20 @@
 """The scores in one table of text: what a run prints in the end."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from cultureclip.benchmarks.markdown import to_markdown
 from cultureclip.benchmarks.score_view import ScoreBlock, build_blocks
 from cultureclip.benchmarks.scores import split_instance, split_scale
 
 NOTE = (
     "Test items, per cent; in brackets the difference to the base in points, with its 95 % interval; * where that "
-    "excludes 0, before any correction for the number of benchmarks. Culture is the mean of the other benchmarks' main "
-    "metrics, general the mean over all metrics of general ability."
+    "excludes 0, before any correction for the number of benchmarks; MDD is the difference that four of five such "
+    "evaluations would find. Left out: items of either part, by reason in benchmark_cards. Culture is the mean of the "
+    "other benchmarks' main metrics, general the mean over all metrics of general ability."
 )
 
 
@@ -30,16 +33,21 @@ def tabulate_scores(
     blocks = build_blocks(scores, cards, part="test", plain=plain, proposed=proposed)
     main = list({block.benchmark: block for block in reversed(blocks)}.values())[::-1]
     models = list(dict.fromkeys(line.model for block in main for line in block.models))
+    left_out = {card["name"]: sum(card["left_out"].values()) for card in cards}
     of_test = abilities[abilities["part"] == "test"].set_index("model")
     rows = {
         model: {
-            **{f"{block.title} {block.metric} (n {block.n})": _cell(block, model) for block in main},
+            **{_head(block, left_out[block.benchmark]): _cell(block, model) for block in main},
             **{ability: _ability(of_test, model, ability) for ability in ("culture", "general")},
         }
         for model in models
         if split_instance(model)[1] is None and split_scale(model)[1] is None
     }
-    return pd.DataFrame.from_dict(rows, orient="index").to_markdown() + f"\n\n{NOTE}\n"
+    return f"{to_markdown(pd.DataFrame.from_dict(rows, orient='index'))}\n{NOTE}\n"
+
+
+def _head(block: ScoreBlock, left_out: int) -> str:
+    return f"{block.title} {block.metric} (n {block.n}, {left_out} left out)"
 
 
 def _cell(block: ScoreBlock, model: str) -> str:
@@ -47,7 +55,10 @@ def _cell(block: ScoreBlock, model: str) -> str:
     if line is None:
         return ""
     change = line.to_base
-    return _show(100 * line.value, None if change is None else (change.value, change.low, change.high))
+    if change is None:
+        return _show(100 * line.value, None)
+    detectable = "" if math.isnan(change.detectable) else f" MDD {change.detectable:.1f}"
+    return _show(100 * line.value, (change.value, change.low, change.high)) + detectable
 
 
 def _ability(abilities: pd.DataFrame, model: str, ability: str) -> str:

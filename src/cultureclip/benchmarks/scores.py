@@ -18,7 +18,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.tables import GROUP_SCORES, SCORES, make_table
 
 BASE = "base"
-_NAME = re.compile(r"(?P<objective>.+?)(_s(?P<seed>\d+))?(?P<scale>@[01]\.\d+)?")
+_NAME = re.compile(r"(?P<objective>.+?)(_s(?P<seed>\d{1,18}))?(?P<scale>@[01]\.\d+)?")
 
 
 @dataclass(frozen=True)

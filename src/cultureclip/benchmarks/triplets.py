@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pandas as pd
 
 from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Embeddings
 from cultureclip.benchmarks.choice import answer_questions
-from cultureclip.benchmarks.items import Prediction, Question, QuestionSet, Unposed, item_key
+from cultureclip.benchmarks.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import seed_from_id
 
@@ -82,10 +83,13 @@ def ask_triplets(concepts: Sequence[Annotated], per_anchor: int = PER_ANCHOR) ->
     """
     questions: list[Question] = []
     unposed: list[Unposed] = []
-    annotated = sorted({c.concept: c for c in concepts if c.features}.values(), key=lambda c: c.concept)
-    unposed += [Unposed(c.concept, "no feature is annotated") for c in concepts if not c.features]
-    repeated = len([c for c in concepts if c.features]) - len(annotated)
-    unposed += [Unposed("a concept", "its name was annotated before")] * repeated
+    usable: dict[str, Annotated] = {}
+    for concept in concepts:
+        if reason := _reason(concept, repeated=concept.concept in usable):
+            unposed.append(Unposed(concept.concept or f"a {concept.category}", reason))
+        else:
+            usable[concept.concept] = concept
+    annotated = sorted(usable.values(), key=lambda c: c.concept)
     for anchor in annotated:
         asked, left_out = _ask(anchor, annotated, per_anchor)
         questions += asked
@@ -97,15 +101,31 @@ def ask_triplets(concepts: Sequence[Annotated], per_anchor: int = PER_ANCHOR) ->
 class TripletBenchmark(ChoiceBenchmark):
     """Questions whose ``image`` is a text: the anchor. There are no pictures."""
 
+    task: ClassVar[str] = "text_selection"
+
     @property
     def texts(self) -> list[str]:
         """Every anchor and option, once."""
         return list(dict.fromkeys(text for q in self.questions for text in (q.image, *q.options)))
 
+    @property
+    def concepts(self) -> set[str]:
+        """Anchors and options, by their names."""
+        return {named_concept(text) for text in self.texts}
+
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Cosine of the anchor's text with each option; a tie shares the credit."""
         rows, texts = embeddings.text_rows, embeddings.texts
         return [replace(answer, image="") for answer in answer_questions(self.questions, texts, rows, texts, rows)]
+
+
+def _reason(concept: Annotated, *, repeated: bool) -> str:
+    """Why a concept cannot be asked about; empty where it can."""
+    if not concept.concept:
+        return "a concept has no name"
+    if not concept.features:
+        return "no feature is annotated"
+    return "its name was annotated before" if repeated else ""
 
 
 def _ask(anchor: Annotated, concepts: Sequence[Annotated], per_anchor: int) -> tuple[list[Question], list[Unposed]]:

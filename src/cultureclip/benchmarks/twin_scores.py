@@ -11,14 +11,14 @@ earn no part of the credit here: that would be another score than the published 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings, split_readable
+from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.items import Prediction, item_key, round_cosines
 from cultureclip.ids import digest
 
@@ -128,8 +128,7 @@ class TwinBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less the twins of which a picture cannot be read."""
-        kept, lost = split_readable(self.twins, lambda twin: twin.images, failed)
-        return replace(self, twins=kept, unposed=(*self.unposed, *lost))
+        return self._less("twins", lambda twin: twin.images, failed)
 
 
 def _answer(twin: Twin, s: np.ndarray) -> list[Prediction]:

@@ -5,14 +5,15 @@ class of greatest cosine. Classes that tie come in random order: a collapsed mod
 A prediction's category is its class, so top-1's mean over categories is the mean per-class recall.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings, split_readable
-from cultureclip.benchmarks.items import Prediction, Unposed, item_key, round_cosines
+from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.ranking import shown_options, top_k_credit
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
@@ -76,6 +77,12 @@ def class_texts(classes: Sequence[str], templates: Sequence[str]) -> list[list[s
     return [[template.replace(PLACEHOLDER, name) for template in templates] for name in classes]
 
 
+def distinct_names(classes: Sequence[str]) -> list[str]:
+    """Names that tell classes apart: ImageNet has two classes of missiles and two of sunglasses, here with numbers."""
+    count = Counter(classes)
+    return [name if count[name] == 1 else f"{name} (class {number})" for number, name in enumerate(classes)]
+
+
 def mean_of_templates(texts: np.ndarray) -> np.ndarray:
     """Class vectors from the embeddings of their texts.
 
@@ -97,7 +104,7 @@ def answer_zero_shot(
 
     Args:
         items: What is asked.
-        classes: Their names.
+        classes: Their names; one name may stand for several.
         images: L2-normalised embeddings of the items' pictures, [items, D].
         vectors: L2-normalised class vectors, [classes, D].
 
@@ -107,6 +114,7 @@ def answer_zero_shot(
     Raises:
         WeightsError: a cosine is not finite.
     """
+    names = distinct_names(classes)
     right = np.array([item.label for item in items], dtype=int)
     predictions = []
     for start in range(0, len(items), _BLOCK):  # 50,000 pictures x 1,000 classes need not be held at once
@@ -116,7 +124,7 @@ def answer_zero_shot(
         for row, item in enumerate(items[rows]):
             shown = shown_options(scores[row], item.label)
             for k, credit in credits.items():
-                predictions.append(_predict(item, classes, shown, scores[row], k, float(credit[row])))
+                predictions.append(_predict(item, names, shown, scores[row], k, float(credit[row])))
     return predictions
 
 
@@ -126,6 +134,8 @@ class ZeroShotBenchmark(Benchmark):
 
     Its items come from :func:`known_labels`.
     """
+
+    task: ClassVar[str] = "zeroshot_classification"
 
     items: Sequence[Labelled] = ()
     classes: Sequence[str] = ()
@@ -143,8 +153,8 @@ class ZeroShotBenchmark(Benchmark):
 
     @property
     def concepts(self) -> set[str]:
-        """Classes shown."""
-        return {self.classes[item.label] for item in self.items}
+        """Classes shown, by their names."""
+        return {named_concept(self.classes[item.label]) for item in self.items}
 
     @property
     def data_hash(self) -> str:
@@ -170,8 +180,7 @@ class ZeroShotBenchmark(Benchmark):
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less these pictures."""
-        kept, lost = split_readable(self.items, lambda item: [item.image], failed)
-        return replace(self, items=kept, unposed=(*self.unposed, *lost))
+        return self._less("items", lambda item: [item.image], failed)
 
 
 def _predict(

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 to_peft(options.source, options.destination)
             case "from-peft":
                 from_peft(options.source, options.base, options.destination)
-    except CultureClipError as error:
+    except (CultureClipError, OSError) as error:  # of the latter, a disk that is full
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0

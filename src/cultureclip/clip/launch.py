@@ -43,8 +43,15 @@ def launch_training(
         The chosen adapter's tensors and the log.
 
     Raises:
-        CultureClipError: what the leading process stopped at, or that a process died.
+        TrainingError: there are more processes than twins, or a process died.
+        CultureClipError: what a process stopped at.
     """
+    if len(data.row_ids) < job.settings.launch.world:
+        raise TrainingError(
+            job.name,
+            f"{len(data.row_ids)} rows of twins for {job.settings.launch.world} processes",
+            "Set fewer processes in train.launch",
+        )
     folder = job.folder / JOB_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for name, part in ((TRAIN_NAME, data), (DEV_NAME, dev), (REPLAY_NAME, replay)):

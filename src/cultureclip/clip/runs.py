@@ -20,7 +20,7 @@ from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.trainer import BEST_NAME, BOUNDARY_NAME, STATE_NAME, Trainer
 from cultureclip.clip.training_log import LOG_NAME, LogRow, best_row, read_log, write_log
 from cultureclip.clip.worker import Job
-from cultureclip.errors import TrainingError
+from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
 from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -58,14 +58,23 @@ def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     ordered = cultwin.sort_values("row_id")
     train, dev = ordered[ordered["split"] == "train"], ordered[ordered["split"] == "dev"]
+    remedy = "Accept more twins: see filtering_metrics for why they were rejected"
+    _check_contrast(train, f"training rows ({len(dev)} dev rows, {len(cultwin)} in all)", remedy)
+    return train, dev
+
+
+def _check_settings(settings: RunSettings, dev_rows: pd.DataFrame, general: GeneralPairs | None) -> None:
+    """Refuse settings that would silently do nothing."""
+    if settings.replay.batch and general is None:
+        raise ConfigurationError("replay.batch", "there are no general pairs", "Give some, or set it to 0")
+    if settings.trainer.patience is not None and dev_rows.empty:
+        raise ConfigurationError("trainer.patience", "there are no dev twins to wait for", "Set it to null")
+
+
+def _check_contrast(train: pd.DataFrame, described: str, remedy: str) -> None:
     twins = train["twin_id"].nunique()
     if twins < 2:
-        raise TrainingError(
-            "cultwin",
-            f"{twins} twins in {len(train)} training rows ({len(dev)} dev rows, {len(cultwin)} in all); 2 are needed",
-            "Accept more twins: see filtering_metrics for why they were rejected",
-        )
-    return train, dev
+        raise TrainingError("cultwin", f"{twins} twins in {len(train)} {described}; 2 are needed", remedy)
 
 
 def train_adapter(
@@ -87,7 +96,7 @@ def train_adapter(
     Args:
         cultwin: The table of that name.
         images: The pictures that it names.
-        general: General pairs to replay; None for none.
+        general: General pairs; not looked at where ``settings.replay.batch`` is 0.
         base: Directory of the base model.
         card: What the card says beside the training: base, base_revision, update_scale.
         name: What the progress bar and errors call it.
@@ -102,17 +111,20 @@ def train_adapter(
 
     Raises:
         TrainingError: too few twins, too many unreadable images, a loss that is not finite, another process is at it.
-        ConfigurationError: no such objective; a text longer than the context.
+        ConfigurationError: no such objective; a text longer than the context; patience without dev twins, or replay
+            without general pairs.
         WeightsError: the base cannot be loaded.
+        StorageError: ``work_dir`` cannot be written.
     """
     key_settings, settings = settings, settings.effective()
     build_objective(objective, settings.objective)  # an unknown name stops before any work
     train_rows, dev_rows = split_rows(cultwin)
+    general = general if settings.replay.batch else None
+    _check_settings(settings, dev_rows, general)
     encoder = load_encoder(base, settings.trainer.device)
     key = training_key(cultwin, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
     folder = work_dir / key
-    folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder, name):
         if not (folder / RESULT_NAME).exists():
             job = Job(
@@ -183,22 +195,33 @@ def _prepare(
 
     dev = None if dev_rows.empty else prepared(dev_rows)
     replay = prepare_replay(general, encoder, settings.texts.long_caption, cache) if general else None
-    return _Inputs(prepared(train_rows), dev, replay)
+    data = prepared(train_rows)
+    readable = train_rows[train_rows["row_id"].isin(data.row_ids)]
+    _check_contrast(readable, f"readable training rows of {len(train_rows)}", "Run the synthesis pipeline again")
+    return _Inputs(data, dev, replay)
 
 
 @contextmanager
 def _alone_in(folder: Path, name: str) -> Iterator[None]:
-    """Keep two processes from training the same thing: their files would mix.
+    """Make a folder and keep two processes from training the same thing in it: their files would mix.
 
     Raises:
         TrainingError: another process is at it.
+        StorageError: a file in it, or what is trained on, cannot be read or written.
     """
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCK_NAME, timeout=0):
             yield
     except Timeout as error:
         raise TrainingError(
             name, f"another process is training it in {folder}", "Wait for it, or stop it; then run again"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            error.filename or folder,
+            f"cannot be read or written ({error.strerror or error})",
+            "Free disk space or mend the permissions, or set another train.work_dir; then run again",
         ) from error
 
 

@@ -6,6 +6,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Target = Literal["q", "k", "v", "out", "mlp"]
 Tower = Literal["image", "text"]
+ObjectiveName = Literal[
+    "clip",
+    "clip_both",
+    "negclip",
+    "tripletclip",
+    "cultureclip",
+    "clip_concept",
+    "negclip_concept",
+    "clip_caption_clip_concept",
+    "neg_caption_clip_concept",
+    "clip_caption_neg_concept",
+    "conclip",
+]
+"""The losses that there are; :data:`cultureclip.clip.losses.OBJECTIVES` has their code."""
 
 
 class _Settings(BaseModel):
@@ -252,6 +266,8 @@ class RunSettings(_Settings):
         moves = self.lora.last_blocks is None or self.augmentation.changes_images or world > 1
         if self.trainer.keep_boundary and moves:
             raise ValueError("trainer.keep_boundary needs lora.last_blocks, no augmentation, and one process")
+        if self.launch.backend == "nccl" and world > 1 and not self.trainer.device.startswith("cuda"):
+            raise ValueError(f"launch.backend nccl needs trainer.device cuda, not {self.trainer.device}")
         if self.released(2) and (chunk is None or batch % chunk or world > 1):
             raise ValueError("as_released 2 needs a trainer.chunk that divides trainer.batch, and one process")
         return self
@@ -271,5 +287,5 @@ class RunSettings(_Settings):
         if self.released(11):
             late = {"precision": "fp32", "eval_every": self.trainer.steps, "select_by": "last", "patience": None}
             changes["trainer"] = self.trainer.model_copy(update=late)
-            changes["augmentation"] = AugmentationSettings(zoom=0, shift=0, colour=0)
+            changes["augmentation"] = AugmentationSettings.none()
         return self.model_copy(update=changes)

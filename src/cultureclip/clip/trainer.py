@@ -168,7 +168,9 @@ class Trainer:
         optimizer.load_state_dict(optimizer.state_dict())  # moves what was loaded to the parameters' device
         log = [row for row in read_log(self.folder / LOG_NAME) if row["step"] <= start]
         if not log or log[-1]["step"] != start:
-            raise TrainingError(self.folder / LOG_NAME, f"has no row for step {start}, where the state is", START_AFRESH)
+            raise TrainingError(
+                self.folder / LOG_NAME, f"has no row for step {start}, where the state is", START_AFRESH
+            )
         return start, log
 
     def _base_row(self) -> LogRow:

@@ -73,7 +73,7 @@ def build_trainer(job: Job, data_folder: Path, group: Group, device: str) -> Tra
 
 
 def main(folder: Path) -> int:
-    """Train; the leading process leaves the result, or the error, in the job's folder.
+    """Train; the leading process leaves the result in the job's folder, any process its error.
 
     Returns:
         The process's exit code.
@@ -88,10 +88,9 @@ def main(folder: Path) -> int:
         try:
             state, _ = build_trainer(job, folder, group, device).run()
         except CultureClipError as error:
-            if group.leads:
-                with replacing(folder / ERROR_NAME) as temporary:
-                    record = {"type": type(error).__name__, "arguments": [error.item, error.cause, error.remedy]}
-                    temporary.write_text(json.dumps(record), encoding="utf-8")
+            with replacing(folder / ERROR_NAME) as temporary:  # the first to end ends the others
+                record = {"type": type(error).__name__, "arguments": [error.item, error.cause, error.remedy]}
+                temporary.write_text(json.dumps(record), encoding="utf-8")
             return 1
         if group.leads:
             save_atomically(state, folder / DONE_NAME)

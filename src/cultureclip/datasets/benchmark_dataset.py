@@ -49,7 +49,8 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         try:
             self._entry = Entry(**entry)
         except ValidationError as error:
-            fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            places = [".".join(map(str, wrong["loc"])) or "entry" for wrong in error.errors()]
+            fields = "; ".join(f"{place}: {e['msg']}" for place, e in zip(places, error.errors(), strict=True))
             raise ConfigurationError(f"catalog entry of {filepath}", fields, "See docs/benchmarks.md") from error
 
     def load(self) -> "Benchmark | AbsentBenchmark":

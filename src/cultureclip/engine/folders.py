@@ -22,12 +22,16 @@ def building(folder: Path) -> Iterator[Path]:
         removed when the block fails.
 
     Raises:
-        StorageError: the folder exists.
+        StorageError: the folder exists, or cannot be made.
     """
     if folder.exists():
         raise StorageError(folder, "exists already", "Name a new folder, or remove this one")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
-    temporary.mkdir(parents=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        cause = f"cannot be made ({error.strerror or error})"
+        raise StorageError(folder, cause, "Name a folder on a disk that you can write to") from error
     try:
         yield temporary
         temporary.rename(folder)

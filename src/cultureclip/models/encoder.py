@@ -24,6 +24,8 @@ from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.text_tower import embed_text, pool_positions
 
+logger = logging.getLogger(__name__)
+
 CONFIG_NAME, WEIGHTS_NAME = "open_clip_config.json", "open_clip_model.safetensors"
 
 
@@ -190,10 +192,10 @@ def _create(name: str, weights: Path, device: str, **preprocessing: Any) -> tupl
 def _check_preprocessing(config: Path) -> None:
     """Without mean and std in it, open_clip would take OpenAI's and say nothing."""
     try:
-        given = json.loads(config.read_text(encoding="utf-8")).get("preprocess_cfg", {})
+        given = json.loads(config.read_text(encoding="utf-8")).get("preprocess_cfg") or {}
+        absent = [name for name in ("mean", "std") if not given.get(name)]
     except (ValueError, AttributeError) as error:
         raise WeightsError(config, f"not a model config ({error})", "Copy or download it again") from error
-    absent = [name for name in ("mean", "std") if name not in given]
     if absent:
         raise WeightsError(
             config,
@@ -201,6 +203,19 @@ def _check_preprocessing(config: Path) -> None:
             "Write what the model was trained with: OpenAI's mean is "
             f"{list(open_clip.OPENAI_DATASET_MEAN)} and std {list(open_clip.OPENAI_DATASET_STD)}, SigLIP's 0.5 each",
         )
+    if (given["mean"], given["std"]) not in _released_normalisations():
+        logger.warning(
+            "%s: mean %s and std %s are of no release that open_clip knows: right only if this model was trained so",
+            config,
+            given["mean"],
+            given["std"],
+        )
+
+
+def _released_normalisations() -> list[tuple[list[float], list[float]]]:
+    """Mean and std of every release that open_clip lists."""
+    releases = (open_clip.pretrained.get_pretrained_cfg(*names) for names in open_clip.list_pretrained())
+    return [(list(release["mean"]), list(release["std"])) for release in releases]
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def _load_preprocess(folder: Path, kind: str) -> Any:
             folder, "no preprocessor_config.json in it", "Save the model's processor beside it: save_pretrained"
         )
     content = _read_json(path)
-    given = content.get("image_processor", content)
+    given = content.get("image_processor") or content
     absent = [name for name in ("image_mean", "image_std") if name not in given]
     if absent:
         raise WeightsError(path, f"lacks {' and '.join(absent)}", "Take it from the model's own release")
@@ -138,7 +138,10 @@ def _load_preprocess(folder: Path, kind: str) -> Any:
                 kind,
                 list(values),
             )
-    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    try:
+        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(path, f"no image processor ({error})", "Take it from the model's own release") from error
 
     def preprocess(image: Image.Image) -> Tensor:
         return processor(images=image, return_tensors="pt").pixel_values[0]

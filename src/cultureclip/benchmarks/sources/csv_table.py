@@ -47,10 +47,10 @@ class CsvFormat(Format):
 def _make_row(line: int, record: Mapping[Hashable, str], folder: Path) -> Row:
     cells = {str(column): _split(cell) if column in _LISTS else [cell.strip()] for column, cell in record.items()}
     pictures = {
-        column: tuple(FileIn(folder, name) for name in cells[column]) for column in _PICTURES if column in cells
+        column: tuple(FileIn(folder, name) for name in cells[column]) for column in _PICTURES if cells.get(column)
     }
     values = {
-        column: parts if column in _LISTS else parts[0] for column, parts in cells.items() if column not in pictures
+        column: parts if column in _LISTS else parts[0] for column, parts in cells.items() if column not in _PICTURES
     }
     return Row(f"line {line}", values, pictures)
 

@@ -1,9 +1,9 @@
 """What an entry of the catalog says about a benchmark: read before any work starts, so it imports nothing heavy."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cultureclip.benchmarks.sources.formats import AnyFormat
 
@@ -20,6 +20,10 @@ ProtocolName = Literal[
     "zero_shot",
 ]
 """What can be asked; :data:`cultureclip.benchmarks.sources.protocols.PROTOCOLS` has how."""
+
+
+_NAMING: tuple[ProtocolName, ...] = ("globalrg_grounding", "crope", "culturally_closer", "linear_probe", "zero_shot")
+"""Protocols whose rows name a concept or class, which a training row can be compared with."""
 
 
 class Entry(BaseModel):
@@ -40,8 +44,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    title: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    title: str = Field(min_length=1, max_length=200)
     protocol: ProtocolName
     format: AnyFormat
     source: str = Field(min_length=1)
@@ -50,3 +54,9 @@ class Entry(BaseModel):
     holds_out: Literal["images", "concepts"] = "images"
     columns: Mapping[str, str] = Field(default_factory=dict)
     templates: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_held_out(self) -> Self:
+        if self.holds_out == "concepts" and self.protocol not in _NAMING:
+            raise ValueError(f"holds_out: concepts needs a protocol that names them: {', '.join(_NAMING)}")
+        return self

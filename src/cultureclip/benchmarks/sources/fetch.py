@@ -4,6 +4,8 @@ import hashlib
 import logging
 import shutil
 import zipfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -124,8 +126,15 @@ def _fetch_file(name: str, file: UrlFile, target: Path) -> None:
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(response, handle, _CHUNK)
-    except (URLError, OSError) as error:
+            _check_length(response.headers.get("Content-Length"), handle.tell())
+    except (URLError, HTTPException, OSError) as error:
         raise _failed(name, file.url, error) from error
+
+
+def _check_length(announced: str | None, got: int) -> None:
+    """A connection that breaks off looks like the end of the file: ``read`` with a size raises nothing."""
+    if announced is not None and announced.isdecimal() and int(announced) != got:
+        raise OSError(f"{got} of {announced} bytes arrived")
 
 
 def _check_file(name: str, file: UrlFile, target: Path) -> str:
@@ -145,8 +154,8 @@ def _unpack(name: str, archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
             members.extractall(folder)  # names that lead out of the folder are cut by zipfile
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DownloadError(archive, f"no whole zip archive ({error})", f"Remove it, and fetch {name} again") from error
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: it is encrypted
+        raise DownloadError(archive, f"no whole zip archive ({error})", f"Remove it, fetch {name} again") from error
 
 
 def _failed(name: str, origin: str, error: Exception) -> DownloadError:

@@ -44,8 +44,9 @@ class KarpathyFormat(Format):
 
     def _make_row(self, image: Mapping[str, Any], folder: Path) -> Row:
         name = "/".join(str(image[part]) for part in ("filepath", "filename") if image.get(part))
-        sentences = image.get("sentences") or []
-        captions = [sentence.get("raw") for sentence in sentences if isinstance(sentence, dict)]
+        sentences = image.get("sentences")
+        listed = sentences if isinstance(sentences, list) else []
+        captions = [sentence.get("raw") for sentence in listed if isinstance(sentence, dict)]
         return Row(name or "an image without a name", {"captions": captions}, {"image": (FileIn(folder, name),)})
 
 

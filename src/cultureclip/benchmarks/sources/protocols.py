@@ -7,7 +7,7 @@ from cultureclip.benchmarks import crope, globalrg_grounding, globalrg_retrieval
 from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
 from cultureclip.benchmarks.crope import ConceptPictures
 from cultureclip.benchmarks.general_retrieval import Captioned
-from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, ask_both
+from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, ask_both, named_concept
 from cultureclip.benchmarks.linear_probe import LinearProbeBenchmark, Probed, ask_probe
 from cultureclip.benchmarks.pairs import CaptionPair
 from cultureclip.benchmarks.ranked_documents import Document, Ranked, RankingBenchmark, ask_rankings
@@ -32,9 +32,7 @@ class Protocol:
 def build_grounding(declaration: Declaration, intake: Intake) -> Benchmark:
     """GlobalRG-Grounding. Columns: ``image``, ``concept``, ``region``."""
     complete, left_out = _complete(intake, "concept", "region")
-    items = [
-        Shown(digest("concept", concept), concept, "", (region,), image) for _, image, (concept, region) in complete
-    ]
+    items = [Shown(named_concept(concept), concept, "", (region,), image) for _, image, (concept, region) in complete]
     return _choices(declaration, intake, ask_both(globalrg_grounding.ask_grounding, items), left_out)
 
 
@@ -60,8 +58,10 @@ def build_crope(declaration: Declaration, intake: Intake) -> Benchmark:
         elif answer.casefold() != "no":
             left_out.append(Unposed(row.place, "its answer is not no: the definition is the picture's own"))
         else:
+            pictures = (IMAGE, "definition_images")
+            left_out += [Unposed(row.place, f"no {column}") for column in pictures if column not in row.images]
             sides = ((own, row.images.get(IMAGE, ())), (other, row.images.get("definition_images", ())))
-            a, b = (ConceptPictures(digest("concept", name), name, images) for name, images in sides)
+            a, b = (ConceptPictures(named_concept(name), name, images) for name, images in sides)
             asked.append((a, b))
     return _choices(declaration, intake, ask_both(crope.ask_crope, asked), left_out)
 
@@ -72,7 +72,9 @@ def build_captions(declaration: Declaration, intake: Intake) -> Benchmark:
     captions: dict[str, dict[str, None]] = {}
     for row in intake.rows:
         image = row.image(IMAGE)
-        texts = [text.strip() for text in row.values.get("captions") or () if isinstance(text, str) and text.strip()]
+        given = row.values.get("captions")
+        listed = given if isinstance(given, list) else [given]  # a column of single captions is one of lists of one
+        texts = [text.strip() for text in listed if isinstance(text, str) and text.strip()]
         if image is None:
             left_out += _without_image(row)
         elif not texts:
@@ -140,7 +142,8 @@ def build_probe(declaration: Declaration, intake: Intake) -> Benchmark:
 
 def build_twins(declaration: Declaration, intake: Intake) -> Benchmark:
     """Winoground. Columns: ``image_0``, ``image_1``, ``caption_0``, ``caption_1``; ``tag`` may be missing."""
-    left_out, twins = list(intake.left_out), []
+    left_out = list(intake.left_out)
+    asked: dict[tuple[str, ...], Twin] = {}
     for row in intake.rows:
         first, second = row.image("image_0"), row.image("image_1")
         texts = (_text(row, "caption_0"), _text(row, "caption_1"))
@@ -148,10 +151,13 @@ def build_twins(declaration: Declaration, intake: Intake) -> Benchmark:
             left_out += [] if {"image_0", "image_1"} <= row.images.keys() else [Unposed(row.place, "no two images")]
         elif "" in texts or texts[0] == texts[1] or first == second:
             left_out.append(Unposed(row.place, "no two different captions and images"))
+        elif (first, second, *texts) in asked:
+            left_out.append(Unposed(row.place, "the same pictures and captions were asked about before"))
         else:
-            twins.append(Twin((first, second), texts, row.place, category=_text(row, "tag")))
-    pictures = intake.pictures.only({image for twin in twins for image in twin.images})
-    return TwinBenchmark(declaration, pictures, unposed=tuple(left_out), twins=tuple(twins))
+            twin = Twin((first, second), texts, row.place, category=_text(row, "tag"))
+            asked[first, second, *texts] = twin
+    pictures = intake.pictures.only({image for twin in asked.values() for image in twin.images})
+    return TwinBenchmark(declaration, pictures, unposed=tuple(left_out), twins=tuple(asked.values()))
 
 
 def build_rankings(declaration: Declaration, intake: Intake) -> Benchmark:

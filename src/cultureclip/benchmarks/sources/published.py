@@ -29,8 +29,9 @@ class AbsentBenchmark:
     def card(self) -> dict[str, Any]:
         """A card with the fields of one of a benchmark that is there."""
         counts = dict.fromkeys(("items", "images", "texts", "concepts"), 0)
-        card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for} | counts
-        return card | {"left_out": {}, "chances": {}, "data_hash": digest(self.name, "absent")}
+        card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for, "task": None} | counts
+        nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "chances": {}}
+        return card | nothing | {"data_hash": digest(self.name, "absent")}
 
 
 def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
@@ -44,17 +45,20 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         SourceDataError: its files are damaged, or are not what the entry says. Single bad rows are no error: the
             benchmark's card counts them by reason.
     """
-    if not entry.format.find(path):
-        return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
     if (path / INCOMPLETE).exists():
         raise SourceDataError(path, "its download was stopped half-way", "Go on: kedro run --pipeline=fetch_benchmarks")
+    if not entry.format.find(path):
+        return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
     intake = take_in(entry.format.read(path))
     intake = replace(
         intake,
         rows=tuple(_rename(row, entry.columns) for row in intake.rows),
         templates=entry.templates or intake.templates,
     )
-    return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
+    try:
+        return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
+    except SourceDataError as error:  # of all benchmarks that are listed, this one
+        raise SourceDataError(f"benchmark {entry.name}: {error.item}", error.cause, error.remedy) from error
 
 
 def _declare(entry: Entry, path: Path) -> Declaration:

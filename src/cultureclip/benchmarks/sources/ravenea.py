@@ -1,6 +1,7 @@
 """RAVENEA as its owners pack it: a folder of images, a JSON line for each picture, and one for each document."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -42,7 +43,8 @@ class RaveneaFormat(Format):
 
 
 def _make_row(place: str, record: Mapping[str, Any], texts: Mapping[str, str], folder: Path) -> Row:
-    ids, grades = ([*(record.get(key) or ())] for key in ("enwiki_ids", "culture_relevance"))
+    given = (record.get(key) for key in ("enwiki_ids", "culture_relevance"))
+    ids, grades = (value if isinstance(value, list) else [] for value in given)
     whole = len(ids) == len(grades) and all(texts.get(str(i)) for i in ids) and all(map(_is_number, grades))
     documents = [Document(str(i), texts[str(i)], grade) for i, grade in zip(ids, grades, strict=True)] if whole else []
     # The owners write paths from their own folder.
@@ -52,7 +54,8 @@ def _make_row(place: str, record: Mapping[str, Any], texts: Mapping[str, str], f
 
 
 def _is_number(grade: object) -> bool:
-    return isinstance(grade, int | float) and not isinstance(grade, bool)
+    # JSON as Python reads it has NaN and infinity
+    return isinstance(grade, int | float) and not isinstance(grade, bool) and abs(grade) < math.inf
 
 
 def _read(file: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,10 +1,11 @@
 """What every format gives: rows of values and pictures. And their intake: each picture hashed and tried once."""
 
 import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cultureclip.benchmarks.sources.pictures import Encoded, LazyPictures, Store
 from cultureclip.engine.decode import ImageError, check_image
 from cultureclip.ids import bytes_digest
 
+_HALF = re.compile("[\ud800-\udfff]")
 _WORKERS = 8
 """Threads: hashing and decoding happen outside of Python's lock, reading waits for the disk."""
 
@@ -99,13 +101,19 @@ class Format(BaseModel, ABC):
 def take_in(source: Source) -> Intake:
     """Hash and try every picture once, so that a broken one is counted now and not met in the middle of a run.
 
-    A picture that cannot be used is left out with its reason; of a column with several pictures the others stay.
+    A picture that cannot be used is left out with its reason; of a column with several pictures the others stay. So is
+    a row with a text that no file could hold.
     """
-    rows = list(source.rows)
+    rows, left_out = [], []
+    for row in source.rows:
+        if _is_unicode(row.values):
+            rows.append(row)
+        else:
+            left_out.append(Unposed(row.place, "a text is no valid Unicode"))
     places = dict.fromkeys(where for row in rows for pictures in row.pictures.values() for where in pictures)
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = dict(zip(places, pool.map(_try, places), strict=True))
-    taken, left_out = [], []
+    taken = []
     for row in rows:
         images: dict[str, tuple[str, ...]] = {}
         for column, pictures in row.pictures.items():
@@ -115,6 +123,17 @@ def take_in(source: Source) -> Intake:
         taken.append(Taken(row.place, row.values, images))
     stored = dict(result for result in found.values() if not isinstance(result, ImageError))
     return Intake(tuple(taken), LazyPictures(stored), tuple(left_out), source.classes, source.templates)
+
+
+def _is_unicode(value: object) -> bool:
+    """Whether all texts in a value can be written: JSON may hold halves of characters, which UTF-8 has no bytes for."""
+    if isinstance(value, str):
+        return _HALF.search(value) is None
+    if isinstance(value, Mapping):
+        return all(map(_is_unicode, value.values()))
+    if is_dataclass(value):
+        return _is_unicode(vars(value))
+    return not isinstance(value, list | tuple) or all(map(_is_unicode, value))
 
 
 def _try(where: Encoded) -> tuple[str, StoredImage] | ImageError:

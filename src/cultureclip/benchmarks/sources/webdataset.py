@@ -14,6 +14,7 @@ from cultureclip.benchmarks.sources.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
+_LONGEST_NUMBER = 18
 _REMEDY = "Fetch it again"
 
 
@@ -90,7 +91,7 @@ def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
 
 def _parse_label(data: bytes) -> dict[str, Any]:
     text = data.strip()
-    return {"label": int(text) if text.isdigit() else _decode(text)}
+    return {"label": int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else _decode(text)}
 
 
 def _parse_captions(data: bytes) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _parse_captions(data: bytes) -> dict[str, Any]:
 def _parse_json(data: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # the columns are missing, which the row's reason will say
     return fields if isinstance(fields, dict) else {}
 

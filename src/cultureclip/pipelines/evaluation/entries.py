@@ -1,6 +1,6 @@
 """Which benchmarks are asked: read from the config when pipelines are built, which is before ``--params`` is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from cultureclip.errors import ConfigurationError
@@ -59,3 +59,25 @@ def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
             f"the pipeline was built for {', '.join(built)}, which --params cannot change",
             "Set it in conf/<environment>/parameters_evaluation.yml",
         )
+
+
+def check_names(names: Mapping[str, str], general: Sequence[str]) -> None:
+    """Make sure that every name stands for one benchmark, for scores and cards go by it.
+
+    Args:
+        names: Name in the list -> the benchmark's own.
+        general: Names that the config gives as general ability.
+
+    Raises:
+        ConfigurationError: a benchmark calls itself otherwise, or a general one is neither listed nor pocket's.
+    """
+    for listed, own in names.items():
+        if listed != own:
+            raise ConfigurationError(
+                f"catalog entry {dataset_of(listed)}", f"its name is {own!r}", f"Write name: {listed}, as in its key"
+            )
+    for name in general:
+        if name not in names and name not in POCKET:
+            close = get_close_matches(name, [*names, *POCKET], n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Take it out, or list it in evaluation.benchmarks"
+            raise ConfigurationError(f"evaluation.general_benchmarks: {name}", "no such benchmark is listed", hint)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.errors import ConfigurationError
-from cultureclip.pipelines.evaluation.entries import check_benchmarks
+from cultureclip.pipelines.evaluation.entries import check_benchmarks, check_names
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 
 # Kedro reads these hints when it checks parameters, so they cannot name types whose modules are imported lazily.
@@ -47,11 +47,13 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
         The benchmarks that something can be asked of, and the cards of all: also of an absent or an empty one.
 
     Raises:
-        ConfigurationError: the list is not the one that the pipeline was built for.
+        ConfigurationError: the list is not the one that the pipeline was built for, an entry has another name than the
+            list, or a benchmark of general ability is unknown.
     """
     from cultureclip.benchmarks.sources.published import AbsentBenchmark
 
     check_benchmarks(list(entries), parameters.benchmarks)
+    check_names({listed: entry.name for listed, entry in entries.items()}, parameters.general_benchmarks)
     cards = [entry.card() for entry in entries.values()]
     for card in cards:
         if card["status"] != "ready":

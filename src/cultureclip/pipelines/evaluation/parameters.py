@@ -1,13 +1,13 @@
 """Parameters of the evaluation stage."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cultureclip.pipelines.settings import Device, Settings
 
-ModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}$"))]
+ModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z"))]
 """Name of a further model; neither ``base`` nor the name of a trained one."""
 
 
@@ -31,3 +31,9 @@ class EvaluationParameters(Settings):
     resamples: int = Field(ge=200, le=100_000)
     seed: int = Field(ge=0)
     gallery_twins: int = Field(ge=1, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _check_scales(self) -> Self:
+        if len(set(self.scales)) < len(self.scales) or any(round(scale, 2) != scale for scale in self.scales):
+            raise ValueError("scales: give each once, with two decimals, for models are named by them")
+        return self

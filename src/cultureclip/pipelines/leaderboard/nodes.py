@@ -10,7 +10,8 @@ def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
         It in HTML, Markdown and LaTeX.
     """
     from cultureclip.benchmarks import leaderboard
+    from cultureclip.benchmarks.markdown import to_markdown
 
     rows = leaderboard.merge_results(leaderboard.find_results(parameters.results))
     table = leaderboard.tabulate_rows(rows, parameters.metrics)
-    return leaderboard.to_html(table), leaderboard.to_markdown(table), leaderboard.to_latex(table)
+    return leaderboard.to_html(table), to_markdown(table), leaderboard.to_latex(table)

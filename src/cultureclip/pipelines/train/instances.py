@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.shape import read_config
+from cultureclip.pipelines.train.parameters import Trainings
 
 
 class Instance(NamedTuple):
@@ -34,15 +37,21 @@ def read_instances() -> list[Instance]:
     """The trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
 
     Raises:
-        ConfigurationError: there is no such configuration.
+        ConfigurationError: there is no such configuration, or it names no training, one twice, or an unknown loss.
     """
     conf, parameters = read_config("parameters")
-    train = parameters.get("train", {})
-    if not train.get("objectives") or not train.get("seeds"):
+    train = parameters.get("train")
+    given = train if isinstance(train, dict) else {}
+    try:
+        shape = Trainings.model_validate({name: given[name] for name in Trainings.model_fields if name in given})
+    except ValidationError as error:
+        first = error.errors()[0]
         raise ConfigurationError(
-            "train.objectives, train.seeds", f"not in {conf}", "Set them in conf/base/parameters_train.yml"
-        )
-    return make_instances(train["objectives"], train["seeds"])
+            ".".join(["train", *map(str, first["loc"])]),
+            f"{first['msg'].removeprefix('Value error, ')} (in {conf})",
+            "Set train.objectives, train.seeds and train.variants in conf/base/parameters_train.yml",
+        ) from error
+    return make_instances(shape.objectives, shape.seeds)
 
 
 def check_instances(built: Sequence[Instance], objectives: Sequence[str], seeds: Sequence[int]) -> None:

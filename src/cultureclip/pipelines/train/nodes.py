@@ -15,10 +15,10 @@ TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, Tra
 
 
 def list_general_pairs(concepts: pd.DataFrame, train: TrainParameters) -> pd.DataFrame:
-    """The general pairs that are replayed in every training; none when replay is off."""
+    """The general pairs that trainings replay; none when none does."""
     from cultureclip.concepts.general_pairs import list_general_pairs as list_pairs
 
-    source = train.general_pairs.source if train.replay.batch else None
+    source = train.general_pairs.source if train.replays else None
     return list_pairs(source, train.general_pairs.most, concepts)
 
 

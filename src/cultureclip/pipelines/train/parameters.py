@@ -1,10 +1,10 @@
 """Parameters of the train stage."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, model_validator
 
-from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.settings import ObjectiveName, RunSettings
 from cultureclip.pipelines.settings import Settings
 
 
@@ -30,19 +30,43 @@ class Variant(Settings):
         settings: What differs from the settings of all runs, at any depth: ``{trainer: {lr: 0.001}}``.
     """
 
-    objective: str
+    objective: ObjectiveName
     settings: dict[str, Any]
 
 
-class TrainParameters(RunSettings):
-    """How CLIP is tuned; beside the settings of a run, on what, and which runs there are.
+class Trainings(Settings):
+    """Which trainings there are: what decides the pipeline's nodes.
+
+    Attributes:
+        objectives: Names of losses or of variants; each is trained with every seed.
+        variants: Objectives with settings of their own, by name.
+        seeds: Of initial values, data order, augmentation and dropout.
+    """
+
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Variant] = Field(default_factory=dict)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Self:
+        losses = get_args(ObjectiveName)
+        known = (*losses, *self.variants)
+        if len(set(known)) < len(known):
+            raise ValueError(f"a variant has the name of a loss; these are {', '.join(losses)}")
+        if unknown := [name for name in self.objectives if name not in known]:
+            raise ValueError(f"there is no objective {unknown[0]!r}; choose among {', '.join(known)}")
+        for names in (self.objectives, self.seeds):
+            if len(set(names)) < len(names):
+                raise ValueError(f"an entry of {list(names)} is there twice")
+        return self
+
+
+class TrainParameters(RunSettings, Trainings):
+    """How CLIP is tuned: the settings of a run, which runs there are, and on what.
 
     Attributes:
         base: The model to tune: a directory, or ``package:<module>/<path>``.
         base_revision: Its revision, if it has one.
-        objectives: Names of losses or of variants; each is trained with every seed.
-        variants: Objectives with settings of their own, by name.
-        seeds: Of initial values, data order, augmentation and dropout.
         update_scale: Share of the update in the merged model, 0 (base) to 1.
         general_pairs: What ``replay`` replays.
         work_dir: Where unfinished and finished trainings are kept by key.
@@ -50,24 +74,26 @@ class TrainParameters(RunSettings):
 
     base: str
     base_revision: str | None = None
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)]
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Variant] = {}
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     general_pairs: GeneralPairsSettings = GeneralPairsSettings()
     work_dir: str
-
-    @model_validator(mode="after")
-    def _replay_has_a_source(self) -> Self:
-        if self.replay.batch and self.general_pairs.source is None:
-            raise ValueError("replay.batch needs pairs: set general_pairs.source, or replay.batch to 0")
-        return self
 
     @model_validator(mode="after")
     def _variants_are_valid(self) -> Self:
         for name in self.variants:
             self.run_settings(name)
         return self
+
+    @model_validator(mode="after")
+    def _replay_has_a_source(self) -> Self:
+        if self.replays and self.general_pairs.source is None:
+            raise ValueError("replay.batch needs pairs: set general_pairs.source, or replay.batch to 0")
+        return self
+
+    @property
+    def replays(self) -> bool:
+        """Whether any training replays general pairs."""
+        return any(self.run_settings(name).replay.batch for name in self.objectives)
 
     def objective_of(self, name: str) -> str:
         """The loss that an entry of ``objectives`` trains with."""

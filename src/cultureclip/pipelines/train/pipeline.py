@@ -9,7 +9,7 @@ from cultureclip.pipelines.train.nodes import for_instance, list_general_pairs, 
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """cultwin, images, concepts, general pairs -> a checkpoint and log for every objective and seed -> loss curves and metrics.
+    """cultwin, images, concepts, general pairs -> checkpoint and log of every objective and seed -> curves, metrics.
 
     Args:
         objectives: Losses; by default what the config says.

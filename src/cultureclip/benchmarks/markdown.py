@@ -1,0 +1,23 @@
+"""Tables as GitHub's Markdown: names that come from elsewhere stay text, figures stay as they are written."""
+
+import html
+
+import pandas as pd
+
+_LONGEST = 200
+"""Characters of a name that are shown: a longer one makes a table that nobody can read."""
+
+
+def printable(name: object) -> str:
+    """A name in one line: what is no printable character becomes a space, what is too long is cut."""
+    shown = "".join(char if char.isprintable() else " " for char in str(name)[: _LONGEST + 1])
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A table of text with escaped names; no cell and no name is taken for a number and written otherwise."""
+    return table.rename(index=_escape, columns=_escape).to_markdown(disable_numparse=True) + "\n"
+
+
+def _escape(name: object) -> str:
+    return html.escape(printable(name), quote=False).replace("|", r"\|")
