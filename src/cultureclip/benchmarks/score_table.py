@@ -8,7 +8,7 @@ import pandas as pd
 
 from cultureclip.benchmarks.markdown import to_markdown
 from cultureclip.benchmarks.score_view import ScoreBlock, build_blocks
-from cultureclip.benchmarks.scores import split_instance, split_scale
+from cultureclip.benchmarks.scores import BASE, split_instance, split_scale
 
 NOTE = (
     "Test items, per cent; in brackets the difference to the base in points, with its 95 % interval; * where that "
@@ -66,7 +66,7 @@ def _ability(abilities: pd.DataFrame, model: str, ability: str) -> str:
         return ""
     row = abilities.loc[model].to_dict()
     change = tuple(100 * float(row[f"{ability}_change{end}"]) for end in ("", "_low", "_high"))
-    return _show(100 * float(row[ability]), change if row["seeds"] else None)
+    return _show(100 * float(row[ability]), None if model == BASE else change)
 
 
 def _show(value: float, change: tuple[float, ...] | None) -> str:
