@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from cultureclip.clip import launch, worker
 from cultureclip.clip.distributed import Group
@@ -147,6 +148,16 @@ def test_a_process_that_dies_is_reported(base_folder, tmp_path, monkeypatch):
     own, dying = settings(2), [sys.executable, "-c", "raise SystemExit(3)"]
     monkeypatch.setattr(launch, "launch_command", lambda *_: dying)
     with pytest.raises(TrainingError, match=r"a process of 2 died \(exit code 3\)"):
+        run(base_folder, tmp_path, own)
+
+
+def test_a_group_that_outlived_its_run_is_not_joined_by_a_second(base_folder, tmp_path, monkeypatch):
+    own, dying = settings(2), [sys.executable, "-c", "raise SystemExit(3)"]
+    monkeypatch.setattr(launch, "launch_command", lambda *_: dying)
+    with pytest.raises(TrainingError, match="died"):
+        run(base_folder, tmp_path, own)
+    key = next(tmp_path.glob("*/job")).parent
+    with FileLock(key / worker.GROUP_LOCK), pytest.raises(TrainingError, match="outlived their run still train in"):
         run(base_folder, tmp_path, own)
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cultureclip import errors
@@ -18,7 +19,7 @@ from cultureclip.clip.batches import TwinData
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import LaunchSettings
 from cultureclip.clip.training_log import LOG_NAME, LogRow, read_log
-from cultureclip.clip.worker import DEV_NAME, DONE_NAME, ERROR_NAME, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
+from cultureclip.clip.worker import DEV_NAME, DONE_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
 from cultureclip.models.checkpoint import load_tensors
@@ -52,6 +53,7 @@ def launch_training(
             f"{len(data.row_ids)} rows of twins for {job.settings.launch.world} processes",
             "Set fewer processes in train.launch",
         )
+    _refuse_survivors(job)
     folder = job.folder / JOB_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for name, part in ((TRAIN_NAME, data), (DEV_NAME, dev), (REPLAY_NAME, replay)):
@@ -74,6 +76,19 @@ def launch_training(
     state, _ = load_tensors(folder / DONE_NAME)
     shutil.rmtree(folder)
     return state, read_log(job.folder / LOG_NAME)
+
+
+def _refuse_survivors(job: Job) -> None:
+    """A run that is killed by itself leaves its group training: a second one would write the same files."""
+    try:
+        with FileLock(job.folder / GROUP_LOCK, timeout=0):
+            pass
+    except Timeout as error:
+        raise TrainingError(
+            job.name,
+            f"processes that outlived their run still train in {job.folder}",
+            "Stop them (torch.distributed.run), or wait for them; then run again",
+        ) from error
 
 
 def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from cultureclip.clip.batches import TwinData
@@ -24,7 +25,10 @@ from cultureclip.errors import CultureClipError
 from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import load_encoder
 
+GROUP_LOCK = ".group.lock"
+"""Held in a training's folder by the leading process: a group can outlive the run that started it."""
 JOB_NAME, ERROR_NAME, DONE_NAME = "job.json", "error.json", "adapter.safetensors"
+_LOCK_SECONDS = 30
 TRAIN_NAME, DEV_NAME, REPLAY_NAME = "train", "dev", "replay"
 
 
@@ -85,6 +89,9 @@ def main(folder: Path) -> int:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     with joined_group(job.settings.launch.backend) as group:
+        lock = FileLock(job.folder / GROUP_LOCK)
+        if group.leads:
+            lock.acquire(timeout=_LOCK_SECONDS)
         try:
             state, _ = build_trainer(job, folder, group, device).run()
         except CultureClipError as error:
