@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--plain-most", type=int, default=128, help="largest batch of the plain step")
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--batch", type=int, help="measure one batch in this process")
     parser.add_argument("--chunk", type=int, default=0)
     parser.add_argument("--gradients", type=Path)
@@ -70,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = {"chunks": Path(folder) / "chunks.safetensors", "plain": Path(folder) / "plain.safetensors"}
         found: dict[tuple[str, int], dict[str, float]] = {}
-        for batch in BATCHES:
+        for batch in options.batches:
             for kind, chunk in (("plain", 0), ("chunks", CHUNK)):
                 if kind == "plain" and batch > options.plain_most:
                     continue
@@ -89,7 +90,9 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "peak_ratio": round(found["chunks", BATCHES[-1]]["peak"] / found["chunks", BATCHES[0]]["peak"], 3),
+                "peak_ratio": round(
+                    found["chunks", options.batches[-1]]["peak"] / found["chunks", options.batches[0]]["peak"], 3
+                ),
                 "max_grad_diff": difference,
                 "time_ratio": round(found["chunks", plain]["seconds"] / found["plain", plain]["seconds"], 3),
                 "budget": BUDGET,
