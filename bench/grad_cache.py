@@ -87,6 +87,7 @@ def main() -> None:
                 difference = max(float((a[name] - g).abs().max()) for name, g in b.items()) / largest
                 print(f"{batch:4} twins: largest difference of the gradient {difference:.2e} of its largest entry")
     plain = max(batch for kind, batch in found if kind == "plain")
+    least, most = (found["chunks", options.batches[end]]["peak"] for end in (0, -1))
     print(
         json.dumps(
             {
