@@ -91,9 +91,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "peak_ratio": round(
-                    found["chunks", options.batches[-1]]["peak"] / found["chunks", options.batches[0]]["peak"], 3
-                ),
+                "peak_ratio": round(most / least, 3),
                 "max_grad_diff": difference,
                 "time_ratio": round(found["chunks", plain]["seconds"] / found["plain", plain]["seconds"], 3),
                 "budget": BUDGET,
