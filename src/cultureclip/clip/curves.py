@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from cultureclip.clip.training_log import LogRow, best_row
+from cultureclip.clip.training_log import LogRow, best_row, objective_of
 
 _PANELS = (("loss", "training loss"), ("dev_loss", "dev loss"), ("dev_accuracy", "dev twin accuracy"))
 
@@ -19,9 +19,9 @@ def loss_curves(logs: Mapping[str, list[LogRow]]) -> go.Figure:
     different candidates: their heights do not compare.
     """
     figure = make_subplots(rows=1, cols=len(_PANELS), subplot_titles=[title for _, title in _PANELS])
-    objectives = list(dict.fromkeys(name.rpartition("_s")[0] for name in logs))
+    objectives = list(dict.fromkeys(objective_of(name) for name in logs))
     for name, log in logs.items():
-        colour = qualitative.Plotly[objectives.index(name.rpartition("_s")[0]) % len(qualitative.Plotly)]
+        colour = qualitative.Plotly[objectives.index(objective_of(name)) % len(qualitative.Plotly)]
         for column, (field, _) in enumerate(_PANELS, start=1):
             points = [(row["step"], row[field]) for row in log if field in row]
             line = go.Scatter(

@@ -23,11 +23,6 @@ class Instance(NamedTuple):
         return f"{self.objective}_s{self.seed}"
 
 
-def objective_of(name: str) -> str:
-    """The entry of ``objectives`` in an instance's name."""
-    return name.rpartition("_s")[0]
-
-
 def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[Instance]:
     """Every objective with every seed."""
     return [Instance(objective, seed) for objective, seed in product(objectives, seeds)]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.clip.contracts import Checkpoint, ImageSource
-from cultureclip.pipelines.train.instances import Instance, check_instances, objective_of
+from cultureclip.pipelines.train.instances import Instance, check_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
 
 Trained = tuple[Checkpoint, list[dict[str, Any]]]
@@ -69,6 +69,7 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
 def summarise_training(train: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """Draw all logs into one figure and gather the chosen steps' figures."""
     from cultureclip.clip.curves import loss_curves, training_metrics
+    from cultureclip.clip.training_log import objective_of
 
     chosen_by = {name: train.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
     return loss_curves(logs), training_metrics(logs, chosen_by)
