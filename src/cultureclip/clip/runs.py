@@ -18,7 +18,7 @@ from cultureclip.clip.losses import build_objective
 from cultureclip.clip.replay import Replay, prepare_replay
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.trainer import BEST_NAME, BOUNDARY_NAME, STATE_NAME, Trainer
-from cultureclip.clip.training_log import LOG_NAME, LogRow, best_row, read_log, write_log
+from cultureclip.clip.training_log import LOG_NAME, LogRow, best_row, read_log
 from cultureclip.clip.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
@@ -226,13 +226,12 @@ def _alone_in(folder: Path, name: str) -> Iterator[None]:
 
 
 def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _Inputs) -> None:
-    """Run to the end; the result's file is written last and stands for a finished training."""
+    """Run to the end; the trainer writes the log, and the result's file, written last, says that it is finished."""
     if job.settings.launch.world > 1:
-        state, log = launch_training(job, *inputs)
+        state, _ = launch_training(job, *inputs)
     else:
         loss = build_objective(job.objective, job.settings.objective)
-        state, log = Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
-    write_log(log, job.folder / LOG_NAME)
+        state, _ = Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
     save_atomically(state, job.folder / RESULT_NAME)
     for leftover in (STATE_NAME, BEST_NAME):
         (job.folder / leftover).unlink(missing_ok=True)
