@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from cultureclip.benchmarks import embeddings as module
 from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Embeddings
 from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks, read_references
@@ -62,6 +63,10 @@ def assert_equal(first: Embeddings, second: Embeddings, atol: float = 0) -> None
         np.testing.assert_allclose(first.images[row], second.images[second.image_rows[key]], atol=atol)
     for text, row in first.text_rows.items():
         np.testing.assert_allclose(first.texts[row], second.texts[second.text_rows[text]], atol=atol)
+
+
+def stores(cache: Path) -> tuple[EmbeddingStore, EmbeddingStore]:
+    return EmbeddingStore(cache, "m", "images", torch.float32), EmbeddingStore(cache, "m", "texts", torch.float32)
 
 
 def test_every_row_is_the_model_s_own_embedding(model: Path, benchmarks: list, tmp_path: Path) -> None:
@@ -115,13 +120,15 @@ def test_kept_rows_are_of_this_model_preprocessing_tokenizer_and_precision(
         other = shutil.copytree(model, tmp_path / name)
         (other / name).write_text((other / name).read_text().replace(old, new, 1))
         embed_benchmarks(other, benchmarks, tmp_path / "kept")
-    assert len(list((tmp_path / "kept").iterdir())) == 3 + len(changes)
+    bf16_images = 1  # texts are embedded in fp32 always
+    assert len(list((tmp_path / "kept").iterdir())) == 2 * (2 + len(changes)) + bf16_images
 
 
 def test_precision_moves_embeddings_by_little(model: Path, benchmarks: list, tmp_path: Path) -> None:
     exact = embed_benchmarks(model, benchmarks, tmp_path)
     rough = embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings("bf16"))
     assert not np.array_equal(exact.images, rough.images)
+    np.testing.assert_array_equal(exact.texts, rough.texts)
     assert_equal(exact, rough, atol=0.03)
 
 
@@ -211,7 +218,7 @@ def test_texts_that_are_cut_are_counted_and_others_are_not(
     """A text that just fills the context, start and end counted, is whole."""
     tokenizer = load_encoder(model).tokenizer
     fits = next(" ".join(["a"] * n) for n in range(1, 40) if (tokenizer([" ".join(["a"] * n)]) != 0).all())
-    embedder = Embedder(model, EmbeddingSettings(), module.EmbeddingStore(tmp_path))
+    embedder = Embedder(model, EmbeddingSettings(), *stores(tmp_path))
     with caplog.at_level(logging.WARNING):
         embedder.embed_texts({"a kimono": "1", fits: "2"})
         assert not caplog.records
@@ -223,7 +230,7 @@ def test_the_next_batch_is_decoded_while_one_is_embedded(model: Path, tmp_path: 
     """Reading stays at most one batch ahead: memory holds two batches, not a benchmark."""
     pictures = {str(i): np.full((16, 16, 3), i, np.uint8) for i in range(12)}
     watched = Watched(pictures, set())
-    embedder = Embedder(model, EmbeddingSettings(batch=2), module.EmbeddingStore(tmp_path))
+    embedder = Embedder(model, EmbeddingSettings(batch=2), *stores(tmp_path))
     seen_at: list[int] = []
     embed = embedder.encoder.embed_pixels
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,11 +25,14 @@ class EmbeddingStore:
     processes that add the same rows write the same file.
 
     Args:
-        folder: Where the files lie; its name stands for the model and all else that decides an embedding.
+        cache: Folder of all stores.
+        model: The model's fingerprint.
+        kind: What its items are.
+        dtype: What it computes their embeddings in.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, cache: Path, model: str, kind: Literal["images", "texts"], dtype: torch.dtype) -> None:
+        self.folder, self.kind = cache / digest(model, kind, str(dtype)), kind
 
     def get(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
         """Those of the keys that are kept, float32 [D] each. A damaged file is named and removed, its rows are lost."""

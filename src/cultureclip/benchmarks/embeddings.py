@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
@@ -43,9 +44,9 @@ def embed_benchmarks(
 ) -> Embeddings:
     """Embeddings of everything that the benchmarks ask about: what is kept is read, the rest is embedded and kept.
 
-    Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type, by the
-    content of picture or text: nothing stale can be read, and a further benchmark costs no more than its own items. A
-    model of which all is kept is not loaded.
+    Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type of that
+    tower, by the content of picture or text: nothing stale can be read, and a further benchmark costs no more than its
+    own items. A model of which all is kept is not loaded.
 
     Args:
         model: Its location, as :func:`~cultureclip.models.families.locate_model` reads it.
@@ -60,16 +61,18 @@ def embed_benchmarks(
         WeightsError: the model cannot be loaded, gives numbers that are not finite, or its towers' sizes differ.
     """
     settings = settings or EmbeddingSettings()
-    store = EmbeddingStore(cache / digest(fingerprint_model(model), str(settings.dtype)))
+    own = fingerprint_model(model)
+    image_store = EmbeddingStore(cache, own, "images", settings.image_dtype)
+    text_store = EmbeddingStore(cache, own, "texts", torch.float32)
     pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
     images = {name: digest("image", name) for name in sorted(pictures)}
     texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
-    kept = store.get([*images.values(), *texts.values()])
+    kept = image_store.get(images.values()) | text_store.get(texts.values())
     new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))
     failed: dict[str, str] = {}
     if new_images or new_texts:
         logger.info("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
-        embedder = Embedder(model, settings, store)
+        embedder = Embedder(model, settings, image_store, text_store)
         made, failed = embedder.embed_images(new_images, pictures)
         kept |= made | embedder.embed_texts(new_texts)
     image_vectors, image_rows = _stack(images, kept)

@@ -39,14 +39,15 @@ class ImageTextEncoder:
         tokenizer: list of texts -> int64 tensor [N, context_length]; another length is asked for by that name.
         fingerprint: SHA-256 over weights, config, preprocessing and tokenizer; the key under which embeddings may be
             kept.
-        dtype: Number type of the towers' matrix products; weights and everything after the towers are float32.
+        image_dtype: Number type of the image tower's matrix products; weights, the text tower and everything after the
+            towers are float32.
     """
 
     model: Any
     preprocess: Any
     tokenizer: Any
     fingerprint: str
-    dtype: torch.dtype = torch.float32
+    image_dtype: torch.dtype = torch.float32
 
     @property
     def device(self) -> torch.device:
@@ -61,7 +62,7 @@ class ImageTextEncoder:
     @torch.no_grad()
     def embed_pixels(self, pixels: Tensor) -> Tensor:
         """L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU."""
-        with self._cast():
+        with torch.autocast(self.device.type, self.image_dtype, enabled=self.image_dtype != torch.float32):
             vectors = self._image_vectors(pixels.to(self.device))
         return F.normalize(vectors.float(), dim=-1).cpu()
 
@@ -69,8 +70,7 @@ class ImageTextEncoder:
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU."""
         length = int(self.count_tokens(tokens).max())
-        with self._cast():
-            vectors = self._text_vectors(tokens[:, :length].to(self.device))
+        vectors = self._text_vectors(tokens[:, :length].to(self.device))
         return F.normalize(vectors.float(), dim=-1).cpu()
 
     def encode_images(self, images: Sequence[Image.Image], batch: int = 256) -> np.ndarray:
@@ -97,9 +97,6 @@ class ImageTextEncoder:
 
     def _text_vectors(self, tokens: Tensor) -> Tensor:
         return embed_text(self.model, tokens)
-
-    def _cast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:

@@ -19,7 +19,7 @@ class EvaluationParameters(Settings):
     models: dict[ModelName, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     embedding_cache: str = Field(min_length=1)
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    batch: int = Field(default=128, ge=1, le=4096)
+    batch: int | None = Field(default=None, ge=1, le=4096)
     device: Device = "cpu"
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
