@@ -12,6 +12,7 @@ from PIL import Image
 from cultureclip.clip.contracts import GeneralPairs
 from cultureclip.ids import bytes_digest, digest
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
+from tests.clip.trainings import train
 from tests.support.tiny_clip import write_tiny_clip
 
 COLOURS = {"kimono": (200, 40, 60), "taco": (230, 190, 60), "torii": (180, 30, 20), "flag of Chad": (20, 40, 160)}
@@ -105,3 +106,9 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def undisturbed(base_folder, tmp_path):
+    """A training that nothing stopped: its checkpoint and its log."""
+    return train(*make_rows(), base_folder, tmp_path / "undisturbed")

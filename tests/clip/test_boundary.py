@@ -17,7 +17,7 @@ from cultureclip.clip.towers import crop_tokens, embed_image
 from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.text_tower import embed_text
 from tests.clip.conftest import general_pairs, make_rows
-from tests.clip.test_trainer import train
+from tests.clip.trainings import train
 
 
 def settings(keep, **trainer):

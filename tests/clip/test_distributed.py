@@ -20,7 +20,7 @@ from cultureclip.clip.settings import LaunchSettings, LoraSettings, ReplaySettin
 from cultureclip.clip.training_log import read_log
 from cultureclip.errors import StorageError, TrainingError
 from tests.clip.conftest import general_pairs, make_rows
-from tests.clip.test_trainer import train
+from tests.clip.trainings import train
 from tests.support.processes import run_group
 
 

@@ -14,7 +14,7 @@ from cultureclip.clip.settings import ReplaySettings
 from cultureclip.clip.trainer import Trainer
 from cultureclip.errors import TrainingError
 from tests.clip.conftest import PngImages, general_pairs, make_rows
-from tests.clip.test_trainer import SETTINGS, same, train, with_trainer
+from tests.clip.trainings import SETTINGS, same, train, with_trainer
 
 REPLAY = with_trainer(steps=30, lr=0.02, select_by="last").model_copy(update={"replay": ReplaySettings(batch=6)})
 
