@@ -5,9 +5,11 @@
 The released way is Hugging Face's ``CLIPModel`` with ``peft``: six calls a step (two of images, four of texts, all
 padded to 77 tokens), fp32. Ours is one call a tower, every distinct text once, cropped to the longest. Both have the
 same weights, the same adapter, the same twins and the same loss (each embedding normalised, repeated texts kept as
-negatives), so that values and gradients can be compared. Prints a table and, as its last line, one JSON object:
+negatives), so that values and gradients can be compared. Memory is what a first step adds at its peak, each way in a
+process of its own. Prints a table and, as its last line, one JSON object:
 ``ratio_fp32`` and ``ratio_bf16`` are the released way's median seconds over ours at the first number of twins, and
-``max_grad_diff`` is the largest difference of gradients over the largest gradient, in fp32.
+``max_grad_diff`` is the largest difference of gradients over the largest gradient, in fp32; ``memory_*`` are the
+released way's peak over ours.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from machine import describe_machine, peak_memory, reset_peak_memory
+from machine import describe_machine, peak_memory, reset_peak_memory, run_alone
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import CLIPModel
@@ -115,55 +117,77 @@ class Released:
         return {name: parameter.grad for name, parameter in self.pairs.items()}
 
 
-def timed(step: Callable[[], float]) -> tuple[float, float, float]:
-    """Seconds, bytes added at the peak, loss."""
-    held = reset_peak_memory()
+class Ways:
+    """The released way and ours in both precisions, over one batch."""
+
+    def __init__(self, twins: int) -> None:
+        folder, encoder = load_vit_b32()
+        self.fp32, self.bf16 = Ours(encoder, "fp32"), Ours(load_vit_b32()[1], "bf16")
+        hugging = folder.with_name(f"{folder.name}-huggingface")
+        if not hugging.exists():
+            to_huggingface(folder, hugging)
+        self.released = Released(CLIPModel.from_pretrained(hugging), self.fp32, encoder.model.logit_scale)
+        data = random_twins(encoder, twins)
+        batch = make_batch(data, torch.arange(twins), encoder)
+        self.steps: dict[str, Callable[[], float]] = {
+            "released": lambda: self.released.step(data, batch.pixels()),
+            "fp32": lambda: self.fp32.step(batch),
+            "bf16": lambda: self.bf16.step(batch),
+        }
+
+
+def timed(step: Callable[[], float]) -> tuple[float, float]:
+    """Seconds, loss."""
     began = time.perf_counter()
     loss = step()
-    return time.perf_counter() - began, peak_memory() - held, loss
+    return time.perf_counter() - began, loss
+
+
+def measure_memory(twins: int, way: str) -> int:
+    """Bytes that a first step adds at its peak, in this process."""
+    step = Ways(twins).steps[way]
+    held = reset_peak_memory()
+    step()
+    return peak_memory() - held
 
 
 def measure(twins: int, steps: int) -> dict[str, float]:
-    folder, encoder = load_vit_b32()
-    ours = {"fp32": Ours(encoder, "fp32")}
-    hugging = folder.with_name(f"{folder.name}-huggingface")
-    if not hugging.exists():
-        to_huggingface(folder, hugging)
-    released = Released(CLIPModel.from_pretrained(hugging), ours["fp32"], encoder.model.logit_scale)
-    ours["bf16"] = Ours(load_vit_b32()[1], "bf16")
-    data = random_twins(encoder, twins)
-    batch = make_batch(data, torch.arange(twins), encoder)
-    runs: dict[str, Callable[[], float]] = {"released": lambda: released.step(data, batch.pixels())}
-    runs |= {f"ours {name}": (lambda way=way: way.step(batch)) for name, way in ours.items()}
-    taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in runs}
+    ways = Ways(twins)
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways.steps}
     for number in range(steps + 1):
-        for name, step in runs.items():
+        for name, step in ways.steps.items():
             result = timed(step)
             if number:  # the first step warms up
                 taken[name].append(result)
-    return report(twins, taken, released.gradients(), ours["fp32"].gradients())
+    expected, own = ways.released.gradients(), ways.fp32.gradients()
+    del ways, step  # before the processes that measure memory
+    peaks = {name: run_alone(__file__, twins=twins, memory_of=name)["peak"] for name in taken}
+    return report(twins, taken, peaks, expected, own)
 
 
 def report(
     twins: int,
-    taken: dict[str, Sequence[tuple[float, float, float]]],
+    taken: dict[str, Sequence[tuple[float, float]]],
+    peaks: dict[str, int],
     expected: dict[str, Tensor],
     own: dict[str, Tensor],
 ) -> dict[str, float]:
     """Print a line a way and return the figures."""
-    seconds = {name: statistics.median(s for s, _, _ in rows) for name, rows in taken.items()}
+    seconds = {name: statistics.median(s for s, _ in rows) for name, rows in taken.items()}
     for name, rows in taken.items():
-        spread = f"{min(s for s, _, _ in rows):.2f}..{max(s for s, _, _ in rows):.2f}"
+        spread = f"{min(s for s, _ in rows):.2f}..{max(s for s, _ in rows):.2f}"
         speed = f"{seconds[name]:6.2f} s a step ({spread}), {twins / seconds[name]:5.2f} twins/s"
-        print(f"{twins:3} twins, {name:9}: {speed}, {max(m for _, m, _ in rows) / 1e9:5.2f} GB, loss {rows[-1][2]:.6f}")
+        print(f"{twins:3} twins, {name:9}: {speed}, {peaks[name] / 1e9:5.2f} GB, loss {rows[-1][1]:.6f}")
     largest = max(float(g.abs().max()) for g in expected.values())
     difference = max(float((own[name] - g).abs().max()) for name, g in expected.items()) / largest
-    loss = abs(taken["released"][-1][2] - taken["ours fp32"][-1][2])
+    loss = abs(taken["released"][-1][1] - taken["fp32"][-1][1])
     print(f"{twins:3} twins, fp32: loss differs by {loss:.1e}, gradient by {difference:.1e} of its largest entry")
     return {
-        "ratio_fp32": seconds["released"] / seconds["ours fp32"],
-        "ratio_bf16": seconds["released"] / seconds["ours bf16"],
+        "ratio_fp32": round(seconds["released"] / seconds["fp32"], 3),
+        "ratio_bf16": round(seconds["released"] / seconds["bf16"], 3),
         "max_grad_diff": difference,
+        "memory_fp32": round(peaks["released"] / peaks["fp32"], 3),
+        "memory_bf16": round(peaks["released"] / peaks["bf16"], 3),
     }
 
 
@@ -171,13 +195,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--twins", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--memory-of", choices=["released", "fp32", "bf16"], help="measure one way in this process")
     options = parser.parse_args()
+    if options.memory_of:
+        print(json.dumps({"peak": measure_memory(options.twins[0], options.memory_of)}))
+        return
     print(describe_machine())
     found = [measure(twins, options.steps) for twins in options.twins]
-    first = {name: round(value, 3) for name, value in found[0].items() if name != "max_grad_diff"}
     worst = max(figures["max_grad_diff"] for figures in found)
     others = {f"at_{twins}": figures for twins, figures in zip(options.twins[1:], found[1:], strict=True)}
-    print(json.dumps({**first, "max_grad_diff": worst, "budgets": [BUDGET_FP32, BUDGET_BF16], **others}))
+    print(json.dumps({**found[0], "max_grad_diff": worst, "budgets": [BUDGET_FP32, BUDGET_BF16], **others}))
 
 
 if __name__ == "__main__":

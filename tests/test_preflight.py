@@ -9,12 +9,16 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node, Pipeline
 
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
+from cultureclip.pipelines.measure import create_pipeline as create_measure
 from cultureclip.preflight import check_roles, locate_models
 
 from .support.tiny_clip import write_tiny_clip
 from .support.tiny_llama import write_tiny_llama
 from .support.tiny_models import write_tiny_sd3
 from .test_hooks import ROOT, VERSION, Workplace, identity, place  # noqa: F401 - a fixture
+
+TUNES = Pipeline([Node(identity, "params:evaluation", "checkpoint_clip_s1", name="tune_model")])
+"""Makes a checkpoint."""
 
 
 def stage(name: str) -> Pipeline:
@@ -75,15 +79,22 @@ def roles(judge: Path, base: Path, compared: Path) -> dict[str, dict[str, str]]:
 def test_no_model_judges_its_own_training_not_even_a_copy_of_it(tmp_path):
     judge, base = write_tiny_clip(tmp_path / "judge"), write_tiny_clip(tmp_path / "base", seed=1)
     copied = Path(shutil.copytree(base, tmp_path / "copy"))
-    check_roles(roles(judge, base, copied))
-    check_roles(roles(judge, tmp_path / "not on this machine", base))
+    check_roles(TUNES, roles(judge, base, copied))
+    check_roles(TUNES, roles(judge, tmp_path / "not on this machine", base))
     for same in (base, copied):
         with pytest.raises(ConfigurationError, match=r"mining\.judge.*the weights of train\.base.*Name another model"):
-            check_roles(roles(same, base, base))
+            check_roles(TUNES, roles(same, base, base))
     with pytest.raises(ConfigurationError, match=r"filtering\.judge.*evaluation\.base_model"):
-        check_roles({**roles(judge, tmp_path / "nowhere", base), "filtering": {"judge": str(base)}})
+        check_roles(TUNES, {**roles(judge, tmp_path / "nowhere", base), "filtering": {"judge": str(base)}})
     with pytest.raises(ConfigurationError, match=r"evaluation\.base_model.*tuned is another model"):
-        check_roles(roles(judge, base, write_tiny_clip(tmp_path / "third", seed=2)))
+        check_roles(TUNES, roles(judge, base, write_tiny_clip(tmp_path / "third", seed=2)))
+
+
+def test_a_measurement_compares_with_any_model(tmp_path):
+    judge, base, third = (write_tiny_clip(tmp_path / str(seed), seed=seed) for seed in range(3))
+    measure = create_measure(["crope"])
+    check_roles(measure, roles(judge, base, third))
+    check_roles(measure, roles(judge, base, judge))
 
 
 def test_a_run_with_the_trainee_as_judge_stops(place):  # noqa: F811

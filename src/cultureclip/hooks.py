@@ -14,7 +14,14 @@ from kedro_datasets.json import JSONDataset
 
 from cultureclip import provenance
 from cultureclip.pipeline_registry import register_pipelines
-from cultureclip.preflight import check_devices, check_inputs, check_parameters, check_roles, locate_models
+from cultureclip.preflight import (
+    check_devices,
+    check_inputs,
+    check_parameters,
+    check_roles,
+    check_working_directory,
+    locate_models,
+)
 from cultureclip.session_config import SessionConfig, note_config
 
 logger = logging.getLogger(__name__)
@@ -57,12 +64,13 @@ class ProjectHooks:
         as well.
         """
         try:
+            check_working_directory(Path(run_params["project_path"]))
             env, versions = run_params["env"], run_params["load_versions"]
             check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions)
         finally:
             note_config(None)
         models = locate_models(pipeline, self._parameters)
-        check_roles(self._parameters)
+        check_roles(pipeline, self._parameters)
         check_devices(pipeline, self._parameters)
         self._record = provenance.RunRecord()
         self._manifest = {

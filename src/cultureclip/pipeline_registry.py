@@ -9,7 +9,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation")
 """The stages of the default run, in the order in which data flows."""
 
-MODULES = (*STAGES, "pocket", "leaderboard", "fetch_benchmarks")
+MODULES = (*STAGES, "measure", "pocket", "leaderboard", "fetch_benchmarks")
 """All pipelines that have a module; those that are no stages are run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}

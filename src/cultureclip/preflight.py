@@ -19,7 +19,7 @@ from cultureclip.provenance import walk
 PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
-_MODEL_NAMES = ("model", "base", "base_model", "judge", "path")
+_MODEL_NAMES = ("model", "base", "base_model", "judge", "path", "sentence_encoder")
 _SCHEMES = (PACKAGE_SCHEME, HUB_SCHEME, OPEN_CLIP_SCHEME)
 _KINDS = {"model": "model_index.json", "judge": "open_clip_config.json", "base": "open_clip_config.json"}
 """Parameter -> the file by which one knows a directory of the kind that the parameter wants."""
@@ -48,6 +48,18 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
                 "it decides which nodes there are, and these are fixed before --params is read",
                 f"Set it in conf/base/parameters_{path.partition('.')[0]}.yml or in an environment of your own",
             )
+
+
+def check_working_directory(project: Path) -> None:
+    """Make sure that a run starts in the project's folder: relative paths in the parameters count from there.
+
+    Raises:
+        ConfigurationError: it starts elsewhere.
+    """
+    here = Path.cwd()
+    if not here.samefile(project):
+        cause = "relative paths in the parameters, such as train.work_dir, would lead to another place"
+        raise ConfigurationError(f"working directory {here}", cause, f"Run from the project's folder: cd {project}")
 
 
 def check_inputs(
@@ -139,14 +151,17 @@ def _locate(spec: str) -> Path:
     return locate(spec.partition("@")[2] if spec.startswith(OPEN_CLIP_SCHEME) else spec)
 
 
-def check_roles(parameters: Mapping[str, Any]) -> None:
+def check_roles(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
     """Make sure that no model judges its own training, and that what is compared with is what was tuned.
 
-    All stages count, also those that do not run now; of these, models that are not on this machine are passed over.
+    All stages count, also those that do not run now; of these, models that are not on this machine are passed over. A
+    measurement alone, of models that were not tuned here, compares with whatever it likes.
 
     Raises:
         ConfigurationError: a judge has the weights of the trainee, or the base of evaluation is not that of training.
     """
+    if "params:evaluation" in pipeline.inputs() and not any(map(_is_checkpoint, pipeline.datasets())):
+        return
     specs = dict(walk(parameters))
     weights = {}
     for name in (*_JUDGES, _BASE, _COMPARED):
@@ -194,6 +209,10 @@ def _key(path: str) -> str:
 
 def _is_parameter(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name.startswith("checkpoint_")
 
 
 def _place(producer: str | None) -> int:

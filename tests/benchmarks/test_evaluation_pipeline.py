@@ -1,5 +1,6 @@
 """The stage as Kedro runs it: real tiny models, the catalog's schemas, one report."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from cultureclip.pipelines.evaluation import create_pipeline
 from cultureclip.pipelines.evaluation.entries import POCKET, read_benchmarks
 from cultureclip.pipelines.evaluation.nodes import evaluate_models
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.pipelines.measure import create_pipeline as create_measure
 from cultureclip.tables import PREDICTIONS, SCORES
 from tests.benchmarks.conftest import make_twins
 from tests.support.report_data import make_data
@@ -94,7 +96,8 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
 def run(inputs: dict, data: Path, entries: str = "", pipeline: Pipeline | None = None) -> DataCatalog:
     """Run the stage, or another pipeline, over the project's own catalog files, with all data under a folder."""
     texts = [(CONF / f"catalog_{name}.yml").read_text(encoding="utf-8") for name in ("evaluation", "benchmarks")]
-    text = "\n".join([*texts, entries]).replace("${globals:data}", str(data))
+    text = "\n".join([*texts, entries]).replace("${globals:raw}", f"{data}/01_raw")
+    text = text.replace("${globals:data}", str(data))
     catalog = DataCatalog.from_config(yaml.safe_load(text))
     for name, value in inputs.items():
         catalog[name] = MemoryDataset(value, copy_mode="assign")
@@ -234,6 +237,25 @@ def test_the_list_of_the_config_shapes_the_pipeline(tmp_path: Path, monkeypatch:
 def test_the_pocket_benchmarks_are_the_ones_that_are_made(flags: pd.DataFrame) -> None:
     made = collect_pocket(flags, make_twins(flags, []), 16)
     assert {benchmark.name for benchmark in made} == set(POCKET)
+
+
+def test_models_are_measured_without_a_training(inputs: dict, tiny_model: Callable, tmp_path: Path) -> None:
+    """Any base will do, and any further model: what was tuned here has no part in it."""
+    listed = ["crope", "general-retrieval"]
+    base, own = str(tiny_model(7)), str(tiny_model(8))
+    changes = {"benchmarks": listed, "base_model": base, "models": {"own": own}}
+    given = {name: inputs[name] for name in ("concepts", "twins", "run_manifest")}
+    given["params:evaluation"] = inputs["params:evaluation"].model_copy(update=changes)
+    catalog = run(given, tmp_path, pipeline=create_measure(listed))
+    scores = catalog.load("scores")
+    assert set(scores["model"]) == {"base", "own"}
+    assert set(scores[scores["model"] == "own"]["reference"]) == {"base"}
+    assert re.search(r"^\| own +\|", catalog.load("score_table"), re.M)
+    results = {p.name: json.loads(p.read_text()) for p in catalog.load("results").parent.glob("*.json")}
+    assert {name: result["pretrained"] for name, result in results.items()} == {
+        "general-retrieval_base.json": base,
+        "general-retrieval_own.json": own,
+    }
 
 
 def test_further_models_answer_too_and_cannot_take_an_objective_s_name(inputs: dict, tiny_model: Callable) -> None:

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predictions = make_predictions()
     tasks = {"crope": "image_caption_selection", "general-retrieval": "zeroshot_retrieval"}
     cards = [{"name": name, "licence": "MIT", "left_out": {"no picture": 2}, "task": tasks[name]} for name in HASHES]
-    facts = RunFacts("run-1", "package:base", {"seed": 0}, {"torch": "2"}, "abc")
+    facts = RunFacts("run-1", "package:base", {}, {"seed": 0}, {"torch": "2"}, "abc")
     results = make_results(score(predictions), score_all_groups(predictions, "clip_both"), predictions, cards, facts)
     for name, content in results.files():
         (folder / name).write_bytes(content)
@@ -91,7 +91,7 @@ def test_a_linear_probe_is_not_called_zero_shot() -> None:
     predictions = make_predictions().query("benchmark == 'crope'")
     predictions = predictions.assign(item_id=predictions["item_id"].str.replace("accuracy:", "top-1:"))
     cards = [{"name": "crope", "licence": "MIT", "left_out": {}, "task": LinearProbeBenchmark.task}]
-    facts = RunFacts("run-1", "package:base", {}, {}, None)
+    facts = RunFacts("run-1", "package:base", {}, {}, {}, None)
     groups = score_all_groups(predictions, "clip_both")
     documents = make_results(score(predictions), groups, predictions, cards, facts).documents
     found = documents["crope_base.json"]

@@ -40,7 +40,8 @@ class RunFacts:
 
     Attributes:
         run_id: Id of the run.
-        base_model: Location of the base model.
+        base_model: Location of the base model, which what was tuned here was tuned from.
+        locations: Those of models from elsewhere, by name.
         config: Parameters of the evaluation.
         versions: Versions of packages.
         commit: Commit of the code; None outside a repository.
@@ -48,6 +49,7 @@ class RunFacts:
 
     run_id: str
     base_model: str
+    locations: Mapping[str, str]
     config: Mapping[str, Any]
     versions: Mapping[str, str]
     commit: str | None
@@ -103,7 +105,7 @@ def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any],
     return {
         "dataset": card["name"],
         "model": rows["model"].iloc[0],
-        "pretrained": facts.base_model,
+        "pretrained": facts.locations.get(rows["model"].iloc[0], facts.base_model),
         "task": card["task"],
         "metrics": {keys[metric]: row["value"] for metric, row in first.items()},
         "language": "en",

@@ -2,7 +2,7 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,7 +93,7 @@ def check_leaks(
 def evaluate_models(
     benchmarks: Benchmarks, cards: list[dict[str, Any]], parameters: EvaluationParameters, **checkpoints: Any
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Answer every question with the base, every further model and every tuned one, also at scales of its update.
+    """Answer every question with the base, every further model and every one tuned here, also at scales of its update.
 
     Args:
         benchmarks: The questions.
@@ -113,34 +113,48 @@ def evaluate_models(
     from cultureclip.benchmarks.scores import BASE, split_instance
     from cultureclip.models.locate import locate
 
-    taken = parameters.models.keys() & {split_instance(name)[0] for name in checkpoints}
+    objectives = {split_instance(name)[0] for name in checkpoints}
+    taken = parameters.models.keys() & objectives
     if taken:
         raise ConfigurationError(f"evaluation.models.{min(taken)}", "this is an objective's name", "Rename the model")
-    base = locate(parameters.base_model)
-    check_bases(base, {name: checkpoint.card.base_fingerprint for name, checkpoint in checkpoints.items()})
+    if checkpoints:
+        _warn_of_untrained(objectives, parameters)
+        bases = {name: checkpoint.card.base_fingerprint for name, checkpoint in checkpoints.items()}
+        check_bases(locate(parameters.base_model), bases)
     tuned = {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
     settings = EmbeddingSettings(parameters.precision, parameters.batch, parameters.device)
-    models = {BASE: base, **parameters.models, **tuned}
+    models = {BASE: parameters.base_model, **parameters.models, **tuned}
     with TemporaryDirectory(prefix="cultureclip-") as folder:
-        models |= _write_scaled(checkpoints, base, parameters, Path(folder))
+        models |= _write_scaled(checkpoints, parameters, Path(folder))
         rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), settings)
     after = {benchmark.name: benchmark.card() for benchmark in asked}
     return pd.DataFrame(rows), [after.get(card["name"], card) for card in cards]
 
 
-def _write_scaled(
-    checkpoints: Mapping[str, Any], base: Path, parameters: EvaluationParameters, folder: Path
-) -> dict[str, Path]:
+def _warn_of_untrained(objectives: Collection[str], parameters: EvaluationParameters) -> None:
+    """Say which comparisons there will not be: the plain and the proposed objective need not both be trained."""
+    for role in ("plain_objective", "proposed_objective"):
+        if getattr(parameters, role) not in objectives:
+            logger.warning(
+                "evaluation.%s: %s was not trained, so nothing is compared with it; trained were %s",
+                role,
+                getattr(parameters, role),
+                ", ".join(sorted(objectives)),
+            )
+
+
+def _write_scaled(checkpoints: Mapping[str, Any], parameters: EvaluationParameters, folder: Path) -> dict[str, Path]:
     """Models of the plain and the proposed objective with a share of their update, by the name that scores know."""
     from cultureclip.benchmarks.scores import scaled_name, split_instance
     from cultureclip.clip.export import save_scaled
+    from cultureclip.models.locate import locate
 
     written = {}
     for name, checkpoint in checkpoints.items():
         if split_instance(name)[0] in (parameters.plain_objective, parameters.proposed_objective):
             for scale in parameters.scales:
                 place = written[scaled_name(name, scale)] = folder / f"{name}-{scale}"
-                save_scaled(checkpoint, base, scale, place)
+                save_scaled(checkpoint, locate(parameters.base_model), scale, place)
     return written
 
 
@@ -203,6 +217,7 @@ def export_results(
     facts = RunFacts(
         manifest["run_id"],
         parameters.base_model,
+        parameters.models,
         parameters.model_dump(mode="json"),
         manifest["packages"],
         (manifest["git"] or {}).get("commit"),

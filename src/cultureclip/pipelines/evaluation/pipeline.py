@@ -1,6 +1,6 @@
 """Wiring of the evaluation stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kedro.pipeline import Node, Pipeline
 
@@ -19,8 +19,10 @@ from cultureclip.pipelines.evaluation.nodes import (
 from cultureclip.pipelines.train.instances import make_instances, read_instances
 
 _TABLES = ("concepts", "twins", "captions", "image_requests", "judgements", "cultwin", "images")
-_SCORES = ("scores", "group_scores", "confusions", "abilities", "abilities_chart")
 _METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
+_SCORES = ("scores", "group_scores", "confusions", "abilities", "abilities_chart")
+ANSWERS = ("benchmark_cards", "predictions", "score_table", "results", *_SCORES)
+"""What :func:`answer` leaves."""
 
 
 def create_pipeline(
@@ -42,25 +44,68 @@ def create_pipeline(
     logs = {name: f"training_log_{name}" for name in names}
     shown = {table: table for table in _TABLES} | {stage: f"{stage}_metrics" for stage in _METRICS}
     shown |= {"manifest": "run_manifest", **logs}
-    files = [dataset_of(name) for name in listed if name not in POCKET]
     nodes = [
-        *_draw_pocket(listed),
-        Node(
-            collect_benchmarks,
-            inputs={"parameters": "params:evaluation", **{name: dataset_of(name) for name in listed}},
-            outputs=["benchmarks", "collected_cards"],
-            name="collect_benchmarks",
-        ),
+        *ask(listed),
         Node(
             check_leaks,
             inputs=["benchmarks", "cultwin", "images", "general_pairs", "params:evaluation"],
             outputs=["checked_benchmarks", "leak_check"],
             name="check_leaks",
         ),
+        *answer("checked_benchmarks", checkpoints),
+        Node(
+            render_report,
+            inputs={
+                "scores": "scores",
+                "predictions": "predictions",
+                "group_scores": "group_scores",
+                "confusions": "confusions",
+                "abilities": "abilities",
+                "benchmarks": "checked_benchmarks",
+                "cards": "benchmark_cards",
+                "leak_check": "leak_check",
+                "parameters": "params:evaluation",
+                **shown,
+            },
+            outputs="report",
+            name="render_report",
+        ),
+    ]
+    return Pipeline(
+        nodes,
+        namespace="evaluation",
+        inputs={*shown.values(), *checkpoints.values(), *files_of(listed), "general_pairs"},
+        outputs={"leak_check", "report", *ANSWERS},
+        parameters={"params:evaluation"},
+    )
+
+
+def ask(listed: Sequence[str]) -> list[Node]:
+    """Nodes that draw the pocket benchmarks, where one is listed, and take in all that are."""
+    pocket = {name: dataset_of(name) for name in listed if name in POCKET}
+    tables = ["concepts", "twins", "params:evaluation"]
+    drawn = [Node(draw_pocket_benchmarks, tables, pocket, name="draw_pocket_benchmarks")] if pocket else []
+    collected = Node(
+        collect_benchmarks,
+        inputs={"parameters": "params:evaluation", **{name: dataset_of(name) for name in listed}},
+        outputs=["benchmarks", "collected_cards"],
+        name="collect_benchmarks",
+    )
+    return [*drawn, collected]
+
+
+def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
+    """Nodes that ask every model, and count.
+
+    Args:
+        benchmarks: Dataset of what is asked.
+        checkpoints: Name of each model that was tuned here -> its dataset.
+    """
+    return [
         Node(
             evaluate_models,
             inputs={
-                "benchmarks": "checked_benchmarks",
+                "benchmarks": benchmarks,
                 "cards": "collected_cards",
                 "parameters": "params:evaluation",
                 **checkpoints,
@@ -92,35 +137,9 @@ def create_pipeline(
             outputs="results",
             name="export_results",
         ),
-        Node(
-            render_report,
-            inputs={
-                "scores": "scores",
-                "predictions": "predictions",
-                "group_scores": "group_scores",
-                "confusions": "confusions",
-                "abilities": "abilities",
-                "benchmarks": "checked_benchmarks",
-                "cards": "benchmark_cards",
-                "leak_check": "leak_check",
-                "parameters": "params:evaluation",
-                **shown,
-            },
-            outputs="report",
-            name="render_report",
-        ),
     ]
-    return Pipeline(
-        nodes,
-        namespace="evaluation",
-        inputs={*shown.values(), *checkpoints.values(), *files, "general_pairs"},
-        outputs={"benchmark_cards", "leak_check", "predictions", "report", "results", "score_table", *_SCORES},
-        parameters={"params:evaluation"},
-    )
 
 
-def _draw_pocket(listed: Sequence[str]) -> list[Node]:
-    """The node that makes the pocket benchmarks, where one is listed."""
-    outputs = {name: dataset_of(name) for name in listed if name in POCKET}
-    inputs = ["concepts", "twins", "params:evaluation"]
-    return [Node(draw_pocket_benchmarks, inputs, outputs, name="draw_pocket_benchmarks")] if outputs else []
+def files_of(listed: Sequence[str]) -> list[str]:
+    """Datasets of the listed benchmarks that lie in files."""
+    return [dataset_of(name) for name in listed if name not in POCKET]
