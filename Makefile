@@ -44,7 +44,7 @@ viz: install  ## lineage in the browser
 docs: install
 	$(BIN)/mkdocs build --strict
 
-clean:  ## everything that runs made; the virtual environment stays
-	find data -type f ! -name .gitkeep ! -path data/01_raw/atlas.csv -delete
-	find data -mindepth 2 -type d -empty -delete
+clean:  ## everything that runs made; data/01_raw (atlas, benchmarks, your own pictures) and the virtual environment stay
+	find data -type f ! -name .gitkeep ! -path "data/01_raw/*" -delete
+	find data -mindepth 1 -type d -empty ! -path "data/01_raw/*" -delete
 	rm -rf site build .pytest_cache .mypy_cache .ruff_cache .viz

@@ -38,7 +38,7 @@ class Workplace:
         self.data, self.conf = folder / "data", folder / "conf"
         shutil.copytree(ROOT / "conf" / "base", self.conf / "base")
         (self.conf / "local").mkdir()
-        (self.conf / "local" / "globals.yml").write_text(f"data: {self.data}\n")
+        (self.conf / "local" / "globals.yml").write_text(f"data: {self.data}\nraw: {self.data}/01_raw\n")
 
     def run(self, pipeline: str, **parameters: Any) -> None:
         bootstrap_project(ROOT)

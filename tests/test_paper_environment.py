@@ -53,7 +53,7 @@ def validate(stage: str, parameters: dict[str, Any]) -> Any:
     return model.model_validate(parameters[stage])
 
 
-@pytest.mark.parametrize("stage", MODULES)
+@pytest.mark.parametrize("stage", [p.stem.partition("_")[2] for p in (ROOT / "conf/base").glob("parameters_*.yml")])
 def test_every_stage_accepts_its_parameters(merged, stage):
     validate(stage, merged)
 
@@ -81,7 +81,9 @@ def test_the_settings_are_the_published_ones(merged):
     train = validate("train", merged)
     assert (train.lora.rank, train.lora.alpha, train.lora.dropout) == (4, 16, 0.1)
     assert (train.lora.targets, train.lora.towers) == (("q", "v"), ("image", "text"))
-    assert not train.lora.train_temperature
+    assert train.lora.train_temperature, "better than the release, which as_released: [3] brings back"
+    released = train.model_copy(update={"as_released": (3,)})
+    assert not released.effective().lora.train_temperature
     assert (train.objective.lambda_caption, train.objective.lambda_concept) == (0.7, 0.3)
     assert "cultureclip" in train.objectives
     assert train.seeds == (42,)
@@ -95,6 +97,18 @@ def test_the_settings_are_the_published_ones(merged):
     synthesis = validate("synthesis", merged)
     assert (synthesis.call.num_inference_steps, synthesis.call.guidance_scale) == (4, 0.0)
     assert synthesis.images_per_caption == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "root"), [("local", "data"), ("ablation", "data"), ("paper", "data/paper"), ("test", "data/test")]
+)
+def test_a_load_cannot_take_what_another_environment_made(environment, root):
+    catalog = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **CONFIG_LOADER_ARGS)["catalog"]
+    places = {Path(entry["filepath"]) for entry in catalog.values() if "filepath" in entry}
+    raw = {place for place in places if place.is_relative_to("data/01_raw")}
+    assert Path("data/01_raw/atlas.csv") in raw, "what comes from outside is shared"
+    assert len(places - raw) > 30
+    assert all(place.relative_to(root).parts[0][:2].isdigit() for place in places - raw)
 
 
 def test_the_models_are_the_published_ones_and_the_judge_is_another_than_the_trainee(merged):
@@ -219,7 +233,7 @@ def test_a_run_in_a_fresh_project_stops_before_work_and_says_what_to_run(fresh):
 )
 def test_a_missing_model_stops_the_run_before_work_and_is_named(mined, stage, model):
     save_captions(mined)
-    (mined.folder / "data/01_raw").mkdir()
+    (mined.folder / "data/01_raw").mkdir(parents=True)
     shutil.copy(ROOT / "data/01_raw/atlas.csv", mined.folder / "data/01_raw")
     with pytest.raises(WeightsError, match="no such file or directory") as caught:
         mined.run(stage)

@@ -42,6 +42,20 @@ def test_a_gguf_file_is_looked_for_beside_the_path_that_names_its_folder(tmp_pat
         locate_models(stage("captioning"), {"captioning": settings})
 
 
+def test_a_run_from_another_folder_stops_and_says_where_to_go(place, tmp_path, monkeypatch):  # noqa: F811
+    place.fill()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=rf"working directory {tmp_path}: .*cd {ROOT}"):
+        place.run("filtering")
+    assert place.manifests() == []
+
+
+def test_a_sentence_encoder_is_looked_for_too(tmp_path):
+    settings = {"mining": {"sentence_encoder": str(tmp_path / "nowhere")}}
+    with pytest.raises(WeightsError, match=r"mining\.sentence_encoder: .*nowhere"):
+        locate_models(stage("mining"), settings)
+
+
 def test_a_model_of_another_kind_is_refused(tmp_path):
     clip, llama, sd3 = write_tiny_clip(tmp_path / "c"), write_tiny_llama(tmp_path / "l"), write_tiny_sd3(tmp_path / "s")
     found = locate_models(stage("synthesis"), {"synthesis": {"model": str(sd3)}})

@@ -40,7 +40,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def newest(project: Path, name: str) -> Path:
-    return max(project.glob(f"data/*/{name}/*/{name}"))
+    return max(project.glob(f"data/test/*/{name}/*/{name}"))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path)
     assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-3000:]
     assert json.loads(newest(project, "synthesis_metrics.json").read_text())["generated"] == 0
     pd.testing.assert_frame_equal(first_scores, pd.read_parquet(newest(project, "scores.parquet")))
-    assert len(list(project.glob("data/*/scores.parquet/*"))) == 2
+    assert len(list(project.glob("data/test/*/scores.parquet/*"))) == 2
 
     manifest = json.loads(newest(project, "run_manifest.json").read_text())
     assert manifest["status"] == "completed"
@@ -116,7 +116,8 @@ def test_kedro_viz_shows_every_stage_and_previews_of_a_table_and_a_picture(proje
     assert Image.open(io.BytesIO(base64.b64decode(preview("contact_sheet")))).format == "PNG"
 
 
-def test_the_notebook_runs_on_what_the_run_left(project: Path):
+def test_the_notebook_runs_on_what_the_run_left(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KEDRO_ENV", "test")
     notebook = nbformat.read(ROOT / "notebooks/quickstart.ipynb", as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(project)}}).execute()
     printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -26,7 +26,7 @@ from cultureclip.session_config import SessionConfig, note_config
 
 logger = logging.getLogger(__name__)
 
-MANIFEST, REPORT = "run_manifest", "report"
+MANIFEST, REPORT, RESULTS = "run_manifest", "report", "results"
 
 
 class ProjectHooks:
@@ -115,8 +115,10 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
-        """Close the manifest and say where the report is."""
+        """Close the manifest and say where results and report are."""
         self._update_manifest(catalog, "completed")
+        if RESULTS in self._record.saved:
+            logger.info("Results: %s", self._saved_file(RESULTS, catalog))
         if REPORT in self._record.saved:
             logger.info("Report: %s", self._saved_file(REPORT, catalog) / "index.html")
 

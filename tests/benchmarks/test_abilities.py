@@ -89,6 +89,13 @@ def test_nothing_is_chosen_on_the_test_part() -> None:
     assert not compare(SCALES, parts=("test",))["chosen"].any()
 
 
+def test_what_counts_as_culture_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        compare_abilities(make(SCALES), general=("coco",), plain="clip_both", max_general_loss=0.1)
+    assert "by evaluation.general_benchmarks: none" in caplog.text
+    assert "count as culture: crope, general-retrieval, grounding" in caplog.text
+
+
 def test_where_general_ability_was_not_measured_there_is_no_point() -> None:
     frame = make(SCALES)
     frame = frame[frame["benchmark"] != "general-retrieval"]

@@ -63,6 +63,17 @@ def test_retrieved_lists_and_questions_about_texts_are_no_confusions() -> None:
     assert found.empty
 
 
+def test_questions_whose_options_are_pictures_have_no_names_and_are_no_confusions() -> None:
+    def decided(model: str, metric: str, options: list[str], correct: float) -> tuple:
+        return (model, f"{metric}:1", options, [0.1, 0.2][:: -1 if correct else 1], int(not correct), correct, "own")
+
+    by_text, by_picture = ["a kimono", "a hanbok"], ["own", "other"]
+    for wrong_about, expected in ((by_text, [("a kimono", "a hanbok", 1, 1)]), (by_picture, [])):
+        predictions = table([decided("base", "group", wrong_about, 0.0), decided("ours", "group", by_picture, 1.0)])
+        found = count_confusions(predictions, "plain")
+        assert list(found[["right", "wrong", "n", "asked"]].itertuples(index=False, name=None)) == expected
+
+
 def test_a_wrong_option_that_the_other_model_does_not_list_has_no_margin_there() -> None:
     predictions = table(
         [

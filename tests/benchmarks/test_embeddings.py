@@ -19,7 +19,8 @@ from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
 from cultureclip.benchmarks.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks
 from cultureclip.benchmarks.evaluate import answer_benchmarks
-from cultureclip.benchmarks.pocket import culture_benchmarks, read_references
+from cultureclip.benchmarks.pocket import culture_benchmarks
+from cultureclip.benchmarks.references import read_references
 from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from tests.benchmarks.conftest import make_twins

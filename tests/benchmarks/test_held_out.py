@@ -4,11 +4,13 @@ import dataclasses
 import io
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from cultureclip.benchmarks import held_out
 from cultureclip.benchmarks.benchmark import ChoiceBenchmark
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.items import Question, picture_key
@@ -132,3 +134,29 @@ def test_only_pictures_of_a_trained_size_are_decoded(
     assert decoded == []
     check_held_out([photographs], ROWS, training())
     assert decoded == [(48, 48, 3)] * 3
+
+
+def test_a_training_picture_of_another_size_is_not_hashed(
+    benchmark: ChoiceBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    monkeypatch.setattr(held_out, "picture_key", lambda pixels: hashed.append(pixels.shape) or picture_key(pixels))
+    others = [(i, image.resize((12, 12))) for i, image in training()]
+    assert check_held_out([benchmark], ROWS, others)["training_images"] == 4
+    assert hashed == []
+
+
+def test_the_distance_of_near_duplicates_is_counted_in_bits() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (48, 48, 3), dtype=np.uint8) for _ in range(3)]
+
+    def bits(pixels: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(pixels)
+        return np.stack([imagehash.phash(channel).hash for channel in (picture.convert("L"), *picture.split())])
+
+    held = ChoiceBenchmark(DECLARATIONS["crope"], {picture_key(pixels): pixels for pixels in pictures[:2]})
+    apart = min(int((bits(pictures[2]) != bits(pixels)).sum(axis=(1, 2)).max()) for pixels in pictures[:2])
+    trained = training(i1=Image.fromarray(pictures[2]))[:1]
+    assert check_held_out([held], ROWS, trained, near_distance=apart - 1)["leaks"] == 0
+    with pytest.raises(LeakError, match="image i1"):
+        check_held_out([held], ROWS, trained, near_distance=apart)

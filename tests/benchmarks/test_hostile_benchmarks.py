@@ -15,6 +15,7 @@ from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.embedder import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
+from cultureclip.benchmarks.items import Prediction
 from cultureclip.benchmarks.scores import score_predictions
 from cultureclip.benchmarks.sources.origins import INCOMPLETE
 from cultureclip.benchmarks.zero_shot import Labelled, answer_zero_shot
@@ -131,6 +132,45 @@ def test_classes_of_one_name_stay_two_classes() -> None:
 def test_a_name_of_a_hundred_thousand_characters_is_refused(tmp_path: Path, more: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="at most"):
         load(tmp_path, "pairs", CSV, **more)
+
+
+def answers(benchmark: Benchmark) -> list[Prediction]:
+    rng = np.random.default_rng(0)
+    rows = {key: i for i, key in enumerate(benchmark.images)}, {text: i for i, text in enumerate(benchmark.texts)}
+    return benchmark.answer(Embeddings(unit(rng, len(rows[0]), 8), unit(rng, max(len(rows[1]), 1), 8), *rows))
+
+
+def test_a_concept_is_one_cluster_in_every_benchmark_and_a_line_of_two_files_is_two(tmp_path: Path) -> None:
+    grounding = "image,region,concept\n" + "".join(f"{i}.png,R,{name}\n" for i, name in enumerate("abcd"))
+    classes = "image,label\n" + "".join(f"{i}.png,{name}\n" for i, name in enumerate("abcd"))
+    asked = (
+        load_csv(tmp_path, "globalrg_grounding", grounding),
+        load_csv(tmp_path, "zero_shot", classes, templates=["{c}"]),
+    )
+    assert {answer.cluster for answer in answers(asked[0])} == {answer.cluster for answer in answers(asked[1])}
+    twins = "image_0,image_1,caption_0,caption_1\n0.png,1.png,one,two\n"
+    one, other = (load_csv(tmp_path, "twin_scores", twins, name=name) for name in ("one", "other"))
+    assert [answer.cluster for answer in answers(one) + answers(other)] == ["one: line 2"] * 3 + ["other: line 2"] * 3
+
+
+@pytest.mark.parametrize(
+    ("protocol", "header", "rows"),
+    [
+        ("image_text_retrieval", "image,captions", ["a|b", "c", "d"]),
+        ("zero_shot", "image,label,region", ["a,R", "b,R", "a,S"]),
+        ("pairs", "image,caption,negative_caption,subset", ["a,b,R", "c,d,R", "a,b,S"]),
+    ],
+)
+def test_the_hash_knows_groups_and_not_the_order_of_rows(
+    tmp_path: Path, protocol: str, header: str, rows: list[str]
+) -> None:
+    def hash_of(lines: list[str]) -> str:
+        return load_csv(tmp_path, protocol, "\n".join([header, *lines]), templates=["{c}"]).data_hash
+
+    lines = [f"{i}.png,{row}" for i, row in enumerate(rows)]
+    assert hash_of(lines) == hash_of(lines[::-1])
+    if "S" in rows[-1]:
+        assert hash_of(lines) != hash_of([line.replace("S", "T") for line in lines])
 
 
 # What is held out

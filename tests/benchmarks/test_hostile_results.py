@@ -75,6 +75,16 @@ def test_a_folder_or_a_nest_of_brackets_is_no_result(tmp_path: Path) -> None:
         merge_results(find_results([str(tmp_path / "y")]))
 
 
+def test_metrics_without_a_column_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = merge_results([result(tmp_path, metrics={"acc": 0.5, "scene": 0.4, "ERR@5": 0.3})])
+    with caplog.at_level("INFO"):
+        assert tabulate_rows(rows, ["acc", "scene"]).shape == (1, 2)
+    assert "none of leaderboard.metrics: ERR@5" in caplog.text
+    caplog.clear()
+    assert tabulate_rows(rows, []).shape == (1, 3)
+    assert not caplog.text
+
+
 # Downloads
 
 

@@ -91,12 +91,12 @@ class TestTriplets:
     def test_annotations_are_read(self, tmp_path: Path) -> None:
         path = tmp_path / "features.csv"
         path.write_text(
-            "concept,culture,category,bride,luck\nveil,US,Clothing,1,\n fan ,CN,Clothing,no,TRUE\n", "utf-8"
+            "concept,culture,category,bride,luck\nveil,US,Clothing,1,\n\n fan ,CN,Clothing,no,TRUE\n", "utf-8"
         )
-        assert read_annotations(path) == [
-            Annotated("veil", "US", "Clothing", frozenset({"bride"})),
-            Annotated("fan", "CN", "Clothing", frozenset({"luck"})),
-        ]
+        assert read_annotations(path) == {
+            2: Annotated("veil", "US", "Clothing", frozenset({"bride"})),
+            4: Annotated("fan", "CN", "Clothing", frozenset({"luck"})),
+        }
 
     @pytest.mark.parametrize(
         ("text", "match"),
@@ -107,8 +107,10 @@ class TestTriplets:
             ),
             ("concept,culture,f\na,US,1\n", "no column category"),
             ("concept,culture,category\na,US,X\n", "no column of a feature"),
-            ("", "no CSV"),
-            (None, "no CSV"),
+            ("concept,culture,category,f\n\na,US,X,maybe\n", "line 3, f: 'maybe'"),
+            ("concept,culture,category,f\na,US,X,1,\nb,US,X,1\n", r"features\.csv: .*\n  line 2: 5 cells"),
+            ("", "it is empty"),
+            (None, "cannot be read"),
         ],
     )
     def test_bad_annotations_are_refused(self, tmp_path: Path, text: str | None, match: str) -> None:
@@ -131,6 +133,10 @@ class TestRankings:
         assert ndcg(scores, grades, 1) == pytest.approx(15 / 63)
         assert ndcg(scores, grades, 3) == pytest.approx((15 + 63 / np.log2(3)) / (63 + 15 / np.log2(3)))
         assert ndcg(*graded(3, 1, -3), 3) == 1
+
+    @given(st.lists(st.integers(-3, 3), min_size=2, max_size=40), st.integers(0, 3), st.integers(1, 40))
+    def test_a_perfect_ranking_scores_one_and_not_a_hair_more(self, grades: list[int], best: int, k: int) -> None:
+        assert ndcg(*graded(*sorted([best, *grades], reverse=True)), k) == 1
 
     def test_precision_by_hand(self) -> None:
         # Relevant are the documents of the highest grade, where it is positive.

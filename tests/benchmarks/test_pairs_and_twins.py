@@ -1,5 +1,6 @@
 """SugarCrepe's and Winoground's formats against CLIP_benchmark's own loop over real (tiny) embeddings, and by hand."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -174,4 +175,6 @@ def test_the_twin_benchmark_reads_the_right_rows() -> None:
     fewer = benchmark.without({"3": "gone"})
     assert (len(fewer.twins), [u.item for u in fewer.unposed]) == (3, ["3: gone"])
     assert fewer.data_hash != benchmark.data_hash
+    other_kind = TwinBenchmark(benchmark.declaration, {}, tuple(replace(twin, category="other") for twin in twins))
+    assert other_kind.data_hash != benchmark.data_hash
     assert {a != b for a, b in product(fewer.texts, ["2", "3"])} == {True}

@@ -1,5 +1,6 @@
 """The pocket benchmarks are made from real drawings and honour twins, flags and culture lists."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cultureclip.benchmarks import pocket
 from cultureclip.benchmarks.benchmark import Embeddings
-from cultureclip.benchmarks.items import metric_of, part_of
-from cultureclip.benchmarks.pocket import (
-    OWN_LICENCE,
-    collect_pocket,
-    culture_benchmarks,
-    read_reference,
-    read_references,
-)
+from cultureclip.benchmarks.items import metric_of, part_of, picture_key
+from cultureclip.benchmarks.pocket import OWN_LICENCE, collect_pocket, culture_benchmarks
+from cultureclip.benchmarks.references import read_reference, read_references
 from cultureclip.concepts.emoji import LICENCES, list_emoji, render, split_emoji
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import make_concepts, make_twins
@@ -176,3 +173,43 @@ def test_the_declaration_says_what_the_pictures_are(tmp_path: Path, flags: pd.Da
     assert licence.startswith(LICENCES["twemoji"])
     assert licence.endswith(OWN_LICENCE)
     assert mixed["crope"] == sources(flags)["crope"]
+
+
+def test_only_what_is_listed_is_posed(
+    flags: pd.DataFrame, twins: pd.DataFrame, benchmarks: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (crope,) = collect_pocket(flags, twins, EDGE, ["crope", "own-files"])
+    assert crope.card() == benchmarks["crope"].card()
+    monkeypatch.setattr(pocket, "read_references", lambda *_: pytest.fail("no picture of a concept is asked about"))
+    (general,) = collect_pocket(flags, twins, EDGE, ["general-retrieval"])
+    assert general.card() == benchmarks["general-retrieval"].card()
+
+
+def test_photographs_of_ones_own_are_not_kept_in_memory(
+    tmp_path: Path, flags: pd.DataFrame, twins: pd.DataFrame
+) -> None:
+    files = []
+    for number in range(len(flags)):
+        files.append(str(tmp_path / f"{number}.png"))
+        Image.new("RGB", (400, 300), (20 * number, 0, 0)).save(files[-1])
+    own = flags.assign(reference_image=files)
+    tracemalloc.start()
+    made = culture_benchmarks(own, twins, read_references(own, EDGE))
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 400 * 300 * 3  # not even one of eleven
+    for benchmark in made:
+        assert {picture_key(pixels) for pixels in benchmark.images.values()} == set(benchmark.images)
+        assert all(pixels.shape == (300, 400, 3) for pixels in benchmark.images.values())
+    Image.new("RGB", (400, 300), "white").save(files[-2])
+    with pytest.raises(SourceDataError, match="changed since"):
+        list(made[0].images.values())
+
+
+def test_asked_and_left_out_count_questions(flags: pd.DataFrame, twins: pd.DataFrame) -> None:
+    blind = flags.assign(reference_image=flags["reference_image"].where(flags["name"] != "flag of ML", None))
+    (asked,) = culture_benchmarks(blind, twins, read_references(blind, EDGE), ["culture-questions"])
+    card = asked.card()
+    assert card["items"] == len(asked.questions)
+    assert card["items"] + sum(card["left_out"].values()) == 3 * len(flags)
+    assert card["left_out"]["concept has no held-out picture"] == 3

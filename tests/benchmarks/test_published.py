@@ -197,6 +197,30 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
     assert load(folder, "globalrg_grounding", form).card()["left_out"] == {"no concept": 4}
 
 
+def test_columns_of_a_table_of_ones_own_may_have_other_names(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [f"{n}.png" for n in range(5)])
+    lines = [f"{n}.png,{name},China,north" for n, name in enumerate("abcd")]
+    (tmp_path / "own.csv").write_text("\n".join(["photo,concept,country,region", *lines]))
+    columns = {"image": "photo", "region": "country"}
+    benchmark = load(tmp_path / "own.csv", "globalrg_grounding", {"type": "csv"}, columns=columns)
+    assert benchmark.size == 4
+    assert {prediction.culture for prediction in answer(benchmark).values()} == {"China"}  # not the file's own region
+
+    (tmp_path / "texts.csv").write_text("image,texts,captions\n0.png,one|two,other\n")
+    benchmark = load(tmp_path / "texts.csv", "image_text_retrieval", {"type": "csv"}, columns={"captions": "texts"})
+    assert benchmark.texts == ["one", "two"]
+
+
+def test_a_row_that_does_not_fit_its_table_is_refused_with_its_line(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["0.png", "1.png"])
+    (tmp_path / "own.csv").write_text("image,label\n\n0.png,a,\n1.png,b\n")
+    with pytest.raises(DatasetError, match=r"own\.csv: 1 problem.*\n  line 3: 3 cells, the header has 2"):
+        load(tmp_path / "own.csv", "zero_shot", {"type": "csv"}, templates=["{c}"])
+    (tmp_path / "own.csv").write_text("image,label\n\n0.png,a\ngone.png,b\n")
+    benchmark = load(tmp_path / "own.csv", "zero_shot", {"type": "csv"}, templates=["{c}"])
+    assert benchmark.card()["left_out_items"] == [{"item": "line 4", "reason": "picture is missing"}]
+
+
 def test_the_hash_is_of_the_data_and_not_of_its_place_or_format(tmp_path: Path) -> None:
     columns = grounding_columns(["China"] * 5, list("abcde"))
     first = load(write_parquet(tmp_path / "1", columns), "globalrg_grounding", {"type": "parquet"})

@@ -231,3 +231,18 @@ def test_every_metric_is_shown_the_main_one_first() -> None:
     assert len(blocks) == 6
     assert [line.model for line in blocks[0].models] == ["base", "clip_both", "cultureclip"]
     assert order_metrics(["zeta", "top-1", "accuracy_all", "accuracy"]) == ["accuracy", "top-1", "accuracy_all", "zeta"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "main"),
+    [
+        ({"accuracy", "accuracy_all"}, "accuracy"),
+        ({"text", "image", "group"}, "group"),
+        ({"knowledge", "scene", "recognition"}, "recognition"),
+        ({"ERR@5", *(f"{figure}@{k}" for figure in ("P", "nDCG") for k in (1, 3, 5))}, "nDCG@5"),
+        ({"top-5", "top-1"}, "top-1"),
+        ({f"{way} R@{k}" for way in ("text-to-image", "image-to-text") for k in (1, 5, 10)}, "image-to-text R@1"),
+    ],
+)
+def test_the_main_metric_of_each_protocol(metrics: set[str], main: str) -> None:
+    assert order_metrics(metrics)[0] == main

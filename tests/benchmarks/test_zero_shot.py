@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from cultureclip.benchmarks.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.items import metric_of
+from cultureclip.benchmarks.items import metric_of, named_concept
 from cultureclip.benchmarks.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.zero_shot import (
     Labelled,
@@ -126,7 +126,8 @@ def test_the_benchmark_asks_every_template_and_reads_the_right_rows() -> None:
     vectors = [v / np.linalg.norm(v) for v in vectors]
     for i, answer in enumerate(answers):
         assert answer.correct == float(np.argmax([images[i] @ v for v in vectors]) == i % 3)
-        assert answer.options[0] == answer.category == answer.cluster == classes[i % 3]
+        assert answer.options[0] == answer.category == classes[i % 3]
+        assert answer.cluster == named_concept(classes[i % 3])
         assert (answer.predicted == 0) == (answer.correct == 1)
     assert len(answers) == 30  # no top-5 of three classes
     assert benchmark.card()["chances"] == {"top-1": 1 / 3}

@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from cultureclip.clip.batches import TwinData, draw_rows, make_batch, prepare, step_generator
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
-from cultureclip.clip.towers import crop_tokens, encode_text
+from cultureclip.clip.towers import crop_tokens, encode_text, tokenize
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
 from cultureclip.models.encoder import load_encoder
@@ -65,6 +67,33 @@ def test_a_caption_beyond_the_context_is_refused_or_cut_and_counted(tmp_path, ro
     assert 0 < data.cut_texts < len(data.tokens)
 
 
+class Tokenizer:
+    """Words of one letter as tokens from 2 on; padding is 0, and an end token, where there is one, is 1."""
+
+    def __init__(self, ends, left=False, context_length=4):
+        self.ends, self.left, self.context_length = ends, left, context_length
+
+    def __call__(self, texts, context_length):
+        rows = []
+        for text in texts:
+            words = [ord(word) for word in text.split()][: context_length - self.ends] + [1] * self.ends
+            padding = [0] * (context_length - len(words))
+            rows.append(padding + words if self.left else words + padding)
+        return torch.tensor(rows)
+
+
+@pytest.mark.parametrize(("ends", "left"), [(False, False), (True, False), (False, True), (True, True)])
+def test_cut_texts_are_found_wherever_a_tokenizer_pads_and_ends(ends, left):
+    """Towers that are not CLIP's own; the model has room for more tokens than it was trained at."""
+    model, tokenizer, fits = SimpleNamespace(context_length=9), Tokenizer(ends, left), ["a", "a b c d"[: 7 - 2 * ends]]
+    tokens, cut = tokenize(model, tokenizer, fits, "error")
+    assert tokens.shape == (2, 4) and cut == 0
+    _, cut = tokenize(model, tokenizer, [*fits, fits[1] + " e", "a b c d e f g h i j k"], "truncate")
+    assert cut == 2
+    with pytest.raises(ConfigurationError, match="context of 4 tokens"):
+        tokenize(model, tokenizer, ["a b c d e"], "error")
+
+
 def test_unreadable_images_are_listed_and_their_rows_left_out(encoder, rows_and_images):
     rows, images = rows_and_images
     broken = rows["neg_image_id"][2]
@@ -112,6 +141,17 @@ def test_a_slice_of_a_batch_has_the_bits_of_the_whole(encoder, rows_and_images):
     assert torch.equal(again.pixels(slice(3, 6)), whole[3:6])
     other = make_batch(data, rows, encoder, FAR, step_generator(1, 8))
     assert not torch.equal(other.pixels(), whole)
+
+
+def test_pictures_that_are_not_to_change_keep_their_bits_and_draw_the_same_numbers(encoder, rows_and_images):
+    data, rows = prepare(*rows_and_images, encoder, TEXTS, 0.0), torch.tensor([5, 0, 3])
+    generators = [step_generator(1, 7) for _ in range(2)]
+    still, _ = (
+        make_batch(data, rows, encoder, settings, generator)
+        for settings, generator in zip((AugmentationSettings.none(), FAR), generators, strict=True)
+    )
+    assert torch.equal(still.pixels(), make_batch(data, rows, encoder).pixels())
+    assert torch.equal(*(generator.get_state() for generator in generators))
 
 
 def test_flags_and_images_that_show_a_flag_too_are_never_mirrored(encoder):

@@ -85,6 +85,12 @@ def test_what_would_move_the_boundary_is_refused(changes):
         RunSettings.model_validate({**settings(True).model_dump(), **changes})
 
 
+@pytest.mark.parametrize("other", ["checkpoint_activations", "compile"])
+def test_ways_to_run_whole_towers_are_refused_where_blocks_run_alone(other):
+    with pytest.raises(ValidationError, match=f"set .*{other}.* to false"):
+        settings(True, **{other: True})
+
+
 def test_other_towers_have_no_boundary(encoder, tmp_path, monkeypatch):
     rows, images = make_rows()
     data = prepare(rows, images, encoder, TextSettings(), 0.0)

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -149,6 +150,16 @@ def test_a_process_that_dies_is_reported(base_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "launch_command", lambda *_: dying)
     with pytest.raises(TrainingError, match=r"a process of 2 died \(exit code 3\)"):
         run(base_folder, tmp_path, own)
+
+
+def test_a_job_names_no_place_relative_to_this_process(base_folder, tmp_path, monkeypatch):
+    """On another machine the worker is started from another folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "launch_command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(TrainingError, match="died"):
+        run(Path(os.path.relpath(base_folder)), Path("work"), settings(2))
+    job = worker.Job.model_validate_json(next(tmp_path.glob("work/*/job/job.json")).read_text())
+    assert (job.base, job.folder.parent) == (base_folder.resolve(), (tmp_path / "work").resolve())
 
 
 def test_a_group_that_outlived_its_run_is_not_joined_by_a_second(base_folder, tmp_path, monkeypatch):

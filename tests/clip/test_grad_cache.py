@@ -125,6 +125,29 @@ def test_chunks_take_the_memory_of_a_chunk():
     torch.testing.assert_close(chunked, weight.grad)
 
 
+def test_what_gets_no_gradient_is_not_embedded_again():
+    """Of a frozen tower one chunk shows that it is frozen; rows that the loss does not look at are left out."""
+    weight, still = torch.nn.Parameter(torch.eye(3)), torch.eye(3)
+    again = []
+
+    def encoding(name, matrix):
+        def encode(rows):
+            again.extend([(name, rows.start)] * torch.is_grad_enabled())
+            return torch.arange(24.0).view(8, 3)[rows] @ matrix
+
+        return Encoding(8, encode, 2)
+
+    def loss_of(embedded):
+        return (embedded[0][2:6] * embedded[1][2:6]).sum()
+
+    encodings = [encoding("learns", weight), encoding("frozen", still)]
+    backward_in_chunks(encodings, loss_of, [weight], Group(), 0)
+    assert again == [("learns", 2), ("learns", 4), ("frozen", 2)]
+    chunked, weight.grad = weight.grad, None
+    backward_in_chunks([replace(e, chunk=None) for e in encodings], loss_of, [weight], Group(), 0)
+    torch.testing.assert_close(chunked, weight.grad)
+
+
 def test_shares_cover_everything_once():
     for count in range(9):
         for size in (1, 2, 3, 5):

@@ -13,11 +13,10 @@ from safetensors.torch import save_file
 
 from cultureclip.clip import trainer as trainer_module
 from cultureclip.clip.runs import training_key
-from cultureclip.clip.settings import (
-    AugmentationSettings,
-)
+from cultureclip.clip.settings import AugmentationSettings, LaunchSettings
 from cultureclip.clip.trainer import Trainer
 from cultureclip.errors import TrainingError
+from cultureclip.ids import digest
 from cultureclip.models.checkpoint import load_tensors
 from tests.clip.conftest import general_pairs, make_rows
 from tests.clip.trainings import SETTINGS, same, train, with_trainer
@@ -103,29 +102,45 @@ def test_a_finished_training_is_taken_as_it_is(undisturbed, base_folder, tmp_pat
 
 
 def test_key_follows_everything_that_matters():
-    rows, _ = make_rows()
+    rows, images = make_rows()
     other = rows.assign(pos_caption=["changed", *rows["pos_caption"][1:]])
-    repainted, mirroring = (
-        general_pairs(),
-        SETTINGS.model_copy(update={"augmentation": AugmentationSettings(mirror=0.5)}),
-    )
-    pictures = repainted.pictures.data
-    pictures[min(pictures)] = pictures[max(pictures)]
+    mirroring = SETTINGS.model_copy(update={"augmentation": AugmentationSettings(mirror=0.5)})
+    (_, changed), repainted, taco = make_rows(), general_pairs(), digest("taco")
+    for pictures in (changed.data, repainted.pictures.data):
+        pictures[min(pictures)] = pictures[max(pictures)]
+
+    def key(rows=rows, images=images, general=None, base="f", objective="clip", seed=1, settings=SETTINGS, mirrored=()):
+        return training_key(rows, images, general, base, objective, seed, settings, mirrored)
+
     keys = {
-        training_key(rows, None, "f", "clip", 1, SETTINGS),
-        training_key(other, None, "f", "clip", 1, SETTINGS),
-        training_key(rows, None, "g", "clip", 1, SETTINGS),
-        training_key(rows, None, "f", "negclip", 1, SETTINGS),
-        training_key(rows, None, "f", "clip", 2, SETTINGS),
-        training_key(rows, None, "f", "clip", 1, with_trainer(lr=0.02)),
-        training_key(rows, general_pairs(), "f", "clip", 1, SETTINGS),
-        training_key(rows, repainted, "f", "clip", 1, SETTINGS),
-        training_key(rows, None, "f", "clip", 1, mirroring),
-        training_key(rows, None, "f", "clip", 1, mirroring, {"a"}),
+        key(),
+        key(rows=other),
+        key(images=changed),
+        key(base="g"),
+        key(objective="negclip"),
+        key(seed=2),
+        key(settings=with_trainer(lr=0.02)),
+        key(settings=with_trainer(device="cuda")),
+        key(general=general_pairs()),
+        key(general=repainted),
+        key(settings=mirroring),
+        key(settings=mirroring, mirrored={taco}),
     }
-    assert len(keys) == 10
-    assert training_key(rows, None, "f", "clip", 1, SETTINGS, {"a"}) in keys  # nothing is mirrored
-    assert training_key(rows[::-1], None, "f", "clip", 1, SETTINGS) in keys
+    assert len(keys) == 12
+    assert key(rows=rows[::-1]) in keys
+    assert key(mirrored={taco}) in keys  # nothing is mirrored
+    assert key(settings=mirroring, mirrored={taco, "a concept that is not trained on"}) in keys
+
+
+def test_key_is_silent_about_what_cannot_change_the_outcome():
+    def key(settings):
+        return training_key(*make_rows(), None, "f", "clip", 1, settings)
+
+    assert key(with_trainer(tracker="tensorboard")) == key(SETTINGS)
+    assert key(with_trainer(device="cuda:5")) == key(with_trainer(device="cuda:3"))
+    meeting = {"nodes": 2, "rendezvous": "head:29400"}
+    here, there = (LaunchSettings(**meeting | changes) for changes in ({}, {"rendezvous": "head:2", "backend": "nccl"}))
+    assert key(SETTINGS.model_copy(update={"launch": here})) == key(SETTINGS.model_copy(update={"launch": there}))
 
 
 def test_early_stop_ends_the_same_after_a_kill(base_folder, tmp_path, monkeypatch):

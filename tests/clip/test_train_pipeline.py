@@ -34,7 +34,7 @@ def parameters(base_folder, tmp_path):
         "objectives": ["clip_both", "cultureclip"],
         "seeds": [1],
     }
-    values["trainer"] = values["trainer"] | {"steps": 4, "batch": 4, "eval_every": 2}
+    values["trainer"] = values["trainer"] | {"steps": 4, "batch": 4, "warmup_steps": 1, "eval_every": 2}
     values["general_pairs"] = values["general_pairs"] | {"most": 40}
     return TrainParameters(**values)
 

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from cultureclip.clip import runs as runs_module
 from cultureclip.clip import trainer as trainer_module
 from cultureclip.clip.batches import draw_rows, make_batch, prepare
 from cultureclip.clip.curves import loss_curves, training_metrics
@@ -15,7 +16,6 @@ from cultureclip.clip.losses import OBJECTIVES, build_objective
 from cultureclip.clip.settings import (
     AugmentationSettings,
     LoraSettings,
-    ObjectiveSettings,
     RunSettings,
     TrainerSettings,
 )
@@ -23,6 +23,7 @@ from cultureclip.clip.step import TwinLoss
 from cultureclip.clip.towers import embed_image, embed_text
 from cultureclip.clip.trainer import Trainer, learning_rate
 from cultureclip.clip.training_log import best_row, ran_out_of_patience
+from cultureclip.models.encoder import load_encoder
 from tests.clip.conftest import make_rows
 from tests.clip.trainings import SETTINGS, same, train, with_trainer
 
@@ -83,7 +84,7 @@ def test_a_released_defect_trains_and_is_on_the_card(base_folder, tmp_path, undi
     settings = SETTINGS.model_copy(update={"as_released": (1, 5)})
     checkpoint, _ = train(*make_rows(), base_folder, tmp_path, settings=settings)
     card = type(checkpoint.card).model_validate_json(checkpoint.card.model_dump_json())
-    assert card.objective_settings == ObjectiveSettings(as_released=(1, 5))
+    assert card.settings == settings.effective() and card.settings.objective.as_released == (1, 5)
     assert not same(checkpoint.adapter, undisturbed[0].adapter)
 
 
@@ -108,7 +109,7 @@ def test_chunks_as_released_are_batches_of_their_own(base_folder, tmp_path, enco
     """Defect 2 against a loop of backward passes over parts of the batch, each with its own negatives."""
     settings = RunSettings(
         lora=LoraSettings(rank=2, dropout=0.0),
-        trainer=TrainerSettings(batch=6, chunk=2, steps=1, lr=1e-30),
+        trainer=TrainerSettings(batch=6, chunk=2, steps=1, warmup_steps=0, lr=1e-30),
         augmentation=AugmentationSettings(zoom=0, shift=0, colour=0),
         as_released=(2,),
     )
@@ -167,6 +168,40 @@ def test_patience_counts_looks_without_a_better_figure():
     assert not ran_out_of_patience(log, "dev_accuracy", 3)
     assert not ran_out_of_patience(log, "dev_accuracy", None)
     assert not ran_out_of_patience([{"step": s} for s in range(9)], "dev_accuracy", 1)  # no dev twins
+
+
+@pytest.mark.parametrize(
+    ("base", "learns", "after"),
+    [(90.0, True, 100.0), (117.0, True, 117.0), (117.0, False, 117.0)],
+    ids=["up to CLIP's bound", "a base above it keeps its own", "a frozen one stays"],
+)
+def test_the_temperature_is_bounded_where_it_learns(base_folder, tmp_path, monkeypatch, base, learns, after):
+    def warm(path, device):
+        encoder = load_encoder(path, device)
+        encoder.model.logit_scale.data.fill_(math.log(base))
+        return encoder
+
+    monkeypatch.setattr(runs_module, "load_encoder", warm)
+    # a loss that asks for a higher scale than any bound allows
+    monkeypatch.setattr(runs_module, "build_objective", lambda *_: lambda twins: -twins.scale + twins.images.sum())
+    settings = with_trainer(lr=0.1, warmup_steps=0)
+    settings = settings.model_copy(update={"lora": settings.lora.model_copy(update={"train_temperature": learns})})
+    _, log = train(*make_rows(), base_folder, tmp_path, settings=settings)
+    assert log[1]["scale"] == pytest.approx(after, rel=1e-6)
+
+
+def test_a_training_leaves_the_callers_random_state_alone(base_folder, tmp_path, monkeypatch):
+    real, compared = Trainer.run, []
+
+    def run(self):
+        before = torch.get_rng_state()
+        result = real(self)
+        compared.append(torch.equal(torch.get_rng_state(), before))
+        return result
+
+    monkeypatch.setattr(Trainer, "run", run)
+    train(*make_rows(), base_folder, tmp_path)
+    assert compared == [True]
 
 
 def test_l2_start_holds_the_update_small(base_folder, tmp_path):

@@ -29,6 +29,16 @@ from tests.clip.trainings import SETTINGS, same, train, with_trainer
         ({"launch": {"processes": 3}}, "trainer.batch 4 is no multiple of 3 processes"),
         ({"launch": {"nodes": 2}}, "nodes and rendezvous belong together"),
         ({"launch": {"processes": 2, "backend": "nccl"}}, "nccl needs trainer.device cuda, not cpu"),
+        ({"launch": {"processes": 2}, "trainer": {"device": "cuda:1"}}, "cuda:1 is one for 2 processes: write cuda"),
+        (
+            {"objective": {"multi_positive": True}, "as_released": (5,)},
+            "multi_positive cannot be had with as_released 5",
+        ),
+        (
+            {"objective": {"multi_positive": True}, "as_released": "all", "trainer": {"chunk": 2}},
+            "multi_positive cannot",
+        ),
+        ({"trainer": {"warmup_steps": 10}}, "warmup_steps 10 of 10 steps: the rate would not fall; set fewer"),
         ({"trainer": {"patience": 2, "select_by": "last"}}, "patience needs a figure"),
     ],
 )

@@ -1,5 +1,6 @@
 """Reading a table of concepts: what is refused, how it is said, and that nothing is lost on the way."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,15 @@ def test_a_row_is_named_by_its_line_after_blank_lines_and_line_breaks_in_quotes(
     assert "line 5 ('two\\r\\nlines'): name: contains the control character" in str(caught.value)
     assert "line 7 ('kimono'): cultures: unknown culture 'QZ'" in str(caught.value)
     assert "2 problem(s)" in str(caught.value)
+
+
+def test_the_example_of_the_docs_is_a_table_of_two_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ATLAS.parents[2] / "docs/your-own-concepts.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/01_raw/pictures").mkdir(parents=True)
+    for name in ("hanbok", "hanfu"):
+        (tmp_path / f"data/01_raw/pictures/{name}.jpg").touch()
+    concepts = read_concepts(read_csv_table(example))
+    CONCEPTS.validate(concepts)
+    assert [sorted(cultures) for cultures in concepts["cultures"]] == [["KP", "KR"], ["CN"]]

@@ -110,6 +110,13 @@ def test_too_few_to_learn_from_is_said() -> None:
         classify_names(names, noise, embeddings, folds=5, resamples=100)
 
 
+def test_a_single_category_to_learn_from_is_said() -> None:
+    names, noise, embeddings = make_names()
+    names["true_category"] = names["true_category"].where(names["true_category"].isna(), "Clothing")
+    with pytest.raises(ConfigurationError, match=r"mining\.bottom_up.*one category, Clothing.*enabled to false"):
+        classify_names(names, noise, embeddings, folds=4, resamples=100)
+
+
 def test_variants_share_truth_and_half() -> None:
     concepts = pd.DataFrame(
         {"reference_image": ["emoji:🤵", "emoji:🇹🇩", None], "category": ["Clothing", "Symbol", "Art"]}

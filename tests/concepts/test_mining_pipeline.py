@@ -11,6 +11,7 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
 from cultureclip.errors import SourceDataError
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
 from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
 from cultureclip.pipelines.mining.parameters import MiningParameters, Question
@@ -25,7 +26,8 @@ def shipped_parameters() -> dict[str, Any]:
 
 
 def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
-    config = (ROOT / "conf/base/catalog_mining.yml").read_text(encoding="utf-8").replace("${globals:data}", str(data))
+    config = (ROOT / "conf/base/catalog_mining.yml").read_text(encoding="utf-8")
+    config = config.replace("${globals:raw}", f"{data}/01_raw").replace("${globals:data}", str(data))
     (data / "01_raw").mkdir(parents=True, exist_ok=True)
     atlas.to_csv(data / "01_raw/atlas.csv", index=False)
     catalog = DataCatalog.from_config(yaml.safe_load(config))
@@ -57,7 +59,10 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return values
 
 
-def test_stage_runs_and_its_counts_add_up(tmp_path: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> None:
+def test_stage_runs_and_its_counts_add_up(
+    tmp_path: Path, atlas: pd.DataFrame, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "cultureclip")
     made = run_stage(tmp_path, atlas, parameters)
     metrics, twins = made["mining_metrics"], made["twins"]
     assert len(made["concepts"]) == len(made["mining.looks"]) == len(atlas)
@@ -65,6 +70,7 @@ def test_stage_runs_and_its_counts_add_up(tmp_path: Path, atlas: pd.DataFrame, p
     assert metrics["twins"]["flags"] == 5
     assert metrics["twins"]["objects"] == 9
     assert metrics["rejected"]["indistinguishable"] > 0
+    assert f"{metrics['rejected']['enough twins of its kind']} more pairs are refused" in caplog.text
     assert [sorted(pair) for pair in metrics["drawn_alike"]] == [["flag of Chad", "flag of Romania"]]
     assert metrics["bottom_up"]["names"] == len(made["mining.bottom_up"])
     assert set(metrics["bottom_up"]["test"]) == {"language_model", "sentence_encoder"}
@@ -103,6 +109,20 @@ def test_concepts_without_pictures_are_named_as_the_lack():
     concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": ["emoji:👘", None]})
     with pytest.raises(SourceDataError, match="1 of 2 concepts have a picture, and a twin needs two"):
         embed_looks(concepts, None)
+
+
+def test_the_judge_looks_where_the_parameter_says(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    used = []
+
+    def load_on_the_cpu(path: Path, device: str) -> ImageTextEncoder:
+        used.append(device)
+        return load_encoder(path)
+
+    monkeypatch.setattr("cultureclip.models.encoder.load_encoder", load_on_the_cpu)
+    pictures = ["emoji:👘", "emoji:🥻"]
+    concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": pictures, "cultures": [["JP"], ["IN"]]})
+    embed_looks(concepts, MiningParameters(**parameters | {"device": "cuda:1"}))
+    assert used == ["cuda:1"]
 
 
 def test_a_summary_without_any_twin_counts_nothing():

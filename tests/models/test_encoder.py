@@ -247,7 +247,7 @@ def test_damaged_unknown_and_pickled_models_are_refused(clip_folder: Path, chang
     with pytest.raises(WeightsError, match="does not load"):
         load_model(copy)
     weights.rename(copy / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match=r"pytorch_model\.bin, convert it once"):
+    with pytest.raises(WeightsError, match=r"pytorch_model\.bin: a pickled file"):
         load_model(copy)
     with pytest.raises(WeightsError, match="no such"):
         load_model(copy / "absent")

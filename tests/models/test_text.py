@@ -159,6 +159,8 @@ def test_broken_gguf_is_a_typed_error(tmp_path, content):
 
 def test_fast_dtype_is_that_of_the_device_and_not_of_another_one_in_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {"cuda:0": (7, 5), "cuda:1": (8, 0)}.get)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    assert fast_dtype("cuda:0") == torch.float32
     assert fast_dtype("cuda:1") == torch.bfloat16
     assert fast_dtype("cpu") == torch.float32

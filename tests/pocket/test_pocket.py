@@ -3,6 +3,7 @@
 import random
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from cultureclip.concepts.emoji import STYLES, list_emoji, split_emoji
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.autoencoder import train_autoencoder
-from cultureclip.pocket.build import _prepare
+from cultureclip.pocket.build import _prepare, build_encoder
 from cultureclip.pocket.data import clip_examples, culture_char, load_pool, sentences
 from cultureclip.pocket.encoder import (
     Example,
@@ -92,6 +93,38 @@ def test_a_resumed_build_reads_the_same_tokens(concepts, tmp_path):
     text = "the kimono from Japan with long wide sleeves"
     assert first(text).input_ids == again(text).input_ids
     assert len(first) == len(set(first.get_vocab().values()))
+    smaller = _prepare(concepts.head(6), settings | {"vocabulary": 650})[1]
+    assert len(smaller) < len(first), "changed settings make another"
+
+
+def test_changed_settings_or_concepts_are_trained_anew_and_the_same_go_on(concepts, tmp_path, monkeypatch):
+    states = []
+    for name in ("save_encoder", "write_card", "sentences", "clip_examples"):
+        monkeypatch.setattr(f"cultureclip.pocket.build.{name}", lambda *_: [])
+    monkeypatch.setattr("cultureclip.pocket.build.train_encoder", lambda *_, **how: states.append(how["checkpoint"]))
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: SimpleNamespace(encode=encode))
+    own = {
+        "seed": 1,
+        "steps": 2,
+        "batch": 8,
+        "lr": 1e-3,
+        "view_weight": 0.5,
+        "width": 32,
+        "layers": 1,
+        "text_width": 32,
+    }
+    shared = {"size": SIZE, "seed": 1, "vocabulary": 700, "context_length": 16, "state": tmp_path, "weights": tmp_path}
+    settings = shared | {"judge": own, "sentence_encoder": str(tmp_path)}
+    for changed in ({}, {}, {"judge": own | {"steps": 3}}, {"seed": 2}):
+        build_encoder("judge", concepts.head(6), settings | changed)
+    build_encoder("judge", concepts.head(5), settings)
+    assert states[0] == states[1]
+    assert len(set(states)) == 4
+    assert {state.name for state in states} == {"judge.safetensors"}
+
+
+def encode(lines, **_):
+    return np.zeros((len(lines), 2), np.float32)
 
 
 def test_augmentation_keeps_white_white_and_never_mirrors():

@@ -78,6 +78,11 @@ def texts(browser: Chrome, selector: str) -> list[str]:
     return browser.execute_script(script, selector)
 
 
+def boxes(browser: Chrome, selector: str, side: str) -> list[float]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.getBoundingClientRect()[arguments[1]])"
+    return browser.execute_script(script, selector, side)
+
+
 def titles(browser: Chrome) -> list[str]:
     return texts(browser, ".twin h3")
 
@@ -90,6 +95,8 @@ def test_a_page_opens_without_a_complaint_and_fits_a_phone(browser: Chrome, site
         go(browser, site, f"{file}.html")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
         assert browser.execute_script(CONTRAST) == []
+        assert max(boxes(browser, "caption", "right"), default=0) <= 390  # however wide the table
+        assert min(boxes(browser, ".chart text", "height"), default=9) >= 9
         ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, ground[4:-1].split(","))) > 384) == (scheme == "light")
     assert console(browser) == []

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cultureclip.report import thumbnails as reading
 from cultureclip.report.gallery import PAGE, order_twins, write_gallery
 from cultureclip.report.page import script_call
 from cultureclip.report.thumbnails import EDGE, thumbnail
@@ -99,6 +102,23 @@ def test_a_missing_picture_is_null() -> None:
     shown = [uri for half in halves for uri in [*half["kept"], *(uri for uri, _ in half["refused"])]]
     assert shown.count(None) == 1
     assert [half["reference"] for half in halves] == [None, None]
+
+
+def test_thumbnails_are_not_all_held_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Noise(Images):
+        def read(self, ids: list[str]) -> list[Image.Image]:
+            return [Image.effect_noise((EDGE, EDGE), 90) for _ in ids]
+
+    monkeypatch.setattr(reading, "_AT_ONCE", 4)
+    images = Noise([f"{i:03}" for i in range(100)])
+    with (tmp_path / "thumbnails").open("w+b") as file:
+        tracemalloc.start()
+        found = reading.read_thumbnails(images, [*images.ids, "absent"], file)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        sizes = [len(found.get(i)) for i in images.ids]
+    assert found.get("absent") is None
+    assert peak < sum(sizes) / 4
 
 
 @given(st.text() | st.just(HOSTILE))

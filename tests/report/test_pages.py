@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cultureclip.report.charts import draw_losses, nice_ticks
@@ -98,6 +99,29 @@ def test_the_summary_follows_the_intervals(pages: dict[str, Page], data: ReportD
     assert ("CultureCLIP is clearly above the base on 1 of 1 culture benchmark" in pages["index.html"].line) == clear
 
 
+def test_confusions_are_of_the_main_metric_alone(data: ReportData) -> None:
+    again = data.predictions.assign(item_id=data.predictions["item_id"].str.replace("accuracy", "accuracy_all"))
+    more = dataclasses.replace(
+        data,
+        predictions=pd.concat([data.predictions, again[again["benchmark"] == "crope"]]),
+        confusions=pd.concat([data.confusions, data.confusions.assign(metric="accuracy_all")]),
+    )
+    assert render(more)["confusions.html"].line == render(data)["confusions.html"].line
+
+
+def test_what_is_not_known_is_a_dash_that_can_be_heard(data: ReportData) -> None:
+    page = render(dataclasses.replace(data, confusions=data.confusions.assign(model_margin=np.nan)))["confusions.html"]
+    assert "→ – not known" in page.line
+    assert "+nan" not in page.line
+
+
+def test_what_benchmarks_ask_is_said_by_their_cards_alone(data: ReportData) -> None:
+    cards = [card | dict.fromkeys(("title", "question", "source"), "of its owner") for card in data.cards]
+    pages = render(dataclasses.replace(data, cards=cards))
+    for said in ("retrieval", "general things", "families", "paper", "real pictures"):
+        assert said not in pages["index.html"].line + pages["scores.html"].line
+
+
 def test_pages_load_only_their_own_folder(pages: dict[str, Page]) -> None:
     for page in pages.values():
         policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
@@ -171,7 +195,7 @@ def test_what_is_missing_is_said(data: ReportData) -> None:
 
 def test_only_the_base_can_be_shown() -> None:
     bare = dataclasses.replace(make_data(models=("base",)), logs={}, training={})
-    assert "CultureCLIP was not trained" in render(bare)["index.html"].line
+    assert "In short CultureCLIP was not trained. " in render(bare)["index.html"].line
 
 
 def test_the_loss_curve_is_where_the_numbers_are() -> None:

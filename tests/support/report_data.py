@@ -9,7 +9,8 @@ from PIL import Image
 from cultureclip.benchmarks.abilities import compare_abilities
 from cultureclip.benchmarks.confusions import count_confusions
 from cultureclip.benchmarks.items import picture_key
-from cultureclip.benchmarks.pocket import culture_benchmarks, read_references
+from cultureclip.benchmarks.pocket import culture_benchmarks
+from cultureclip.benchmarks.references import read_references
 from cultureclip.benchmarks.scores import score_all_groups, score_predictions
 from cultureclip.ids import digest
 from cultureclip.report.data import ReportData, ReportSettings

@@ -4,6 +4,7 @@ What tuning takes from general ability can be bought back by scaling the update 
 the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base and 1 the tuned model.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 CULTURE, GENERAL = "culture", "general"
+
+logger = logging.getLogger(__name__)
 
 
 def compare_abilities(
@@ -50,6 +53,12 @@ def compare_abilities(
     """
     plan = plan_scores(predictions["model"], plain)
     answers = list(read_answers(predictions, {member for model in plan for member in model.members}))
+    asked = _names(answers)
+    logger.info(
+        "General ability, by evaluation.general_benchmarks: %s. All others count as culture: %s",
+        ", ".join(sorted(asked.intersection(general))) or "none",
+        ", ".join(sorted(asked.difference(general))) or "none",
+    )
     rows: list[dict[str, Any]] = []
     for part in sorted({answer.part for answer in answers}):
         of_part = [answer for answer in answers if answer.part == part]

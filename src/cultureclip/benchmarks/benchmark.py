@@ -9,7 +9,7 @@ import numpy as np
 
 from cultureclip.benchmarks.choice import answer_questions
 from cultureclip.benchmarks.general_retrieval import Captioned, answer_general_retrieval, distinct_texts
-from cultureclip.benchmarks.items import Prediction, Question, Unposed, metric_of
+from cultureclip.benchmarks.items import METRICS, Prediction, Question, Unposed, metric_of
 from cultureclip.ids import digest
 
 UNREADABLE = "picture cannot be read"
@@ -201,8 +201,8 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Items; asked in two variants, an item counts once."""
-        return len({question.item_id.partition(":")[2] for question in self.questions})
+        """Questions; one that is asked in two variants counts once."""
+        return sum(metric_of(question.item_id) != METRICS["fair"] for question in self.questions)
 
     @property
     def concepts(self) -> set[str]:
@@ -211,8 +211,9 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def data_hash(self) -> str:
-        """Digest of pictures, options and parts."""
-        return digest(self.name, sorted((q.item_id, q.image, q.options, q.part) for q in self.questions))
+        """Digest of pictures, options, parts and groups."""
+        asked = [(q.item_id, q.image, q.options, q.part, q.culture, q.category) for q in self.questions]
+        return digest(self.name, sorted(asked))
 
     @property
     def chances(self) -> dict[str, float]:
@@ -259,7 +260,7 @@ class RetrievalBenchmark(Benchmark):
     @property
     def data_hash(self) -> str:
         """Digest of pictures and captions."""
-        return digest(self.name, [(item.image, item.captions, item.family) for item in self.items])
+        return digest(self.name, sorted((item.image, sorted(item.captions), item.family) for item in self.items))
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Recall at every cut-off, both ways."""

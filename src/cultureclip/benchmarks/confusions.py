@@ -56,7 +56,8 @@ def count_confusions(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
 
     A confusion is a question about a picture, whose options are listed with the right one first, and of which one model
     gets full credit and the other none. An answer whose best options tie is neither right nor wrong, and enters neither
-    side; lists of retrieved candidates name no right option, and do not count.
+    side; lists of retrieved candidates name no right option, and do not count. Nor do questions whose options are
+    pictures, the one asked about being the right one: pictures have no names.
 
     Args:
         predictions: The predictions table.
@@ -111,14 +112,15 @@ def _choices(predictions: pd.DataFrame) -> pd.DataFrame:
 def _confusions(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows of one model from its answers beside the base's."""
     for kind, one, other in ((MENDED, "", "_model"), (BROKEN, "_model", "")):
-        is_mistake = (pairs[f"correct{one}"] == 0) & (pairs[f"predicted{one}"] > 0) & (pairs[f"correct{other}"] == 1)
+        named = pairs[pairs[f"options{one}"].str[0] != pairs["image"]]
+        is_mistake = (named[f"correct{one}"] == 0) & (named[f"predicted{one}"] > 0) & (named[f"correct{other}"] == 1)
         found: dict[tuple[str, ...], list[tuple[str, str, float, float]]] = defaultdict(list)
-        for row in pairs[is_mistake].to_dict("records"):
+        for row in named[is_mistake].to_dict("records"):
             options = row[f"options{one}"]
             right, wrong = options[0], options[row[f"predicted{one}"]]
             margins = (_margin(row, suffix, right, wrong) for suffix in ("", "_model"))
             found[(*(row[name] for name in _PLACE), right, wrong)].append((row["item_id"], row["image"], *margins))
-        asked = _count_offers(pairs, f"options{one}")
+        asked = _count_offers(named, f"options{one}")
         for key, answers in sorted(found.items()):
             yield {"kind": kind} | dict(zip(_PAIR, key, strict=True)) | _summarise(answers) | {"asked": asked[key]}
 

@@ -12,7 +12,8 @@ The three wrong statements are those of other concepts of the same category, non
 right one. They are drawn by a generator that the item seeds, and a tie shares the credit.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cultureclip.benchmarks.items import DISTRACTORS, Question, QuestionSet, Shown, Unposed, draw_distractors, item_key
@@ -51,33 +52,33 @@ def ask_culture_questions(items: Sequence[Described]) -> QuestionSet:
     Args:
         items: One a concept.
     """
+    stated = {item.shown.concept_id: {metric: state(item) for metric, state in STATEMENTS.items()} for item in items}
+    of_category: dict[str, list[Shown]] = defaultdict(list)
+    for item in items:
+        of_category[item.shown.category].append(item.shown)
     questions, unposed = [], []
-    for item in sorted(items, key=lambda item: item.shown.concept_id):
-        others = {other.shown.concept_id: other for other in items if _may_be_wrong(other.shown, item.shown)}
-        for metric, state in STATEMENTS.items():
-            question, reason = _ask(metric, state, item, others)
+    for shown in sorted((item.shown for item in items), key=lambda shown: shown.concept_id):
+        others = [stated[o.concept_id] for o in of_category[shown.category] if _may_be_wrong(o, shown)]
+        for metric, right in stated[shown.concept_id].items():
+            question, reason = _ask(metric, shown, right, (other[metric] for other in others))
             if question:
                 questions.append(question)
             else:
-                unposed.append(Unposed(f"{metric}: {item.shown.name}", reason))
+                unposed.append(Unposed(f"{metric}: {shown.name}", reason))
     return QuestionSet(tuple(questions), tuple(unposed))
 
 
 def _may_be_wrong(other: Shown, item: Shown) -> bool:
-    """Whether what is true of the other is false of the item: same category, no region in common, not drawn alike."""
-    same_kind = other.category == item.category and other.concept_id not in item.alike
-    return same_kind and not set(other.regions) & set(item.regions)
+    """Whether what is true of the other, of the same category, is false of the item: no shared region or look."""
+    return other.concept_id not in item.alike and not set(other.regions) & set(item.regions)
 
 
-def _ask(
-    metric: str, state: Callable[[Described], str], item: Described, others: dict[str, Described]
-) -> tuple[Question | None, str]:
-    """The question, or None and why."""
-    shown, right = item.shown, state(item)
+def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[Question | None, str]:
+    """The question with the right statement and three of the others, or None and why."""
     if not right:
         return None, "the concept lacks what is asked about"
     item_id = item_key(metric, NAME, shown.concept_id)
-    wrong = {state(other) for other in others.values()} - {right, ""}
+    wrong = {*others} - {right, ""}
     drawn = draw_distractors(wrong, (), item_id)
     if drawn is None:
         return None, f"fewer than {DISTRACTORS} wrong statements"

@@ -16,7 +16,8 @@ from cultureclip.errors import LeakError
 
 _LISTED = 10
 _HASH_EDGE = 8
-_HASH_BITS = _HASH_EDGE**2
+_ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+"""How many bits of a byte are set."""
 
 
 def check_held_out(
@@ -121,18 +122,22 @@ class _HeldPictures:
 
     def find(self, pixels: np.ndarray) -> str | None:
         """Name of the benchmark that holds out a picture (uint8 [H, W, 3]), or None."""
+        owner = self._find_equal(pixels)
+        return self._finder.find(pixels) if owner is None and self._finder else owner
+
+    def _find_equal(self, pixels: np.ndarray) -> str | None:
         size = (pixels.shape[1], pixels.shape[0])
+        if size not in self._of_size:  # most training pictures: they need not be hashed
+            return None
         if size not in self._hashed:
             self._hashed[size] = {
-                picture_key(self._pictures[key].images[key]): self._pictures[key].name
-                for key in self._of_size.get(size, ())
+                picture_key(self._pictures[key].images[key]): self._pictures[key].name for key in self._of_size[size]
             }
-        owner = self._hashed[size].get(picture_key(pixels))
-        return self._finder.find(pixels) if owner is None and self._finder else owner
+        return self._hashed[size].get(picture_key(pixels))
 
 
 def _size_of(images: Mapping[str, np.ndarray], key: str) -> tuple[int, int]:
-    """Width and height of a picture, decoded only where it is in memory anyway."""
+    """Width and height of a picture; one of a published benchmark is not decoded for it."""
     if isinstance(images, LazyPictures):
         return images.size_of(key)
     return images[key].shape[1], images[key].shape[0]
@@ -145,18 +150,19 @@ class _NearFinder:
         self.owners = [benchmark.name for _, benchmark in sorted(held.items(), key=lambda item: item[0])]
         self.distance = distance
         hashes = [self._bits(held[key].images[key]) for key in sorted(held)]
-        self.hashes = np.stack(hashes) if hashes else np.zeros((0, 4, _HASH_BITS), bool)
+        self.hashes = np.stack(hashes) if hashes else np.zeros((0, 4, _HASH_EDGE**2 // 8), np.uint8)
 
     @staticmethod
     def _bits(pixels: np.ndarray) -> np.ndarray:
-        """Bits of brightness, red, green and blue: bool [4, 64]."""
+        """64 bits of brightness, red, green and blue, eight a byte: uint8 [4, 8]."""
         picture = Image.fromarray(pixels)
         channels = (picture.convert("L"), *picture.split())
-        return np.stack([imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels])
+        hashes = [imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels]
+        return np.packbits(hashes, axis=1)
 
     def find(self, pixels: np.ndarray) -> str | None:
         """Name of the benchmark of a held-out picture within the distance in every channel, or None."""
-        distances = (self.hashes != self._bits(pixels)).sum(axis=2).max(axis=1)
+        distances = _ONES[self.hashes ^ self._bits(pixels)].sum(axis=2).max(axis=1)
         if not len(distances) or distances.min() > self.distance:
             return None
         return self.owners[int(distances.argmin())]

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _KEYS = {"dataset": str, "model": str, "pretrained": str, "metrics": dict}
 _OWN_KEYS = {"data_hash": str, "run_id": str, "intervals": dict, "n": dict}
 """Of our own files; CLIP_benchmark's lack them."""
 _SHOWN_DIGITS = 8
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,18 +138,21 @@ def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame
 
     Args:
         rows: The lines.
-        metrics: Names of metrics to show; all where there are none.
+        metrics: Names of metrics to show, all where there are none; those that results have beside them are logged.
 
     Raises:
         ConfigurationError: no result has such a metric.
     """
+    measured = {column for row in rows for column in row.cells}
     columns = sorted(
-        {column for row in rows for column in row.cells if not metrics or column.metric in metrics},
+        {column for column in measured if not metrics or column.metric in metrics},
         key=lambda c: (c.dataset, c.metric, c.data_hash),
     )
+    others = sorted({column.metric for column in measured.difference(columns)})
     if not columns:
-        known = sorted({column.metric for row in rows for column in row.cells})
-        raise ConfigurationError("leaderboard.metrics", "no result has any of them", f"There are {', '.join(known)}")
+        raise ConfigurationError("leaderboard.metrics", "no result has any of them", f"There are {', '.join(others)}")
+    if others:
+        logger.info("Not shown, being none of leaderboard.metrics: %s", "; ".join(map(printable, others)))
     shared = [column for column in columns if all(column in row.cells for row in rows)]
     order = sorted(rows, key=lambda r: (-sum(r.cells[c].value for c in shared), r.model, r.source))
     return pd.DataFrame(

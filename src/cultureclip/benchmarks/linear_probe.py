@@ -35,14 +35,12 @@ class Probed:
         image: Key of the picture.
         label: Name of its class.
         split: ``train`` fits the probe, ``validation`` chooses its strength, ``test`` is asked about.
-        part: ``dev`` or ``test``, of a picture that is asked about.
         culture: Region shown, where there is one.
     """
 
     image: str
     label: str
     split: Literal["train", "validation", "test"]
-    part: str = "test"
     culture: str = ""
 
 
@@ -151,8 +149,8 @@ class LinearProbeBenchmark(Benchmark):
 
     @property
     def data_hash(self) -> str:
-        """Digest of pictures, labels and splits."""
-        return digest(self.name, sorted((i.image, i.label, i.split, i.part) for i in self.items))
+        """Digest of pictures, labels, splits and cultures."""
+        return digest(self.name, sorted((i.image, i.label, i.split, i.culture) for i in self.items))
 
     @property
     def chances(self) -> dict[str, float]:
@@ -192,8 +190,8 @@ def _predict(item: Probed, classes: Sequence[str], scores: np.ndarray, right: in
     shown = shown_options(scores, right)
     return Prediction(
         item_key("top-1", NAME, item.image, item.label),
-        item.label,
-        item.part,
+        named_concept(item.label),
+        "test",
         tuple(classes[column] for column in shown),
         tuple(float(scores[column]) for column in shown),
         int(np.argmax(scores[shown])),

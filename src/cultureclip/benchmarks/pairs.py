@@ -22,14 +22,12 @@ class CaptionPair:
         caption: What it shows.
         wrong: The same with an object, attribute or relation replaced, swapped or added.
         subset: How the caption was made wrong, e.g. ``swap_att``.
-        part: ``dev`` or ``test``.
     """
 
     image: str
     caption: str
     wrong: str
     subset: str
-    part: str = "test"
 
 
 def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
@@ -43,7 +41,7 @@ def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
             unposed.append(Unposed(f"{pair.subset}: {pair.caption or pair.image}", reason))
             continue
         options = (pair.caption, pair.wrong)
-        asked[item_id] = Question(item_id, pair.image, options, pair.image, pair.part, category=pair.subset)
+        asked[item_id] = Question(item_id, pair.image, options, pair.image, "test", category=pair.subset)
     return QuestionSet(tuple(asked.values()), tuple(unposed))
 
 

@@ -6,11 +6,10 @@ other emoji in both styles.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cultureclip.benchmarks import (
@@ -23,16 +22,15 @@ from cultureclip.benchmarks import (
 )
 from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
 from cultureclip.benchmarks.crope import ConceptPictures
-from cultureclip.benchmarks.culture_questions import Described
+from cultureclip.benchmarks.culture_questions import STATEMENTS, Described
 from cultureclip.benchmarks.general_retrieval import Captioned
 from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
+from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.benchmarks.twin_scores import Twin, TwinBenchmark, group_twins
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
-from cultureclip.concepts.emoji import LICENCES, STYLES, Style, list_emoji, render, split_emoji
-from cultureclip.concepts.looks import open_image
+from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from cultureclip.concepts.regions import region_name
 
-HELD_OUT_STYLE: Style = "twemoji"
 NO_PICTURE = "concept has no held-out picture"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
@@ -91,31 +89,9 @@ DECLARATIONS = {
 }
 
 
-def read_reference(reference: str, edge: int) -> np.ndarray:
-    """The held-out picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
-
-    Returns:
-        uint8 [edge, edge, 3] for an emoji, [H, W, 3] for a file.
-
-    Raises:
-        SourceDataError: there is no such drawing, or the file is missing or no image.
-    """
-    if reference.startswith(EMOJI_SCHEME):
-        return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
-    return np.asarray(open_image(reference))
-
-
-def read_references(concepts: pd.DataFrame, edge: int) -> dict[str, np.ndarray]:
-    """Held-out pictures by concept id; concepts without one are absent."""
-    named = concepts.dropna(subset=["reference_image"])
-    return {
-        concept_id: read_reference(reference, edge)
-        for concept_id, reference in zip(named["concept_id"], named["reference_image"], strict=True)
-        if reference
-    }
-
-
-def culture_benchmarks(concepts: pd.DataFrame, twins: pd.DataFrame, pictures: dict[str, np.ndarray]) -> list[Benchmark]:
+def culture_benchmarks(
+    concepts: pd.DataFrame, twins: pd.DataFrame, pictures: References, listed: Collection[str] = tuple(DECLARATIONS)
+) -> list[Benchmark]:
     """The culture protocols, the twin scores and the culture questions, over concepts with a held-out picture.
 
     Args:
@@ -123,9 +99,10 @@ def culture_benchmarks(concepts: pd.DataFrame, twins: pd.DataFrame, pictures: di
         twins: Table of twins; the accepted ones make CROPE and the twin scores, the ``indistinguishable`` ones are kept
             out of each other's options.
         pictures: Held-out pictures by concept id.
+        listed: Names of those that are asked.
     """
     keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
-    images = {keys[concept]: pixels for concept, pixels in sorted(pictures.items())}
+    images = ReferencesByContent({keys[concept]: pictures.named[concept] for concept in sorted(keys)}, pictures.edge)
     alike = _alike(twins, keys)
     rows = concepts.sort_values("concept_id").to_dict("records")
     shown = [
@@ -146,16 +123,18 @@ def culture_benchmarks(concepts: pd.DataFrame, twins: pd.DataFrame, pictures: di
     described = [Described(item, *facts[item.concept_id]) for item in shown]
     missing = tuple(Unposed(row["name"], NO_PICTURE) for row in rows if row["concept_id"] not in keys)
     pairs, unpaired = _twin_rows(twins, {row["concept_id"]: row for row in rows}, keys)
-    asked = {
-        globalrg_grounding.NAME: ask_both(globalrg_grounding.ask_grounding, shown),
-        globalrg_retrieval.NAME: ask_both(globalrg_retrieval.ask_retrieval, shown),
-        crope.NAME: ask_both(crope.ask_crope, pairs),
-        culture_questions.NAME: culture_questions.ask_culture_questions(described),
-    }
-    extra = {crope.NAME: unpaired}
     drawn = {keys[row["concept_id"]] for row in rows if row["concept_id"] in keys and _is_drawn(row)}
-    choices = [_choice(name, images, found, extra.get(name, missing)) for name, found in asked.items()]
-    return [_declare(benchmark, drawn) for benchmark in (*choices, _twin_benchmark(pairs, images, unpaired))]
+    unshown = [Unposed(f"{metric}: {item.item}", item.reason) for item in missing for metric in STATEMENTS]
+    ask: dict[str, Callable[[], tuple[QuestionSet, Sequence[Unposed]]]] = {
+        globalrg_grounding.NAME: lambda: (ask_both(globalrg_grounding.ask_grounding, shown), missing),
+        globalrg_retrieval.NAME: lambda: (ask_both(globalrg_retrieval.ask_retrieval, shown), missing),
+        crope.NAME: lambda: (ask_both(crope.ask_crope, pairs), unpaired),
+        culture_questions.NAME: lambda: (culture_questions.ask_culture_questions(described), unshown),
+    }
+    made: list[Benchmark] = [_choice(name, images, *pose()) for name, pose in ask.items() if name in listed]
+    if twin_scores.NAME in listed:
+        made.append(_twin_benchmark(pairs, images, unpaired))
+    return [_declare(benchmark, drawn) for benchmark in made]
 
 
 def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
@@ -184,14 +163,26 @@ def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
     return RetrievalBenchmark(DECLARATIONS[general_retrieval.NAME], images, tuple(found.values()))
 
 
-def collect_pocket(concepts: pd.DataFrame, twins: pd.DataFrame, edge: int) -> list[Benchmark]:
-    """All pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
+def collect_pocket(
+    concepts: pd.DataFrame, twins: pd.DataFrame, edge: int, listed: Collection[str] = tuple(DECLARATIONS)
+) -> list[Benchmark]:
+    """The pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
+
+    Args:
+        concepts: Table of concepts.
+        twins: Table of twins.
+        edge: Edge of drawings in pixels.
+        listed: Names of those that are asked.
 
     Raises:
         SourceDataError: a reference image cannot be read.
     """
-    culture = culture_benchmarks(concepts, twins, read_references(concepts, edge))
-    return [*culture, general_benchmark(drawn_emoji(concepts), edge)]
+    made: list[Benchmark] = []
+    if set(listed) & (DECLARATIONS.keys() - {general_retrieval.NAME}):
+        made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed)
+    if general_retrieval.NAME in listed:
+        made.append(general_benchmark(drawn_emoji(concepts), edge))
+    return made
 
 
 def _is_drawn(row: Mapping[Hashable, Any]) -> bool:
@@ -254,7 +245,7 @@ def _twin_side(row: Mapping[Hashable, Any], key: str) -> ConceptPictures:
 
 def _twin_benchmark(
     pairs: Sequence[tuple[ConceptPictures, ConceptPictures]],
-    images: dict[str, np.ndarray],
+    images: ReferencesByContent,
     unposed: Sequence[Unposed],
 ) -> TwinBenchmark:
     """Twin scores; a twin with one side that may guide choices is in ``dev``."""
@@ -269,14 +260,10 @@ def _twin_benchmark(
         )
         for (a, b), cluster in zip(pairs, clusters, strict=True)
     )
-    used = {key for twin in asked for key in twin.images}
-    pictures = {key: pixels for key, pixels in images.items() if key in used}
+    pictures = images.only({key for twin in asked for key in twin.images})
     return TwinBenchmark(DECLARATIONS[twin_scores.NAME], pictures, asked, unposed=unposed)
 
 
-def _choice(
-    name: str, images: dict[str, np.ndarray], asked: QuestionSet, missing: Sequence[Unposed]
-) -> ChoiceBenchmark:
-    used = {question.image for question in asked.questions}
-    pictures = {key: pixels for key, pixels in images.items() if key in used}
+def _choice(name: str, images: ReferencesByContent, asked: QuestionSet, missing: Sequence[Unposed]) -> ChoiceBenchmark:
+    pictures = images.only({question.image for question in asked.questions})
     return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, unposed=(*asked.unposed, *missing))

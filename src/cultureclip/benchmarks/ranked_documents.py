@@ -45,14 +45,12 @@ class Ranked:
         documents: What is ranked.
         culture: Region shown, where there is one.
         category: Kind of thing shown, where there is one.
-        part: ``dev`` or ``test``.
     """
 
     image: str
     documents: tuple[Document, ...]
     culture: str = ""
     category: str = ""
-    part: str = "test"
 
 
 def ask_rankings(items: Sequence[Ranked]) -> tuple[tuple[Ranked, ...], tuple[Unposed, ...]]:
@@ -73,7 +71,9 @@ def ndcg(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
     gains = 2.0 ** (grades + HIGHEST_GRADE) - 1
     discounts = 1 / np.log2(np.arange(2, len(grades) + 2))
     discounts[k:] = 0
-    return float((_by_rank(scores, gains) @ discounts) / (np.sort(gains)[::-1] @ discounts))
+    # Both sums are computed alike: else that of a perfect ranking may be more than the best one's by a rounding.
+    ranked, best = ((_by_rank(by, gains) * discounts).sum() for by in (scores, gains))
+    return float(ranked / best)
 
 
 def precision(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
@@ -123,7 +123,7 @@ def answer_rankings(items: Sequence[Ranked], cosines: Sequence[np.ndarray]) -> l
             Prediction(
                 item_key(metric, NAME, item.image),
                 item.image,
-                item.part,
+                "test",
                 tuple(item.documents[i].document_id for i in best),
                 tuple(float(scores[i]) for i in best),
                 0,
@@ -165,9 +165,12 @@ class RankingBenchmark(Benchmark):
 
     @property
     def data_hash(self) -> str:
-        """Digest of pictures, documents and grades."""
-        documents = {i.image: sorted((d.document_id, d.text, d.grade) for d in i.documents) for i in self.items}
-        return digest(self.name, sorted(documents.items()))
+        """Digest of pictures, documents, grades and groups."""
+        items = [
+            (i.image, i.culture, i.category, sorted((d.document_id, d.text, d.grade) for d in i.documents))
+            for i in self.items
+        ]
+        return digest(self.name, sorted(items))
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Rank every picture's documents."""

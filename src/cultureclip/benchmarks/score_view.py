@@ -26,6 +26,12 @@ TITLES = {
 _FIRST_METRICS = (
     "accuracy",
     "top-1",
+    "group",
+    "recognition",
+    "knowledge",
+    "scene",
+    *(f"{figure}@{k}" for figure in ("nDCG", "P") for k in (5, 3, 1)),
+    "ERR@5",
     *(f"{way} R@{k}" for way in ("image-to-text", "text-to-image") for k in (1, 5, 10)),
 )
 """Metrics shown first, in this order; others follow in alphabetical order, macro averages right after their metric."""

@@ -11,11 +11,10 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-import pandas as pd
-
 from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Embeddings
 from cultureclip.benchmarks.choice import answer_questions
 from cultureclip.benchmarks.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
+from cultureclip.concepts.csv_table import read_csv_file
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import seed_from_id
 
@@ -36,26 +35,26 @@ class Annotated:
     features: frozenset[str]
 
 
-def read_annotations(path: Path) -> list[Annotated]:
+def read_annotations(path: Path) -> dict[int, Annotated]:
     """Read a user's annotations: a CSV with the columns concept, culture, category, and one column a feature.
 
     A feature's cell is 1, true or yes where it holds; 0, false, no or empty where it does not.
 
+    Returns:
+        Line of the file -> what it says.
+
     Raises:
         SourceDataError: no CSV, a column is missing, or cells that are neither; all of them are named.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SourceDataError(path, f"no CSV table in UTF-8 ({error})", "Save it as CSV in UTF-8") from error
+    table = read_csv_file(path)
     missing = [column for column in _NAMED if column not in table]
-    features = [column for column in map(str, table.columns) if column not in _NAMED]
+    features = [column for column in table.columns if column not in _NAMED]
     if missing or not features:
         cause = f"no column {', '.join(missing)}" if missing else "no column of a feature"
         raise SourceDataError(path, cause, "Give the columns concept, culture, category, and one for each feature")
     cells = table[features].apply(lambda column: column.str.strip().str.lower())
     bad = [
-        f"line {row + 2}, {column}: {table[column].iloc[row]!r}"
+        f"line {table.index[row]}, {column}: {table[column].iloc[row]!r}"
         for column in features
         for row in (~cells[column].isin(list(_BOOLEANS))).to_numpy().nonzero()[0]
     ]
@@ -63,10 +62,10 @@ def read_annotations(path: Path) -> list[Annotated]:
         raise SourceDataError(path, f"{len(bad)} cells are not boolean: " + "; ".join(bad[:5]), "Write 1 or 0")
     holds = cells.apply(lambda column: column.map(_BOOLEANS)).to_numpy(bool)
     names = [table[column].str.strip().tolist() for column in _NAMED]
-    return [
-        Annotated(concept, culture, category, frozenset(f for f, held in zip(features, row, strict=True) if held))
-        for concept, culture, category, row in zip(*names, holds, strict=True)
-    ]
+    return {
+        line: Annotated(concept, culture, category, frozenset(f for f, held in zip(features, row, strict=True) if held))
+        for line, concept, culture, category, row in zip(table.index, *names, holds, strict=True)
+    }
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:

@@ -110,8 +110,8 @@ class TwinBenchmark(Benchmark):
 
     @property
     def data_hash(self) -> str:
-        """Digest of pictures, texts and parts."""
-        return digest(self.name, sorted((twin.images, twin.texts, twin.part) for twin in self.twins))
+        """Digest of pictures, texts, parts and categories."""
+        return digest(self.name, sorted((twin.images, twin.texts, twin.part, twin.category) for twin in self.twins))
 
     @property
     def chances(self) -> dict[str, float]:

@@ -32,13 +32,11 @@ class Labelled:
     Attributes:
         image: Key of the picture.
         label: Place of its class in the list of classes.
-        part: ``dev`` or ``test``.
         culture: Region shown, where there is one.
     """
 
     image: str
     label: int
-    part: str = "test"
     culture: str = ""
 
 
@@ -109,7 +107,8 @@ def answer_zero_shot(
         vectors: L2-normalised class vectors, [classes, D].
 
     Returns:
-        Predictions with the class as category and cluster; the options are the right class and the best wrong ones.
+        Predictions with the class as category and, as a concept, as cluster; the options are the right class and the
+        best wrong ones.
 
     Raises:
         WeightsError: a cosine is not finite.
@@ -158,8 +157,8 @@ class ZeroShotBenchmark(Benchmark):
 
     @property
     def data_hash(self) -> str:
-        """Digest of pictures, labels, classes and templates."""
-        shown = sorted((item.image, item.label, item.part) for item in self.items)
+        """Digest of pictures, labels, cultures, classes and templates."""
+        shown = sorted((item.image, item.label, item.culture) for item in self.items)
         return digest(self.name, shown, [*self.classes], [*self.templates])
 
     @property
@@ -189,8 +188,8 @@ def _predict(
     name = classes[item.label]
     return Prediction(
         item_key(f"top-{k}", NAME, item.image, str(item.label)),
-        name,
-        item.part,
+        named_concept(name),
+        "test",
         tuple(classes[column] for column in shown),
         tuple(float(scores[column]) for column in shown),
         int(np.argmax(scores[list(shown)])),

@@ -231,7 +231,8 @@ def make_batch(
     images = data.images[:, rows].flatten()
     drawn = None
     if augmentation is not None and generator is not None:
-        drawn = draw_augmentation(data.mirrorable[images], augmentation, generator)
+        drawn = draw_augmentation(data.mirrorable[images], augmentation, generator)  # the same numbers, used or not
+        drawn = drawn if augmentation.changes_images else None
     texts, places = torch.stack([data.captions[:, rows], data.concepts[:, rows]]).unique(return_inverse=True)
     return TwinBatch(
         row_ids=[data.row_ids[i] for i in rows.tolist()],

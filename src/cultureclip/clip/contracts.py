@@ -10,22 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from cultureclip.clip.settings import LoraSettings, ObjectiveSettings
+from cultureclip.clip.settings import LoraSettings, RunSettings
 
 if TYPE_CHECKING:
     import torch
 
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 ADAPTER_NAME, CARD_NAME, MERGED_NAME = "adapter.safetensors", "card.json", "merged"
 
 
 class ImageSource(Protocol):
     """Images by id."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Ids of all images that there are."""
-        ...
 
     def read(self, ids: list[str]) -> list[Image.Image]:
         """The images with those ids, in that order."""
@@ -53,14 +48,15 @@ class AdapterCard(BaseModel):
     """What an adapter is: enough to refuse it on another base, and to say where it comes from.
 
     Attributes:
-        format: Version of the card; 1 had no ``layout`` and knew only open_clip's blocks.
+        format: Version of the card; 1 had no ``layout`` and knew only open_clip's blocks, 1 and 2 only the
+            objective's settings.
         layout: How the base names its blocks and so the adapter its tensors: see :class:`LoraAdapter`.
         base: Where the base model was found.
         base_revision: The base's revision, if it has one.
         base_fingerprint: SHA-256 over the base's weights, config, preprocessing and tokenizer.
         objective: Name of the loss.
-        objective_settings: Its weights and options.
         seed: Of initial values, data order, augmentation and dropout.
+        settings: Of the training, with the defects of ``as_released`` written out; None where it is not known.
         lora: Where the update sits and how it is scaled.
         update_scale: Factor on the whole update in the merged model (Wortsman et al. 2022, WiSE-FT).
         parameters: Number of trained parameters.
@@ -79,8 +75,8 @@ class AdapterCard(BaseModel):
     base_revision: str | None = None
     base_fingerprint: str
     objective: str
-    objective_settings: ObjectiveSettings = ObjectiveSettings()
     seed: int
+    settings: RunSettings | None = None
     lora: LoraSettings
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     parameters: int

@@ -23,6 +23,7 @@ from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder
 from cultureclip.models.fingerprint import TOKENIZER_FILES
+from cultureclip.models.pickles import is_pickle, refuse_pickle
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -78,6 +79,8 @@ def read_card(path: Path) -> AdapterCard:
         version = content.get("format") if isinstance(content, dict) else None
         if isinstance(version, int) and version > CARD_FORMAT:  # before its fields, which this version may not know
             raise WeightsError(path, f"version {version} is newer than {CARD_FORMAT}", "Update this package")
+        if isinstance(content, dict) and version in (1, 2):
+            content.pop("objective_settings", None)  # a part of the settings, which these did not have
         return AdapterCard.model_validate(content)
     except ValidationError as error:
         raise WeightsError(path, f"not an adapter's card ({error.errors()[0]['msg']})", "Train again") from error
@@ -101,20 +104,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, damaged, or a pickle, which could run code when it is opened.
     """
     found = path if path.is_file() else next(iter(sorted(path.parent.glob(f"{path.stem}.*"))), path)
-    if found.is_file() and _is_pickle(found):
-        raise WeightsError(
-            found,
-            "a pickled file; only safetensors files are loaded",
-            'Where you trust it, convert it: python -c "import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load(open('{found}', 'rb'), weights_only=True), '{path}')\"",
-        )
+    if found.is_file() and is_pickle(found):
+        raise refuse_pickle(found, path)
     return load_tensors(path)[0]
-
-
-def _is_pickle(path: Path) -> bool:
-    """Whether a file begins as ``torch.save``'s do: as a zip archive or, before torch 1.6, as a bare pickle."""
-    with path.open("rb") as handle:
-        return handle.read(2) in (b"PK", b"\x80\x02")
 
 
 def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:

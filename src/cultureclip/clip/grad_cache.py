@@ -55,6 +55,7 @@ def backward_in_chunks(
     """Add the gradient of ``loss_of(embeddings)`` to ``parameters``, whose gradients must be None before.
 
     Where no encoding has more than one chunk in this process, the first pass keeps its graph and there is no second.
+    The second leaves out chunks to which the loss gives no gradient, and all but the first of a frozen tower's.
 
     Args:
         encodings: What is embedded.
@@ -77,22 +78,31 @@ def backward_in_chunks(
     if not group.leads:  # the gradient that does not go through embeddings is the same everywhere: counted once
         for parameter in parameters:
             parameter.grad = None
-    if not at_once:
-        first = []
-    for number, rows, part in first or _encode(encodings, group, seed):
+    frozen: set[int] = set()
+
+    def learns(number: int, rows: slice) -> bool:
         gradient = leaves[number].grad
-        if gradient is not None and part.requires_grad:
+        return number not in frozen and gradient is not None and bool(gradient[rows].any())
+
+    for number, rows, part in first if at_once else _encode(encodings, group, seed, learns):
+        gradient = leaves[number].grad
+        if not part.requires_grad:
+            frozen.add(number)
+        elif gradient is not None:
             part.backward(gradient[rows])
     group.sum_gradients(parameters)
     return loss.detach()
 
 
-def _encode(encodings: Sequence[Encoding], group: Group, seed: int) -> Iterator[tuple[int, slice, Tensor]]:
-    """(Number of the encoding, rows, their embeddings) chunk by chunk, each under a random state of its own."""
+def _encode(
+    encodings: Sequence[Encoding], group: Group, seed: int, wanted: Callable[[int, slice], bool] = lambda *_: True
+) -> Iterator[tuple[int, slice, Tensor]]:
+    """(Number of the encoding, rows, their embeddings) of the wanted chunks, each under a random state of its own."""
     for number, encoding in enumerate(encodings):
         for rows in encoding.chunks(group):
-            torch.manual_seed(chunk_seed(seed, number, rows.start))
-            yield number, rows, encoding.encode(rows)
+            if wanted(number, rows):
+                torch.manual_seed(chunk_seed(seed, number, rows.start))
+                yield number, rows, encoding.encode(rows)
 
 
 def chunk_seed(seed: int, number: int, start: int) -> int:

@@ -12,25 +12,20 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from cultureclip import errors
 from cultureclip.clip.batches import TwinData
 from cultureclip.clip.replay import Replay
 from cultureclip.clip.settings import LaunchSettings
-from cultureclip.clip.training_log import LOG_NAME, LogRow, read_log
-from cultureclip.clip.worker import DEV_NAME, DONE_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
+from cultureclip.clip.worker import DEV_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
-from cultureclip.models.checkpoint import load_tensors
 
 JOB_FOLDER = "job"
 
 
-def launch_training(
-    job: Job, data: TwinData, dev: TwinData | None, replay: Replay | None
-) -> tuple[dict[str, Tensor], list[LogRow]]:
-    """Train on the processes that the job's launch settings ask for.
+def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Replay | None) -> None:
+    """Train on the processes that the job's launch settings ask for; its folder then holds adapter and log.
 
     A training that was cut off goes on from its last saved state.
 
@@ -39,9 +34,6 @@ def launch_training(
         data: Training rows.
         dev: Rows to choose the checkpoint on.
         replay: General pairs.
-
-    Returns:
-        The chosen adapter's tensors and the log.
 
     Raises:
         TrainingError: there are more processes than twins, or a process died.
@@ -67,15 +59,13 @@ def launch_training(
     if (folder / ERROR_NAME).exists():
         record = json.loads((folder / ERROR_NAME).read_text(encoding="utf-8"))
         raise getattr(errors, record["type"])(*record["arguments"])
-    if code or not (folder / DONE_NAME).exists():
+    if code:
         raise TrainingError(
             job.name,
             f"a process of {launch.world} died (exit code {code}); its last words are above",
             "Run again: it goes on from the last saved state. If memory ran out, set a smaller trainer.chunk",
         )
-    state, _ = load_tensors(folder / DONE_NAME)
     shutil.rmtree(folder)
-    return state, read_log(job.folder / LOG_NAME)
 
 
 def _refuse_survivors(job: Job) -> None:

@@ -24,7 +24,7 @@ from cultureclip.models.encoder import ImageTextEncoder
 logger = logging.getLogger(__name__)
 
 REPLAY_NAME = "replay.safetensors"
-_LAYOUT = 1  # part of the key: raise it when the same pairs come to be embedded differently
+_LAYOUT = 2  # part of the key: raise it when the same pairs come to be embedded differently
 _CHUNK = 256
 
 

@@ -22,18 +22,24 @@ from cultureclip.clip.training_log import LOG_NAME, LogRow, best_row, read_log
 from cultureclip.clip.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
-from cultureclip.models.checkpoint import load_tensors, save_atomically
+from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 
 logger = logging.getLogger(__name__)
 
 RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
-_LAYOUT = 4  # part of the key: raise it when the same inputs come to train differently
+_LAYOUT = 5  # part of the key: raise it when the same inputs come to train differently
 _TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
+_WITHOUT_EFFECT = {
+    "augmentation": {"never_mirrored"},  # what it decides is in the key
+    "trainer": {"device", "tracker"},
+    "launch": {"backend", "rendezvous"},
+}
 
 
 def training_key(
     cultwin: pd.DataFrame,
+    images: ImageSource,
     general: GeneralPairs | None,
     fingerprint: str,
     objective: str,
@@ -41,13 +47,16 @@ def training_key(
     settings: RunSettings,
     mirrorable: Collection[str] = (),
 ) -> str:
-    """Digest of all that decides a training's outcome; the rows' order is not part of it."""
+    """Digest of all that decides a training's outcome; the rows' order and which GPU it is are not part of it."""
     rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
+    pictures = images.checksums(sorted({i for half in HALVES for i in cultwin[f"{half}_image_id"]}))
     ids = sorted(general.texts) if general else []
     pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
-    mirrored = sorted(mirrorable) if settings.augmentation.mirror else []
-    chosen = settings.model_dump(mode="json")
-    return digest("train", _LAYOUT, rows, pairs, mirrored, chosen, objective, seed, fingerprint)
+    concepts = {concept for half in HALVES for concept in cultwin[f"{half}_concept_id"]}
+    mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
+    device, _, _ = settings.trainer.device.partition(":")
+    chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, fingerprint)
 
 
 def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -122,17 +131,17 @@ def train_adapter(
     general = general if settings.replay.batch else None
     _check_settings(settings, dev_rows, general)
     encoder = load_encoder(base, settings.trainer.device)
-    key = training_key(cultwin, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
+    key = training_key(cultwin, images, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
     folder = work_dir / key
     with _alone_in(folder, name):
         if not (folder / RESULT_NAME).exists():
             job = Job(
-                base=base,
+                base=base.resolve(),
                 objective=objective,
                 seed=seed,
                 settings=settings,
-                folder=folder,
+                folder=folder.resolve(),
                 name=name,
                 threads=threads_for(settings.launch.processes),
             )
@@ -148,8 +157,8 @@ def train_adapter(
             **card,
             "base_fingerprint": encoder.fingerprint,
             "objective": objective,
-            "objective_settings": settings.objective,
             "seed": seed,
+            "settings": settings,
             "lora": settings.lora,
             "layout": adapter.layout,
             "parameters": adapter.size(),
@@ -226,13 +235,12 @@ def _alone_in(folder: Path, name: str) -> Iterator[None]:
 
 
 def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _Inputs) -> None:
-    """Run to the end; the trainer writes the log, and the result's file, written last, says that it is finished."""
+    """Run to the end; the trainer writes log and best adapter, whose last name says that it is finished."""
     if job.settings.launch.world > 1:
-        state, _ = launch_training(job, *inputs)
+        launch_training(job, *inputs)
     else:
         loss = build_objective(job.objective, job.settings.objective)
-        state, _ = Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
-    save_atomically(state, job.folder / RESULT_NAME)
-    for leftover in (STATE_NAME, BEST_NAME):
-        (job.folder / leftover).unlink(missing_ok=True)
+        Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
+    (job.folder / BEST_NAME).replace(job.folder / RESULT_NAME)
+    (job.folder / STATE_NAME).unlink(missing_ok=True)
     shutil.rmtree(job.folder / BOUNDARY_NAME, ignore_errors=True)

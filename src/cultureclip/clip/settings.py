@@ -169,7 +169,8 @@ class TrainerSettings(_Settings):
             device multiplies bf16 natively.
         checkpoint_activations: Compute the blocks' activations again in the backward pass instead of keeping them.
         keep_boundary: With ``lora.last_blocks``: compute once what the frozen blocks below make of every image and
-            text, and keep it in a file (about 150 kB an image on ViT-B/32). Without augmentation, on one process.
+            text, and keep it in a file (about 150 kB an image on ViT-B/32). Without augmentation, on one process,
+            without the other two ways to run blocks.
         compile: Run the towers through ``torch.compile``; needs a C++ compiler.
         eval_every: Steps between looks at the dev twins; the training state is saved then too.
         select_by: Which state is kept: the best on dev twins by this figure, or the last.
@@ -206,6 +207,14 @@ class TrainerSettings(_Settings):
     def _patience_has_a_figure(self) -> Self:
         if self.patience is not None and self.select_by == "last":
             raise ValueError("patience needs a figure to wait for: set select_by to dev_accuracy or dev_loss")
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} of {self.steps} steps: the rate would not fall; set fewer, or 0"
+            )
         return self
 
 
@@ -257,17 +266,28 @@ class RunSettings(_Settings):
     as_released: tuple[Literal[1, 2, 3, 4, 5, 8, 11], ...] | Literal["all"] = ()
 
     @model_validator(mode="after")
+    def _processes_have_their_share(self) -> Self:
+        world, device = self.launch.world, self.trainer.device
+        if self.trainer.batch % world:
+            raise ValueError(f"trainer.batch {self.trainer.batch} is no multiple of {world} processes")
+        if world > 1 and ":" in device:
+            raise ValueError(f"trainer.device {device} is one for {world} processes: write cuda, each takes its own")
+        if world > 1 and self.launch.backend == "nccl" and device != "cuda":
+            raise ValueError(f"launch.backend nccl needs trainer.device cuda, not {device}")
+        return self
+
+    @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         batch, chunk, world = self.trainer.batch, self.trainer.chunk, self.launch.world
-        if batch % world:
-            raise ValueError(f"trainer.batch {batch} is no multiple of {world} processes")
         if not all(self.released(number) for number in self.objective.as_released):
             raise ValueError("write as_released beside objective, not in it")
+        if self.objective.multi_positive and self.released(5):
+            raise ValueError("objective.multi_positive cannot be had with as_released 5: leave out one of them")
         moves = self.lora.last_blocks is None or self.augmentation.changes_images or world > 1
         if self.trainer.keep_boundary and moves:
             raise ValueError("trainer.keep_boundary needs lora.last_blocks, no augmentation, and one process")
-        if self.launch.backend == "nccl" and world > 1 and not self.trainer.device.startswith("cuda"):
-            raise ValueError(f"launch.backend nccl needs trainer.device cuda, not {self.trainer.device}")
+        if self.trainer.keep_boundary and (self.trainer.checkpoint_activations or self.trainer.compile):
+            raise ValueError("trainer.keep_boundary runs blocks alone: set checkpoint_activations and compile to false")
         if self.released(2) and (chunk is None or batch % chunk or world > 1):
             raise ValueError("as_released 2 needs a trainer.chunk that divides trainer.batch, and one process")
         return self

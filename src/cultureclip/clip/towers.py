@@ -38,10 +38,10 @@ def encode_image(model: Any, pixels: Tensor) -> Tensor:
 
 
 def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> tuple[Tensor, int]:
-    """Tokens of many texts at the model's context length.
+    """Tokens of many texts at the context length that the model was trained at.
 
     Args:
-        model: The open_clip model.
+        model: The open_clip model; a borrowed text tower may have room for more than that.
         tokenizer: Its tokenizer.
         texts: Any number, at least one.
         long_texts: ``error`` or ``truncate``.
@@ -52,12 +52,12 @@ def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> t
     Raises:
         ConfigurationError: a text is longer than the context and ``long_texts`` is ``error``.
     """
-    context = int(model.context_length)
-    tokens = tokenizer(texts, context_length=context)
-    # one more slot shows which texts the context is too short for: their end token moves into it
-    roomy = tokenizer(texts, context_length=context + 1)
-    positions = pool_positions(model, roomy)
-    cut = [] if positions is None else (positions == context).nonzero().flatten().tolist()
+    room = int(model.context_length)
+    context = min(room, getattr(tokenizer, "context_length", None) or room)
+    tokens, roomy = (tokenizer(texts, context_length=length) for length in (context, 2 * context))
+    padding = tokenizer([""], context_length=2 * context).mode().values
+    # with more room a text that was cut has more to say; wherever a tokenizer pads, and with an end token or without
+    cut = ((roomy != padding).sum(1) > (tokens != padding).sum(1)).nonzero().flatten().tolist()
     if cut and long_texts == "error":
         raise ConfigurationError(
             f"text {texts[cut[0]]!r} and {len(cut) - 1} more",

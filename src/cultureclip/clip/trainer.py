@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.clip.batches import TwinData, draw_rows, make_batch, step_generator
@@ -39,7 +38,7 @@ from cultureclip.models.encoder import ImageTextEncoder
 STATE_NAME, BEST_NAME, FAULT_NAME, EVENTS_NAME = "state.safetensors", "best.safetensors", "not_finite.json", "events"
 BOUNDARY_NAME = "boundary"
 MAX_SCALE = 100.0
-"""Upper bound of exp(logit_scale), as CLIP was trained with."""
+"""Upper bound of exp(logit_scale), as CLIP was trained with; a base that is above it learns up to its own."""
 
 
 def learning_rate(step: int, settings: TrainerSettings) -> float:
@@ -55,7 +54,8 @@ class Trainer:
     """Trains an adapter on twins.
 
     Killed at any moment and started again over the same folder, it ends with the weights, bit for bit, of a run that
-    was left alone (same machine, same number of threads): rows, augmentation and dropout of a step are drawn from
+    was left alone (on a CPU, with the same number of threads; attention's backward pass on a GPU adds up in an order
+    that changes): rows, augmentation and dropout of a step are drawn from
     (seed, step), the rest is in the training state.
 
     Attributes:
@@ -84,11 +84,11 @@ class Trainer:
     name: str
     group: Group = field(default_factory=Group)
 
-    def run(self) -> tuple[dict[str, Tensor], list[LogRow]]:
-        """Train to the end.
+    def __post_init__(self) -> None:
+        self.largest_scale = max(math.log(MAX_SCALE), float(self.encoder.model.logit_scale.detach()))
 
-        Returns:
-            The chosen adapter's tensors and the log.
+    def run(self) -> None:
+        """Train to the end; the folder then holds the chosen adapter and the log.
 
         Raises:
             TrainingError: the loss or its gradient is not finite (the rows of the batch are saved beside the training
@@ -102,12 +102,12 @@ class Trainer:
             self.encoder, self.adapter, self.objective, self.replay, self.settings, self.group, self._boundaries()
         )
         optimizer = torch.optim.AdamW(self._groups(), lr=trainer.lr)
-        start, log = self._resume(optimizer)
-        self.tracker = Tracker(trainer.tracker if self.group.leads else "none", self.folder / EVENTS_NAME, start)
-        with torch.random.fork_rng():
+        device = self.encoder.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            start, log = self._resume(optimizer)
+            self.tracker = Tracker(trainer.tracker if self.group.leads else "none", self.folder / EVENTS_NAME, start)
             self._optimise(optimizer, log, start)
         self.tracker.close()
-        return self.group.from_leader(lambda: load_tensors(self.folder / BEST_NAME)[0]), log
 
     def _prepare_towers(self) -> None:
         trainer, model = self.settings.trainer, self.encoder.model
@@ -206,8 +206,9 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), trainer.max_grad_norm)
         self._check_finite("gradient's norm", float(norm), step, [self.data.row_ids[row] for row in rows.tolist()])
         optimizer.step()
-        with torch.no_grad():
-            self.encoder.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
+        if self.settings.lora.train_temperature:
+            with torch.no_grad():
+                self.encoder.model.logit_scale.clamp_(0, self.largest_scale)
         loss, accuracy = (sum(values) / len(figures) for values in zip(*figures, strict=True))
         return loss, accuracy
 

@@ -22,12 +22,11 @@ from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.trainer import Trainer
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import CultureClipError
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import load_encoder
 
 GROUP_LOCK = ".group.lock"
 """Held in a training's folder by the leading process: a group can outlive the run that started it."""
-JOB_NAME, ERROR_NAME, DONE_NAME = "job.json", "error.json", "adapter.safetensors"
+JOB_NAME, ERROR_NAME = "job.json", "error.json"
 _LOCK_SECONDS = 30
 TRAIN_NAME, DEV_NAME, REPLAY_NAME = "train", "dev", "replay"
 
@@ -77,7 +76,7 @@ def build_trainer(job: Job, data_folder: Path, group: Group, device: str) -> Tra
 
 
 def main(folder: Path) -> int:
-    """Train; the leading process leaves the result in the job's folder, any process its error.
+    """Train; a process that stops at an error leaves it in the job's folder.
 
     Returns:
         The process's exit code.
@@ -93,14 +92,12 @@ def main(folder: Path) -> int:
         if group.leads:
             lock.acquire(timeout=_LOCK_SECONDS)
         try:
-            state, _ = build_trainer(job, folder, group, device).run()
+            build_trainer(job, folder, group, device).run()
         except CultureClipError as error:
             with replacing(folder / ERROR_NAME) as temporary:  # the first to end ends the others
                 record = {"type": type(error).__name__, "arguments": [error.item, error.cause, error.remedy]}
                 temporary.write_text(json.dumps(record), encoding="utf-8")
             return 1
-        if group.leads:
-            save_atomically(state, folder / DONE_NAME)
     return 0
 
 

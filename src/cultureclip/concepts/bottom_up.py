@@ -138,7 +138,8 @@ def classify_names(
         A table that fits :data:`BOTTOM_UP`, and the figures.
 
     Raises:
-        ConfigurationError: too few culture-bound names that are no flags in a half to learn from or measure on.
+        ConfigurationError: too few culture-bound names that are no flags in a half to learn from or measure on, or
+            all of one category.
     """
     dev, objects = (names["half"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
     truth = names["truth"].to_numpy()
@@ -216,14 +217,17 @@ def _ratios(counts: np.ndarray) -> np.ndarray:
 
 
 def _check_enough(names: pd.DataFrame, folds: int) -> None:
+    remedy = "Set mining.bottom_up.enabled to false for such concepts"
     for half in ("dev", "test"):
         bound = names[(names["half"] == half) & names["truth"] & ~names["is_flag"]]
         if bound["family"].nunique() < folds:
             count = bound["family"].nunique()
             cause = f"the {half} half has {count} culture-bound emoji that are no flags, {folds} are needed"
-            raise ConfigurationError(
-                "mining.bottom_up", cause, "Set mining.bottom_up.enabled to false for such concepts"
-            )
+            raise ConfigurationError("mining.bottom_up", cause, remedy)
+    categories = names.loc[(names["half"] == "dev") & names["truth"], "true_category"].unique()
+    if len(categories) < 2:
+        cause = f"all culture-bound emoji of the dev half are of one category, {categories[0]}"
+        raise ConfigurationError("mining.bottom_up", cause, remedy)
 
 
 def _score_binding(names: pd.DataFrame, embeddings: np.ndarray, folds: int) -> np.ndarray:

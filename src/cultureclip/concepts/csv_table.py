@@ -8,23 +8,37 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
 from cultureclip.errors import ConfigurationError, SourceDataError
 
 LINE = "line"
-_WHAT = "table of concepts"
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of bytes
 _QUOTES = 'Put a cell with commas, quotes or line breaks in it into double quotes, and write each quote in it twice: ""'
 
 
-def read_csv_table(text: str, shown: int = 20) -> pd.DataFrame:
+def read_csv_file(path: Path) -> pd.DataFrame:
+    """Read a file as :func:`read_csv_table` reads its content.
+
+    Raises:
+        SourceDataError: see there; or there is no such file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceDataError(path, f"cannot be read ({error})", "Give a CSV in UTF-8") from error
+    return read_csv_table(content.decode("utf-8", "surrogateescape"), what=str(path))
+
+
+def read_csv_table(text: str, shown: int = 20, what: str = "table of concepts") -> pd.DataFrame:
     """Read a CSV of text cells.
 
     Args:
         text: The file's content; bytes that are no UTF-8 as lone surrogates (``errors="surrogateescape"``).
         shown: How many problems the error lists at most.
+        what: How the error names the table.
 
     Returns:
         The cells as they are written, empty ones as "". The index, called :data:`LINE`, is the line of the file that
@@ -38,12 +52,12 @@ def read_csv_table(text: str, shown: int = 20) -> pd.DataFrame:
     if not isinstance(text, str):
         cause = f"the catalog gives its content as {type(text).__name__}"
         raise ConfigurationError("atlas", cause, "Give it type: text.TextDataset; see docs/your-own-concepts.md")
-    rows = dict(_read_rows(text.removeprefix("\ufeff")))
+    rows = dict(_read_rows(text.removeprefix("\ufeff"), what))
     if not rows:
-        raise SourceDataError(_WHAT, "it is empty", "Begin with a line of column names; see docs/your-own-concepts.md")
+        raise SourceDataError(what, "it is empty", "Begin with a line of column names")
     header_line = min(rows)
     header = [name.strip() for name in rows.pop(header_line)]
-    _check_header(header, header_line)
+    _check_header(header, header_line, what)
     problems = [
         f"line {line}: {len(cells)} cells, the header has {len(header)}"
         for line, cells in rows.items()
@@ -54,11 +68,11 @@ def read_csv_table(text: str, shown: int = 20) -> pd.DataFrame:
         listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
         remedy = f"A comma too many or too few? {_QUOTES}; save the file as UTF-8"
-        raise SourceDataError(_WHAT, cause, remedy)
+        raise SourceDataError(what, cause, remedy)
     return pd.DataFrame(list(rows.values()), columns=header, index=pd.Index(list(rows), name=LINE), dtype=str)
 
 
-def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+def _read_rows(text: str, what: str) -> Iterator[tuple[int, list[str]]]:
     """(line that it begins on, cells) of every row with content."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
@@ -66,22 +80,22 @@ def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise SourceDataError(_WHAT, f"line {line}: {error}", _QUOTES) from error
+            raise SourceDataError(what, f"line {line}: {error}", _QUOTES) from error
         if cells is None:
             return
         if any(map(str.strip, cells)):
             yield line, cells
 
 
-def _check_header(header: list[str], line: int) -> None:
+def _check_header(header: list[str], line: int, what: str) -> None:
     for place, name in enumerate(header, 1):
         if not name:
             cause = f"line {line}: column {place} of {len(header)} has no name"
-            raise SourceDataError(_WHAT, cause, "Name it, or remove the comma at the end of the header")
+            raise SourceDataError(what, cause, "Name it, or remove the comma at the end of the header")
         if name in header[: place - 1]:
-            raise SourceDataError(_WHAT, f"line {line}: two columns are called {name!r}", "Rename or remove one")
+            raise SourceDataError(what, f"line {line}: two columns are called {name!r}", "Rename or remove one")
     if not _is_utf8(header):
-        raise SourceDataError(_WHAT, f"line {line}: not UTF-8", "Save the file as UTF-8, with commas between cells")
+        raise SourceDataError(what, f"line {line}: not UTF-8", "Save the file as UTF-8, with commas between cells")
 
 
 def _is_utf8(cells: list[str]) -> bool:

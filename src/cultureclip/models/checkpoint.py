@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import StorageError, WeightsError
+from cultureclip.models.pickles import is_pickle, refuse_pickle
 
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -40,10 +41,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", "Check the path, or run the pipeline that writes it")
-    if path.suffix != ".safetensors":
-        raise WeightsError(
-            path, "only safetensors files are loaded", "Convert it: safetensors.torch.save_file(state_dict, ...)"
-        )
+    if is_pickle(path):
+        raise refuse_pickle(path, path.with_suffix(".safetensors"))
     try:
         with safe_open(path, framework="pt") as handle:
             return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.pickles import PICKLE_SUFFIXES, refuse_pickle
 
 WEIGHTS_SUFFIX = ".safetensors"
 CONFIG_FILES = ("open_clip_config.json", "config.json", "preprocessor_config.json", "processor_config.json")
@@ -47,13 +48,14 @@ def list_weights(folder: Path) -> list[Path]:
     """The weights files of a model's directory, sorted.
 
     Raises:
-        WeightsError: there is no such directory, or it lacks weights in safetensors.
+        WeightsError: there is no such directory, or it lacks weights in safetensors (pickled ones can be converted).
     """
     if not folder.is_dir():
         raise WeightsError(folder, "no such model directory", "Give a model's directory")
     weights = sorted(p for p in folder.iterdir() if p.suffix == WEIGHTS_SUFFIX)
     if not weights:
-        raise WeightsError(folder, f"no *{WEIGHTS_SUFFIX} file in it", _conversion(folder))
+        _refuse_pickled(folder)
+        raise WeightsError(folder, f"no *{WEIGHTS_SUFFIX} file in it", "Copy or download the model, whole")
     return weights
 
 
@@ -69,12 +71,9 @@ def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  w
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _conversion(folder: Path) -> str:
-    pickled = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
-    if not pickled:
-        return "Copy or download the model, whole"
-    return (
-        f"Pickled weights run code and are not loaded. If you trust {pickled[0]}, convert it once: "
-        f"safetensors.torch.save_model for a module, save_file(torch.load({pickled[0]!r}, weights_only=True), ...) "
-        "for tensors"
-    )
+def _refuse_pickled(folder: Path) -> None:
+    pickled = [p for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES]
+    if pickled:
+        name = "open_clip_model" if (folder / CONFIG_FILES[0]).is_file() else "model"
+        largest = max(pickled, key=lambda p: (p.stat().st_size, p.name))  # an optimiser's state may lie beside
+        raise refuse_pickle(largest, folder / f"{name}{WEIGHTS_SUFFIX}")

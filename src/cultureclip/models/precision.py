@@ -6,7 +6,8 @@ import torch
 def fast_dtype(device: str) -> torch.dtype:
     """bfloat16 where the device multiplies it natively, else float32."""
     if torch.device(device).type == "cuda":
-        return torch.bfloat16
+        native = torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
+        return torch.bfloat16 if native else torch.float32
     has: dict[str, object] = getattr(
         torch.cpu, "get_capabilities", dict
     )()  # torch before 2.10 cannot tell: float32 is always right

@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.pickles import is_pickle, refuse_pickle
 
 _REMEDY = "Copy or download it again"
 
@@ -18,6 +19,8 @@ def check_safetensors(path: Path) -> None:
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", _REMEDY)
+    if is_pickle(path):
+        raise refuse_pickle(path, path.with_suffix(".safetensors"))
     try:
         with safe_open(path, framework="numpy") as handle:
             handle.keys()

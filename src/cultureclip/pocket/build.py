@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from transformers import CLIPTokenizer
 
+from cultureclip.ids import digest
 from cultureclip.models.locate import locate
 from cultureclip.pocket.autoencoder import train_autoencoder
 from cultureclip.pocket.data import Pool, clip_examples, load_pool, sentences
@@ -23,6 +24,18 @@ LICENCE = "CC-BY-SA-4.0"
 ATTRIBUTION = (
     "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
 )
+_SHARED = ("size", "seed", "vocabulary", "context_length")
+"""Settings of all models."""
+
+
+def state_file(name: str, concepts: pd.DataFrame, settings: dict[str, Any], *own: Any) -> Path:
+    """Where a training's state lies: under the key of what made it, so that whatever is changed is trained anew.
+
+    ``own`` are the settings of this training alone, beside those of all models.
+    """
+    shared = {key: settings[key] for key in _SHARED}
+    key = digest(name, concepts.to_json(orient="records"), shared, *own)
+    return Path(settings["state"]) / key / name
 
 
 @cache
@@ -37,7 +50,7 @@ def _prepare(concepts: pd.DataFrame, settings: dict[str, Any]) -> tuple[Pool, CL
     differently, and a resumed model would read other words.
     """
     pool = _pool(concepts.to_json(orient="records"), settings["size"])
-    kept = Path(settings["state"]) / "tokenizer"
+    kept = state_file("tokenizer", concepts, settings)
     if not kept.exists():
         lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
         temporary = kept.with_name(".tokenizer.tmp")
@@ -68,7 +81,7 @@ def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -
         lr=own["lr"],
         view_weight=own["view_weight"],
         seed=own["seed"],
-        checkpoint=Path(settings["state"]) / f"{name}.safetensors",
+        checkpoint=state_file(f"{name}.safetensors", concepts, settings, own, settings["sentence_encoder"]),
     )
     folder = Path(settings["weights"]) / name
     save_encoder(model, config, tokenizer, folder)
@@ -79,10 +92,13 @@ def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -
 def build_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
     """Train the autoencoder, then the transformer; write the diffusers directory in fp16 and return its card."""
     pool, tokenizer = _prepare(concepts, settings)
-    state = Path(settings["state"])
+    first = settings["autoencoder"]
     drawings = torch.cat([pool.culture, pool.culture, pool.general[: len(pool.emoji)]])  # OpenMoji only
     autoencoder = train_autoencoder(
-        drawings, seed=settings["seed"], checkpoint=state / "autoencoder.safetensors", **settings["autoencoder"]
+        drawings,
+        seed=settings["seed"],
+        checkpoint=state_file("autoencoder.safetensors", concepts, settings, first),
+        **first,
     )
     own = settings["generator"]
     pipeline = train_generator(
@@ -92,13 +108,13 @@ def build_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[st
         tokenizer,
         autoencoder,
         seed=settings["seed"],
-        checkpoint=state / "generator.safetensors",
+        checkpoint=state_file("generator.safetensors", concepts, settings, first, own),
         **own,
     )
     folder = Path(settings["weights"]) / "generator"
     pipeline.to(torch.float16).save_pretrained(folder)
     seen = {"pictures": len(pool.culture), "autoencoder_pictures": len(pool.culture) + len(pool.emoji)}
-    return write_card(folder, "generator", {"autoencoder": settings["autoencoder"], **own}, seen)
+    return write_card(folder, "generator", {"autoencoder": first, **own}, seen)
 
 
 def write_card(folder: Path, name: str, settings: dict[str, Any], data: dict[str, int]) -> dict[str, Any]:

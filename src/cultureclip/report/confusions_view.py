@@ -9,6 +9,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from cultureclip.benchmarks.confusions import BROKEN, MENDED, Confusion, read_confusions
+from cultureclip.benchmarks.items import metric_of
+from cultureclip.benchmarks.score_view import order_metrics
 from cultureclip.report.thumbnails import thumbnail
 
 SHOWN = 12
@@ -52,6 +54,7 @@ class ConfusionBlock:
 
     title: str
     question: str
+    metric: str
     mended: ConfusionList
     broken: ConfusionList
 
@@ -65,6 +68,8 @@ def build_confusions(
 ) -> list[ConfusionBlock]:
     """Blocks of the test part, in the order of the benchmarks' cards; none for a benchmark without confusions.
 
+    Only a benchmark's main metric counts: others often ask the same questions another way, and would count them twice.
+
     Args:
         confusions: The table of confusions.
         predictions: The predictions table: pictures of wrong options are looked up in it.
@@ -76,14 +81,19 @@ def build_confusions(
     blocks = []
     for card in cards:
         name = card["name"]
-        here = {kind: [one for one in of_kind if one.benchmark == name] for kind, of_kind in found.items()}
+        answers = predictions[predictions["benchmark"] == name]
+        metric = next(iter(order_metrics(answers["item_id"].map(metric_of))), "")
+        here = {
+            kind: [one for one in of_kind if (one.benchmark, one.metric) == (name, metric)]
+            for kind, of_kind in found.items()
+        }
         if any(here.values()):
-            looks = _looks(predictions[predictions["benchmark"] == name])
+            looks = _looks(answers)
             lists = (
                 ConfusionList(tuple(_picture(one, looks, pictures) for one in here[kind][:SHOWN]), len(here[kind]))
                 for kind in (MENDED, BROKEN)
             )
-            blocks.append(ConfusionBlock(card["title"], card["question"], *lists))
+            blocks.append(ConfusionBlock(card["title"], card["question"], metric, *lists))
     return blocks
 
 

@@ -7,6 +7,7 @@ by which the page searches and filters, and files of :data:`PAGE` twins with tex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.report.page import script_call, shorten
-from cultureclip.report.thumbnails import ImageSource, read_thumbnails, thumbnail
+from cultureclip.report.thumbnails import ImageSource, Thumbnails, read_thumbnails, thumbnail
 
 PAGE = 24
 """Twins a file, and twins that the page shows at once."""
@@ -90,7 +91,7 @@ def write_gallery(
 ) -> Iterator[tuple[str, str]]:
     """Files of the gallery as (path, text): the index, then the twins' files.
 
-    Thumbnails of all pictures shown are held meanwhile, about a kilobyte each.
+    The generated pictures' thumbnails lie in a temporary file meanwhile: together as large as the gallery.
 
     Args:
         tables: The stages' tables.
@@ -103,26 +104,28 @@ def write_gallery(
     concepts = tables.concepts[tables.concepts["concept_id"].isin(used)].set_index("concept_id")
     yield "gallery/index.js", script_call("galleryIndex", _index(twins, concepts))
     halves = _halves(tables, set(twins["twin_id"]))
-    thumbnails = read_thumbnails(images, {drawn.image_id for half in halves.values() for drawn in half.shown})
     references = {concept: thumbnail(pictures[concept]) for concept in concepts.index if concept in pictures}
     features = {
         concept: shorten(" · ".join(cell), _LINE)
         for concept, cell in zip(concepts.index, concepts["key_visual_features"], strict=True)
     }
     rows = list(zip(twins["twin_id"], twins["a_concept_id"], twins["b_concept_id"], twins["split"], strict=True))
-    for number, start in enumerate(range(0, len(rows), PAGE)):
-        cards = [
-            {
-                "split": None if pd.isna(split) else split,
-                "halves": [
-                    {"features": features[side], "reference": references.get(side)}
-                    | _describe(halves.get((twin, side)), thumbnails)
-                    for side in sides
-                ],
-            }
-            for twin, *sides, split in rows[start : start + PAGE]
-        ]
-        yield f"gallery/twins-{number:05}.js", script_call("galleryTwins", number, cards)
+    with TemporaryFile() as file:
+        shown = {drawn.image_id for half in halves.values() for drawn in half.shown}
+        thumbnails = read_thumbnails(images, shown, file)
+        for number, start in enumerate(range(0, len(rows), PAGE)):
+            cards = [
+                {
+                    "split": None if pd.isna(split) else split,
+                    "halves": [
+                        {"features": features[side], "reference": references.get(side)}
+                        | _describe(halves.get((twin, side)), thumbnails)
+                        for side in sides
+                    ],
+                }
+                for twin, *sides, split in rows[start : start + PAGE]
+            ]
+            yield f"gallery/twins-{number:05}.js", script_call("galleryTwins", number, cards)
 
 
 def _index(twins: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
     return zip(*cells, strict=True)
 
 
-def _describe(half: _Half | None, thumbnails: Mapping[str, str]) -> dict[str, Any]:
+def _describe(half: _Half | None, thumbnails: Thumbnails) -> dict[str, Any]:
     if half is None:
         half = _Half([], [], [], [])
     return {

@@ -17,9 +17,9 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
     title, rival = model_title(proposed), model_title(plain).lower()
     lines = [line for block in culture if (line := block.of(proposed))]
     if not lines:
-        return [f"{title} was not trained: the scores are those of the base alone."] if culture else []
+        return [f"{title} was not trained."] if culture else []
     sentences = [
-        f"On real pictures that no model had seen, {title} is "
+        f"{title} is "
         + _count([line.to_base for line in lines], "the base", "culture benchmark")
         + (
             f", and {_count(against, rival, 'culture benchmark')}"

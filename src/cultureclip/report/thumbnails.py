@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from markupsafe import Markup
@@ -15,6 +15,30 @@ EDGE = 152
 """Longest edge in pixels: twice the edge at which pictures are shown, for dense screens."""
 _AT_ONCE = 256
 """Images read at once; each of a megapixel takes three megabytes meanwhile."""
+
+
+class Thumbnails:
+    """Data URIs by image id, kept in a file: of photographs each takes several kilobytes, and there may be many.
+
+    Args:
+        file: Open for reading and writing; whoever opened it closes it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.places: dict[str, tuple[int, int]] = {}
+
+    def add(self, image_id: str, uri: str) -> None:
+        """Append one."""
+        self.places[image_id] = self.file.seek(0, os.SEEK_END), self.file.write(uri.encode("ascii"))
+
+    def get(self, image_id: str) -> str | None:
+        """The thumbnail of an image; None of one that is not there."""
+        if image_id not in self.places:
+            return None
+        start, length = self.places[image_id]
+        self.file.seek(start)
+        return self.file.read(length).decode("ascii")
 
 
 class ImageSource(Protocol):
@@ -37,15 +61,16 @@ def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
     return Markup("data:image/webp;base64,") + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def read_thumbnails(images: ImageSource, ids: Collection[str]) -> dict[str, str]:
-    """Thumbnails by image id, of those images that are there.
+def read_thumbnails(images: ImageSource, ids: Collection[str], file: BinaryIO) -> Thumbnails:
+    """Thumbnails of those images that are there, kept in a file.
 
-    Ids are read in their order, which is that of a shard store: each of its files is opened about once.
+    Ids are read in their order: neighbours lie in the same few files of a shard store.
     """
     present = sorted(set(ids).intersection(images.ids))
-    found: dict[str, str] = {}
+    found = Thumbnails(file)
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow lets go of the interpreter while it works
         for start in range(0, len(present), _AT_ONCE):
             part = present[start : start + _AT_ONCE]
-            found |= zip(part, threads.map(thumbnail, images.read(part)), strict=True)
+            for image_id, uri in zip(part, threads.map(thumbnail, images.read(part)), strict=True):
+                found.add(image_id, uri)
     return found

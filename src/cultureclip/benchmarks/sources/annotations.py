@@ -22,5 +22,5 @@ class AnnotationsFormat(Format):
         Raises:
             SourceDataError: see :func:`~cultureclip.benchmarks.triplets.read_annotations`.
         """
-        concepts = read_annotations(path)
-        return Source(Row(f"line {line}", {"annotated": concept}, {}) for line, concept in enumerate(concepts, 2))
+        concepts = read_annotations(path).items()
+        return Source(Row(f"line {line}", {"annotated": concept}, {}) for line, concept in concepts)

@@ -4,13 +4,11 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from cultureclip.benchmarks.sources.pictures import FileIn
-from cultureclip.benchmarks.sources.rows import Format, Row, Source
+from cultureclip.benchmarks.sources.rows import Format, Row, Source, rename
+from cultureclip.concepts.csv_table import read_csv_file
 from cultureclip.errors import SourceDataError
 
-_FIRST_LINE = 2  # line 1 is the header
 _LISTS = {"captions", "definition_images"}
 """Columns whose cells hold several values, separated by ``|``."""
 _PICTURES = ("image", "image_0", "image_1", "definition_images")
@@ -30,18 +28,20 @@ class CsvFormat(Format):
         """Rows in the order of the file.
 
         Raises:
-            SourceDataError: it is no CSV in UTF-8, or has no column of pictures.
+            SourceDataError: it is no CSV in UTF-8, or has no column of pictures; with the lines.
         """
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise SourceDataError(path, f"no CSV table in UTF-8 ({error})", "Save it as CSV in UTF-8") from error
-        if not set(_PICTURES) & set(table.columns):
-            columns = ", ".join(map(str, table.columns[:10]))
-            raise SourceDataError(path, f"no column image among {columns}", "Add it: the picture's file name")
+        return self.read_as(path, {})
+
+    def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
+        """The same under the protocol's names, by which alone a cell of text is known as a picture's name or a list."""
+        table = read_csv_file(path)
+        names = rename({name: name for name in table.columns}, columns)
+        if not set(_PICTURES) & set(names):
+            cause = f"no column image among {', '.join(table.columns[:10])}"
+            raise SourceDataError(path, cause, "Add it: the picture's file name; or name yours under columns")
+        records = table[list(names.values())].set_axis(list(names), axis=1).to_dict("records")
         folder = path.parent / self.pictures
-        records = table.to_dict("records")
-        return Source(_make_row(line, record, folder) for line, record in enumerate(records, _FIRST_LINE))
+        return Source(_make_row(line, record, folder) for line, record in zip(table.index, records, strict=True))
 
 
 def _make_row(line: int, record: Mapping[Hashable, str], folder: Path) -> Row:

@@ -154,7 +154,8 @@ def build_twins(declaration: Declaration, intake: Intake) -> Benchmark:
         elif (first, second, *texts) in asked:
             left_out.append(Unposed(row.place, "the same pictures and captions were asked about before"))
         else:
-            twin = Twin((first, second), texts, row.place, category=_text(row, "tag"))
+            cluster = f"{declaration.name}: {row.place}"  # lines of two files are not one cluster
+            twin = Twin((first, second), texts, cluster, category=_text(row, "tag"))
             asked[first, second, *texts] = twin
     pictures = intake.pictures.only({image for twin in asked.values() for image in twin.images})
     return TwinBenchmark(declaration, pictures, unposed=tuple(left_out), twins=tuple(asked.values()))

@@ -1,6 +1,5 @@
 """A benchmark from files: what an entry of the catalog says, found on disk, taken in and turned into questions."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from cultureclip.benchmarks.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.sources.entry import Entry
 from cultureclip.benchmarks.sources.origins import INCOMPLETE, read_record
 from cultureclip.benchmarks.sources.protocols import PROTOCOLS
-from cultureclip.benchmarks.sources.rows import Taken, take_in
+from cultureclip.benchmarks.sources.rows import take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
@@ -49,12 +48,8 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         raise SourceDataError(path, "its download was stopped half-way", "Go on: kedro run --pipeline=fetch_benchmarks")
     if not entry.format.find(path):
         return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
-    intake = take_in(entry.format.read(path))
-    intake = replace(
-        intake,
-        rows=tuple(_rename(row, entry.columns) for row in intake.rows),
-        templates=entry.templates or intake.templates,
-    )
+    intake = take_in(entry.format.read_as(path, entry.columns))
+    intake = replace(intake, templates=entry.templates or intake.templates)
     try:
         return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
     except SourceDataError as error:  # of all benchmarks that are listed, this one
@@ -73,16 +68,4 @@ def _declare(entry: Entry, path: Path) -> Declaration:
         licence=entry.licence,
         holds_out=entry.holds_out,
         revision=entry.revision or record.get("revision"),
-    )
-
-
-def _rename(row: Taken, columns: Mapping[str, str]) -> Taken:
-    """The row under the protocol's names of columns."""
-    if not columns:
-        return row
-    names = {theirs: ours for ours, theirs in columns.items()}
-    return Taken(
-        row.place,
-        {names.get(name, name): value for name, value in row.values.items()},
-        {names.get(name, name): keys for name, keys in row.images.items()},
     )

@@ -5,9 +5,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +16,7 @@ from cultureclip.benchmarks.sources.pictures import Encoded, LazyPictures, Store
 from cultureclip.engine.decode import ImageError, check_image
 from cultureclip.ids import bytes_digest
 
+Cell = TypeVar("Cell")
 _HALF = re.compile("[\ud800-\udfff]")
 _WORKERS = 8
 """Threads: hashing and decoding happen outside of Python's lock, reading waits for the disk."""
@@ -92,10 +93,31 @@ class Format(BaseModel, ABC):
             SourceDataError: a file is damaged, or is not what the format says.
         """
 
+    def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
+        """The rows under the protocol's names of columns.
+
+        Args:
+            path: What :meth:`find` has found.
+            columns: The protocol's name of a column -> the owner's.
+        """
+        source = self.read(path)
+        rows = (Row(row.place, rename(row.values, columns), rename(row.pictures, columns)) for row in source.rows)
+        return replace(source, rows=rows)
+
     def find(self, path: Path) -> list[Path]:
         """The files that hold the rows, by name; none where the benchmark is absent."""
         pattern = self.pattern()
         return sorted(path.glob(pattern)) if pattern else [path] * path.is_file()
+
+
+def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, Cell]:
+    """A row's cells under the protocol's names of columns.
+
+    A column of the owner's that has the name by which the protocol calls another one is dropped.
+    """
+    named = {ours: cells[theirs] for ours, theirs in columns.items() if theirs in cells}
+    taken = {*columns, *columns.values()}
+    return named | {name: cell for name, cell in cells.items() if name not in taken}
 
 
 def take_in(source: Source) -> Intake:

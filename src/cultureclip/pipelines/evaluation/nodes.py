@@ -32,8 +32,8 @@ def draw_pocket_benchmarks(
     """
     from cultureclip.benchmarks.pocket import collect_pocket
 
-    made = {benchmark.name: benchmark for benchmark in collect_pocket(concepts, twins, parameters.image_size)}
-    return {name: benchmark for name, benchmark in made.items() if name in parameters.benchmarks}
+    made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks)
+    return {benchmark.name: benchmark for benchmark in made}
 
 
 def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tuple[Benchmarks, list[dict[str, Any]]]:
@@ -252,7 +252,7 @@ def render_report(
     **logs: Log,
 ) -> Any:
     """The whole run as a ``report.site.Site``; ``logs`` are training logs by model name."""
-    from cultureclip.benchmarks.pocket import read_references
+    from cultureclip.benchmarks.references import read_references
     from cultureclip.report.data import ReportData, ReportSettings
     from cultureclip.report.gallery import GalleryTables
     from cultureclip.report.site import Site

@@ -80,7 +80,7 @@ def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFram
         read_pictures(reference, mining.twins.picture_size)
         for reference in tqdm(shown["reference_image"], desc="draw concepts")
     ]
-    judge = load_encoder(locate(mining.judge))
+    judge = load_encoder(locate(mining.judge), mining.device)
     styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
     embeddings = embed_pictures(judge, styles[0], mining.twins.compare_mirrored)
     stands_for = choose_representatives(shown, styles, mining.twins.indistinguishable_below)
@@ -114,10 +114,15 @@ def summarise_mining(
     concepts: pd.DataFrame, looks: pd.DataFrame, twins: pd.DataFrame, bottom_up_figures: dict[str, Any]
 ) -> dict[str, Any]:
     """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
+    from cultureclip.concepts.twins import KIND_FULL
+
     kept = twins[twins["verdict"] == "accepted"]
     rejected = json.loads(twins["reason"].value_counts().to_json())
     if kept.empty:
         logger.warning("Mining: no twin is accepted, so there is nothing to caption; rejected by reason: %s", rejected)
+    if KIND_FULL in rejected:
+        limits = "mining.twins.max_flag_twins and max_object_twins"
+        logger.info("Mining: %d more pairs are refused as %r, see %s", rejected[KIND_FULL], KIND_FULL, limits)
     is_flag = concepts.set_index("concept_id")["universal"] == "flag"
     flags = int(kept["a_concept_id"].isin(is_flag.index[is_flag]).sum())
     indistinct = looks[looks["stands_for"] != looks["concept_id"]]

@@ -4,7 +4,7 @@ from string import Formatter
 
 from pydantic import Field, field_validator
 
-from cultureclip.pipelines.settings import LanguageModelSettings, Settings
+from cultureclip.pipelines.settings import Device, LanguageModelSettings, Settings
 
 
 class Question(Settings):
@@ -59,6 +59,7 @@ class MiningParameters(Settings):
 
     problems_shown: int = Field(ge=1)
     judge: str = Field(min_length=1)
+    device: Device = "cpu"
     sentence_encoder: str = Field(min_length=1)
     bottom_up: BottomUpSettings
     twins: TwinSettings

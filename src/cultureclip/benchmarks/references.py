@@ -1,0 +1,83 @@
+"""The held-out pictures that concepts name as their ``reference_image``: drawings of emoji, or files of one's own."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.benchmarks.items import picture_key
+from cultureclip.concepts.atlas import EMOJI_SCHEME
+from cultureclip.concepts.emoji import Style, render
+from cultureclip.concepts.looks import open_image
+from cultureclip.errors import SourceDataError
+
+HELD_OUT_STYLE: Style = "twemoji"
+
+
+class References(Mapping[str, np.ndarray]):
+    """Key -> pixels (uint8), read at each access: photographs need not all fit in memory; a drawing is kept anyway.
+
+    Args:
+        named: Key -> what :func:`read_reference` reads.
+        edge: Edge of a drawing in pixels.
+    """
+
+    def __init__(self, named: Mapping[str, str], edge: int) -> None:
+        self.named, self.edge = dict(named), edge
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Pixels of a picture.
+
+        Raises:
+            KeyError: it is none of these.
+            SourceDataError: see :func:`read_reference`.
+        """
+        return read_reference(self.named[key], self.edge)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.named)
+
+    def __len__(self) -> int:
+        return len(self.named)
+
+
+class ReferencesByContent(References):
+    """The same with :func:`~cultureclip.benchmarks.items.picture_key` of each as its key, as benchmarks have them."""
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Pixels of a picture.
+
+        Raises:
+            KeyError: it is none of these.
+            SourceDataError: see :func:`read_reference`; or the file is another one than when it got its key.
+        """
+        pixels = super().__getitem__(key)
+        if picture_key(pixels) != key:
+            remedy = "Leave the files as they are while a run reads them"
+            raise SourceDataError(self.named[key], "the file has changed since it was listed", remedy)
+        return pixels
+
+    def only(self, keys: set[str]) -> "ReferencesByContent":
+        """The pictures with these keys."""
+        return ReferencesByContent({key: named for key, named in self.named.items() if key in keys}, self.edge)
+
+
+def read_reference(reference: str, edge: int) -> np.ndarray:
+    """The picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
+
+    Returns:
+        uint8 [edge, edge, 3] for an emoji, [H, W, 3] for a file.
+
+    Raises:
+        SourceDataError: there is no such drawing, or the file is missing or no image.
+    """
+    if reference.startswith(EMOJI_SCHEME):
+        return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
+    return np.asarray(open_image(reference))
+
+
+def read_references(concepts: pd.DataFrame, edge: int) -> References:
+    """Held-out pictures by concept id; concepts without one are absent."""
+    named = concepts.dropna(subset=["reference_image"])
+    references = zip(named["concept_id"], named["reference_image"], strict=True)
+    return References({concept: reference for concept, reference in references if reference}, edge)
