@@ -1,4 +1,6 @@
+import csv
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +8,9 @@ from cultureclip.captions.checks import CaptionRules, Reason, check_caption, fea
 from cultureclip.captions.cultures import foreign_cultures, names_culture
 from cultureclip.captions.facts import ConceptFacts, stem
 from cultureclip.captions.prompts import EXAMPLES
+from cultureclip.concepts.regions import region_name
+
+ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
 
 KIMONO = ConceptFacts(
     concept_id="0" * 20,
@@ -118,6 +123,20 @@ def test_a_name_of_filler_words_alone_is_named_by_no_sentence():
         ("Korean dress", "KR", True),
         ("a South wind", "KR", False),
         ("made in China", "CH", False),
+        ("an Austrian koala", "AU", False),
+        ("an Australian koala", "AU", True),
+        ("a Slovenian dish", "SK", False),
+        ("a Nigerian dish", "NE", False),
+        ("a Nigerien dish", "NE", True),
+        ("a Mauritian stamp", "MR", False),
+        ("a Mauritian stamp", "MU", True),
+        ("a Malawian drum", "MY", False),
+        ("a Malaysian drum", "MW", False),
+        ("a Roman vase", "RO", False),
+        ("an Italian vase", "IT", True),
+        ("the Italians", "IT", True),
+        ("a Côte d'Ivoire mask, Ivorian", "CI", True),
+        ("a South African braai", "ZA", True),
     ],
 )
 def test_cultures_are_recognised(text, code, expected):
@@ -134,10 +153,39 @@ def test_cultures_are_recognised(text, code, expected):
         ("Korean dress", ["KR"], []),
         ("a Polish flag", ["ID"], ["Poland"]),
         ("the flag of American Samoa", ["AS"], []),
+        ("The flag of Australia with five white Southern Cross stars", ["AU"], []),
+        ("a Christian church in a Western style, of a Roman or Caribbean kind", ["GB"], []),
+        ("the Northern lights", ["NO"], []),
+        ("Green tea under the Chin, Polished granite, Tunic", ["JP"], []),
+        ("the Pan-African colours", ["GH"], []),
+        ("a Norwegian stave church", ["SE"], ["Norway"]),
+        ("a Slovak, a Slovene", ["SI"], ["Slovakia"]),
     ],
 )
 def test_foreign_cultures(text, own, expected):
     assert foreign_cultures(text, own) == expected
+
+
+def test_no_feature_of_the_atlas_names_a_foreign_culture():
+    rows = csv.DictReader(ATLAS.open(encoding="utf-8", newline=""))
+    named = {
+        feature: found
+        for row in rows
+        for feature in row["key_visual_features"].split("|")
+        if (found := foreign_cultures(feature.title().replace(row["name"].title(), ""), row["cultures"].split(" | ")))
+    }
+    assert named == {}
+
+
+ADJECTIVES = "Japanese Spanish Danish Norwegian Turkish French Dutch Korean Chinese Portuguese Lebanese Peruvian"
+CODES = "JP ES DK NO TR FR NL KR CN PT LB PE"
+
+
+@pytest.mark.parametrize(("adjective", "code"), zip(ADJECTIVES.split(), CODES.split(), strict=True))
+def test_adjectives_name_their_region_and_are_foreign_elsewhere(adjective, code):
+    assert names_culture(f"a {adjective} robe", code)
+    assert foreign_cultures(f"a {adjective} robe", [code]) == []
+    assert region_name(code) in foreign_cultures(f"a {adjective} robe", ["IS"])
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ from pathlib import Path
 import pytest
 
 from cultureclip.captions.facts import ConceptFacts, plain
-from cultureclip.captions.prompts import EXAMPLES, FIELD_LIMIT, FULL_TRIES, caption_messages, parse_caption
+from cultureclip.captions.prompts import EXAMPLES, FIELD_LIMIT, caption_messages, parse_caption
 from cultureclip.errors import UnparsableAnswerError
 
 SARI = ConceptFacts("0" * 20, "sari", (), ("IN", "BD"), "A draped cloth.", ("long cloth", "pleats", "bright border"))
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
 
 
+FULL_TRIES = 3
+
+
 def question(concept: ConceptFacts, candidate: int = 0) -> str:
-    return caption_messages(concept, candidate)[-1]["content"]
+    return caption_messages(concept, candidate, FULL_TRIES)[-1]["content"]
 
 
 def test_the_question_holds_the_facts():
@@ -32,11 +35,12 @@ def test_late_candidates_get_a_short_question_without_context():
     assert "About:" not in late
     assert late.startswith("Name: sari")
     assert "," not in late.rpartition("Looks: ")[2]
+    assert "About:" in caption_messages(SARI, FULL_TRIES, 40)[-1]["content"]
 
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_messages(SARI, 0)[:-1] == caption_messages(other, 2)[:-1]
+    assert caption_messages(SARI, 0, 3)[:-1] == caption_messages(other, 2, 3)[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])

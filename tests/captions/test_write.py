@@ -16,7 +16,7 @@ from cultureclip.tables import CAPTIONS
 from tests.support.tiny_llama import write_tiny_llama
 
 SETTINGS = CaptionSettings(
-    per_half=1, max_tries=3, seed=7, max_new_tokens=6, temperature=1.0, top_p=0.9, rules=CaptionRules()
+    per_half=1, max_tries=3, full_tries=3, seed=7, max_new_tokens=6, temperature=1.0, top_p=0.9, rules=CaptionRules()
 )
 NAMES = {"kimono": "JP", "sari": "IN", "hanbok": "KR"}
 IDS = {name: concept_id(name, [code], "Clothing") for name, code in NAMES.items()}
@@ -76,12 +76,15 @@ def write(model: LanguageModel, store: KeyedStore, settings: CaptionSettings = S
     return write_captions(pairs, concepts(), store=store, model=model, model_name="tiny", settings=settings)
 
 
-def answer_by_hand(store: KeyedStore, model: LanguageModel, answers: dict[tuple[str, int], str]) -> None:
+def answer_by_hand(
+    store: KeyedStore, model: LanguageModel, answers: dict[tuple[str, int], str], whole: bool = True
+) -> None:
     """Put answers where the model's are kept."""
     for facts in writing._concepts_to_caption(TWINS[TWINS["verdict"] == "accepted"], concepts()):
         for number in range(SETTINGS.max_tries):
             if (facts.name, number) in answers:
-                store.put({writing._key(facts, number, model, SETTINGS): answers[facts.name, number]})
+                answer = {"text": answers[facts.name, number], "whole": whole}
+                store.put({writing._key(facts, number, model, SETTINGS): answer})
 
 
 def test_a_random_model_fails_every_try_and_nothing_is_lost(model, store):
@@ -159,6 +162,43 @@ def test_tries_end_with_the_first_accepted_caption(model, store, asked):
         "halves_without_caption": 0,
     }
     assert metrics["concepts_without_caption"] == []
+
+
+GOOD = {
+    ("kimono", 0): "Caption: A kimono from Japan with wide sleeves.",
+    ("sari", 0): "Caption: A sari from India with wide sleeves.",
+    ("hanbok", 0): "Caption: A hanbok from South Korea with wide sleeves.",
+}
+
+
+def test_an_answer_that_was_cut_off_is_no_caption_now_or_in_a_rerun(model, store):
+    answer_by_hand(store, model, GOOD, whole=False)
+    for captions in (write(model, store), write(model, store)):
+        first = captions[captions["tries"] == 1]
+        assert set(first["verdict"]) == {"failed"}
+        assert set(first["reason"]) == {"cut_off"}
+        assert captions["tries"].max() == SETTINGS.max_tries, "it must be asked again"
+
+
+def test_a_model_that_is_stopped_after_six_tokens_is_cut_off(model, store):
+    assert "cut_off" in set(write(model, store)["reason"])
+
+
+def test_ids_follow_the_models_content_and_not_its_place(model, store):
+    answer_by_hand(store, model, GOOD)
+    here, there = (
+        write_captions(TWINS, concepts(), store=store, model=model, model_name=name, settings=SETTINGS)
+        for name in ("models/tiny", "/elsewhere/tiny")
+    )
+    assert here["model"][0] != there["model"][0]
+    assert here["caption_id"].tolist() == there["caption_id"].tolist()
+
+
+def test_other_full_tries_ask_only_what_is_now_another_question(model, store, asked):
+    write(model, store)
+    asked.clear()
+    write(model, store, CaptionSettings(**{**vars(SETTINGS), "full_tries": 2}))
+    assert sum(asked) == 3
 
 
 def test_seed_and_settings_are_part_of_the_key(model, store, asked):

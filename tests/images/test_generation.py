@@ -31,8 +31,7 @@ def contents(store: ShardStore) -> dict[str, bytes]:
 
 
 def hashes(store: ShardStore) -> dict[str, str]:
-    records = store.records(sorted(store.present()))
-    return dict(zip(records["image_id"], records["sha256"], strict=True))
+    return store.checksums(sorted(store.present()))
 
 
 def child_environment() -> dict[str, str]:
@@ -157,13 +156,20 @@ def batch_of(count: int) -> Batch:
 
 def test_out_of_memory_halves_the_batch_and_draws_the_same_pictures(tiny_sd3):
     model = short_of_memory(tiny_sd3, limit=2)
-    images, size = generate_halving(model, batch_of(7), TINY_CALL, 16)
+    images, size = generate_halving(model, batch_of(7), TINY_CALL)
     assert size == 1  # 7 -> 3 -> 1
     assert model.pipeline.transformer.seen[:2] == [7, 3]
-    expected, size = generate_halving(load_text_to_image(tiny_sd3, "cpu", "float32"), batch_of(7), TINY_CALL, 16)
-    assert size == 16
+    expected, size = generate_halving(load_text_to_image(tiny_sd3, "cpu", "float32"), batch_of(7), TINY_CALL)
+    assert size == 7
     for one, other in zip(images, expected, strict=True):
         assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
+
+
+def test_each_batch_begins_whole_whatever_fitted_before(tiny_sd3):
+    model = short_of_memory(tiny_sd3, limit=2)
+    generate_halving(model, batch_of(7), TINY_CALL)
+    model.pipeline.transformer.limit = 7
+    assert generate_halving(model, batch_of(7), TINY_CALL)[1] == 7
 
 
 def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp_path, tiny_sd3, monkeypatch):
@@ -174,7 +180,8 @@ def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp
     store = ShardStore(tmp_path)
     one_shard = requests.assign(shard=requests["image_id"].str[:1]).groupby("shard").filter(lambda rows: len(rows) >= 3)
     report = generate(one_shard, store, batch_size=4)
-    sizes = store.records(one_shard["image_id"].tolist())["batch_size"]
+    sizes = pd.concat(pd.read_parquet(part, columns=["batch_size"]) for part in store.root.rglob("*.parquet"))
+    sizes = sizes["batch_size"]
     assert set(sizes) <= {1, 2}
     assert report.batch_sizes == sizes.value_counts().to_dict()
     assert report.to_metrics()["images_by_batch_size"] == {str(s): n for s, n in sorted(report.batch_sizes.items())}
@@ -182,14 +189,14 @@ def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp
 
 def test_one_image_that_does_not_fit_is_an_error_that_names_it(tiny_sd3):
     with pytest.raises(ConfigurationError, match="image a0: does not fit into memory"):
-        generate_halving(short_of_memory(tiny_sd3, limit=0), batch_of(3), TINY_CALL, 4)
+        generate_halving(short_of_memory(tiny_sd3, limit=0), batch_of(3), TINY_CALL)
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(tiny_sd3):
     model = load_text_to_image(tiny_sd3, "cpu", "float32")
     model.pipeline.vae.decoder = torch.nn.Linear(3, 3)
     with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied|size"):
-        generate_halving(model, batch_of(2), TINY_CALL, 4)
+        generate_halving(model, batch_of(2), TINY_CALL)
 
 
 def test_a_wrong_call_argument_stops_before_any_work(requests, tiny_sd3, tmp_path):

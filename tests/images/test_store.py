@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -38,12 +39,9 @@ def test_what_is_written_is_read_back_pixel_for_pixel_and_in_the_order_asked_for
     assert list(fresh.read(ids)) == ids
     for image, seed in zip(fresh.read(ids).values(), (4, 0, 3), strict=True):
         assert np.array_equal(np.asarray(image), np.asarray(picture(seed)))
-    facts = fresh.records(ids)
-    assert facts["image_id"].tolist() == ids
-    assert facts["sha256"].tolist() == [records[place].sha256 for place in (4, 0, 3)]
-    assert "image" not in facts
-    assert fresh.checksums(ids) == dict(zip(facts["image_id"], facts["sha256"], strict=True))
-    assert ImageSet(fresh, ids).checksums(ids[::-1]) == facts["sha256"].tolist()[::-1]
+    checksums = [records[place].sha256 for place in (4, 0, 3)]
+    assert fresh.checksums(ids) == dict(zip(ids, checksums, strict=True))
+    assert ImageSet(fresh, ids).checksums(ids[::-1]) == checksums[::-1]
 
 
 def test_parts_follow_the_sha256sum_format(store):
@@ -109,6 +107,35 @@ def test_damage_that_shows_is_found_at_planning_and_named(store, harm, caplog):
     }[harm]()
     assert ShardStore(store.root).present() == set()
     assert part.name in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("place", ["parquet", "bytes", "checksum", "status"])
+def test_a_disk_that_fails_is_no_damage_and_loses_no_part(store, monkeypatch, place, number):
+    store.write_part("a", [record(1), record(2)])
+    ids = [record(1).image_id]
+    before = sorted(store.root.rglob("*"))
+
+    def fail(*_args, **_options):
+        raise OSError(number, os.strerror(number))
+
+    fresh = ShardStore(store.root)
+    if place == "bytes":
+        fresh.present()
+    with monkeypatch.context() as patch:
+        owner, name = {
+            "parquet": (pq, "read_table"),
+            "bytes": (Path, "read_bytes"),
+            "checksum": (Path, "read_text"),
+            "status": (Path, "stat"),
+        }[place]
+        patch.setattr(owner, name, fail)
+        with pytest.raises((StorageError, OSError), match=os.strerror(number)) as caught:
+            fresh.read(ids)
+        assert place == "status" or caught.type is StorageError
+    assert sorted(store.root.rglob("*")) == before
+    assert list(fresh.read(ids)) == ids
+    assert fresh.present() == {record(1).image_id, record(2).image_id}
 
 
 def test_verify_compares_every_byte(store):
@@ -182,7 +209,7 @@ def test_two_writers_of_the_same_images_at_once(store):
         writer.join()
     assert store.verify() == []
     assert store.present() == {record(1).image_id}
-    assert len(store.records([record(1).image_id])) == 1
+    assert len(store.read([record(1).image_id])) == 1
 
 
 def test_what_a_killed_writer_left_is_swept_after_an_hour(store):
@@ -199,7 +226,7 @@ def test_an_image_set_reads_its_own_images_only(store):
     store.write_part("a", [record(seed) for seed in range(3)])
     images = ImageSet(store, [record(2).image_id, record(0).image_id])
     assert images.ids == sorted([record(0).image_id, record(2).image_id])
-    assert len(images.read()) == len(images) == len(images.records()) == 2
+    assert len(images.read()) == len(images) == len(images.checksums()) == 2
     with pytest.raises(MissingInputError, match="not in this version"):
         images.read([record(1).image_id])
 

@@ -1,4 +1,7 @@
+import dataclasses
+import errno
 import io
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.errors import MissingInputError, WeightsError
+from cultureclip.errors import MissingInputError, StorageError, WeightsError
+from cultureclip.images.records import encode_image
+from cultureclip.images.store import ImageSet, ShardStore
 from cultureclip.judging.judge import Judge
 from cultureclip.judging.scores import list_halves, measure
 from cultureclip.judging.texts import concept_texts, embed_concepts
@@ -114,10 +119,49 @@ def test_a_broken_or_absent_image_fails_alone_and_is_tried_again(judge_path, sto
     assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
 
 
+def test_a_disk_that_fails_is_no_unreadable_image(judge_path, store, tables, album, monkeypatch):
+    def fail(_self, _ids):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Album, "read", fail)
+        with pytest.raises(StorageError, match="mend the disk"):
+            run(Judge(judge_path, store, batch=6), tables, album)
+    assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
+
+
+def test_one_damaged_picture_in_a_whole_shard_fails_alone(judge_path, store, tables, album, tmp_path):
+    shards = ShardStore(tmp_path / "images")
+    records = [encode_image(image_id, picture, 1, {}) for image_id, picture in album.pictures.items()]
+    records[0] = dataclasses.replace(records[0], width=99)
+    for record in records:
+        shards.write_part(record.image_id[:1], [record])
+    measured = run(Judge(judge_path, store, batch=6), tables, ImageSet(shards, list(album.pictures)))
+    faults = measured.set_index("image_id")["fault"].dropna()
+    assert faults.to_dict() == {records[0].image_id: "unreadable"}
+
+
 def test_images_of_another_run_are_no_failures_but_a_missing_input(judge_path, store, tables, album):
     other = Album({f"other{n}": noise_picture(n) for n in range(3)})
     with pytest.raises(MissingInputError, match=r"none of the \d+ planned images.*--pipeline=synthesis"):
         run(Judge(judge_path, store, batch=6), tables, other)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "named"),
+    [
+        ("captions", "caption_id", "captions and image_requests: of different runs: 3 of 12.*--pipeline=synthesis"),
+        ("twins", "twin_id", "twins and captions: of different runs: 6 of 12.*--pipeline=captioning"),
+        ("concepts", "concept_id", "concepts and captions: of different runs: 6 of 12.*--pipeline=captioning"),
+    ],
+)
+def test_tables_of_different_runs_are_refused_before_the_judge_looks(
+    judge_path, store, tables, album, table, column, named
+):
+    getattr(tables, table).loc[0, column] = "f" * 20
+    with pytest.raises(MissingInputError, match=named):
+        run(Judge(judge_path, store, batch=6), tables, album)
+    assert album.reads == []
 
 
 def test_a_judge_of_nan_is_refused_by_name(judge_path, store, album, tmp_path):

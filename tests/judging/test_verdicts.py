@@ -95,6 +95,38 @@ def test_a_refused_image_makes_no_other_a_duplicate(tables):
     assert judgements.loc[half.index, "verdict"].tolist() == ["rejected", "accepted", "rejected"]
 
 
+def test_an_image_of_an_incomplete_twin_makes_no_other_a_duplicate():
+    tables = make_tables([("kimono", "hanbok"), ("kimono", "sari")])
+    measured = measure_well(tables)
+    kimono = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
+    lost = kimono["twin_id"].iloc[0]  # of the image with the lowest id: the others' would be its duplicates
+    measured.loc[kimono.index[kimono["twin_id"] == lost], "phash"] = [f"{i:016x}" for i in range(3)]
+    measured.loc[kimono.index[kimono["twin_id"] != lost], "phash"] = [f"{i:016x}" for i in range(3)]
+    partner = (measured["twin_id"] == lost) & ~measured.index.isin(kimono.index)
+    measured.loc[partner, "twin_similarity"] = 1.0
+    judgements = decide(measured, **RULES)
+    assert (judgements.loc[measured["twin_id"] != lost, "verdict"] == "accepted").all()
+    assert (judgements.loc[kimono.index[kimono["twin_id"] == lost], "reason"] == "twin_incomplete").all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_accepted_repeats_nothing_and_what_repeats_in_a_kept_twin_repeats_what_is_accepted(seed):
+    tables = make_tables([(f"left {i % 4}", f"right {i % 5}") for i in range(12)], images_per_half=4)
+    measured = measure_well(tables)
+    rng = np.random.default_rng(seed)
+    measured["phash"] = [f"{i:016x}" for i in rng.integers(0, 40, len(measured))]
+    measured.loc[rng.random(len(measured)) < 0.2, "twin_similarity"] = 1.0
+    judgements = decide(measured, **RULES)
+    accepted = judgements["verdict"] == "accepted"
+    assert not measured[accepted].duplicated(["concept_id", "phash"]).any()
+    kept = measured["twin_id"].isin(measured.loc[accepted, "twin_id"])
+    repeated = judgements.loc[kept, "duplicate_of"].dropna()
+    assert set(repeated) <= set(judgements.loc[accepted, "image_id"])
+    sizes = measured[accepted].groupby(["twin_id", "concept_id"]).size()
+    assert (sizes >= 2).all()
+    assert (sizes.groupby("twin_id").size() == 2).all()
+
+
 def test_a_twin_passes_with_both_halves_or_not_at_all(tables):
     measured = measure_well(tables)
     half = measured.index[measured["concept_id"] == measured.loc[0, "concept_id"]]

@@ -34,14 +34,6 @@ def test_repeated_texts_and_batches_change_nothing(encoder: SentenceEncoder) -> 
     assert encoder.encode([]).shape == (0, vectors.shape[1])
 
 
-def test_fingerprint_follows_the_files(encoder: SentenceEncoder, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(locate(MODEL), tmp_path / "model"))
-    assert load_sentence_encoder(copy).fingerprint == encoder.fingerprint
-    card = copy / "config_sentence_transformers.json"
-    card.write_text(card.read_text() + "\n")
-    assert load_sentence_encoder(copy).fingerprint != encoder.fingerprint
-
-
 def test_damaged_directories_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="nowhere"):
         load_sentence_encoder(tmp_path / "nowhere")

@@ -1,13 +1,15 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.precision import fast_dtype
-from cultureclip.models.text import LanguageModel, _common_prefix, _draw, load_language_model
+from cultureclip.models.text import Answer, LanguageModel, _common_prefix, _draw, load_language_model
 from tests.support.tiny_llama import write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
@@ -31,30 +33,36 @@ def plain_answer(model: LanguageModel, prompt, new_tokens: int) -> str:
     return model.tokenizer.decode(output[0, inputs.shape[1] :], skip_special_tokens=True).strip()
 
 
+def ask(model: LanguageModel, prompts, seeds, *settings: float) -> list[str]:
+    """What the model answers, in the order of the prompts."""
+    answers = dict(pair for part in model.stream(prompts, seeds, *settings) for pair in part)
+    return [answers[i].text for i in range(len(prompts))]
+
+
 def test_greedy_equals_plain_transformers(model):
-    answers = model.generate(PROMPTS, [0] * len(PROMPTS), max_new_tokens=12)
+    answers = ask(model, PROMPTS, [0] * len(PROMPTS), 12)
     assert answers == [plain_answer(model, prompt, 12) for prompt in PROMPTS]
     assert len(set(answers)) > 1
 
 
 def test_one_prompt_alone_is_answered(model):
-    assert model.generate(PROMPTS[:1], [0], 8) == [plain_answer(model, PROMPTS[0], 8)]
+    assert ask(model, PROMPTS[:1], [0], 8) == [plain_answer(model, PROMPTS[0], 8)]
 
 
 def test_no_prompts_no_answers(model):
-    assert model.generate([], [], 8) == []
+    assert ask(model, [], [], 8) == []
     assert model.choose(EXAMPLES, []).shape == (0,)
 
 
 def test_answer_depends_on_own_seed_only(model):
-    def ask(prompts, seeds):
-        return model.generate(prompts, seeds, max_new_tokens=10, temperature=1.0, top_p=0.95)
+    def sample(prompts, seeds):
+        return ask(model, prompts, seeds, 10, 1.0, 0.95)
 
-    together = ask(PROMPTS, [1, 2, 3, 4, 5])
-    assert ask(PROMPTS, [1, 9, 8, 7, 6])[0] == together[0]
-    assert ask(PROMPTS[::-1], [5, 4, 3, 2, 1]) == together[::-1]
-    assert [ask([prompt], [seed])[0] for prompt, seed in zip(PROMPTS, [1, 2, 3, 4, 5], strict=True)] == together
-    assert ask(PROMPTS, [11, 12, 13, 14, 15]) != together
+    together = sample(PROMPTS, [1, 2, 3, 4, 5])
+    assert sample(PROMPTS, [1, 9, 8, 7, 6])[0] == together[0]
+    assert sample(PROMPTS[::-1], [5, 4, 3, 2, 1]) == together[::-1]
+    assert [sample([prompt], [seed])[0] for prompt, seed in zip(PROMPTS, [1, 2, 3, 4, 5], strict=True)] == together
+    assert sample(PROMPTS, [11, 12, 13, 14, 15]) != together
 
 
 def test_stream_gives_every_prompt_once_in_small_batches(model):
@@ -79,9 +87,22 @@ def test_option_of_two_tokens_is_refused(model):
         model.choose(EXAMPLES, ["kimono"], ("A B", "B"))
 
 
-def test_a_last_assistant_turn_is_continued(model):
-    open_turn = [*EXAMPLES, {"role": "assistant", "content": "Caption: A"}]
-    assert model.tokenizer.decode(model._encode(open_turn)).endswith("Caption: A")
+def test_an_answer_says_whether_the_model_ended_it(model):
+    def answer(seed: int, most: int) -> Answer:
+        return next(model.stream(PROMPTS[:1], [seed], most, 1.0))[0][1]
+
+    seed = next(seed for seed in range(200) if not answer(seed, 2).whole and answer(seed, 12).whole)
+    stepwise = [answer(seed, most) for most in range(1, 20)]
+    ended = [step.whole for step in stepwise]
+    assert ended == sorted(ended)
+    assert len({step.text for step in stepwise[ended.index(True) :]}) == 1
+
+
+def test_what_is_computed_once_does_not_depend_on_which_prompts_are_left(model):
+    alike = [[*PROMPTS[0][:-1], {"role": "user", "content": f"a red robe {word}"}] for word in ("w1", "w2", "w3")]
+    lengths = {shared.get_seq_length() for part in (PROMPTS, alike, alike[:1]) for _, shared, _ in model._batches(part)}
+    assert len(lengths) == 1
+    assert lengths.pop() >= 10
 
 
 def test_draw_follows_the_nucleus():
@@ -107,6 +128,22 @@ def test_fingerprint_changes_with_bytes_and_dtype(folder, tmp_path):
     assert load_language_model(write_tiny_llama(tmp_path / "same"), dtype="float32").fingerprint == first
     assert load_language_model(write_tiny_llama(tmp_path / "other", seed=1), dtype="float32").fingerprint != first
     assert load_language_model(folder, dtype="bfloat16").fingerprint != first
+
+
+@pytest.mark.parametrize("name", ["merges.txt", "tokenizer.model", "chat_template.jinja"])
+def test_another_tokenizer_is_another_model(tmp_path, name):
+    folder = write_tiny_llama(tmp_path)
+    first = load_language_model(folder, dtype="float32").fingerprint
+    (folder / name).write_text("a b")
+    second = load_language_model(folder, dtype="float32").fingerprint
+    (folder / name).write_text("b a c")
+    assert len({first, second, load_language_model(folder, dtype="float32").fingerprint}) == 3
+
+
+def test_an_unchanged_file_is_hashed_once_in_a_process(folder, monkeypatch):
+    first = load_language_model(folder, dtype="float32").fingerprint
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("a file was read again"))
+    assert load_language_model(folder, dtype="float32").fingerprint == first
 
 
 def test_pickled_weights_are_refused_with_the_conversion(tmp_path):
@@ -147,7 +184,16 @@ def break_by_other_shapes(folder: Path) -> None:
 def test_broken_weights_are_a_typed_error(tmp_path, break_it):
     break_it(write_tiny_llama(tmp_path))
     with pytest.raises(WeightsError, match=str(tmp_path)):
-        load_language_model(tmp_path, dtype="float32").generate(PROMPTS[:1], [0], 2)
+        _ = load_language_model(tmp_path, dtype="float32").model
+
+
+def test_a_model_that_does_not_fit_on_its_device(folder, monkeypatch):
+    def full(_self, _device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 16.00 GiB.")
+
+    monkeypatch.setattr(LlamaForCausalLM, "to", full)
+    with pytest.raises(ConfigurationError, match=r"does not fit into the memory of cpu.*language_model\.dtype"):
+        _ = load_language_model(folder, dtype="float32").model
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"not a gguf file at all" * 100])

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
@@ -83,6 +84,15 @@ def test_a_device_that_is_not_there(tiny_sd3, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match="no cuda on this machine"):
         load_text_to_image(tiny_sd3, "cuda", "float32")
+
+
+def test_a_model_that_does_not_fit_on_its_device(tiny_sd3, monkeypatch):
+    def full(_self, _device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 16.00 GiB.")
+
+    monkeypatch.setattr(DiffusionPipeline, "to", full)
+    with pytest.raises(ConfigurationError, match=r"sd3: does not fit into the memory of cpu.*synthesis\.dtype"):
+        load_text_to_image(tiny_sd3, "cpu", "float32")
 
 
 def rewrite(file: Path, change) -> None:

@@ -19,6 +19,7 @@ COUNTED_AND_COLOURED = frozenset(stem(word) for word in f"{_COLOURS} {_NUMBERS}"
 class Reason(StrEnum):
     """Why a caption is not accepted."""
 
+    CUT_OFF = "cut_off"
     UNPARSABLE = "unparsable"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"

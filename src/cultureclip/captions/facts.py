@@ -92,12 +92,15 @@ def content_words(text: str) -> set[str]:
     return {stem(token) for token in tokens_of(text) if token.lower() not in _STOP_WORDS}
 
 
+def fold(word: str) -> str:
+    """A word in lower case without accents."""
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(c for c in letters if not unicodedata.combining(c))
+
+
 def stem(word: str) -> str:
     """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree."""
-    letters = unicodedata.normalize("NFKD", word.casefold())
-    word = (
-        "".join(c for c in letters if not unicodedata.combining(c)).replace("colour", "color").replace("grey", "gray")
-    )
+    word = fold(word).replace("colour", "color").replace("grey", "gray")
     for ending in ("ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "y", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             word = word[: -len(ending)]

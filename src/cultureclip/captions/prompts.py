@@ -15,8 +15,8 @@ FIELD_LIMIT = 300
 SYSTEM = "You describe pictures. Answer with one short caption that names the thing, its culture and how it looks."
 QUESTION = "About: {context}\nName: {name}\nCulture: {culture}\nLooks: {features}"
 SHORT_QUESTION = "Name: {name}\nCulture: {culture}\nLooks: {features}"
-FULL_TRIES = 3
-"""Tries with context and several features; later ones get the short question, which a small model answers better."""
+"""Without context and with one feature: a small model that has failed at the full question answers this better."""
+
 EXAMPLES = (
     (
         {
@@ -48,20 +48,21 @@ EXAMPLES = (
 )
 """Worked examples; their concepts are not in the atlas, so no answer can be copied from them."""
 
-PROMPT_ID = digest(
-    "caption prompt", SYSTEM, QUESTION, SHORT_QUESTION, FULL_TRIES, EXAMPLES, SHOWN_FEATURES, FIELD_LIMIT
-)
+PROMPT_ID = digest("caption prompt", SYSTEM, QUESTION, SHORT_QUESTION, EXAMPLES, SHOWN_FEATURES, FIELD_LIMIT)
 _ANSWER = re.compile(r"Caption: *(?P<text>\S.*)")
 
 
-def caption_messages(concept: ConceptFacts, candidate: int) -> list[dict[str, str]]:
+def caption_messages(concept: ConceptFacts, candidate: int, full_tries: int) -> list[dict[str, str]]:
     """The chat that asks for a concept's caption.
 
-    Features and cultures are rotated by the candidate's number: each try is another view of the same facts. From
-    :data:`FULL_TRIES` on the context is left out and one feature shown.
+    Features and cultures are rotated by the candidate's number: each try is another view of the same facts.
+
+    Args:
+        concept: The concept.
+        candidate: Number of the try, from 0.
+        full_tries: From this try on the question is the short one.
     """
-    full = candidate < FULL_TRIES
-    template, shown = (QUESTION, SHOWN_FEATURES) if full else (SHORT_QUESTION, 1)
+    template, shown = (QUESTION, SHOWN_FEATURES) if candidate < full_tries else (SHORT_QUESTION, 1)
     features = [concept.features[(candidate + i) % len(concept.features)] for i in range(len(concept.features))]
     cultures = concept.cultures
     question = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,11 +14,11 @@ from cultureclip.captions.prompts import PROMPT_ID, caption_messages, parse_capt
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError, UnparsableAnswerError
 from cultureclip.ids import digest, seed_from_id
-from cultureclip.models.text import LanguageModel
+from cultureclip.models.text import Answer, LanguageModel
 from cultureclip.tables import CAPTIONS
 
 SHOWN_ANSWER = 200
-"""Most characters of an unparsable answer that are kept in the table."""
+"""Most characters of an answer without a caption that are kept in the table."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class CaptionSettings:
     Attributes:
         per_half: Accepted captions wanted for each concept; the paper has 10.
         max_tries: Most candidates for each concept.
+        full_tries: Of these, the first that are asked with context and several features.
         seed: Seed of the stage.
         max_new_tokens: Most tokens of an answer.
         temperature: Of sampling; 0 takes the likeliest token.
@@ -37,6 +38,7 @@ class CaptionSettings:
 
     per_half: int
     max_tries: int
+    full_tries: int
     seed: int
     max_new_tokens: int
     temperature: float
@@ -63,7 +65,7 @@ class Candidate:
 
     @property
     def checks(self) -> str:
-        """The report as JSON; of an unparsable answer its beginning."""
+        """The report as JSON; of an answer without a caption its beginning."""
         seen = self.report.as_dict() if self.report else {"answer": self.answer[:SHOWN_ANSWER]}
         return json.dumps(seen, ensure_ascii=False)
 
@@ -87,7 +89,7 @@ def write_captions(
         concepts: Table CONCEPTS.
         store: Where answers are kept.
         model: The language model; it is loaded only when something has to be written.
-        model_name: As the config names it.
+        model_name: As the config names it; ids follow from its content, wherever it lies.
         settings: Amounts, sampling and bounds.
 
     Returns:
@@ -140,12 +142,12 @@ def _ask_until_enough(
             missing = [i for i, key in enumerate(keys) if key not in answers]
             if missing:
                 for batch in _ask([questions[i] for i in missing], model, settings):
-                    fresh = {keys[missing[i]]: answer for i, answer in batch}
+                    fresh = {keys[missing[i]]: asdict(answer) for i, answer in batch}
                     store.put(fresh)
                     answers |= fresh
                     bar.set_postfix(answers=len(answers))
             for (concept, number), key in zip(questions, keys, strict=True):
-                candidate = _judge(concept, number, answers[key], written[concept.concept_id], settings)
+                candidate = _judge(concept, number, Answer(**answers[key]), written[concept.concept_id], settings)
                 written[concept.concept_id].append(candidate)
                 bar.update(candidate.reason is None)
     return written
@@ -169,15 +171,15 @@ def _seed(concept: ConceptFacts, number: int, settings: CaptionSettings) -> int:
 def _key(concept: ConceptFacts, number: int, model: LanguageModel, settings: CaptionSettings) -> str:
     """Everything that the answer depends on; the question itself holds the concept's facts."""
     sampling = [settings.max_new_tokens, settings.temperature, settings.top_p]
-    question = caption_messages(concept, number)[-1]["content"]
+    question = caption_messages(concept, number, settings.full_tries)[-1]["content"]
     return digest("caption", model.fingerprint, PROMPT_ID, question, _seed(concept, number, settings), sampling)
 
 
 def _ask(
     questions: list[tuple[ConceptFacts, int]], model: LanguageModel, settings: CaptionSettings
-) -> Iterator[list[tuple[int, str]]]:
+) -> Iterator[list[tuple[int, Answer]]]:
     return model.stream(
-        [caption_messages(concept, number) for concept, number in questions],
+        [caption_messages(concept, number, settings.full_tries) for concept, number in questions],
         [_seed(concept, number, settings) for concept, number in questions],
         settings.max_new_tokens,
         settings.temperature,
@@ -186,24 +188,26 @@ def _ask(
 
 
 def _judge(
-    concept: ConceptFacts, number: int, answer: str, earlier: list[Candidate], settings: CaptionSettings
+    concept: ConceptFacts, number: int, answer: Answer, earlier: list[Candidate], settings: CaptionSettings
 ) -> Candidate:
     seed = _seed(concept, number, settings)
+    if not answer.whole:
+        return Candidate(concept, number, seed, None, answer.text, None, Reason.CUT_OFF)
     try:
-        text = parse_caption(answer)
+        text = parse_caption(answer.text)
     except UnparsableAnswerError:
-        return Candidate(concept, number, seed, None, answer, None, Reason.UNPARSABLE)
+        return Candidate(concept, number, seed, None, answer.text, None, Reason.UNPARSABLE)
     report = check_caption(text, concept, settings.rules)
     repeated = any(other.text == text for other in earlier if other.reason is None)
     return Candidate(
-        concept, number, seed, text, answer, report, report.reason or (Reason.DUPLICATE if repeated else None)
+        concept, number, seed, text, answer.text, report, report.reason or (Reason.DUPLICATE if repeated else None)
     )
 
 
 def _row(twin_id: str, candidate: Candidate, model_name: str, fingerprint: str) -> dict[str, object]:
     concept_id = candidate.concept.concept_id
     return {
-        "caption_id": digest("caption", twin_id, concept_id, candidate.text, model_name, PROMPT_ID, candidate.seed),
+        "caption_id": digest("caption", twin_id, concept_id, candidate.text, fingerprint, PROMPT_ID, candidate.seed),
         "twin_id": twin_id,
         "concept_id": concept_id,
         "text": candidate.text,

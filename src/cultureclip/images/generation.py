@@ -5,7 +5,6 @@ a shard's whole sorted plan, and a batch in which any image is missing is made a
 gives the bytes of an undisturbed run.
 """
 
-import gc
 import logging
 import platform
 import time
@@ -33,7 +32,6 @@ if TYPE_CHECKING:  # torch and diffusers are imported only when there is somethi
 
 logger = logging.getLogger(__name__)
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _RECORDED = ("torch", "diffusers", "transformers", "pillow")
 
 
@@ -204,7 +202,6 @@ class ShardWorker:
         check_call(settings.model, settings.call)
         self.model = load_text_to_image(settings.model, settings.device, settings.dtype, settings.scheduler)
         self.settings, self.store = settings, store
-        self.fitting = settings.batch_size
         self.versions = {name: version(name) for name in _RECORDED}
         self.versions |= {"cultureclip": __version__, "device": settings.device, "machine": platform.machine()}
 
@@ -220,24 +217,23 @@ class ShardWorker:
                 records = []
 
     def _make(self, batch: Batch) -> list[ImageRecord]:
-        images, self.fitting = generate_halving(self.model, batch, self.settings.call, self.fitting)
+        images, size = generate_halving(self.model, batch, self.settings.call)
         return [
-            encode_image(image_id, image, len(batch.ids[place - place % self.fitting :][: self.fitting]), self.versions)
+            encode_image(image_id, image, len(batch.ids[place - place % size :][:size]), self.versions)
             for place, (image_id, image) in enumerate(zip(batch.ids, images, strict=True))
             if image_id in batch.missing
         ]
 
 
-def generate_halving(
-    model: "TextToImage", batch: Batch, call: Mapping[str, Any], size: int
-) -> tuple[list["Image.Image"], int]:
+def generate_halving(model: "TextToImage", batch: Batch, call: Mapping[str, Any]) -> tuple[list["Image.Image"], int]:
     """Generate a batch; when memory runs out, all of it again in halves, down to one image at a time.
+
+    Every batch begins whole, whatever fitted before it: its slices are the same in a rerun that makes only some.
 
     Args:
         model: The pipeline.
         batch: What to generate.
         call: Arguments of the pipeline's call.
-        size: Images at once to begin with.
 
     Returns:
         The images and the size that fitted.
@@ -245,30 +241,16 @@ def generate_halving(
     Raises:
         ConfigurationError: memory runs out with one image.
     """
-    while True:
+    from cultureclip.models.memory import halve_until_it_fits, is_out_of_memory
+
+    def generate(size: int) -> list["Image.Image"]:
         cuts = [slice(start, start + size) for start in range(0, len(batch.ids), size)]
-        try:
-            return [i for cut in cuts for i in model.generate(batch.prompts[cut], batch.seeds[cut], call)], size
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if size == 1:
-                remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
-                raise ConfigurationError(
-                    f"image {batch.ids[0]}", f"does not fit into memory ({error})", remedy
-                ) from error
-        # Outside of the handler: the traceback keeps the failed batch's tensors alive until it ends.
-        size = min(size, len(batch.ids)) // 2 or 1
-        _release_memory()
+        return [image for cut in cuts for image in model.generate(batch.prompts[cut], batch.seeds[cut], call)]
 
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
-
-
-def _release_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    try:
+        return halve_until_it_fits(generate, len(batch.ids))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
+        raise ConfigurationError(f"image {batch.ids[0]}", f"does not fit into memory ({error})", remedy) from error

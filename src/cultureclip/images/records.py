@@ -28,7 +28,7 @@ _FEATURES = {"info": {"features": {name: feature for name, (_, feature) in _COLU
 SCHEMA = pa.schema(
     [(name, kind) for name, (kind, _) in _COLUMNS.items()], metadata={"huggingface": json.dumps(_FEATURES)}
 )
-FACTS = [name for name in _COLUMNS if name != "image"]
+_FACTS = [name for name in _COLUMNS if name != "image"]
 """All columns but the picture itself."""
 
 
@@ -85,7 +85,7 @@ def perceptual_hash(image: Image.Image) -> str:
 
 def to_parquet(records: Sequence[ImageRecord]) -> bytes:
     """A parquet file of records, in memory."""
-    columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in FACTS}
+    columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
     columns["image"] = [{"bytes": record.png, "path": f"{record.image_id}.png"} for record in records]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd")

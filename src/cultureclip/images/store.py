@@ -4,20 +4,21 @@ Layout: ``<root>/<shard>/part-<hash of its bytes>.parquet`` and, written last, `
 only when its checksum file exists and matches. Parts never change, so they are read without locks.
 """
 
+import errno
 import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError, StorageError
-from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_parquet
+from cultureclip.images.records import ImageRecord, decode_image, to_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ class ShardStore:
 
         Sizes are compared, bytes are not (see :meth:`verify`). A part of wrong size, or whose ids cannot be read, is
         named in the log and moved aside, so that its images count as missing.
+
+        Raises:
+            StorageError: the disk fails; nothing is moved then.
         """
         return {image_id for ids in self._index().values() for image_id in ids}
 
@@ -102,6 +106,7 @@ class ShardStore:
         Raises:
             MissingInputError: an id is not in the store.
             DamagedShardError: a part does not match its checksum.
+            StorageError: a part cannot be read.
             DamagedImageError: a picture is not what its record says.
         """
         found: dict[str, Image.Image] = {}
@@ -114,19 +119,6 @@ class ShardStore:
                         part, f"image {row['image_id']}: {error}", f"Delete it. {_REMEDY}"
                     ) from error
         return {image_id: found[image_id] for image_id in ids}
-
-    def records(self, ids: Sequence[str]) -> pd.DataFrame:
-        """All columns but the pictures, a row an id, in the order of ``ids``.
-
-        Raises:
-            MissingInputError: an id is not in the store.
-            DamagedShardError: a part does not match its checksum.
-        """
-        tables = [table for _, table in self._tables(ids, FACTS)]
-        if not tables:
-            return pd.DataFrame(columns=FACTS)
-        frame = pa.concat_tables(tables).to_pandas()
-        return frame.drop_duplicates("image_id").set_index("image_id").loc[list(ids)].reset_index()
 
     def checksums(self, ids: Sequence[str]) -> dict[str, str]:
         """SHA-256 of pictures as their records have it, in the order of ``ids``; no picture is read or compared.
@@ -172,27 +164,33 @@ class ShardStore:
 
     def _read_ids(self, part: Path) -> tuple[str, ...]:
         size, _ = self._read_checksum(part)
-        if not part.is_file() or part.stat().st_size != size:
+        with _reading(part):
+            whole = part.is_file() and part.stat().st_size == size
+        if not whole:
             raise self._set_aside(part, "missing or not as long as its checksum file says")
         return tuple(self._read_columns(part, ["image_id"])["image_id"].to_pylist())
 
     def _read_columns(self, part: Path, columns: list[str]) -> pa.Table:
         """Columns of a part whose bytes are not compared with its checksum."""
         try:
-            return pq.read_table(part, columns=columns, partitioning=None)
+            with _reading(part):
+                return pq.read_table(part, columns=columns, partitioning=None)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._set_aside(part, f"not a whole parquet file ({error})") from error
 
     def _read_bytes(self, part: Path) -> bytes:
         _, checksum = self._read_checksum(part)
-        content = part.read_bytes() if part.is_file() else b""
+        with _reading(part):
+            content = part.read_bytes() if part.is_file() else b""
         if hashlib.sha256(content).hexdigest() != checksum:
             raise self._set_aside(part, "its bytes do not match its checksum file")
         return content
 
     def _read_checksum(self, part: Path) -> tuple[int, str]:
         file = _beside(part, _CHECKSUM)
-        found = _CHECKSUM_TEXT.fullmatch(file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "")
+        with _reading(file):
+            text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        found = _CHECKSUM_TEXT.fullmatch(text)
         if found is None or found[3] != part.name:
             raise self._set_aside(part, "its checksum file is damaged or gone")
         return int(found[1]), found[2]
@@ -227,10 +225,6 @@ class ImageSet:
         pictures = self.store.read(wanted)
         return [pictures[image_id] for image_id in wanted]
 
-    def records(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """All columns but the pictures, by default of the whole set; errors as :meth:`ShardStore.records`."""
-        return self.store.records(self._check(ids))
-
     def checksums(self, ids: Sequence[str] | None = None) -> list[str]:
         """SHA-256 of pictures, by default of the whole set; errors as :meth:`ShardStore.checksums`."""
         wanted = self._check(ids)
@@ -246,6 +240,18 @@ class ImageSet:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell a disk that fails from a file that is damaged: no whole part is moved aside for an error of its disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (None, errno.ENOENT):  # the parquet reader's own have no number
+            raise
+        remedy = "The part may be whole: mend the disk, the permissions or the limit on open files, then run again"
+        raise StorageError(path, f"cannot be read ({error.strerror or error})", remedy) from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """The judge: an image-text encoder whose embeddings are kept by the key of what made them."""
 
 import base64
+import errno
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import DamagedImageError, StorageError
 from cultureclip.ids import digest
 from cultureclip.judging.duplicates import look_of
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -20,8 +22,8 @@ from cultureclip.models.memory import halve_until_it_fits
 
 logger = logging.getLogger(__name__)
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is truncated, lies about its format or unpacks beyond all bounds."""
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DamagedImageError)
+"""What Pillow raises for a file that is truncated, lies about its format or unpacks beyond all bounds; the store's."""
 
 
 class ImageReader(Protocol):
@@ -85,6 +87,9 @@ class Judge:
         Returns:
             image_id -> embedding (float32 [D]), ``phash``, ``colour`` (hex, see :func:`look_of`) and the ``batch``
             size used. An image that cannot be read is absent, and is tried again in the next run.
+
+        Raises:
+            StorageError: the disk fails, which says nothing about the images.
         """
         keys = {identifier: self._key("image", identifier) for identifier in ids}
         kept = self.store.get(keys.values())
@@ -119,6 +124,9 @@ def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:
     try:
         return {i: picture.convert("RGB") for i, picture in zip(ids, images.read(ids), strict=True)}
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):  # Pillow's own have no number
+            remedy = "That is no broken picture: mend the disk or the permissions, then run again"
+            raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
         if len(ids) > 1:
             return {i: picture for part in ids for i, picture in _read(images, [part]).items()}
         logger.warning("Image %s cannot be read: %s", ids[0], error)

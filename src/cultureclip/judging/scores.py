@@ -19,16 +19,28 @@ def list_halves(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFr
     Returns:
         ``image_id``, ``caption_id``, ``twin_id``, ``concept_id``, ``twin_concept_id`` (the other half), in the order of
         ``requests``.
+
+    Raises:
+        MissingInputError: the tables are of different runs.
     """
     halves = requests[["image_id", "caption_id"]].merge(
         captions[["caption_id", "twin_id", "concept_id"]], on="caption_id", how="left", validate="many_to_one"
     )
+    _check_same_run(halves, "twin_id", "captions and image_requests", "synthesis")
     halves = halves.merge(
         twins[["twin_id", "a_concept_id", "b_concept_id"]], on="twin_id", how="left", validate="many_to_one"
     )
+    _check_same_run(halves, "a_concept_id", "twins and captions", "captioning")
     is_a = halves["concept_id"] == halves["a_concept_id"]
     halves["twin_concept_id"] = halves["b_concept_id"].where(is_a, halves["a_concept_id"])
     return halves.drop(columns=["a_concept_id", "b_concept_id"])
+
+
+def _check_same_run(halves: pd.DataFrame, column: str, tables: str, pipeline: str) -> None:
+    """Refuse images for which one table does not have what the other refers to."""
+    if absent := int(halves[column].isna().sum()):
+        cause = f"of different runs: {absent} of {len(halves)} planned images refer to rows that are not there"
+        raise MissingInputError(tables, cause, f"Make them anew, in order: kedro run --pipeline={pipeline}")
 
 
 def measure(
@@ -49,8 +61,10 @@ def measure(
         ``colour``) and ``fault``, which says why an image has none of these.
 
     Raises:
-        MissingInputError: images and requests are of different runs.
+        MissingInputError: images and requests, or concepts and captions, are of different runs.
     """
+    known = halves[["concept_id", "twin_concept_id"]].isin(concept_ids).all(axis=1)
+    _check_same_run(halves.assign(known=known.where(known)), "known", "concepts and captions", "captioning")
     present = set(images.ids)
     if len(halves) and present.isdisjoint(halves["image_id"]):
         cause = f"none of the {len(halves)} planned images is in this version: they were planned with other settings"

@@ -38,8 +38,9 @@ def decide(
     """Accept or refuse every image, then every twin as a whole.
 
     An image must be nearer to its own concept than to its twin's and than to the mean of all concepts, by more than the
-    margins, and must not repeat an accepted image of the same concept. After that a twin with fewer than
-    ``min_images_per_half`` accepted images on either side loses all of them; an image refused before keeps its reason.
+    margins, and must not repeat an accepted image of the same concept. A twin with fewer than ``min_images_per_half``
+    accepted images on either side loses them all; an image refused before keeps its reason. A twin that is incomplete
+    by itself goes before images of different twins are compared: it makes no other twin's image a duplicate.
 
     Args:
         measured: From :func:`cultureclip.judging.scores.measure`.
@@ -53,11 +54,10 @@ def decide(
         Table of judgements, one row an image.
     """
     reason = _refuse_by_score(measured, twin_margin, chance_margin)
-    passed = measured[reason.isna()]
-    duplicate_of = find_duplicates(passed, max_hamming, max_colour_distance).reindex(measured.index)
+    limits = (max_hamming, max_colour_distance, min_images_per_half)
+    duplicate_of, complete = _settle_duplicates(measured, reason.isna(), *limits)
     reason = reason.mask(duplicate_of.notna(), str(Reason.DUPLICATE))
-    incomplete = ~_complete_twins(measured, reason.isna(), min_images_per_half)
-    reason = reason.mask(reason.isna() & incomplete, str(Reason.TWIN_INCOMPLETE))
+    reason = reason.mask(reason.isna() & ~complete, str(Reason.TWIN_INCOMPLETE))
     judged = measured[["image_id", "caption_id", "clip_similarity", "twin_similarity", "chance_similarity"]].copy()
     verdict = np.select([reason.isna(), reason.isin(FAILURES)], ["accepted", "failed"], default="rejected")
     return judged.assign(
@@ -75,6 +75,26 @@ def _refuse_by_score(measured: pd.DataFrame, twin_margin: float, chance_margin: 
     reason = reason.mask(~(own > measured["twin_similarity"] + twin_margin), str(Reason.CLOSER_TO_TWIN))
     reason = reason.mask(~(own > measured["chance_similarity"] + chance_margin), str(Reason.NO_BETTER_THAN_CHANCE))
     return reason.mask(fault.notna(), fault)
+
+
+def _settle_duplicates(
+    measured: pd.DataFrame, passed: pd.Series, max_hamming: int, max_colour_distance: float, least: int
+) -> tuple[pd.Series, pd.Series]:
+    """The image that each passed one repeats, and whether its twin is complete without the duplicates.
+
+    First within each twin's halves; then over the twins that are complete so far, again and again while some of them
+    become incomplete: a twin that goes makes no other's image a duplicate.
+    """
+    halves = measured.assign(concept_id=measured["twin_id"] + measured["concept_id"])
+    duplicate_of = find_duplicates(halves[passed], max_hamming, max_colour_distance).reindex(measured.index)
+    standing = _complete_twins(measured, passed & duplicate_of.isna(), least)
+    while True:
+        found = find_duplicates(measured[passed & standing], max_hamming, max_colour_distance)
+        duplicate_of.loc[found.index] = found
+        complete = standing & _complete_twins(measured, passed & duplicate_of.isna(), least)
+        if complete.equals(standing):
+            return duplicate_of, complete
+        standing = complete
 
 
 def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> pd.Series:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.safetensors_files import check_weights
 
 INDEX_NAME = "model_index.json"
@@ -89,9 +90,7 @@ def fingerprint(folder: Path) -> str:
     files = [file for name in present for file in (folder / name).rglob("*") if file.suffix in _HASHED]
     total = hashlib.sha256()
     for file in sorted([folder / INDEX_NAME, *files]):
-        with file.open("rb") as handle:
-            content = hashlib.file_digest(handle, "sha256").hexdigest()
-        total.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+        total.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
 
 

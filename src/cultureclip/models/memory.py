@@ -24,7 +24,12 @@ def halve_until_it_fits(work: Callable[[int], Result], batch: int) -> tuple[Resu
         try:
             return work(batch), batch
         except (RuntimeError, MemoryError) as error:
-            if batch == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+            if batch == 1 or not is_out_of_memory(error):
                 raise
             batch //= 2
             logger.warning("Out of memory: going on with batches of %d", batch)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on a processor or an accelerator."""
+    return isinstance(error, MemoryError) or should_reduce_batch_size(error)

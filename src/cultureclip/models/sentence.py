@@ -1,6 +1,5 @@
 """A sentence encoder on local weights: texts to vectors whose cosine is closeness of meaning."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 from safetensors import SafetensorError
 
 from cultureclip.errors import WeightsError
-from cultureclip.ids import digest
 from cultureclip.models.locate import locate
 
 
@@ -20,11 +18,9 @@ class SentenceEncoder:
 
     Attributes:
         model: The ``SentenceTransformer``.
-        fingerprint: Digest over its weights and configs; part of the key of anything kept.
     """
 
     model: Any
-    fingerprint: str
 
     def encode(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
         """L2-normalised embeddings, float32 [N, D]; each distinct text is computed once."""
@@ -67,13 +63,4 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(folder, f"the sentence encoder does not load ({error})", "Copy it again, whole") from error
-    return SentenceEncoder(model, _fingerprint(folder))
-
-
-def _fingerprint(folder: Path) -> str:
-    paths = sorted(p for suffix in ("json", "txt", "safetensors") for p in folder.rglob(f"*.{suffix}"))
-    hashes = []
-    for path in paths:
-        with path.open("rb") as handle:
-            hashes.append((str(path.relative_to(folder)), hashlib.file_digest(handle, "sha256").hexdigest()))
-    return digest("sentence encoder", hashes)
+    return SentenceEncoder(model)

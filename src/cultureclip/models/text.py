@@ -21,12 +21,25 @@ from cultureclip.models.precision import fast_dtype
 from cultureclip.models.text_weights import fingerprint_files, list_weight_files, read_weights
 
 Message = Mapping[str, str]
-"""One chat turn: ``role`` and ``content``. A final turn with role ``assistant`` is continued, not answered."""
+"""One chat turn: ``role`` and ``content``."""
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 NUCLEUS_LIMIT = 256
 """Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One line of text that a model wrote.
+
+    Attributes:
+        text: The line.
+        whole: Whether the model ended it; if not, it was cut off at the most tokens allowed.
+    """
+
+    text: str
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -68,20 +81,6 @@ class LanguageModel:
     def _loaded(self) -> tuple[Any, Any]:
         return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
 
-    def generate(
-        self,
-        prompts: Sequence[Sequence[Message]],
-        seeds: Sequence[int],
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-    ) -> list[str]:
-        """Answer every prompt with one line of text; see :meth:`stream`."""
-        answers = {
-            i: text for part in self.stream(prompts, seeds, max_new_tokens, temperature, top_p) for i, text in part
-        }
-        return [answers[i] for i in range(len(prompts))]
-
     def stream(
         self,
         prompts: Sequence[Sequence[Message]],
@@ -89,14 +88,14 @@ class LanguageModel:
         max_new_tokens: int,
         temperature: float = 0.0,
         top_p: float = 1.0,
-    ) -> Iterator[list[tuple[int, str]]]:
+    ) -> Iterator[list[tuple[int, Answer]]]:
         """Answer prompts batch by batch, prompts of similar length together.
 
         Every prompt draws from its own generator, so its text does not depend on its neighbours or their seeds (up to
         rounding: a batch of another shape may add in another order).
 
         Args:
-            prompts: One chat per answer wanted.
+            prompts: One chat per answer wanted; all turns but the last are the same in all of them.
             seeds: One seed per prompt.
             max_new_tokens: Most tokens of an answer; it ends earlier at end-of-text or at the first line break.
             temperature: 0 takes the likeliest token each time.
@@ -105,8 +104,7 @@ class LanguageModel:
         Yields:
             (index of the prompt, its answer) of each finished batch.
         """
-        token_ids = [self._encode(prompt) for prompt in prompts]
-        for chosen, shared, endings in self._batches(token_ids):
+        for chosen, shared, endings in self._batches(prompts):
             generators = [torch.Generator().manual_seed(seeds[i]) for i in chosen]
             yield list(
                 zip(chosen, self._answer(shared, endings, generators, max_new_tokens, temperature, top_p), strict=True)
@@ -129,23 +127,18 @@ class LanguageModel:
             ConfigurationError: an option is not a single token.
         """
         first, second = (self._single_token(option) for option in options)
-        token_ids = [self._encode([*messages, {"role": "user", "content": item}]) for item in items]
+        prompts = [[*messages, {"role": "user", "content": item}] for item in items]
         log_odds = np.zeros(len(items), np.float32)
         with tqdm(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
-            for chosen, shared, endings in self._batches(token_ids):
+            for chosen, shared, endings in self._batches(prompts):
                 logits, _, _ = self._read(shared, endings)
                 log_odds[chosen] = (logits[:, first] - logits[:, second]).numpy()
                 bar.update(len(chosen))
         return log_odds
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        goes_on = messages[-1]["role"] == "assistant"
-        text = self.tokenizer.apply_chat_template(
-            [dict(m) for m in messages],
-            tokenize=False,
-            add_generation_prompt=not goes_on,
-            continue_final_message=goes_on,
-        )
+        turns = [dict(message) for message in messages]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _single_token(self, option: str) -> int:
@@ -156,11 +149,16 @@ class LanguageModel:
             )
         return int(token_ids[0])
 
-    def _batches(self, token_ids: list[list[int]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
-        """Batches of similar length: indices, the cache of the tokens that all prompts share, what follows those."""
-        if not token_ids:
+    def _batches(self, prompts: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
+        """Batches of similar length: indices, the cache of the tokens of the fixed turns, what follows those.
+
+        What is computed once depends on the fixed turns and not on which prompts are still to be answered.
+        """
+        if not prompts:
             return
-        shared_length = _common_prefix(token_ids)
+        token_ids = [self._encode(prompt) for prompt in prompts]
+        *fixed, last = prompts[0]
+        shared_length = _common_prefix([self._encode([*fixed, {**last, "content": ""}]), *token_ids])
         shared = self._read_shared(token_ids[0][:shared_length])
         order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
         for start in range(0, len(order), self.batch):
@@ -217,7 +215,7 @@ class LanguageModel:
         max_new_tokens: int,
         temperature: float,
         top_p: float,
-    ) -> list[str]:
+    ) -> list[Answer]:
         answers: list[list[int]] = [[] for _ in endings]
         live = list(range(len(endings)))
         logits, cache, mask = self._read(shared, endings)
@@ -234,8 +232,9 @@ class LanguageModel:
                 cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
             logits, cache = self._step(tokens[:, None], mask, cache)
-        lines = (self.tokenizer.decode(answer, skip_special_tokens=True).strip().split("\n") for answer in answers)
-        return [line[0].strip() for line in lines]
+        texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
+        lines = [text.split("\n")[0].strip() for text in texts]
+        return [Answer(line, self._is_finished(answer)) for line, answer in zip(lines, answers, strict=True)]
 
     def _is_finished(self, answer: list[int]) -> bool:
         ends = self.model.generation_config.eos_token_id

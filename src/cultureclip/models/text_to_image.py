@@ -15,6 +15,7 @@ from PIL import Image
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.diffusers_files import INDEX_NAME, check_files, list_parts, read_json, scheduler_settings
+from cultureclip.models.memory import is_out_of_memory
 
 _LIBRARIES = ("diffusers", "transformers")
 _GIVEN_BY_US = frozenset(
@@ -105,7 +106,8 @@ def load_text_to_image(
 
     Raises:
         WeightsError: a part is missing, truncated, in a refused format, or not what its config says.
-        ConfigurationError: the device or the scheduler class does not exist here.
+        ConfigurationError: the device or the scheduler class does not exist here, or the model does not fit
+            into memory.
     """
     folder, precision = Path(path), getattr(torch, dtype)
     check_files(folder)
@@ -125,7 +127,13 @@ def load_text_to_image(
     if scheduler is not None:
         pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
     pipeline.set_progress_bar_config(disable=True)
-    return TextToImage(pipeline.to(device))
+    try:
+        return TextToImage(pipeline.to(device))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "Set synthesis.dtype to bfloat16, take a smaller model, or set synthesis.device to a larger one"
+        raise ConfigurationError(folder, f"does not fit into the memory of {device} ({error})", remedy) from error
 
 
 def _pipeline_class(folder: Path) -> Any:

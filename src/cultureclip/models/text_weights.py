@@ -1,6 +1,5 @@
 """The files of a causal language model: found, refused when unsafe or broken, hashed, loaded."""
 
-import hashlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,13 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cultureclip.errors import WeightsError
+from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
+from cultureclip.models.fingerprint import file_digest
+from cultureclip.models.memory import is_out_of_memory
+
+_BESIDE_WEIGHTS = ("*.json", "*.jinja", "merges.txt", "*.model")
+"""Configs, chat template, vocabulary."""
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -21,6 +25,7 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
 
     Raises:
         WeightsError: a file is truncated, or is not what the config says.
+        ConfigurationError: the model does not fit into the device's memory.
     """
     options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
     packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
@@ -41,7 +46,13 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
         )
     if not tokenizer.chat_template:
         raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
-    return model.to(device).eval(), tokenizer
+    try:
+        return model.to(device).eval(), tokenizer
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "Set language_model.dtype to bfloat16, take a smaller model, or another language_model.device"
+        raise ConfigurationError(folder, f"does not fit into the memory of {device} ({error})", remedy) from error
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
@@ -60,7 +71,7 @@ def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
         return [folder / gguf_file]
     weights = sorted(folder.glob("*.safetensors"))
     if weights:
-        return weights + sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja"))
+        return weights + [path for pattern in _BESIDE_WEIGHTS for path in sorted(folder.glob(pattern))]
     pickles = [p for p in sorted(folder.iterdir()) if p.suffix in _PICKLES] if folder.is_dir() else [folder]
     if pickles:
         remedy = "Convert it on a machine you trust: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
@@ -70,8 +81,4 @@ def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
 
 def fingerprint_files(files: list[Path], dtype: torch.dtype) -> str:
     """Digest of the names and bytes of the files and of the dtype."""
-    hashes = []
-    for path in files:
-        with path.open("rb") as handle:
-            hashes.append((path.name, hashlib.file_digest(handle, "sha256").hexdigest()))
-    return digest("language model", hashes, str(dtype))
+    return digest("language model", [(path.name, file_digest(path)) for path in files], str(dtype))

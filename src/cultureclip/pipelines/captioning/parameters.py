@@ -27,6 +27,7 @@ class CaptioningParameters(Settings):
     language_model: LanguageModelSettings
     per_half: int = Field(ge=1, le=100)
     max_tries: int = Field(ge=1, le=1000)
+    full_tries: int = Field(ge=0, le=1000)
     seed: int = Field(ge=0)
     max_new_tokens: int = Field(ge=4, le=512)
     temperature: float = Field(ge=0, le=2)

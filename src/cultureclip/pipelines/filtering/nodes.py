@@ -31,9 +31,9 @@ def measure_images(
     from cultureclip.judging.scores import list_halves, measure
     from cultureclip.judging.texts import concept_texts, embed_concepts
 
+    halves = list_halves(image_requests, captions, twins)
     judge = Judge(locate(parameters.judge), judgement_store, parameters.batch, parameters.device)
     texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
-    halves = list_halves(image_requests, captions, twins)
     return measure(halves, images, judge, concepts["concept_id"].tolist(), texts)
 
 
