@@ -97,6 +97,15 @@ def test_the_summary_follows_the_intervals(pages: dict[str, Page], data: ReportD
     first = rows[rows["metric"] == "accuracy"].loc["crope"]
     clear = first["diff_low"] > 0
     assert ("CultureCLIP is clearly above the base on 1 of 1 culture benchmark" in pages["index.html"].line) == clear
+    held = int(first["p_holm"] < 0.05)
+    assert f"p stays below .05 on {held} of 1 against the base" in pages["index.html"].line
+
+
+def test_the_summary_says_what_a_correction_leaves(data: ReportData) -> None:
+    """A difference that is clear by itself and no longer for all benchmarks is not only called clear."""
+    for p_holm, kept in ((0.01, 1), (0.2, 0)):
+        line = render(dataclasses.replace(data, scores=data.scores.assign(p_holm=p_holm)))["index.html"].line
+        assert f"p stays below .05 on {kept} of 1 against the base" in line
 
 
 def test_confusions_are_of_the_main_metric_alone(data: ReportData) -> None:

@@ -1,12 +1,16 @@
-"""What the scores say, in two sentences that follow from the intervals alone."""
+"""What the scores say, in sentences that follow from the intervals and the corrected tests alone."""
 
 from collections.abc import Sequence
 
 from cultureclip.benchmarks.score_view import Difference, ScoreBlock, model_title
 
+_SIGNIFICANT = 0.05
+
 
 def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], proposed: str, plain: str) -> list[str]:
-    """One sentence on culture, one on general ability; fewer where nothing was measured.
+    """Two sentences on culture, one on general ability; fewer where nothing was measured.
+
+    Intervals are of one benchmark at a time, so the second sentence says how much a correction for all of them leaves.
 
     Args:
         culture: The first metric of every culture benchmark.
@@ -28,6 +32,11 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
         )
         + "."
     ]
+    corrected = [_count_corrected([line.to_base for line in lines], "the base")]
+    corrected += [_count_corrected(against, rival)] if against else []
+    sentences.append(
+        f"After Holm's correction for all benchmarks and metrics p stays below .05 on {' and '.join(corrected)}."
+    )
     kept = [line.to_base for block in general if not block.is_macro and (line := block.of(proposed))]
     if kept:
         sentences.append(
@@ -35,6 +44,11 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
             "interval says how large a loss or a gain could still be."
         )
     return sentences
+
+
+def _count_corrected(differences: Sequence[Difference | None], reference: str) -> str:
+    found = [difference.p_holm < _SIGNIFICANT for difference in differences if difference]
+    return f"{sum(found)} of {len(found)} against {reference}"
 
 
 def _count(differences: Sequence[Difference | None], reference: str, noun: str) -> str:
