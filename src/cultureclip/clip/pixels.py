@@ -4,7 +4,6 @@ Layout of the cache: ``<cache_dir>/pixels-<key>.npy``, uint8 [N, 3, H, W], and `
 its checksum and the images that could not be read. The key says what the pictures are and how they are preprocessed.
 """
 
-import errno
 import hashlib
 import io
 import logging
@@ -25,6 +24,7 @@ from tqdm.auto import tqdm
 
 from cultureclip.clip.contracts import ImageSource
 from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.engine.disk import check_picture_error
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import digest
 from cultureclip.models.encoder import ImageTextEncoder
@@ -219,9 +219,7 @@ def _attempt(image: Image.Image | Exception, encoder: ImageTextEncoder) -> np.nd
             raise image
         return _to_bytes(image, encoder)
     except _UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):  # Pillow's own have no number
-            remedy = "That is no broken picture: mend the disk or the permissions, then run again"
-            raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
+        check_picture_error(error)
         return f"{type(error).__name__}: {error}"
 
 

@@ -4,7 +4,6 @@ Layout: ``<root>/<shard>/part-<hash of its bytes>.parquet`` and, written last, `
 only when its checksum file exists and matches. Parts never change, so they are read without locks.
 """
 
-import errno
 import hashlib
 import logging
 import re
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.engine.disk import is_disk_failure
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError, StorageError
 from cultureclip.images.records import ImageRecord, decode_image, to_parquet
 
@@ -248,7 +248,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (None, errno.ENOENT):  # the parquet reader's own have no number
+        if not is_disk_failure(error):
             raise
         remedy = "The part may be whole: mend the disk, the permissions or the limit on open files, then run again"
         raise StorageError(path, f"cannot be read ({error.strerror or error})", remedy) from error

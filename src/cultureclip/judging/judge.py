@@ -1,7 +1,6 @@
 """The judge: an image-text encoder whose embeddings are kept by the key of what made them."""
 
 import base64
-import errno
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -12,8 +11,9 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from cultureclip.engine.disk import check_picture_error
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.errors import DamagedImageError, StorageError
+from cultureclip.errors import DamagedImageError
 from cultureclip.ids import digest
 from cultureclip.judging.duplicates import look_of
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -124,9 +124,7 @@ def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:
     try:
         return {i: picture.convert("RGB") for i, picture in zip(ids, images.read(ids), strict=True)}
     except _UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):  # Pillow's own have no number
-            remedy = "That is no broken picture: mend the disk or the permissions, then run again"
-            raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
+        check_picture_error(error)
         if len(ids) > 1:
             return {i: picture for part in ids for i, picture in _read(images, [part]).items()}
         logger.warning("Image %s cannot be read: %s", ids[0], error)

@@ -22,21 +22,15 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
     lines = [line for block in culture if (line := block.of(proposed))]
     if not lines:
         return [f"{title} was not trained."] if culture else []
+    compared = [("the base", [line.to_base for line in lines])]
+    if any(line.to_plain for line in lines):
+        compared.append((rival, [line.to_plain for line in lines]))
+    clear = ", and ".join(_count(found, reference, "culture benchmark") for reference, found in compared)
+    kept_by_holm = " and ".join(_count_corrected(found, reference) for reference, found in compared)
     sentences = [
-        f"{title} is "
-        + _count([line.to_base for line in lines], "the base", "culture benchmark")
-        + (
-            f", and {_count(against, rival, 'culture benchmark')}"
-            if (against := [line.to_plain for line in lines if line.to_plain])
-            else ""
-        )
-        + "."
+        f"{title} is {clear}.",
+        f"After Holm's correction for all benchmarks and metrics p stays below .05 on {kept_by_holm}.",
     ]
-    corrected = [_count_corrected([line.to_base for line in lines], "the base")]
-    corrected += [_count_corrected(against, rival)] if against else []
-    sentences.append(
-        f"After Holm's correction for all benchmarks and metrics p stays below .05 on {' and '.join(corrected)}."
-    )
     kept = [line.to_base for block in general if not block.is_macro and (line := block.of(proposed))]
     if kept:
         sentences.append(

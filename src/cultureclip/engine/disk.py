@@ -1,0 +1,24 @@
+"""A disk that fails, told from a file that is damaged or gone: one stops a run, the other costs one item."""
+
+import errno
+
+from cultureclip.errors import StorageError
+
+
+def is_disk_failure(error: BaseException) -> bool:
+    """Whether reading failed for the system's sake.
+
+    What Pillow and the parquet reader find wrong in a file has no error number; a file that is gone is no failing disk.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
+
+
+def check_picture_error(error: BaseException) -> None:
+    """Pass over an error that is about one picture.
+
+    Raises:
+        StorageError: it is about the disk, which says nothing about the picture.
+    """
+    if isinstance(error, OSError) and is_disk_failure(error):
+        remedy = "That is no broken picture: mend the disk or the permissions, then run again"
+        raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
