@@ -8,11 +8,12 @@ from typing import Any
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.fingerprint import file_digest
+from cultureclip.models.pickles import PICKLE_SUFFIXES
 from cultureclip.models.safetensors_files import check_weights
 
 INDEX_NAME = "model_index.json"
 _SCHEDULER_CONFIG = Path("scheduler", "scheduler_config.json")
-_REFUSED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack", ".h5"}
+_REFUSED = PICKLE_SUFFIXES | {".pkl", ".msgpack", ".h5"}
 _HASHED = {".json", ".txt", ".model", ".safetensors"}
 
 

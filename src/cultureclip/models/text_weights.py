@@ -13,11 +13,12 @@ from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.memory import is_out_of_memory
+from cultureclip.models.pickles import PICKLE_SUFFIXES
 
 _BESIDE_WEIGHTS = ("*.json", "*.jinja", "merges.txt", "*.model")
 """Configs, chat template, vocabulary."""
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_PICKLES = PICKLE_SUFFIXES | {".pkl"}
 
 
 def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
