@@ -27,10 +27,10 @@ from machine import describe_machine
 from PIL import Image
 from transformers import AutoImageProcessor, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Declaration
-from cultureclip.benchmarks.embedder import EmbeddingSettings
-from cultureclip.benchmarks.embeddings import embed_benchmarks
-from cultureclip.benchmarks.items import Prediction, Question
+from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
+from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Declaration
+from cultureclip.benchmarks.protocols.items import Prediction, Question
 from cultureclip.models.fingerprint import _file_digest
 
 # fmt: off

@@ -18,12 +18,12 @@ from machine import describe_machine, peak_memory, reset_peak_memory, run_alone
 from safetensors.torch import load_file, save_file
 from vit_b32 import load_vit_b32, random_twins
 
-from cultureclip.clip.batches import make_batch
-from cultureclip.clip.distributed import Group
-from cultureclip.clip.lora import LoraAdapter
-from cultureclip.clip.losses import build_objective
+from cultureclip.clip.data.batches import make_batch
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.objectives.losses import build_objective
 from cultureclip.clip.settings import LoraSettings, RunSettings, TrainerSettings
-from cultureclip.clip.step import TwinLoss
+from cultureclip.clip.training.distributed import Group
+from cultureclip.clip.training.step import TwinLoss
 
 BATCHES, CHUNK, BUDGET = (64, 128, 256, 512), 16, 1.55
 

@@ -21,13 +21,13 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from machine import describe_machine
 
-from cultureclip.benchmarks.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import collect_pocket
 from cultureclip.clip.contracts import GeneralPairs
-from cultureclip.clip.export import save_checkpoint
-from cultureclip.clip.runs import train_adapter
+from cultureclip.clip.export.checkpoint import save_checkpoint
 from cultureclip.clip.settings import AugmentationSettings, RunSettings
+from cultureclip.clip.training.runs import train_adapter
 from cultureclip.concepts.general_pairs import PairPictures
 from cultureclip.models.locate import locate
 from cultureclip.pipelines.train.parameters import TrainParameters

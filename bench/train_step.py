@@ -26,15 +26,15 @@ from torch import Tensor
 from transformers import CLIPModel
 from vit_b32 import load_vit_b32, random_twins
 
-from cultureclip.clip.batches import TwinBatch, TwinData, make_batch
-from cultureclip.clip.contrast import TwinEmbeddings
-from cultureclip.clip.distributed import Group
-from cultureclip.clip.hf_names import layer_name
-from cultureclip.clip.huggingface import to_huggingface
-from cultureclip.clip.lora import LoraAdapter
-from cultureclip.clip.losses import build_objective
+from cultureclip.clip.data.batches import TwinBatch, TwinData, make_batch
+from cultureclip.clip.export.hf_names import layer_name
+from cultureclip.clip.export.huggingface import to_huggingface
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.objectives.contrast import TwinEmbeddings
+from cultureclip.clip.objectives.losses import build_objective
 from cultureclip.clip.settings import LoraSettings, ObjectiveSettings, RunSettings, TrainerSettings
-from cultureclip.clip.step import TwinLoss
+from cultureclip.clip.training.distributed import Group
+from cultureclip.clip.training.step import TwinLoss
 from cultureclip.models.encoder import ImageTextEncoder
 
 LORA = LoraSettings(rank=4, alpha=16, dropout=0.0, targets=("q", "v"), train_temperature=False)

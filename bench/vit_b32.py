@@ -9,7 +9,7 @@ import open_clip
 import torch
 from open_clip.factory import get_model_config
 
-from cultureclip.clip.batches import TwinData
+from cultureclip.clip.data.batches import TwinData
 from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder, load_encoder
 

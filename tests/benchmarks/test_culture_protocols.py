@@ -8,12 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Declaration
-from cultureclip.benchmarks.choice import answer_questions, shared_credit
-from cultureclip.benchmarks.crope import ConceptPictures, ask_crope
-from cultureclip.benchmarks.globalrg_grounding import ask_grounding
-from cultureclip.benchmarks.globalrg_retrieval import ask_retrieval
-from cultureclip.benchmarks.items import (
+from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import answer_questions, shared_credit
+from cultureclip.benchmarks.protocols.crope import ConceptPictures, ask_crope
+from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
+from cultureclip.benchmarks.protocols.items import (
     METRICS,
     Question,
     Shown,
@@ -272,7 +272,7 @@ def test_questions_do_not_depend_on_the_order_of_items() -> None:
 
 def test_draws_do_not_depend_on_the_hash_seed() -> None:
     code = (
-        "from cultureclip.benchmarks.items import draw_distractors as d;"
+        "from cultureclip.benchmarks.protocols.items import draw_distractors as d;"
         "print([d({f'r{i}' for i in range(30)}, {'r3'}, f'item {k}') for k in range(20)])"
     )
     printed = {

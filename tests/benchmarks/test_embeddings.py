@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from cultureclip.benchmarks import embeddings as module
-from cultureclip.benchmarks.benchmark import ChoiceBenchmark, Embeddings
-from cultureclip.benchmarks.embedder import Embedder, EmbeddingSettings
-from cultureclip.benchmarks.embedding_store import EmbeddingStore
-from cultureclip.benchmarks.embeddings import check_bases, embed_benchmarks
+from cultureclip.benchmarks.embedding import embeddings as module
+from cultureclip.benchmarks.embedding.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
+from cultureclip.benchmarks.embedding.embeddings import check_bases, embed_benchmarks
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks
+from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Embeddings
 from cultureclip.benchmarks.references import read_references
 from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder

@@ -17,8 +17,8 @@ from kedro.runner import SequentialRunner
 
 from cultureclip.benchmarks.pocket import collect_pocket
 from cultureclip.clip.contracts import AdapterCard, Checkpoint
-from cultureclip.clip.export import open_checkpoint, save_checkpoint
-from cultureclip.clip.lora import LoraAdapter
+from cultureclip.clip.export.checkpoint import open_checkpoint, save_checkpoint
+from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import LoraSettings
 from cultureclip.errors import ConfigurationError, LeakError
 from cultureclip.models.encoder import load_encoder

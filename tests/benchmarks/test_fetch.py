@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from kedro.config import OmegaConfigLoader
 
-from cultureclip.benchmarks.sources.fetch import fetch_benchmark
-from cultureclip.benchmarks.sources.origins import INCOMPLETE, RECORD, HubOrigin, ManualOrigin, UrlFile, UrlOrigin
+from cultureclip.benchmarks.downloads.fetch import fetch_benchmark
+from cultureclip.benchmarks.downloads.origins import INCOMPLETE, RECORD, HubOrigin, ManualOrigin, UrlFile, UrlOrigin
 from cultureclip.errors import ConfigurationError, DownloadError
 from cultureclip.pipelines.fetch_benchmarks.nodes import fetch_benchmarks
 from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters

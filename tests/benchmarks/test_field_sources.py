@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from cultureclip.benchmarks.benchmark import Embeddings
-from cultureclip.benchmarks.items import metric_of
+from cultureclip.benchmarks.protocols.benchmark import Embeddings
+from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from tests.support.benchmark_files import encode
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cultureclip.benchmarks.sources.csv_table import CsvFormat
-from cultureclip.benchmarks.sources.hugging_face import ArrowFormat, ParquetFormat
-from cultureclip.benchmarks.sources.json_files import KarpathyFormat, SugarCrepeFormat
-from cultureclip.benchmarks.sources.pictures import MISSING, OUTSIDE, FileIn, LazyPictures
-from cultureclip.benchmarks.sources.rows import Intake, Row, Source, take_in
-from cultureclip.benchmarks.sources.webdataset import WebDatasetFormat
+from cultureclip.benchmarks.formats.csv_table import CsvFormat
+from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetFormat
+from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
+from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
+from cultureclip.benchmarks.pictures import MISSING, OUTSIDE, FileIn, LazyPictures
+from cultureclip.benchmarks.rows import Intake, Row, Source, take_in
 from cultureclip.engine.decode import BROKEN, MAX_PIXELS, TOO_LARGE
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from cultureclip.benchmarks import held_out
-from cultureclip.benchmarks.benchmark import ChoiceBenchmark
 from cultureclip.benchmarks.held_out import check_held_out
-from cultureclip.benchmarks.items import Question, picture_key
+from cultureclip.benchmarks.pictures import FileIn, LazyPictures
 from cultureclip.benchmarks.pocket import DECLARATIONS
-from cultureclip.benchmarks.sources.pictures import FileIn, LazyPictures
-from cultureclip.benchmarks.sources.rows import Row, Source, take_in
+from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.items import Question, picture_key
+from cultureclip.benchmarks.rows import Row, Source, take_in
 from cultureclip.concepts.emoji import render
 from cultureclip.errors import LeakError
 

@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
-from cultureclip.benchmarks.embedder import EmbeddingSettings
+from cultureclip.benchmarks.downloads.origins import INCOMPLETE
+from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
-from cultureclip.benchmarks.items import Prediction
-from cultureclip.benchmarks.scores import score_predictions
-from cultureclip.benchmarks.sources.origins import INCOMPLETE
-from cultureclip.benchmarks.zero_shot import Labelled, answer_zero_shot
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction
+from cultureclip.benchmarks.protocols.zero_shot import Labelled, answer_zero_shot
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.errors import ConfigurationError, LeakError, SourceDataError
 from cultureclip.ids import concept_id
 from cultureclip.pipelines.evaluation.nodes import collect_benchmarks
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.scoring.scores import score_predictions
 from tests.benchmarks.conftest import unit
 from tests.support.benchmark_files import encode, write_karpathy, write_pictures, write_webdataset
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cultureclip.benchmarks.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.culture_questions import Described, ask_culture_questions
-from cultureclip.benchmarks.items import Shown, metric_of
-from cultureclip.benchmarks.ranked_documents import (
+from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
+from cultureclip.benchmarks.protocols.culture_questions import Described, ask_culture_questions
+from cultureclip.benchmarks.protocols.cunit import Annotated, TripletBenchmark, ask_triplets, jaccard, read_annotations
+from cultureclip.benchmarks.protocols.items import Shown, metric_of
+from cultureclip.benchmarks.protocols.ranked_documents import (
     Document,
     Ranked,
     RankingBenchmark,
@@ -20,8 +21,7 @@ from cultureclip.benchmarks.ranked_documents import (
     ndcg,
     precision,
 )
-from cultureclip.benchmarks.region_score import score_regions
-from cultureclip.benchmarks.triplets import Annotated, TripletBenchmark, ask_triplets, jaccard, read_annotations
+from cultureclip.captions.region_score import score_regions
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import unit
 

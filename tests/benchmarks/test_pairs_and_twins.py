@@ -8,11 +8,11 @@ import pytest
 import torch
 from clip_benchmark.metrics.image_caption_selection import evaluate
 
-from cultureclip.benchmarks.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.choice import answer_questions
-from cultureclip.benchmarks.items import Prediction, metric_of
-from cultureclip.benchmarks.pairs import CaptionPair, ask_pairs
-from cultureclip.benchmarks.twin_scores import CHANCES, Twin, TwinBenchmark, answer_twins, group_twins
+from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
+from cultureclip.benchmarks.protocols.choice import answer_questions
+from cultureclip.benchmarks.protocols.items import Prediction, metric_of
+from cultureclip.benchmarks.protocols.sugarcrepe import CaptionPair, ask_pairs
+from cultureclip.benchmarks.protocols.twin_scores import CHANCES, Twin, TwinBenchmark, answer_twins, group_twins
 from tests.benchmarks.conftest import unit
 
 N, D = 120, 8

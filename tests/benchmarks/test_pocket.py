@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from cultureclip.benchmarks import pocket
-from cultureclip.benchmarks.benchmark import Embeddings
-from cultureclip.benchmarks.items import metric_of, part_of, picture_key
 from cultureclip.benchmarks.pocket import OWN_LICENCE, collect_pocket, culture_benchmarks
+from cultureclip.benchmarks.protocols.benchmark import Embeddings
+from cultureclip.benchmarks.protocols.items import metric_of, part_of, picture_key
 from cultureclip.benchmarks.references import read_reference, read_references
 from cultureclip.concepts.emoji import LICENCES, list_emoji, render, split_emoji
 from cultureclip.errors import SourceDataError

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from cultureclip.benchmarks.benchmark import Benchmark, Embeddings
-from cultureclip.benchmarks.sources.origins import INCOMPLETE
-from cultureclip.benchmarks.sources.protocols import PROTOCOLS
-from cultureclip.benchmarks.sources.published import AbsentBenchmark
+from cultureclip.benchmarks.downloads.origins import INCOMPLETE
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.registry import PROTOCOLS
+from cultureclip.benchmarks.published import AbsentBenchmark
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.engine.decode import BROKEN
 from cultureclip.ids import bytes_digest
@@ -297,6 +297,6 @@ def test_a_benchmark_is_never_saved(tmp_path: Path) -> None:
 def test_every_protocol_of_the_catalog_can_be_built() -> None:
     from typing import get_args
 
-    from cultureclip.benchmarks.sources.entry import ProtocolName
+    from cultureclip.benchmarks.entry import ProtocolName
 
     assert set(get_args(ProtocolName)) == set(PROTOCOLS)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from cultureclip.benchmarks.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.items import metric_of, named_concept
-from cultureclip.benchmarks.ranking import shown_options, top_k_credit
-from cultureclip.benchmarks.zero_shot import (
+from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
+from cultureclip.benchmarks.protocols.items import metric_of, named_concept
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.zero_shot import (
     Labelled,
     ZeroShotBenchmark,
     answer_zero_shot,

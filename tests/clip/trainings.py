@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from cultureclip.clip.runs import train_adapter
 from cultureclip.clip.settings import LoraSettings, RunSettings, TrainerSettings
+from cultureclip.clip.training.runs import train_adapter
 
 SETTINGS = RunSettings(
     lora=LoraSettings(rank=2, alpha=4, dropout=0.2),

@@ -2,10 +2,10 @@ import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
 
-from cultureclip.clip import export
+from cultureclip.clip.export import checkpoint as export
 from cultureclip.datasets.checkpoint_dataset import CheckpointDataset
 from cultureclip.models.encoder import load_encoder
-from tests.clip.test_export import make_checkpoint
+from tests.clip.export.test_checkpoint import make_checkpoint
 from tests.support.tiny_clip import write_tiny_clip
 
 

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cultureclip.clip import worker
+from cultureclip.clip.training import worker
 
 
 def run_group(command: list[str], **_: object) -> subprocess.CompletedProcess:
-    """What ``subprocess.run`` would do with a command of :func:`cultureclip.clip.launch.launch_command`."""
+    """What ``subprocess.run`` would do with a command of :func:`cultureclip.clip.training.launch.launch_command`."""
     sizes = dict(part.split("=") for part in command if "=" in part)
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cultureclip.benchmarks.abilities import compare_abilities
-from cultureclip.benchmarks.confusions import count_confusions
-from cultureclip.benchmarks.items import picture_key
 from cultureclip.benchmarks.pocket import culture_benchmarks
+from cultureclip.benchmarks.protocols.items import picture_key
 from cultureclip.benchmarks.references import read_references
-from cultureclip.benchmarks.scores import score_all_groups, score_predictions
 from cultureclip.ids import digest
 from cultureclip.report.data import ReportData, ReportSettings
 from cultureclip.report.gallery import GalleryTables
+from cultureclip.scoring.abilities import compare_abilities
+from cultureclip.scoring.confusions import count_confusions
+from cultureclip.scoring.scores import score_all_groups, score_predictions
 from tests.benchmarks.conftest import make_concepts, make_twins
 
 SETTINGS = ReportSettings("clip_both", "cultureclip", ("general-retrieval",), 1000)

@@ -7,9 +7,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from cultureclip.benchmarks.benchmark import Benchmark
-from cultureclip.benchmarks.embedder import EmbeddingSettings
-from cultureclip.benchmarks.embeddings import embed_benchmarks
+from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
+from cultureclip.benchmarks.protocols.benchmark import Benchmark
 from cultureclip.errors import SourceDataError
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cultureclip.benchmarks.benchmark import Benchmark
-from cultureclip.benchmarks.items import named_concept, picture_key
-from cultureclip.benchmarks.sources.pictures import LazyPictures
+from cultureclip.benchmarks.pictures import LazyPictures
+from cultureclip.benchmarks.protocols.benchmark import Benchmark
+from cultureclip.benchmarks.protocols.items import named_concept, picture_key
 from cultureclip.errors import LeakError
 
 _LISTED = 10

@@ -12,21 +12,21 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.benchmarks import (
+from cultureclip.benchmarks.protocols import (
     crope,
     culture_questions,
-    general_retrieval,
     globalrg_grounding,
     globalrg_retrieval,
     twin_scores,
 )
-from cultureclip.benchmarks.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
-from cultureclip.benchmarks.crope import ConceptPictures
-from cultureclip.benchmarks.culture_questions import STATEMENTS, Described
-from cultureclip.benchmarks.general_retrieval import Captioned
-from cultureclip.benchmarks.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
+from cultureclip.benchmarks.protocols import image_text_retrieval as general_retrieval
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
+from cultureclip.benchmarks.protocols.crope import ConceptPictures
+from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described
+from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned
+from cultureclip.benchmarks.protocols.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
+from cultureclip.benchmarks.protocols.twin_scores import Twin, TwinBenchmark, group_twins
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
-from cultureclip.benchmarks.twin_scores import Twin, TwinBenchmark, group_twins
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
 from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from cultureclip.concepts.regions import region_name

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from cultureclip.benchmarks.items import picture_key
+from cultureclip.benchmarks.protocols.items import picture_key
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import Style, render
 from cultureclip.concepts.looks import open_image
@@ -42,7 +42,7 @@ class References(Mapping[str, np.ndarray]):
 
 
 class ReferencesByContent(References):
-    """The same with :func:`~cultureclip.benchmarks.items.picture_key` of each as its key, as benchmarks have them."""
+    """References under the key that benchmarks use: :func:`~cultureclip.benchmarks.protocols.items.picture_key`."""
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Pixels of a picture.

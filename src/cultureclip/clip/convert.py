@@ -15,8 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 after an error, which is printed as one line.
     """
     options = _parser().parse_args(arguments)
-    from cultureclip.clip.huggingface import from_huggingface, to_huggingface
-    from cultureclip.clip.peft_format import from_peft, to_peft
+    from cultureclip.clip.export.huggingface import from_huggingface, to_huggingface
+    from cultureclip.clip.export.peft_format import from_peft, to_peft
 
     try:
         match options.conversion:

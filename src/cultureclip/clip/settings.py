@@ -19,7 +19,7 @@ ObjectiveName = Literal[
     "clip_caption_neg_concept",
     "conclip",
 ]
-"""The losses that there are; :data:`cultureclip.clip.losses.OBJECTIVES` has their code."""
+"""The losses that there are; :data:`cultureclip.clip.objectives.losses.OBJECTIVES` has their code."""
 
 
 class _Settings(BaseModel):

@@ -8,8 +8,8 @@ from kedro.io import AbstractDataset, DatasetError
 from cultureclip.errors import ConfigurationError
 
 if TYPE_CHECKING:  # kedro-viz and listings need the catalog without what reads benchmarks
-    from cultureclip.benchmarks.benchmark import Benchmark
-    from cultureclip.benchmarks.sources.published import AbsentBenchmark
+    from cultureclip.benchmarks.protocols.benchmark import Benchmark
+    from cultureclip.benchmarks.published import AbsentBenchmark
 
 
 class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"]):
@@ -35,14 +35,14 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         Args:
             filepath: Its folder, or its file; need not exist.
             metadata: Anything, kept for plugins.
-            entry: The fields of :class:`cultureclip.benchmarks.sources.entry.Entry`.
+            entry: The fields of :class:`cultureclip.benchmarks.entry.Entry`.
 
         Raises:
             ConfigurationError: fields are unknown, missing or wrong.
         """
         from pydantic import ValidationError
 
-        from cultureclip.benchmarks.sources.entry import Entry
+        from cultureclip.benchmarks.entry import Entry
 
         self._filepath = Path(filepath)
         self.metadata = metadata
@@ -59,7 +59,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         Raises:
             SourceDataError: the files are damaged.
         """
-        from cultureclip.benchmarks.sources.published import open_benchmark
+        from cultureclip.benchmarks.published import open_benchmark
 
         return open_benchmark(self._entry, self._filepath)
 

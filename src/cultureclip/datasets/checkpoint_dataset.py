@@ -32,7 +32,7 @@ class CheckpointDataset(AbstractVersionedDataset[Checkpoint, SavedCheckpoint]):
 
     def save(self, data: Checkpoint) -> None:
         """Write adapter, card and merged model."""
-        from cultureclip.clip.export import save_checkpoint
+        from cultureclip.clip.export.checkpoint import save_checkpoint
 
         path = Path(self._get_save_path())
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ class CheckpointDataset(AbstractVersionedDataset[Checkpoint, SavedCheckpoint]):
 
     def load(self) -> SavedCheckpoint:
         """A handle with path, merged path and card."""
-        from cultureclip.clip.export import open_checkpoint
+        from cultureclip.clip.export.checkpoint import open_checkpoint
 
         return open_checkpoint(Path(self._get_load_path()))
 

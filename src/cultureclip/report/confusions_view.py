@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cultureclip.benchmarks.confusions import BROKEN, MENDED, Confusion, read_confusions
-from cultureclip.benchmarks.items import metric_of
-from cultureclip.benchmarks.score_view import order_metrics
+from cultureclip.benchmarks.protocols.items import metric_of
+from cultureclip.report.score_view import order_metrics
 from cultureclip.report.thumbnails import thumbnail
+from cultureclip.scoring.confusions import BROKEN, MENDED, Confusion, read_confusions
 
 SHOWN = 12
 """Confusions shown of each benchmark and kind, the most frequent first."""

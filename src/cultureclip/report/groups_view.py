@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.benchmarks.groups import AXES, WorstGroup, find_worst
-from cultureclip.benchmarks.score_view import order_metrics
-from cultureclip.benchmarks.scores import BASE
+from cultureclip.report.score_view import order_metrics
+from cultureclip.scoring.groups import AXES, WorstGroup, find_worst
+from cultureclip.scoring.scores import BASE
 
 STEPS = 0.10, 0.02
 """Differences from which a tile has the strong and the faint colour."""

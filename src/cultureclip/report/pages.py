@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.benchmarks.score_view import ScoreBlock, build_blocks, model_title
-from cultureclip.benchmarks.scores import split_instance
 from cultureclip.report.charts import LineChart, draw_losses
 from cultureclip.report.confusions_view import build_confusions
 from cultureclip.report.data import ReportData, ReportSettings
 from cultureclip.report.groups_view import build_groups
 from cultureclip.report.page import make_environment
+from cultureclip.report.score_view import ScoreBlock, build_blocks, model_title
 from cultureclip.report.stages import count_benchmarks, count_stages, other_figures
 from cultureclip.report.summary import summarise
 from cultureclip.report.trade_off import describe_model, draw_trade_off
+from cultureclip.scoring.scores import split_instance
 
 CHART_SIZE = (460, 190)
 TRADE_OFF_SIZE = (760, 380)

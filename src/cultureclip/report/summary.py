@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cultureclip.benchmarks.score_view import Difference, ScoreBlock, model_title
+from cultureclip.report.score_view import Difference, ScoreBlock, model_title
 
 _SIGNIFICANT = 0.05
 

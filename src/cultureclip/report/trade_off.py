@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cultureclip.benchmarks.score_view import model_title
-from cultureclip.benchmarks.scores import split_scale
 from cultureclip.report.charts import nice_ticks
+from cultureclip.report.score_view import model_title
+from cultureclip.scoring.scores import split_scale
 
 COLOURS = 6
 """Colours of the style sheet, ``c0`` to ``c5``."""

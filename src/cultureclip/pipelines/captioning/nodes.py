@@ -34,7 +34,7 @@ def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame) -> dict[s
     Returns:
         The counts, and how often the candidates name the right region.
     """
-    from cultureclip.benchmarks.region_score import score_regions
+    from cultureclip.captions.region_score import score_regions
     from cultureclip.captions.summary import summarise_captions as summarise
 
     cultures = concepts.set_index("concept_id")["cultures"]

@@ -50,7 +50,7 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
         ConfigurationError: the list is not the one that the pipeline was built for, an entry has another name than the
             list, or a benchmark of general ability is unknown.
     """
-    from cultureclip.benchmarks.sources.published import AbsentBenchmark
+    from cultureclip.benchmarks.published import AbsentBenchmark
 
     check_benchmarks(list(entries), parameters.benchmarks)
     check_names({listed: entry.name for listed, entry in entries.items()}, parameters.general_benchmarks)
@@ -107,11 +107,11 @@ def evaluate_models(
     Raises:
         ConfigurationError: a checkpoint was tuned from another base, or a further model has an objective's name.
     """
-    from cultureclip.benchmarks.embedder import EmbeddingSettings
-    from cultureclip.benchmarks.embeddings import check_bases
+    from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
+    from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.benchmarks.evaluate import answer_benchmarks
-    from cultureclip.benchmarks.scores import BASE, split_instance
     from cultureclip.models.locate import locate
+    from cultureclip.scoring.scores import BASE, split_instance
 
     objectives = {split_instance(name)[0] for name in checkpoints}
     taken = parameters.models.keys() & objectives
@@ -145,9 +145,9 @@ def _warn_of_untrained(objectives: Collection[str], parameters: EvaluationParame
 
 def _write_scaled(checkpoints: Mapping[str, Any], parameters: EvaluationParameters, folder: Path) -> dict[str, Path]:
     """Models of the plain and the proposed objective with a share of their update, by the name that scores know."""
-    from cultureclip.benchmarks.scores import scaled_name, split_instance
-    from cultureclip.clip.export import save_scaled
+    from cultureclip.clip.export.checkpoint import save_scaled
     from cultureclip.models.locate import locate
+    from cultureclip.scoring.scores import scaled_name, split_instance
 
     written = {}
     for name, checkpoint in checkpoints.items():
@@ -166,7 +166,7 @@ def score_models(
     Returns:
         Scores, and scores of each culture and category.
     """
-    from cultureclip.benchmarks.scores import score_all_groups, score_predictions
+    from cultureclip.scoring.scores import score_all_groups, score_predictions
 
     hashes = {card["name"]: card["data_hash"] for card in cards if "data_hash" in card}
     plain = parameters.plain_objective
@@ -182,8 +182,8 @@ def compare_models(
     Returns:
         Confusions, abilities, and the abilities' chart.
     """
-    from cultureclip.benchmarks.abilities import compare_abilities, draw_abilities
-    from cultureclip.benchmarks.confusions import count_confusions
+    from cultureclip.scoring.abilities import compare_abilities, draw_abilities
+    from cultureclip.scoring.confusions import count_confusions
 
     plain = parameters.plain_objective
     abilities = compare_abilities(
@@ -196,7 +196,7 @@ def tabulate_scores(
     scores: pd.DataFrame, abilities: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
 ) -> str:
     """The main figures as a Markdown table, which is printed too."""
-    from cultureclip.benchmarks.score_table import tabulate_scores as tabulate
+    from cultureclip.report.score_table import tabulate_scores as tabulate
 
     table = tabulate(scores, abilities, cards, plain=parameters.plain_objective, proposed=parameters.proposed_objective)
     print(f"\n{table}")  # as it is: a logger would wrap its lines
@@ -212,7 +212,7 @@ def export_results(
     parameters: EvaluationParameters,
 ) -> Any:
     """Scores as ``benchmarks.results.Results``: JSON that CLIP_benchmark's users can read."""
-    from cultureclip.benchmarks.results import RunFacts, make_results
+    from cultureclip.report.results import RunFacts, make_results
 
     facts = RunFacts(
         manifest["run_id"],

@@ -19,7 +19,7 @@ def fetch_benchmarks(parameters: FetchBenchmarksParameters) -> list[dict[str, An
         ConfigurationError: something would have to be downloaded, and HF_HUB_OFFLINE is set.
         DownloadError: a download failed. Those before it are complete: a second run goes on from there.
     """
-    from cultureclip.benchmarks.sources.fetch import fetch_benchmark
+    from cultureclip.benchmarks.downloads.fetch import fetch_benchmark
 
     results = []
     for name in parameters.benchmarks:

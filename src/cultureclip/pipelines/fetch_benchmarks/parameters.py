@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from cultureclip.benchmarks.sources.origins import Origin
+from cultureclip.benchmarks.downloads.origins import Origin
 from cultureclip.pipelines.settings import Settings
 
 

@@ -9,8 +9,8 @@ def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
     Returns:
         It in HTML, Markdown and LaTeX.
     """
-    from cultureclip.benchmarks import leaderboard
-    from cultureclip.benchmarks.markdown import to_markdown
+    from cultureclip.report import leaderboard
+    from cultureclip.report.markdown import to_markdown
 
     rows = leaderboard.merge_results(leaderboard.find_results(parameters.results))
     table = leaderboard.tabulate_rows(rows, parameters.metrics)

@@ -38,9 +38,9 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
         train: TrainParameters,
     ) -> Trained:
         """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
-        from cultureclip.clip.augmentation import mirrorable_concepts
         from cultureclip.clip.contracts import GeneralPairs
-        from cultureclip.clip.runs import train_adapter
+        from cultureclip.clip.data.augmentation import mirrorable_concepts
+        from cultureclip.clip.training.runs import train_adapter
         from cultureclip.concepts.general_pairs import PairPictures
         from cultureclip.models.locate import locate
 
@@ -68,8 +68,8 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
 
 def summarise_training(train: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """Draw all logs into one figure and gather the chosen steps' figures."""
-    from cultureclip.clip.curves import loss_curves, training_metrics
-    from cultureclip.clip.training_log import objective_of
+    from cultureclip.clip.training.curves import loss_curves, training_metrics
+    from cultureclip.clip.training.training_log import objective_of
 
     chosen_by = {name: train.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
     return loss_curves(logs), training_metrics(logs, chosen_by)

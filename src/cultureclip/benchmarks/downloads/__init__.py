@@ -1,0 +1,1 @@
+"""Benchmarks' files: where their owners offer them, and fetching them."""

@@ -1,0 +1,1 @@
+"""Embeddings of a benchmark's pictures and texts, and their cache."""

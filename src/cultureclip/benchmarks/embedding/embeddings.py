@@ -1,0 +1,90 @@
+"""One embedding pass a model: every distinct picture and text of all benchmarks once, kept on disk."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cultureclip.benchmarks.embedding.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.ids import digest
+from cultureclip.models.families import fingerprint_model
+from cultureclip.models.fingerprint import fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
+    """Make sure that what is called the base is what every model was tuned from.
+
+    Args:
+        base: The base's open_clip directory.
+        tuned: Model -> fingerprint of its base, as its card has it.
+
+    Raises:
+        ConfigurationError: it is another model.
+        WeightsError: there is no model.
+    """
+    own = fingerprint(base)
+    others = sorted(model for model, of in tuned.items() if of != own)
+    if others:
+        raise ConfigurationError(
+            "evaluation.base_model",
+            f"{base} is not what {', '.join(others)} was tuned from",
+            "Give the directory that train.base names, or train again",
+        )
+
+
+def embed_benchmarks(
+    model: str | Path, benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings | None = None
+) -> Embeddings:
+    """Embeddings of everything that the benchmarks ask about: what is kept is read, the rest is embedded and kept.
+
+    Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type of that
+    tower, by the content of picture or text: nothing stale can be read, and a further benchmark costs no more than its
+    own items. A model of which all is kept is not loaded.
+
+    Args:
+        model: Its location, as :func:`~cultureclip.models.families.locate_model` reads it.
+        benchmarks: What will be asked.
+        cache: Folder of kept embeddings.
+        settings: How the pass runs; by default in fp32 on the CPU.
+
+    Returns:
+        The embeddings. A picture that cannot be read has no row and is in ``failed``; the next pass tries it again.
+
+    Raises:
+        WeightsError: the model cannot be loaded, gives numbers that are not finite, or its towers' sizes differ.
+    """
+    settings = settings or EmbeddingSettings()
+    own = fingerprint_model(model)
+    image_store = EmbeddingStore(cache, own, "images", settings.image_dtype)
+    text_store = EmbeddingStore(cache, own, "texts", torch.float32)
+    pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
+    images = {name: digest("image", name) for name in sorted(pictures)}
+    texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
+    kept = image_store.get(images.values()) | text_store.get(texts.values())
+    new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))
+    failed: dict[str, str] = {}
+    if new_images or new_texts:
+        logger.info("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
+        embedder = Embedder(model, settings, image_store, text_store)
+        made, failed = embedder.embed_images(new_images, pictures)
+        kept |= made | embedder.embed_texts(new_texts)
+    image_vectors, image_rows = _stack(images, kept)
+    text_vectors, text_rows = _stack(texts, kept)
+    if image_rows and text_rows and image_vectors.shape[1] != text_vectors.shape[1]:
+        sizes = f"{image_vectors.shape[1]} numbers for an image, {text_vectors.shape[1]} for a text"
+        raise WeightsError(model, f"its towers' embeddings differ in size: {sizes}", "Take both from one release")
+    return Embeddings(image_vectors, text_vectors, image_rows, text_rows, failed)
+
+
+def _stack(keys: Mapping[str, str], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
+    """Vectors of the items that have one, [N, D], and the row of each."""
+    found = [item for item, key in keys.items() if key in kept]
+    vectors = np.stack([kept[keys[item]] for item in found]) if found else np.zeros((0, 0), np.float32)
+    return vectors, {item: row for row, item in enumerate(found)}

@@ -1,0 +1,1 @@
+"""Formats: how published benchmarks lie on disk."""

@@ -1,0 +1,26 @@
+"""Boolean features of concepts, annotated by hand: a CSV without pictures."""
+
+from pathlib import Path
+from typing import Literal
+
+from cultureclip.benchmarks.protocols.cunit import read_annotations
+from cultureclip.benchmarks.rows import Format, Row, Source
+
+
+class AnnotationsFormat(Format):
+    """A CSV with ``concept``, ``culture``, ``category`` and one column for each feature, of 1 and 0."""
+
+    type: Literal["annotations"]
+
+    def pattern(self) -> str:
+        """None: the entry's path is the file."""
+        return ""
+
+    def read(self, path: Path) -> Source:
+        """A row a concept, whose one column ``annotated`` has all of it.
+
+        Raises:
+            SourceDataError: see :func:`~cultureclip.benchmarks.protocols.cunit.read_annotations`.
+        """
+        concepts = read_annotations(path).items()
+        return Source(Row(f"line {line}", {"annotated": concept}, {}) for line, concept in concepts)

@@ -1,0 +1,70 @@
+"""RAVENEA as its owners pack it: a folder of images, a JSON line for each picture, and one for each document."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cultureclip.benchmarks.pictures import FileIn
+from cultureclip.benchmarks.protocols.ranked_documents import Document
+from cultureclip.benchmarks.rows import Format, Row, Source
+from cultureclip.errors import SourceDataError
+
+_DOCUMENTS = "wiki_documents.jsonl"
+_HEADING = re.compile(r"^#+\s.*$", re.MULTILINE)
+
+
+class RaveneaFormat(Format):
+    """The unpacked ``ravenea.zip``: ``images/``, ``metadata_<split>.jsonl`` and ``wiki_documents.jsonl``.
+
+    A row's columns are ``image``, ``documents`` (graded, without headings), ``region`` and ``category``.
+    """
+
+    type: Literal["ravenea"]
+    split: str = Field(default="test", min_length=1)
+
+    def pattern(self) -> str:
+        """The split's pictures."""
+        return f"metadata_{self.split}.jsonl"
+
+    def read(self, path: Path) -> Source:
+        """The pictures of the split with their documents; one whose documents are not all there has none.
+
+        Raises:
+            SourceDataError: a file is missing or damaged.
+        """
+        texts = {str(d.get("id")): _HEADING.sub("", str(d.get("text", ""))).strip() for d in _read(path / _DOCUMENTS)}
+        rows = enumerate(_read(path / self.pattern()), 1)
+        return Source(_make_row(f"line {line}", record, texts, path / "images") for line, record in rows)
+
+
+def _make_row(place: str, record: Mapping[str, Any], texts: Mapping[str, str], folder: Path) -> Row:
+    given = (record.get(key) for key in ("enwiki_ids", "culture_relevance"))
+    ids, grades = (value if isinstance(value, list) else [] for value in given)
+    whole = len(ids) == len(grades) and all(texts.get(str(i)) for i in ids) and all(map(_is_number, grades))
+    documents = [Document(str(i), texts[str(i)], grade) for i, grade in zip(ids, grades, strict=True)] if whole else []
+    # The owners write paths from their own folder.
+    picture = FileIn(folder, PurePosixPath(str(record.get("file_name") or "")).name)
+    values = {"documents": documents, "region": record.get("country"), "category": record.get("category")}
+    return Row(place, values, {"image": (picture,)})
+
+
+def _is_number(grade: object) -> bool:
+    # JSON as Python reads it has NaN and infinity
+    return isinstance(grade, int | float) and not isinstance(grade, bool) and abs(grade) < math.inf
+
+
+def _read(file: Path) -> Iterator[Mapping[str, Any]]:
+    """The objects of a file with a JSON object a line."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        found = [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceDataError(file, f"no file of JSON lines ({error})", "Fetch it again") from error
+    if not all(isinstance(record, dict) for record in found):
+        raise SourceDataError(file, "a line is no JSON object", "Fetch it again")
+    return iter(found)

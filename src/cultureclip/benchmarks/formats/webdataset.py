@@ -1,0 +1,132 @@
+"""WebDataset archives as CLIP_benchmark writes them: numbered tar files, class names and templates beside them."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cultureclip.benchmarks.pictures import Encoded, Slice
+from cultureclip.benchmarks.rows import Format, Row, Source
+from cultureclip.errors import SourceDataError
+
+_IMAGES = ("jpg", "jpeg", "png", "webp")
+_LONGEST_NUMBER = 18
+_REMEDY = "Fetch it again"
+
+
+class WebDatasetFormat(Format):
+    """``<split>/0.tar ...`` and ``<split>/nshards.txt``; for classification the names and templates in text files.
+
+    A sample's image is the column ``image``, its label (``.cls``) the column ``label``, its captions (``.txt``, one a
+    line) the column ``captions``; the fields of its ``.json`` are columns of their own names.
+    """
+
+    type: Literal["webdataset"]
+    split: str = Field(default="test", min_length=1)
+
+    def pattern(self) -> str:
+        """The split's archives."""
+        return f"{self.split}/*.tar"
+
+    def read(self, path: Path) -> Source:
+        """Samples of all archives in the order of their numbers.
+
+        Raises:
+            SourceDataError: an archive is damaged, or ``nshards.txt`` says that there are more.
+        """
+        shards = _list_shards(self.find(path), path / self.split / "nshards.txt")
+        classes = _read_lines(path / "classnames.txt")
+        templates = _read_lines(path / "zeroshot_classification_templates.txt")
+        return Source((row for shard in shards for row in _read_shard(shard)), classes, templates)
+
+
+def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
+    found = sorted(files, key=lambda file: (len(file.name), file.name))
+    if not counter.is_file():
+        return found
+    count = "".join(_read_lines(counter))
+    if not count.isdecimal():
+        raise SourceDataError(counter, f"no number of archives: {count[:20]!r}", _REMEDY)
+    expected = [f"{number}.tar" for number in range(int(count))]
+    if absent := sorted(set(expected) - {file.name for file in found}):
+        raise SourceDataError(
+            counter, f"it counts {len(expected)} archives, {', '.join(absent[:5])} not there", _REMEDY
+        )
+    return [file for file in found if file.name in expected]
+
+
+def _read_shard(shard: Path) -> Iterator[Row]:
+    """A row for each run of members that share a name up to its first dot."""
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for key, members in groupby((m for m in archive if m.isfile()), lambda member: _split_name(member)[0]):
+                yield _make_row(shard, key, archive, members)
+    except (tarfile.TarError, OSError) as error:
+        raise SourceDataError(shard, f"no whole tar archive ({error})", _REMEDY) from error
+
+
+def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo]) -> Row:
+    values: dict[str, Any] = {}
+    pictures: dict[str, tuple[Encoded, ...]] = {}
+    for member in members:
+        kind = _split_name(member)[1]
+        if kind in _IMAGES:
+            pictures["image"] = (Slice(shard, member.offset_data, member.size),)
+        elif kind in _PARSERS:
+            handle = archive.extractfile(member)
+            values |= _PARSERS[kind](handle.read() if handle else b"")
+    return Row(f"{key} in {shard.parent.name}/{shard.name}", values, pictures)
+
+
+def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
+    """Key and kind of a member: what is before and after the first dot of its file's name."""
+    folder, slash, name = member.name.rpartition("/")
+    stem, _, kind = name.partition(".")
+    return folder + slash + stem, kind.lower()
+
+
+def _parse_label(data: bytes) -> dict[str, Any]:
+    text = data.strip()
+    return {"label": int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else _decode(text)}
+
+
+def _parse_captions(data: bytes) -> dict[str, Any]:
+    text = _decode(data)
+    return {"captions": None if text is None else text.splitlines()}
+
+
+def _parse_json(data: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}  # the columns are missing, which the row's reason will say
+    return fields if isinstance(fields, dict) else {}
+
+
+_PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "cls": _parse_label,
+    "txt": _parse_captions,
+    "json": _parse_json,
+}
+
+
+def _decode(data: bytes) -> str | None:
+    """Text, or None where it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _read_lines(path: Path) -> tuple[str, ...]:
+    """Lines of a text file, stripped; none where there is no such file."""
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceDataError(path, f"no text in UTF-8 ({error})", _REMEDY) from error

@@ -1,0 +1,273 @@
+"""A benchmark: pictures, what is asked about them, where they come from and what training must not contain."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.choice import answer_questions
+from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, answer_general_retrieval, distinct_texts
+from cultureclip.benchmarks.protocols.items import METRICS, Prediction, Question, Unposed, metric_of
+from cultureclip.ids import digest
+
+UNREADABLE = "picture cannot be read"
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a benchmark says about itself.
+
+    Attributes:
+        name: Its key in tables.
+        title: Its name for readers.
+        question: What is asked, in a sentence.
+        source: Where the pictures come from.
+        licence: Their licence.
+        holds_out: Training must not contain these ``images``, or nothing of these ``concepts``.
+        revision: Of the owner's data, where it has one.
+    """
+
+    name: str
+    title: str
+    question: str
+    source: str
+    licence: str
+    holds_out: Literal["images", "concepts"]
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A model's L2-normalised vectors of pictures and texts, with the row of each.
+
+    Attributes:
+        images: float32 [images, D].
+        texts: float32 [texts, D].
+        image_rows: Key of a picture -> its row.
+        text_rows: Text -> its row.
+        failed: Key of a picture that could not be read, and has no row -> why.
+    """
+
+    images: np.ndarray
+    texts: np.ndarray
+    image_rows: Mapping[str, int]
+    text_rows: Mapping[str, int]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Benchmark(ABC):
+    """Pictures by key (uint8 [H, W, 3]) and a declaration; what is asked is up to the protocol.
+
+    Attributes:
+        declaration: What it says about itself.
+        images: The pictures.
+        unposed: Items that the protocol could not ask about.
+    """
+
+    task: ClassVar[str] = "image_caption_selection"
+    """Kind of task, by CLIP_benchmark's name where it has one."""
+
+    declaration: Declaration
+    images: Mapping[str, np.ndarray]
+    unposed: Sequence[Unposed] = field(default=(), kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """Key in tables."""
+        return self.declaration.name
+
+    @property
+    @abstractmethod
+    def texts(self) -> list[str]:
+        """Every distinct text that has to be embedded."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many items are asked."""
+
+    @property
+    @abstractmethod
+    def concepts(self) -> set[str]:
+        """Ids of what the questions are about."""
+
+    @property
+    @abstractmethod
+    def data_hash(self) -> str:
+        """Digest of everything asked: equal hashes make scores comparable."""
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """Metric -> mean credit of guessing, where guessing makes sense."""
+        return {}
+
+    @abstractmethod
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Predictions, one an item and metric."""
+
+    @abstractmethod
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """The same benchmark less what is asked about pictures that cannot be read; each item is left out by reason.
+
+        Args:
+            failed: Key of a picture -> why it cannot be read.
+        """
+
+    def _less(self, field: str, pictures: Callable[[Any], Iterable[str]], failed: Mapping[str, str]) -> Self:
+        """What :meth:`without` gives, from the field that holds the items and the keys of an item's pictures."""
+        kept, lost = split_readable(getattr(self, field), pictures, failed)
+        asked: dict[str, Any] = {field: kept}
+        return replace(self, images=Readable(self.images, failed), unposed=(*self.unposed, *lost), **asked)
+
+    def card(self) -> dict[str, Any]:
+        """Declaration, counts and hash, as JSON."""
+        reasons: dict[str, int] = {}
+        for item in self.unposed:
+            reasons[item.reason] = reasons.get(item.reason, 0) + 1
+        return {
+            **asdict(self.declaration),
+            "status": "ready" if self.size else "empty",
+            "items": self.size,
+            "images": len(self.images),
+            "texts": len(self.texts),
+            "concepts": len(self.concepts),
+            "left_out": dict(sorted(reasons.items())),
+            "left_out_items": [asdict(item) for item in self.unposed],
+            "chances": self.chances,
+            "task": self.task,
+            "data_hash": self.data_hash,
+        }
+
+
+class Readable(Mapping[str, np.ndarray]):
+    """Pictures less those that cannot be read; none is decoded to find out.
+
+    Args:
+        images: All pictures.
+        failed: Keys of those that cannot be read.
+    """
+
+    def __init__(self, images: Mapping[str, np.ndarray], failed: Collection[str]) -> None:
+        self.images = images
+        self.keys_left = dict.fromkeys(key for key in images if key not in failed)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Pixels of a picture."""
+        if key not in self.keys_left:
+            raise KeyError(key)
+        return self.images[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys_left)
+
+    def __len__(self) -> int:
+        return len(self.keys_left)
+
+
+def split_readable(
+    items: Iterable[Item], pictures: Callable[[Item], Iterable[str]], failed: Mapping[str, str]
+) -> tuple[tuple[Item, ...], tuple[Unposed, ...]]:
+    """Items whose pictures can all be read, and an unposed item for each of the others.
+
+    Args:
+        items: What is asked.
+        pictures: Gives the keys of an item's pictures.
+        failed: Key of a picture -> why it cannot be read.
+    """
+    kept, lost = [], []
+    for item in items:
+        broken = [key for key in pictures(item) if key in failed]
+        if broken:
+            lost.append(Unposed("; ".join(f"{key}: {failed[key]}" for key in broken), UNREADABLE))
+        else:
+            kept.append(item)
+    return tuple(kept), tuple(lost)
+
+
+@dataclass(frozen=True)
+class ChoiceBenchmark(Benchmark):
+    """Questions with options."""
+
+    questions: Sequence[Question] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every option, once."""
+        return list(dict.fromkeys(option for question in self.questions for option in question.options))
+
+    @property
+    def size(self) -> int:
+        """Questions; one that is asked in two variants counts once."""
+        return sum(metric_of(question.item_id) != METRICS["fair"] for question in self.questions)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Concepts shown."""
+        return {question.cluster for question in self.questions}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, options, parts and groups."""
+        asked = [(q.item_id, q.image, q.options, q.part, q.culture, q.category) for q in self.questions]
+        return digest(self.name, sorted(asked))
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """One over the number of options, in the mean over a metric's questions."""
+        shares: dict[str, list[float]] = {}
+        for question in self.questions:
+            shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
+        return {metric: sum(values) / len(values) for metric, values in shares.items()}
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Cosine and argmax over each question's options."""
+        return answer_questions(
+            self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
+        )
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less the questions about these pictures."""
+        return self._less("questions", lambda question: [question.image], failed)
+
+
+@dataclass(frozen=True)
+class RetrievalBenchmark(Benchmark):
+    """Captioned pictures, each to be found by its texts and the other way round."""
+
+    task: ClassVar[str] = "zeroshot_retrieval"
+
+    items: Sequence[Captioned] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every caption, once."""
+        return distinct_texts(self.items)
+
+    @property
+    def size(self) -> int:
+        """Pictures and texts: each is searched for."""
+        return len(self.items) + len(self.texts)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Families of emoji."""
+        return {item.family for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures and captions."""
+        return digest(self.name, sorted((item.image, sorted(item.captions), item.family) for item in self.items))
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Recall at every cut-off, both ways."""
+        images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
+        texts = embeddings.texts[[embeddings.text_rows[text] for text in self.texts]]
+        return answer_general_retrieval(self.items, images, texts)
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures and the captions that only they have."""
+        return self._less("items", lambda item: [item.image], failed)

@@ -1,0 +1,98 @@
+"""Answering questions with options: cosine, argmax, and what a tie earns."""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.items import Prediction, Question, round_cosines
+from cultureclip.ids import seed_from_id
+
+
+def shared_credit(scores: np.ndarray) -> np.ndarray:
+    """Credit of the first option, which is the right one.
+
+    1 where it is strictly best, 1/t where t options tie for best and it is one of them, else 0. A model whose
+    embeddings have collapsed to one point thus scores chance, not 100 %.
+
+    Args:
+        scores: [questions, options].
+
+    Returns:
+        [questions], in [0, 1].
+    """
+    tied = scores == scores.max(axis=1, keepdims=True)
+    return tied[:, 0] / tied.sum(axis=1)
+
+
+def first_shown(options: Sequence[str], tied: Sequence[int], seed: str) -> int:
+    """Which of the tied options is shown first when all options are shuffled.
+
+    Texts are sorted before the shuffle, so that questions which share texts and seed show them in one order.
+
+    Args:
+        options: Texts, all different.
+        tied: Positions of the options that tie for best.
+        seed: Id that seeds the shuffle.
+    """
+    shown = sorted(options)
+    random.Random(seed_from_id(seed)).shuffle(shown)
+    return min(tied, key=lambda position: shown.index(options[position]))
+
+
+def answer_questions(
+    questions: Sequence[Question],
+    images: np.ndarray,
+    image_rows: Mapping[str, int],
+    texts: np.ndarray,
+    text_rows: Mapping[str, int],
+) -> list[Prediction]:
+    """Predictions from embeddings.
+
+    Args:
+        questions: What is asked.
+        images: L2-normalised embeddings, [images, D].
+        image_rows: Key of a picture -> its row.
+        texts: L2-normalised embeddings, [texts, D].
+        text_rows: Text -> its row.
+
+    Returns:
+        One prediction a question, in the same order.
+
+    Raises:
+        WeightsError: a cosine is not finite.
+    """
+    answered: dict[int, Prediction] = {}
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for place, question in enumerate(questions):
+        by_size[len(question.options)].append(place)
+    for places in by_size.values():
+        shown = images[[image_rows[questions[p].image] for p in places]]
+        options = np.array([[text_rows[text] for text in questions[p].options] for p in places])
+        # Column by column: a gathered [questions, options, D] would not fit for fifty options and 3,000 questions.
+        cosines = np.stack([np.einsum("qd,qd->q", shown, texts[column]) for column in options.T], axis=1)
+        scores = round_cosines(cosines)
+        for p, row, credit in zip(places, scores, shared_credit(scores), strict=True):
+            answered[p] = _answer(questions[p], row, float(credit))
+    return [answered[place] for place in range(len(questions))]
+
+
+def _answer(question: Question, scores: np.ndarray, credit: float) -> Prediction:
+    predicted = int(scores.argmax())
+    if question.shuffled_by:
+        tied = np.flatnonzero(scores == scores[predicted]).tolist()
+        predicted = first_shown(question.options, tied, question.shuffled_by)
+        credit = float(predicted == 0)
+    return Prediction(
+        question.item_id,
+        question.cluster,
+        question.part,
+        question.options,
+        tuple(map(float, scores)),
+        predicted,
+        credit,
+        question.image,
+        question.culture,
+        question.category,
+    )

@@ -1,0 +1,95 @@
+"""CultureVerse's three kinds of question (Liu et al., 2025, arXiv 2501.01282), made from any table of concepts.
+
+CultureVerse asks a vision-language model to recognise a concept, to know what it is, and to reason about the scene
+that it belongs to. A CLIP does not read questions: each is put as four statements about the picture, of which one is
+true.
+
+    recognition  what it is called
+    knowledge    what it is: the concept's context
+    scene        where it belongs and what is seen there: its region and key visual features
+
+The three wrong statements are those of other concepts of the same category, none of which shares a region with the
+right one. They are drawn by a generator that the item seeds, and a tie shares the credit.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cultureclip.benchmarks.protocols.items import (
+    DISTRACTORS,
+    Question,
+    QuestionSet,
+    Shown,
+    Unposed,
+    draw_distractors,
+    item_key,
+)
+
+NAME = "culture-questions"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A concept's picture with what is known of the concept."""
+
+    shown: Shown
+    context: str
+    features: tuple[str, ...]
+
+
+def _recognise(item: Described) -> str:
+    return f"This is {item.shown.name}."
+
+
+def _know(item: Described) -> str:
+    return item.context
+
+
+def _scene(item: Described) -> str:
+    regions = " or ".join(item.shown.regions[:2])
+    return f"A scene in {regions} with {', '.join(item.features[:3])}." if item.features and regions else ""
+
+
+STATEMENTS: dict[str, Callable[[Described], str]] = {"recognition": _recognise, "knowledge": _know, "scene": _scene}
+
+
+def ask_culture_questions(items: Sequence[Described]) -> QuestionSet:
+    """Up to three questions for every concept with a picture.
+
+    Args:
+        items: One a concept.
+    """
+    stated = {item.shown.concept_id: {metric: state(item) for metric, state in STATEMENTS.items()} for item in items}
+    of_category: dict[str, list[Shown]] = defaultdict(list)
+    for item in items:
+        of_category[item.shown.category].append(item.shown)
+    questions, unposed = [], []
+    for shown in sorted((item.shown for item in items), key=lambda shown: shown.concept_id):
+        others = [stated[o.concept_id] for o in of_category[shown.category] if _may_be_wrong(o, shown)]
+        for metric, right in stated[shown.concept_id].items():
+            question, reason = _ask(metric, shown, right, (other[metric] for other in others))
+            if question:
+                questions.append(question)
+            else:
+                unposed.append(Unposed(f"{metric}: {shown.name}", reason))
+    return QuestionSet(tuple(questions), tuple(unposed))
+
+
+def _may_be_wrong(other: Shown, item: Shown) -> bool:
+    """Whether what is true of the other, of the same category, is false of the item: no shared region or look."""
+    return other.concept_id not in item.alike and not set(other.regions) & set(item.regions)
+
+
+def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[Question | None, str]:
+    """The question with the right statement and three of the others, or None and why."""
+    if not right:
+        return None, "the concept lacks what is asked about"
+    item_id = item_key(metric, NAME, shown.concept_id)
+    wrong = {*others} - {right, ""}
+    drawn = draw_distractors(wrong, (), item_id)
+    if drawn is None:
+        return None, f"fewer than {DISTRACTORS} wrong statements"
+    culture = shown.regions[0] if len(shown.regions) == 1 else ""
+    options = (right, *drawn)
+    return Question(item_id, shown.image, options, shown.concept_id, shown.part, culture, shown.category), ""

@@ -1,0 +1,81 @@
+"""GlobalRG-Grounding (Bhatia et al., 2024, arXiv 2407.00263): which thing of this region does the picture show?
+
+CultureCLIP's four-way simplification: only regions with at least four concepts are asked about, and the wrong options
+are other concepts of the region. Every picture is one question for each of its regions.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cultureclip.benchmarks.protocols.items import (
+    DISTRACTORS,
+    METRICS,
+    Question,
+    QuestionSet,
+    Shown,
+    Unposed,
+    Variant,
+    draw_distractors,
+    item_key,
+    several_pictures,
+)
+
+NAME = "globalrg-grounding"
+TEMPLATE = "The item in the picture is {concept} in {region}"
+
+
+def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
+    """One question for every (picture, region) whose region has at least four concepts.
+
+    A concept that is drawn exactly as this one is never its distractor: no model could tell them apart.
+
+    Args:
+        items: Pictures with concepts; a concept at home in several regions is asked about in each.
+        variant: Three wrong options drawn, or all of the region.
+    """
+    concepts: dict[str, dict[str, str]] = defaultdict(dict)
+    for item in items:
+        for region in item.regions:
+            if item.name:  # a text without a name is no option
+                concepts[region][item.concept_id] = item.name
+    several = several_pictures(items)
+    asked: dict[str, Question] = {}
+    unposed = [Unposed(item.name, "names no region") for item in items if not item.regions]
+    pairs = sorted(((region, item) for item in items for region in item.regions), key=_order)
+    for region, item in pairs:
+        fields = (item.concept_id, region, *((item.image,) if item.concept_id in several else ()))
+        item_id = item_key(METRICS[variant], NAME, *fields)
+        reason, options = _options(item, region, concepts[region], item_id, variant)
+        if item_id in asked:
+            reason = "the same picture and concept were asked about before"
+        if reason:
+            unposed.append(Unposed(f"{item.name} in {region}", reason))
+            continue
+        order = item_id if variant == "as_published" else ""
+        asked[item_id] = Question(
+            item_id, item.image, options, item.concept_id, item.part, region, item.category, order
+        )
+    return QuestionSet(tuple(asked.values()), tuple(unposed))
+
+
+def _order(pair: tuple[str, Shown]) -> tuple[str, str, str]:
+    region, item = pair
+    return region, item.concept_id, item.image
+
+
+def _options(
+    item: Shown, region: str, concepts: dict[str, str], item_id: str, variant: Variant
+) -> tuple[str, tuple[str, ...]]:
+    """Why nothing can be asked, or an empty reason and the options."""
+    if not item.name:
+        return "names no concept", ()
+    if len(concepts) <= DISTRACTORS:
+        return "region has fewer than four concepts", ()
+    wrong = {other: name for other, name in concepts.items() if other not in item.alike and name != item.name}
+    # Of concepts of one name only one is offered, or an option would be there twice.
+    by_name = {name: other for other, name in sorted(wrong.items(), reverse=True)}
+    drawn = draw_distractors(by_name.values(), {item.concept_id}, item_id, variant)
+    if drawn is None:
+        return "fewer than three distinguishable distractors", ()
+    names = (item.name, *(concepts[other] for other in drawn))
+    return "", tuple(TEMPLATE.format(concept=name, region=region) for name in names)

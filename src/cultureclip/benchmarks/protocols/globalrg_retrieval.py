@@ -1,0 +1,71 @@
+"""GlobalRG-Retrieval (Bhatia et al., 2024, arXiv 2407.00263): from which region is the thing in the picture?
+
+CultureCLIP's four-way simplification: only universals (kinds of thing) at home in at least four regions are asked
+about, and the wrong options are other regions of the universal. Every picture is one question for each of its regions.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cultureclip.benchmarks.protocols.items import (
+    DISTRACTORS,
+    METRICS,
+    Question,
+    QuestionSet,
+    Shown,
+    Unposed,
+    Variant,
+    draw_distractors,
+    item_key,
+    several_pictures,
+)
+
+NAME = "globalrg-retrieval"
+TEMPLATE = "The picture depicts a kind of {universal} in {region}"
+
+
+def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
+    """One question for every (picture, region) whose universal has at least four regions.
+
+    A region that the concept also belongs to is no distractor, for it would be right; nor is a region of a concept
+    that is drawn exactly as this one.
+
+    Args:
+        items: Pictures with concepts.
+        variant: Three wrong regions drawn, or all of the universal.
+    """
+    regions: dict[str, set[str]] = defaultdict(set)
+    home: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        regions[item.universal].update(item.regions)
+        home[item.concept_id].update(item.regions)
+    several = several_pictures(items)
+    asked: dict[str, Question] = {}
+    unposed = [Unposed(item.name, "names no region") for item in items if not item.regions]
+    for item in sorted(items, key=lambda item: (item.concept_id, item.image)):
+        also_right = {region for same in (item.concept_id, *item.alike) for region in home.get(same, ())}
+        for region in item.regions:
+            fields = (item.concept_id, region, *((item.image,) if item.concept_id in several else ()))
+            item_id = item_key(METRICS[variant], NAME, *fields)
+            drawn = draw_distractors(regions[item.universal], also_right, item_id, variant)
+            reason = _reason(item, len(regions[item.universal]), drawn, repeated=item_id in asked)
+            if reason or drawn is None:
+                unposed.append(Unposed(f"{item.universal} in {region}: {item.name}", reason))
+                continue
+            options = tuple(TEMPLATE.format(universal=item.universal, region=name) for name in (region, *drawn))
+            order = item_id if variant == "as_published" else ""
+            asked[item_id] = Question(
+                item_id, item.image, options, item.concept_id, item.part, region, item.category, order
+            )
+    return QuestionSet(tuple(asked.values()), tuple(unposed))
+
+
+def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated: bool) -> str:
+    """Why nothing can be asked; empty where something can."""
+    if repeated:
+        return "the same picture and region were asked about before"
+    if not item.universal:
+        return "names no universal"
+    if regions <= DISTRACTORS:
+        return "universal has fewer than four regions"
+    return "fewer than three wrong regions" if drawn is None else ""

@@ -1,0 +1,202 @@
+"""Linear probe: logistic regression on frozen image embeddings.
+
+CLIP's protocol (Radford et al., 2021, arXiv 2103.00020, appendix A.3): L-BFGS, the regularisation is chosen on a
+validation split, then the probe is fitted again on both. Two things differ: the features are the L2-normalised
+embeddings that everything else here reads, not those before the projection, and nine strengths are tried, not 96.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import digest
+
+NAME = "linear-probe"
+STRENGTHS = tuple(10.0**exponent for exponent in range(-4, 5))
+"""Inverse regularisation strengths C that are tried."""
+FEWEST = {"train": 2, "validation": 1}
+"""Pictures that a class needs in each split."""
+_ITERATIONS = 1000
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A picture, its class and what it is for.
+
+    Attributes:
+        image: Key of the picture.
+        label: Name of its class.
+        split: ``train`` fits the probe, ``validation`` chooses its strength, ``test`` is asked about.
+        culture: Region shown, where there is one.
+    """
+
+    image: str
+    label: str
+    split: Literal["train", "validation", "test"]
+    culture: str = ""
+
+
+def classes_of(items: Sequence[Probed]) -> list[str]:
+    """Names of the classes that can be fitted, sorted.
+
+    Raises:
+        SourceDataError: fewer than two classes, or a class has too few pictures in a split.
+    """
+    counts = {split: Counter(item.label for item in items if item.split == split) for split in FEWEST}
+    classes = sorted(set().union(*counts.values()))
+    lacking = [
+        f"class {label!r} has {counts[split][label]} pictures for {split}, needs {needed}"
+        for label in classes
+        for split, needed in FEWEST.items()
+        if counts[split][label] < needed
+    ]
+    if lacking or len(classes) < 2:
+        more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
+        cause = "; ".join(lacking[:_LISTED]) + more if lacking else f"{len(classes)} classes to fit"
+        raise SourceDataError("linear probe", cause, "Add pictures, or leave the class out")
+    return classes
+
+
+def ask_probe(items: Sequence[Probed]) -> tuple[tuple[Probed, ...], tuple[Unposed, ...]]:
+    """The items that can be used, and those that cannot.
+
+    A picture for testing must have a class that is fitted, must not be fitted itself, and is asked about once.
+
+    Raises:
+        SourceDataError: see :func:`classes_of`.
+    """
+    known = set(classes_of(items))
+    fitted = {item.image for item in items if item.split != "test"}
+    kept: dict[tuple[str, str, bool], Probed] = {}
+    unposed = []
+    for item in items:
+        test = item.split == "test"
+        key = (item.image, item.label, test)
+        label = f"{item.image}: {item.label}"
+        if item.label not in known:
+            unposed.append(Unposed(label, "unknown label"))
+        elif test and item.image in fitted:
+            unposed.append(Unposed(label, "the picture is also in a split that is fitted"))
+        elif key in kept:
+            unposed.append(Unposed(label, "the same picture and label came before"))
+        else:
+            kept[key] = item
+    return tuple(kept.values()), tuple(unposed)
+
+
+def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction]:
+    """Top-1 predictions for the pictures of the test split; the fit is deterministic.
+
+    Args:
+        items: Pictures of all splits.
+        images: L2-normalised embeddings, in the same order, [items, D].
+
+    Returns:
+        Predictions whose scores are the probe's decision values; ties share the credit.
+
+    Raises:
+        SourceDataError: see :func:`classes_of`.
+        WeightsError: an embedding is not finite.
+    """
+    classes = classes_of(items)
+    rows = {
+        split: [i for i, item in enumerate(items) if item.split == split] for split in ("train", "validation", "test")
+    }
+    if not rows["test"]:
+        return []
+    labels = np.array([classes.index(item.label) for item in items])
+    features = round_cosines(images)  # each is the cosine with an axis
+    strength = _choose_strength(features, labels, rows["train"], rows["validation"])
+    fitting = rows["train"] + rows["validation"]
+    scores = _decide(features[fitting], labels[fitting], features[rows["test"]], strength)
+    credit = top_k_credit(scores, labels[rows["test"]], 1)
+    return [
+        _predict(items[row], classes, values, labels[row], float(earned))
+        for row, values, earned in zip(rows["test"], scores, credit, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class LinearProbeBenchmark(Benchmark):
+    """Pictures with labels, split into train, validation and test; its items come from :func:`ask_probe`."""
+
+    task: ClassVar[str] = "linear_probe"
+
+    items: Sequence[Probed] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """None."""
+        return []
+
+    @property
+    def size(self) -> int:
+        """Pictures that are asked about."""
+        return sum(item.split == "test" for item in self.items)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Classes, by their names."""
+        return {named_concept(item.label) for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, labels, splits and cultures."""
+        return digest(self.name, sorted((i.image, i.label, i.split, i.culture) for i in self.items))
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """One over the number of classes."""
+        return {"top-1": 1 / len(self.concepts)} if self.items else {}
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Fit the probe, and its top-1 on the test split."""
+        if not self.size:
+            return []
+        return answer_probe(self.items, embeddings.images[[embeddings.image_rows[item.image] for item in self.items]])
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures, in whatever split they are."""
+        return self._less("items", lambda item: [item.image], failed)
+
+
+def _choose_strength(features: np.ndarray, labels: np.ndarray, train: list[int], validation: list[int]) -> float:
+    """The strength of greatest credit on validation; of equal ones the most regularised."""
+    credit = [
+        top_k_credit(_decide(features[train], labels[train], features[validation], c), labels[validation], 1).mean()
+        for c in STRENGTHS
+    ]
+    return STRENGTHS[int(np.argmax(credit))]
+
+
+def _decide(features: np.ndarray, labels: np.ndarray, asked: np.ndarray, strength: float) -> np.ndarray:
+    """Decision values of a probe fitted on features and labels, [asked, classes]."""
+    from sklearn.linear_model import LogisticRegression
+
+    probe = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, labels)
+    values = probe.decision_function(asked)
+    return values if values.ndim == 2 else np.stack([-values, values], axis=1)
+
+
+def _predict(item: Probed, classes: Sequence[str], scores: np.ndarray, right: int, credit: float) -> Prediction:
+    shown = shown_options(scores, right)
+    return Prediction(
+        item_key("top-1", NAME, item.image, item.label),
+        named_concept(item.label),
+        "test",
+        tuple(classes[column] for column in shown),
+        tuple(float(scores[column]) for column in shown),
+        int(np.argmax(scores[shown])),
+        credit,
+        item.image,
+        item.culture,
+        item.label,
+    )

@@ -1,0 +1,209 @@
+"""RAVENEA's retrieval (Li et al., 2025, arXiv 2505.14462): which documents tell most of a picture's culture?
+
+Annotators grade each document from -3 to 3. With the documents in the order of their cosine with the picture:
+
+    nDCG@k = DCG@k / DCG@k of the best order,   DCG@k = sum over ranks r <= k of (2^(grade + 3) - 1) / log2(r + 1)
+    P@k    = share of the first k that have the picture's highest grade; 0 for all models where that is not positive
+    ERR@5  = sum over ranks r <= 5 of (chance that the reader stops at r) / r, who stops at a document with probability
+             (2^max(grade, 0) - 1) / 2^3     (Chapelle et al., 2009)
+
+Documents of equal cosine come in random order, and each figure is its mean over those orders, computed exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import ClassVar, Self
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, round_cosines
+from cultureclip.ids import digest
+
+NAME = "ravenea-retrieval"
+HIGHEST_GRADE = 3
+CUTOFFS = (1, 3, 5)
+ERR_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its grade for a picture: an integer from -3 to 3."""
+
+    document_id: str
+    text: str
+    grade: int
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A picture with its graded documents.
+
+    Attributes:
+        image: Key of the picture.
+        documents: What is ranked.
+        culture: Region shown, where there is one.
+        category: Kind of thing shown, where there is one.
+    """
+
+    image: str
+    documents: tuple[Document, ...]
+    culture: str = ""
+    category: str = ""
+
+
+def ask_rankings(items: Sequence[Ranked]) -> tuple[tuple[Ranked, ...], tuple[Unposed, ...]]:
+    """The pictures whose documents can be ranked, and the others."""
+    kept: dict[str, Ranked] = {}
+    unposed = []
+    for item in items:
+        reason = _reason(item, repeated=item.image in kept)
+        if reason:
+            unposed.append(Unposed(item.image, reason))
+        else:
+            kept[item.image] = item
+    return tuple(kept.values()), tuple(unposed)
+
+
+def ndcg(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
+    """nDCG@k; ``scores`` and ``grades`` are [documents], and not all grades are -3."""
+    gains = 2.0 ** (grades + HIGHEST_GRADE) - 1
+    discounts = 1 / np.log2(np.arange(2, len(grades) + 2))
+    discounts[k:] = 0
+    # Both sums are computed alike: else that of a perfect ranking may be more than the best one's by a rounding.
+    ranked, best = ((_by_rank(by, gains) * discounts).sum() for by in (scores, gains))
+    return float(ranked / best)
+
+
+def precision(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
+    """P@k; fewer than k documents count as if wrong ones followed."""
+    best = (grades == grades.max()) & (grades.max() > 0)
+    return float(_by_rank(scores, best.astype(float))[:k].sum() / k)
+
+
+def expected_reciprocal_rank(scores: np.ndarray, grades: np.ndarray, k: int = ERR_DEPTH) -> float:
+    """ERR@k: sum over r of (P(r - 1) - P(r)) / r, with P(r) the chance that the reader passes the first r documents.
+
+    Within a group of tied documents P is averaged over their orders: it falls with the mean product of the group's
+    passing chances over all subsets of its size, an elementary symmetric polynomial over a binomial coefficient.
+    """
+    passing = 1 - (2.0 ** np.maximum(grades, 0) - 1) / 2**HIGHEST_GRADE
+    reached, chances = 1.0, [1.0]
+    for group in _tied_groups(scores):
+        symmetric = np.poly(-passing[group])
+        chances += [reached * symmetric[j] / comb(len(group), j) for j in range(1, len(group) + 1)]
+        reached = chances[-1]
+    stops = -np.diff(chances)[:k]
+    return float(stops @ (1 / np.arange(1, len(stops) + 1)))
+
+
+def answer_rankings(items: Sequence[Ranked], cosines: Sequence[np.ndarray]) -> list[Prediction]:
+    """Every picture's nDCG and P at 1, 3 and 5, and its ERR.
+
+    Args:
+        items: What is asked.
+        cosines: Of each picture with its documents, [documents].
+
+    Returns:
+        Predictions with the five best documents' ids as options, and the figure as credit.
+
+    Raises:
+        WeightsError: a cosine is not finite.
+    """
+    predictions = []
+    for item, raw in zip(items, cosines, strict=True):
+        scores = round_cosines(raw)
+        grades = np.array([document.grade for document in item.documents])
+        values = {f"nDCG@{k}": ndcg(scores, grades, k) for k in CUTOFFS}
+        values |= {f"P@{k}": precision(scores, grades, k) for k in CUTOFFS}
+        values[f"ERR@{ERR_DEPTH}"] = expected_reciprocal_rank(scores, grades)
+        best = np.argsort(-scores, kind="stable")[: max(CUTOFFS)]
+        predictions += [
+            Prediction(
+                item_key(metric, NAME, item.image),
+                item.image,
+                "test",
+                tuple(item.documents[i].document_id for i in best),
+                tuple(float(scores[i]) for i in best),
+                0,
+                value,
+                item.image,
+                item.culture,
+                item.category,
+            )
+            for metric, value in values.items()
+        ]
+    return predictions
+
+
+@dataclass(frozen=True)
+class RankingBenchmark(Benchmark):
+    """Pictures with graded documents; its items come from :func:`ask_rankings`.
+
+    A CLIP reads the first 75 tokens of a document, about its first two sentences.
+    """
+
+    task: ClassVar[str] = "document_retrieval"
+
+    items: Sequence[Ranked] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every document's text, once."""
+        return list(dict.fromkeys(document.text for item in self.items for document in item.documents))
+
+    @property
+    def size(self) -> int:
+        """Pictures."""
+        return len(self.items)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Pictures: nothing else is known of what they show."""
+        return {item.image for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, documents, grades and groups."""
+        items = [
+            (i.image, i.culture, i.category, sorted((d.document_id, d.text, d.grade) for d in i.documents))
+            for i in self.items
+        ]
+        return digest(self.name, sorted(items))
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Rank every picture's documents."""
+        cosines = [
+            embeddings.texts[[embeddings.text_rows[document.text] for document in item.documents]]
+            @ embeddings.images[embeddings.image_rows[item.image]]
+            for item in self.items
+        ]
+        return answer_rankings(self.items, cosines)
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures."""
+        return self._less("items", lambda item: [item.image], failed)
+
+
+def _reason(item: Ranked, *, repeated: bool) -> str:
+    """Why a picture's documents cannot be ranked; empty where they can."""
+    grades = [document.grade for document in item.documents]
+    if len(grades) < 2:
+        return "fewer than two documents"
+    if any(int(grade) != grade or abs(grade) > HIGHEST_GRADE for grade in grades):
+        return "a grade is no integer from -3 to 3"
+    if max(grades) == -HIGHEST_GRADE:
+        return "every document has the lowest grade"
+    return "the same picture was asked about before" if repeated else ""
+
+
+def _tied_groups(scores: np.ndarray) -> list[np.ndarray]:
+    """Indices of the documents by falling score, those of equal score together."""
+    order = np.argsort(-scores, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(scores[order])) + 1)
+
+
+def _by_rank(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values in the order of the ranks; tied documents all have their mean, which is the mean over their orders."""
+    return np.concatenate([np.full(len(group), values[group].mean()) for group in _tied_groups(scores)])

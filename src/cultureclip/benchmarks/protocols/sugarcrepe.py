@@ -1,0 +1,54 @@
+"""SugarCrepe's format (Hsieh et al., 2023, arXiv 2306.14610): a picture, its caption, and a caption made wrong.
+
+Pair accuracy is the share of pictures that are closer to the right caption; a tie earns half. The order in which the
+two captions are given therefore changes nothing, and a collapsed model scores 50 %. (Where a tie goes to the caption
+given first, which is the right one, a collapsed model scores 100 %.)
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cultureclip.benchmarks.protocols.items import Question, QuestionSet, Unposed, item_key
+
+NAME = "sugarcrepe"
+
+
+@dataclass(frozen=True)
+class CaptionPair:
+    """A picture with two captions.
+
+    Attributes:
+        image: Key of the picture.
+        caption: What it shows.
+        wrong: The same with an object, attribute or relation replaced, swapped or added.
+        subset: How the caption was made wrong, e.g. ``swap_att``.
+    """
+
+    image: str
+    caption: str
+    wrong: str
+    subset: str
+
+
+def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
+    """One two-way question for every pair, with the subset as category and the picture as cluster."""
+    asked: dict[str, Question] = {}
+    unposed = []
+    for pair in pairs:
+        item_id = item_key("accuracy", NAME, pair.image, pair.caption, pair.wrong, pair.subset)
+        reason = _reason(pair, repeated=item_id in asked)
+        if reason:
+            unposed.append(Unposed(f"{pair.subset}: {pair.caption or pair.image}", reason))
+            continue
+        options = (pair.caption, pair.wrong)
+        asked[item_id] = Question(item_id, pair.image, options, pair.image, "test", category=pair.subset)
+    return QuestionSet(tuple(asked.values()), tuple(unposed))
+
+
+def _reason(pair: CaptionPair, *, repeated: bool) -> str:
+    """Why nothing can be asked; empty where something can."""
+    if not pair.caption.strip() or not pair.wrong.strip():
+        return "a caption is empty"
+    if pair.caption == pair.wrong:
+        return "both captions are the same"
+    return "the same picture and captions were asked about before" if repeated else ""

@@ -1,0 +1,200 @@
+"""Zero-shot classification as in CLIP (Radford et al., 2021, arXiv 2103.00020): classes are texts made from templates.
+
+A class's vector is the mean of its templates' L2-normalised embeddings, normalised again. A picture's answer is the
+class of greatest cosine. Classes that tie come in random order: a collapsed model scores k over the number of classes.
+A prediction's category is its class, so top-1's mean over categories is the mean per-class recall.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import digest
+
+NAME = "zero-shot"
+PLACEHOLDER = "{c}"
+"""Where a template has the class's name, as CLIP_benchmark writes it."""
+CUTOFFS = (1, 5)
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture and its class.
+
+    Attributes:
+        image: Key of the picture.
+        label: Place of its class in the list of classes.
+        culture: Region shown, where there is one.
+    """
+
+    image: str
+    label: int
+    culture: str = ""
+
+
+def cutoffs_for(classes: int) -> list[int]:
+    """The cut-offs that not every answer meets."""
+    return [k for k in CUTOFFS if k < classes]
+
+
+def known_labels(items: Iterable[Labelled], classes: int) -> tuple[tuple[Labelled, ...], tuple[Unposed, ...]]:
+    """The pictures that can be asked about, and those whose label is no class or that came before."""
+    kept: dict[tuple[str, int], Labelled] = {}
+    unposed = []
+    for item in items:
+        key = (item.image, item.label)
+        if not 0 <= item.label < classes:
+            unposed.append(Unposed(f"{item.image}: {item.label}", "unknown label"))
+        elif key in kept:
+            unposed.append(Unposed(f"{item.image}: {item.label}", "the same picture and label were asked about before"))
+        else:
+            kept[key] = item
+    return tuple(kept.values()), tuple(unposed)
+
+
+def class_texts(classes: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
+    """The texts of every class, [classes, templates].
+
+    Raises:
+        SourceDataError: there are no two classes, or a template has no place for the class's name.
+    """
+    if len(classes) < 2:
+        raise SourceDataError("classes", f"{len(classes)} given", "Give the names of at least two classes, one a line")
+    bad = [template for template in templates if PLACEHOLDER not in template]
+    if bad or not templates:
+        cause = f"{bad[0]!r} has no {PLACEHOLDER}" if bad else "none given"
+        raise SourceDataError("templates", cause, f"Write {PLACEHOLDER} where the class's name belongs, one a line")
+    return [[template.replace(PLACEHOLDER, name) for template in templates] for name in classes]
+
+
+def distinct_names(classes: Sequence[str]) -> list[str]:
+    """Names that tell classes apart: ImageNet has two classes of missiles and two of sunglasses, here with numbers."""
+    count = Counter(classes)
+    return [name if count[name] == 1 else f"{name} (class {number})" for number, name in enumerate(classes)]
+
+
+def mean_of_templates(texts: np.ndarray) -> np.ndarray:
+    """Class vectors from the embeddings of their texts.
+
+    Args:
+        texts: L2-normalised, [classes, templates, D].
+
+    Returns:
+        L2-normalised, [classes, D]. Where templates cancel out the vector stays zero.
+    """
+    mean = texts.mean(axis=1)
+    norm = np.linalg.norm(mean, axis=-1, keepdims=True)
+    return mean / np.where(norm > 0, norm, 1)
+
+
+def answer_zero_shot(
+    items: Sequence[Labelled], classes: Sequence[str], images: np.ndarray, vectors: np.ndarray
+) -> list[Prediction]:
+    """Top-1 and, where there are more than five classes, top-5 of every picture.
+
+    Args:
+        items: What is asked.
+        classes: Their names; one name may stand for several.
+        images: L2-normalised embeddings of the items' pictures, [items, D].
+        vectors: L2-normalised class vectors, [classes, D].
+
+    Returns:
+        Predictions with the class as category and, as a concept, as cluster; the options are the right class and the
+        best wrong ones.
+
+    Raises:
+        WeightsError: a cosine is not finite.
+    """
+    names = distinct_names(classes)
+    right = np.array([item.label for item in items], dtype=int)
+    predictions = []
+    for start in range(0, len(items), _BLOCK):  # 50,000 pictures x 1,000 classes need not be held at once
+        rows = slice(start, start + _BLOCK)
+        scores = round_cosines(images[rows] @ vectors.T)
+        credits = {k: top_k_credit(scores, right[rows], k) for k in cutoffs_for(len(classes))}
+        for row, item in enumerate(items[rows]):
+            shown = shown_options(scores[row], item.label)
+            for k, credit in credits.items():
+                predictions.append(_predict(item, names, shown, scores[row], k, float(credit[row])))
+    return predictions
+
+
+@dataclass(frozen=True)
+class ZeroShotBenchmark(Benchmark):
+    """Pictures with labels, names of classes, and templates such as ``a photo of a {c}.``.
+
+    Its items come from :func:`known_labels`.
+    """
+
+    task: ClassVar[str] = "zeroshot_classification"
+
+    items: Sequence[Labelled] = ()
+    classes: Sequence[str] = ()
+    templates: Sequence[str] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every template of every class, once."""
+        return list(dict.fromkeys(text for texts in class_texts(self.classes, self.templates) for text in texts))
+
+    @property
+    def size(self) -> int:
+        """Pictures."""
+        return len(self.items)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Classes shown, by their names."""
+        return {named_concept(self.classes[item.label]) for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, labels, cultures, classes and templates."""
+        shown = sorted((item.image, item.label, item.culture) for item in self.items)
+        return digest(self.name, shown, [*self.classes], [*self.templates])
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """Cut-off over the number of classes."""
+        return {f"top-{k}": k / len(self.classes) for k in cutoffs_for(len(self.classes))}
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Top-1 and top-5 of every picture."""
+        if not self.items:
+            return []
+        texts = class_texts(self.classes, self.templates)
+        vectors = mean_of_templates(
+            embeddings.texts[[[embeddings.text_rows[t] for t in of_class] for of_class in texts]]
+        )
+        images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
+        return answer_zero_shot(self.items, self.classes, images, vectors)
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures."""
+        return self._less("items", lambda item: [item.image], failed)
+
+
+def _predict(
+    item: Labelled, classes: Sequence[str], shown: Sequence[int], scores: np.ndarray, k: int, credit: float
+) -> Prediction:
+    name = classes[item.label]
+    return Prediction(
+        item_key(f"top-{k}", NAME, item.image, str(item.label)),
+        named_concept(name),
+        "test",
+        tuple(classes[column] for column in shown),
+        tuple(float(scores[column]) for column in shown),
+        int(np.argmax(scores[list(shown)])),
+        credit,
+        item.image,
+        item.culture,
+        name,
+    )

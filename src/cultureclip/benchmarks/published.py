@@ -1,0 +1,71 @@
+"""A benchmark from files: what an entry of the catalog says, found on disk, taken in and turned into questions."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cultureclip.benchmarks.downloads.origins import INCOMPLETE, read_record
+from cultureclip.benchmarks.entry import Entry
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.registry import PROTOCOLS
+from cultureclip.benchmarks.rows import take_in
+from cultureclip.errors import SourceDataError
+from cultureclip.ids import digest
+
+
+@dataclass(frozen=True)
+class AbsentBenchmark:
+    """A benchmark whose files are not there: it is asked nothing, and its card says so."""
+
+    declaration: Declaration
+    looked_for: str
+
+    @property
+    def name(self) -> str:
+        """Key in tables."""
+        return self.declaration.name
+
+    def card(self) -> dict[str, Any]:
+        """A card with the fields of one of a benchmark that is there."""
+        counts = dict.fromkeys(("items", "images", "texts", "concepts"), 0)
+        card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for, "task": None} | counts
+        nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "chances": {}}
+        return card | nothing | {"data_hash": digest(self.name, "absent")}
+
+
+def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
+    """Read a benchmark's rows and try its pictures; the pixels stay on disk.
+
+    Args:
+        entry: What it is.
+        path: Its folder, or its file.
+
+    Raises:
+        SourceDataError: its files are damaged, or are not what the entry says. Single bad rows are no error: the
+            benchmark's card counts them by reason.
+    """
+    if (path / INCOMPLETE).exists():
+        raise SourceDataError(path, "its download was stopped half-way", "Go on: kedro run --pipeline=fetch_benchmarks")
+    if not entry.format.find(path):
+        return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
+    intake = take_in(entry.format.read_as(path, entry.columns))
+    intake = replace(intake, templates=entry.templates or intake.templates)
+    try:
+        return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
+    except SourceDataError as error:  # of all benchmarks that are listed, this one
+        raise SourceDataError(f"benchmark {entry.name}: {error.item}", error.cause, error.remedy) from error
+
+
+def _declare(entry: Entry, path: Path) -> Declaration:
+    """The declaration; the revision is the entry's, or the one that was fetched."""
+    protocol = PROTOCOLS[entry.protocol]
+    record = read_record(path) or {}
+    return Declaration(
+        name=entry.name,
+        title=entry.title,
+        question=protocol.question,
+        source=entry.source,
+        licence=entry.licence,
+        holds_out=entry.holds_out,
+        revision=entry.revision or record.get("revision"),
+    )

@@ -1,0 +1,167 @@
+"""What every format gives: rows of values and pictures. And their intake: each picture hashed and tried once."""
+
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
+from cultureclip.benchmarks.protocols.items import Unposed
+from cultureclip.engine.decode import ImageError, check_image
+from cultureclip.ids import bytes_digest
+
+Cell = TypeVar("Cell")
+_HALF = re.compile("[\ud800-\udfff]")
+_WORKERS = 8
+"""Threads: hashing and decoding happen outside of Python's lock, reading waits for the disk."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as its owner wrote it.
+
+    Attributes:
+        place: How a message names it: file and line, row or key.
+        values: Column -> value that is no picture.
+        pictures: Column -> its pictures, one or several.
+    """
+
+    place: str
+    values: Mapping[str, Any]
+    pictures: Mapping[str, tuple[Encoded, ...]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """All rows of a benchmark, and what its owner gives beside them.
+
+    Attributes:
+        rows: The rows, in the owner's order.
+        classes: Class names by label, for zero-shot classification.
+        templates: Texts with ``{c}`` for the class name.
+    """
+
+    rows: Iterable[Row]
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A row whose pictures were found whole: ``images`` has their keys by column."""
+
+    place: str
+    values: Mapping[str, Any]
+    images: Mapping[str, tuple[str, ...]]
+
+    def image(self, column: str) -> str | None:
+        """Key of a column's one picture; None where there is none, which was counted when it was tried."""
+        return next(iter(self.images.get(column, ())), None)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What is left of a source after every picture was tried."""
+
+    rows: tuple[Taken, ...]
+    pictures: LazyPictures
+    left_out: tuple[Unposed, ...]
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+
+
+class Format(BaseModel, ABC):
+    """How a benchmark lies on disk; a subclass a format, its fields are what a catalog entry says under ``format``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @abstractmethod
+    def pattern(self) -> str:
+        """Glob of the files that hold the rows, below the entry's path; empty where the path itself is that file."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Source:
+        """The rows of a benchmark that :meth:`find` has found.
+
+        Raises:
+            SourceDataError: a file is damaged, or is not what the format says.
+        """
+
+    def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
+        """The rows under the protocol's names of columns.
+
+        Args:
+            path: What :meth:`find` has found.
+            columns: The protocol's name of a column -> the owner's.
+        """
+        source = self.read(path)
+        rows = (Row(row.place, rename(row.values, columns), rename(row.pictures, columns)) for row in source.rows)
+        return replace(source, rows=rows)
+
+    def find(self, path: Path) -> list[Path]:
+        """The files that hold the rows, by name; none where the benchmark is absent."""
+        pattern = self.pattern()
+        return sorted(path.glob(pattern)) if pattern else [path] * path.is_file()
+
+
+def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, Cell]:
+    """A row's cells under the protocol's names of columns.
+
+    A column of the owner's that has the name by which the protocol calls another one is dropped.
+    """
+    named = {ours: cells[theirs] for ours, theirs in columns.items() if theirs in cells}
+    taken = {*columns, *columns.values()}
+    return named | {name: cell for name, cell in cells.items() if name not in taken}
+
+
+def take_in(source: Source) -> Intake:
+    """Hash and try every picture once, so that a broken one is counted now and not met in the middle of a run.
+
+    A picture that cannot be used is left out with its reason; of a column with several pictures the others stay. So is
+    a row with a text that no file could hold.
+    """
+    rows, left_out = [], []
+    for row in source.rows:
+        if _is_unicode(row.values):
+            rows.append(row)
+        else:
+            left_out.append(Unposed(row.place, "a text is no valid Unicode"))
+    places = dict.fromkeys(where for row in rows for pictures in row.pictures.values() for where in pictures)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        found = dict(zip(places, pool.map(_try, places), strict=True))
+    taken = []
+    for row in rows:
+        images: dict[str, tuple[str, ...]] = {}
+        for column, pictures in row.pictures.items():
+            results = [found[where] for where in pictures]
+            images[column] = tuple(result[0] for result in results if not isinstance(result, ImageError))
+            left_out += [Unposed(row.place, str(error)) for error in results if isinstance(error, ImageError)]
+        taken.append(Taken(row.place, row.values, images))
+    stored = dict(result for result in found.values() if not isinstance(result, ImageError))
+    return Intake(tuple(taken), LazyPictures(stored), tuple(left_out), source.classes, source.templates)
+
+
+def _is_unicode(value: object) -> bool:
+    """Whether all texts in a value can be written: JSON may hold halves of characters, which UTF-8 has no bytes for."""
+    if isinstance(value, str):
+        return _HALF.search(value) is None
+    if isinstance(value, Mapping):
+        return all(map(_is_unicode, value.values()))
+    if is_dataclass(value):
+        return _is_unicode(vars(value))
+    return not isinstance(value, list | tuple) or all(map(_is_unicode, value))
+
+
+def _try(where: Encoded) -> tuple[str, StoredImage] | ImageError:
+    """A picture's key and size, or why there is none."""
+    try:
+        data = where.read()
+        return bytes_digest(data), StoredImage(where, check_image(io.BytesIO(data)))
+    except ImageError as error:
+        return error

@@ -1,0 +1,268 @@
+"""From rows of twins to what one training step sees: 2B augmented images, and every distinct text once."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cultureclip.clip.contracts import ImageSource
+from cultureclip.clip.data.augmentation import Augmentation, draw_augmentation
+from cultureclip.clip.data.pixels import decode, gather, normalise, open_pixels, save_pixels
+from cultureclip.clip.data.towers import crop_tokens, tokenize
+from cultureclip.clip.settings import AugmentationSettings, TextSettings
+from cultureclip.errors import TrainingError
+from cultureclip.models.checkpoint import load_tensors, save_atomically
+from cultureclip.models.encoder import ImageTextEncoder
+
+logger = logging.getLogger(__name__)
+
+HALVES = ("pos", "neg")
+TWINS_NAME = "twins.safetensors"
+_TENSORS = ("images", "readable", "mirrorable", "tokens", "captions", "concepts")
+
+
+@dataclass(frozen=True)
+class TwinData:
+    """Rows of twins, decoded and tokenised once.
+
+    Attributes:
+        row_ids: Ids of the R rows that can be used.
+        pixels: uint8 [N, 3, H, W], each distinct image once, at the model's input size.
+        images: int64 [2, R], places in ``pixels``; the first axis is the half.
+        readable: bool [N]; an image that could not be read is shown to the model as zeros, if it is shown at all.
+        mirrorable: bool [N], which images may be mirrored.
+        tokens: int64 [T, L], each distinct text once.
+        captions: int64 [2, R], places in ``tokens``.
+        concepts: int64 [2, R], places in ``tokens``.
+        unreadable: Id of an image that could not be read -> why.
+        cut_texts: How many texts were cut to the context length.
+    """
+
+    row_ids: list[str]
+    pixels: np.ndarray
+    images: Tensor
+    readable: Tensor
+    mirrorable: Tensor
+    tokens: Tensor
+    captions: Tensor
+    concepts: Tensor
+    unreadable: dict[str, str]
+    cut_texts: int
+
+    def save(self, folder: Path) -> None:
+        """Write what another process needs to :meth:`load` the same data; pixels in a cache are named, not copied."""
+        pixels = save_pixels(self.pixels, folder)
+        record = {"row_ids": self.row_ids, "unreadable": self.unreadable, "cut_texts": self.cut_texts, "pixels": pixels}
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        save_atomically(tensors, folder / TWINS_NAME, {"record": json.dumps(record)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "TwinData":
+        """What :meth:`save` wrote; the pixels are mapped into memory, not read.
+
+        Raises:
+            WeightsError: the file is missing or damaged.
+            StorageError: the pixels are gone or cut off.
+        """
+        tensors, metadata = load_tensors(folder / TWINS_NAME)
+        record = json.loads(metadata["record"])
+        return cls(**{**record, **tensors, "pixels": open_pixels(folder / record["pixels"])})
+
+
+@dataclass(frozen=True)
+class TwinBatch:
+    """What one step sees of B twins.
+
+    Attributes:
+        row_ids: The B rows.
+        tokens: int64 [U, L], the batch's distinct texts, cropped.
+        texts: int64 [U], their places in ``data.tokens``.
+        captions: int64 [2, B], places in ``tokens``.
+        concepts: int64 [2, B], places in ``tokens``.
+        images: int64 [2B], places in ``data.pixels``; positive halves first.
+        data: Where they are from.
+        augmentation: What is done to the 2B images; None for nothing.
+        encoder: The model it is for.
+    """
+
+    row_ids: list[str]
+    tokens: Tensor
+    texts: Tensor
+    captions: Tensor
+    concepts: Tensor
+    images: Tensor
+    data: TwinData
+    augmentation: Augmentation | None
+    encoder: ImageTextEncoder
+
+    @property
+    def count(self) -> int:
+        """Number of images, 2B."""
+        return len(self.images)
+
+    def pixels(self, places: slice = slice(None)) -> Tensor:
+        """Some of the batch's images, each the same whatever others are asked for with it.
+
+        Args:
+            places: Which of the 2B images; positive halves come first.
+
+        Returns:
+            float [len, 3, H, W], normalised as the model wants it, on its device.
+        """
+        images = self.images[places]
+        pixels = gather(self.data.pixels, images).to(self.encoder.device).float() / 255
+        if self.augmentation is not None:
+            pixels = self.augmentation[places].apply(pixels)
+        pixels = normalise(pixels, self.encoder)
+        unreadable = ~self.data.readable[images]
+        if unreadable.any():
+            pixels[unreadable.to(pixels.device)] = 0
+        return pixels
+
+
+def prepare(
+    rows: pd.DataFrame,
+    images: ImageSource,
+    encoder: ImageTextEncoder,
+    texts: TextSettings,
+    max_unreadable_share: float,
+    *,
+    cache_dir: Path | None = None,
+    mirrorable: Collection[str] = (),
+    zeros_for_unreadable: bool = False,
+) -> TwinData:
+    """Decode and tokenise rows of the ``cultwin`` table.
+
+    Args:
+        rows: Rows of one split, at least one.
+        images: Where the pictures are.
+        encoder: Whose preprocessing and tokenizer are used.
+        texts: How rows become texts.
+        max_unreadable_share: Of the distinct images.
+        cache_dir: Where decoded images are kept for other trainings; None keeps them in memory.
+        mirrorable: Ids of concepts whose images may be mirrored; an image that also shows another concept may not.
+        zeros_for_unreadable: Keep rows with an unreadable image, however many, and show zeros in its place, as the
+            published code does.
+
+    Raises:
+        TrainingError: more images than that are unreadable, or no row is left.
+        ConfigurationError: a text does not fit the context.
+        DamagedShardError: images lie in a shard that is damaged.
+        StorageError: the cache cannot be written.
+    """
+    wanted = sorted({i for half in HALVES for i in rows[f"{half}_image_id"]})
+    decoded = decode(images, wanted, encoder, cache_dir)
+    bad = decoded.unreadable
+    if bad:
+        fate = "shown as zeros" if zeros_for_unreadable else "left out with their rows"
+        logger.warning("%d unreadable images of %d, %s: %s", len(bad), len(wanted), fate, bad)
+    usable = rows if zeros_for_unreadable else _readable_rows(rows, bad, len(wanted), max_unreadable_share)
+    table = {
+        field: [[write(cell) for cell in usable[f"{half}_{field}"]] for half in HALVES]
+        for field, write in (("caption", str), ("concept", lambda c: texts.concept_template.replace("{concept}", c)))
+    }
+    distinct = sorted({text for halves in table.values() for half in halves for text in half})
+    tokens, cut = tokenize(encoder.model, encoder.tokenizer, distinct, texts.long_caption)
+    places = _places(wanted, [list(usable[f"{half}_image_id"]) for half in HALVES])
+    return TwinData(
+        row_ids=list(usable["row_id"]),
+        pixels=decoded.pixels,
+        images=places,
+        readable=torch.tensor([i not in bad for i in wanted]),
+        mirrorable=_mirrorable_images(usable, places, len(wanted), mirrorable),
+        tokens=tokens,
+        captions=_places(distinct, table["caption"]),
+        concepts=_places(distinct, table["concept"]),
+        unreadable=bad,
+        cut_texts=cut,
+    )
+
+
+def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_share: float) -> pd.DataFrame:
+    """Rows with two readable images; ``images`` is the number of distinct images."""
+    if len(bad) > max_share * images:
+        reason = next(iter(bad.values()))
+        raise TrainingError(
+            f"images {', '.join(list(bad)[:3])}",
+            f"{len(bad)} of {images} images cannot be read, more than {max_share:.1%}; the first: {reason}",
+            "Run the synthesis pipeline again, or raise trainer.max_unreadable_share",
+        )
+    usable = rows[~(rows["pos_image_id"].isin(bad) | rows["neg_image_id"].isin(bad))]
+    if usable.empty:
+        raise TrainingError("cultwin", f"none of {len(rows)} rows has two readable images", "Run the synthesis again")
+    return usable
+
+
+def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorable: Collection[str]) -> Tensor:
+    """Which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
+    allowed = torch.ones(count, dtype=torch.bool)
+    for half, where in zip(HALVES, places, strict=True):
+        allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{half}_concept_id"]])]] = False
+    return allowed
+
+
+def _places(distinct: list[str], halves: list[list[str]]) -> Tensor:
+    place = {item: i for i, item in enumerate(distinct)}
+    return torch.tensor([[place[item] for item in half] for half in halves])
+
+
+def make_batch(
+    data: TwinData,
+    rows: Tensor,
+    encoder: ImageTextEncoder,
+    augmentation: AugmentationSettings | None = None,
+    generator: torch.Generator | None = None,
+) -> TwinBatch:
+    """Gather rows into a batch; its pixels are made when they are asked for.
+
+    Args:
+        data: Prepared rows.
+        rows: int64 [B], places of rows.
+        encoder: The model it is for.
+        augmentation: None leaves the images as they are.
+        generator: Needed with ``augmentation``.
+    """
+    images = data.images[:, rows].flatten()
+    drawn = None
+    if augmentation is not None and generator is not None:
+        drawn = draw_augmentation(data.mirrorable[images], augmentation, generator)  # the same numbers, used or not
+        drawn = drawn if augmentation.changes_images else None
+    texts, places = torch.stack([data.captions[:, rows], data.concepts[:, rows]]).unique(return_inverse=True)
+    return TwinBatch(
+        row_ids=[data.row_ids[i] for i in rows.tolist()],
+        tokens=crop_tokens(encoder.model, data.tokens[texts]).to(encoder.device),
+        texts=texts,
+        captions=places[0].to(encoder.device),
+        concepts=places[1].to(encoder.device),
+        images=images,
+        data=data,
+        augmentation=drawn,
+        encoder=encoder,
+    )
+
+
+def draw_rows(count: int, batch: int, seed: int, step: int) -> Tensor:
+    """Places of the rows of a step: epochs of shuffled rows, a rest smaller than a batch left for another epoch.
+
+    Depends on (count, batch, seed, step) alone, so that a resumed run and every objective see the same batches.
+
+    Returns:
+        int64 [min(batch, count)].
+    """
+    batch = min(batch, count)
+    epoch, place = divmod(step, count // batch)
+    sequence = np.random.SeedSequence([seed, epoch])
+    order = np.random.default_rng(sequence).permutation(count)
+    return torch.from_numpy(order[place * batch : (place + 1) * batch])
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The CPU generator of a step: all that is random in it (augmentation, dropout) comes from here."""
+    word = int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(word >> 1)

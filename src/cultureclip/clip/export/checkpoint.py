@@ -1,0 +1,139 @@
+"""Checkpoints on disk: the adapter by itself, and the tuned model as a directory that open_clip loads."""
+
+import json
+import shutil
+from pathlib import Path
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from cultureclip.clip.contracts import (
+    ADAPTER_NAME,
+    CARD_FORMAT,
+    CARD_NAME,
+    MERGED_NAME,
+    AdapterCard,
+    Checkpoint,
+    SavedCheckpoint,
+)
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.lora.merging import merge
+from cultureclip.engine.folders import building
+from cultureclip.errors import WeightsError
+from cultureclip.models.checkpoint import load_tensors, save_atomically
+from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder
+from cultureclip.models.fingerprint import TOKENIZER_FILES
+from cultureclip.models.pickles import is_pickle, refuse_pickle
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write adapter, card and merged model into a directory: there is a whole one in the end, or none.
+
+    Args:
+        checkpoint: What to write.
+        folder: Must not exist yet.
+
+    Raises:
+        StorageError: the folder exists.
+    """
+    with building(folder) as temporary:
+        save_atomically(checkpoint.adapter, temporary / ADAPTER_NAME)
+        (temporary / CARD_NAME).write_text(checkpoint.card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        save_merged(checkpoint, temporary / MERGED_NAME)
+
+
+def save_merged(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the tuned model: base weights plus update, with the base's config, preprocessing and tokenizer."""
+    folder.mkdir(parents=True)
+    for name in (CONFIG_NAME, *TOKENIZER_FILES):
+        if (checkpoint.base / name).is_file():
+            shutil.copyfile(checkpoint.base / name, folder / name)
+    base, metadata = load_tensors(checkpoint.base / WEIGHTS_NAME)
+    merged = merge(base, checkpoint.adapter, checkpoint.card.lora.scale, checkpoint.card.update_scale)
+    save_atomically(merged, folder / WEIGHTS_NAME, metadata)
+
+
+def save_scaled(checkpoint: SavedCheckpoint, base: Path, scale: float, folder: Path) -> None:
+    """Write the model with another share of the update than its card says: a point of the WiSE-FT sweep.
+
+    Args:
+        checkpoint: A tuned model.
+        base: Directory of the base that it was tuned from.
+        scale: Share of the update, 0 (the base) to 1.
+        folder: Must not exist yet.
+    """
+    adapter, _ = load_tensors(checkpoint.path / ADAPTER_NAME)
+    save_merged(Checkpoint(adapter, checkpoint.card.model_copy(update={"update_scale": scale}), base), folder)
+
+
+def read_card(path: Path) -> AdapterCard:
+    """Read an adapter's card.
+
+    Raises:
+        WeightsError: it is missing, damaged, or of a newer version.
+    """
+    if not path.is_file():
+        raise WeightsError(path, "no such card", "Give the directory of a checkpoint")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.get("format") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > CARD_FORMAT:  # before its fields, which this version may not know
+            raise WeightsError(path, f"version {version} is newer than {CARD_FORMAT}", "Update this package")
+        if isinstance(content, dict) and version in (1, 2):
+            content.pop("objective_settings", None)  # a part of the settings, which these did not have
+        return AdapterCard.model_validate(content)
+    except ValidationError as error:
+        raise WeightsError(path, f"not an adapter's card ({error.errors()[0]['msg']})", "Train again") from error
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise WeightsError(path, f"not an adapter's card ({error})", "Train again") from error
+
+
+def open_checkpoint(folder: Path) -> SavedCheckpoint:
+    """A handle on what :func:`save_checkpoint` wrote.
+
+    Raises:
+        WeightsError: it is no checkpoint.
+    """
+    return SavedCheckpoint(folder, read_card(folder / CARD_NAME))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """An adapter's tensors by name.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or a pickle, which could run code when it is opened.
+    """
+    found = path if path.is_file() else next(iter(sorted(path.parent.glob(f"{path.stem}.*"))), path)
+    if found.is_file() and is_pickle(found):
+        raise refuse_pickle(found, path)
+    return load_tensors(path)[0]
+
+
+def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
+    """Put a saved adapter onto its base model, in place, unmerged and whole: ``update_scale`` is of the merged model.
+
+    Raises:
+        WeightsError: the adapter was trained on another base, or its files are damaged; the model is then as it was.
+    """
+    card = read_card(folder / CARD_NAME)
+    if card.base_fingerprint != encoder.fingerprint:
+        raise WeightsError(
+            folder,
+            f"trained on the base {card.base} {card.base_fingerprint[:12]}, not on {encoder.fingerprint[:12]}",
+            "Load the base that the card names",
+        )
+    state = read_weights(folder / ADAPTER_NAME)
+    adapter = LoraAdapter(encoder.model, card.lora, card.seed)
+    try:
+        if adapter.layout != card.layout:
+            raise WeightsError(
+                folder,
+                f"its tensors are named as in the layout {card.layout}, but the base's is {adapter.layout}",
+                "Use the versions of open_clip and timm that it was trained with",
+            )
+        adapter.load(state)
+    except WeightsError:
+        adapter.remove()
+        raise
+    encoder.model.eval()
+    return adapter

@@ -1,0 +1,1 @@
+"""LoRA on open_clip towers."""

@@ -1,0 +1,1 @@
+"""Contrastive objectives and the distillation that holds a model to its base."""

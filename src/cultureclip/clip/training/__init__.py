@@ -1,0 +1,1 @@
+"""The training loop, its processes, its resumable state and its log."""

@@ -1,0 +1,104 @@
+"""Training on several processes, started by ``torchrun`` from the process that the pipeline runs in.
+
+The pipeline's own process never joins the group: a launcher would run the whole pipeline once in each.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from cultureclip import errors
+from cultureclip.clip.data.batches import TwinData
+from cultureclip.clip.data.replay import Replay
+from cultureclip.clip.settings import LaunchSettings
+from cultureclip.clip.training.worker import DEV_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
+from cultureclip.engine.atomic import replacing
+from cultureclip.errors import TrainingError
+
+JOB_FOLDER = "job"
+
+
+def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Replay | None) -> None:
+    """Train on the processes that the job's launch settings ask for; its folder then holds adapter and log.
+
+    A training that was cut off goes on from its last saved state.
+
+    Args:
+        job: What is trained.
+        data: Training rows.
+        dev: Rows to choose the checkpoint on.
+        replay: General pairs.
+
+    Raises:
+        TrainingError: there are more processes than twins, or a process died.
+        CultureClipError: what a process stopped at.
+    """
+    if len(data.row_ids) < job.settings.launch.world:
+        raise TrainingError(
+            job.name,
+            f"{len(data.row_ids)} rows of twins for {job.settings.launch.world} processes",
+            "Set fewer processes in train.launch",
+        )
+    _refuse_survivors(job)
+    folder = job.folder / JOB_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, part in ((TRAIN_NAME, data), (DEV_NAME, dev), (REPLAY_NAME, replay)):
+        if part is not None:
+            part.save(folder / name)
+    with replacing(folder / JOB_NAME) as temporary:
+        temporary.write_text(job.model_dump_json(indent=1), encoding="utf-8")
+    launch = job.settings.launch
+    command = launch_command(launch, folder)
+    code = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own module)
+    if (folder / ERROR_NAME).exists():
+        record = json.loads((folder / ERROR_NAME).read_text(encoding="utf-8"))
+        raise getattr(errors, record["type"])(*record["arguments"])
+    if code:
+        raise TrainingError(
+            job.name,
+            f"a process of {launch.world} died (exit code {code}); its last words are above",
+            "Run again: it goes on from the last saved state. If memory ran out, set a smaller trainer.chunk",
+        )
+    shutil.rmtree(folder)
+
+
+def _refuse_survivors(job: Job) -> None:
+    """A run that is killed by itself leaves its group training: a second one would write the same files."""
+    try:
+        with FileLock(job.folder / GROUP_LOCK, timeout=0):
+            pass
+    except Timeout as error:
+        raise TrainingError(
+            job.name,
+            f"processes that outlived their run still train in {job.folder}",
+            "Stop them (torch.distributed.run), or wait for them; then run again",
+        ) from error
+
+
+def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
+    """What starts the processes of one machine; the same on each, but for paths."""
+    meeting = ["--standalone"]
+    if launch.rendezvous is not None:
+        meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}", f"--rdzv-id={folder.parent.name}"]
+    sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.processes}"]
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", *sizes, *meeting),
+        *("-m", "cultureclip.clip.training.worker", str(folder.resolve())),
+    ]
+
+
+def threads_for(processes: int) -> int:
+    """Threads of each process, so that all together use what this one uses."""
+    return max(1, torch.get_num_threads() // processes)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with the modules that it can import and no thread count that torchrun would complain about."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

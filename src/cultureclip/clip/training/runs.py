@@ -1,0 +1,246 @@
+"""One training as a unit: kept by the key of what made it, resumed if it was cut off, never done twice."""
+
+import logging
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs, ImageSource
+from cultureclip.clip.data.batches import HALVES, TwinData, prepare
+from cultureclip.clip.data.replay import Replay, prepare_replay
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.objectives.losses import build_objective
+from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.training.launch import launch_training, threads_for
+from cultureclip.clip.training.trainer import BEST_NAME, BOUNDARY_NAME, STATE_NAME, Trainer
+from cultureclip.clip.training.training_log import LOG_NAME, LogRow, best_row, read_log
+from cultureclip.clip.training.worker import Job
+from cultureclip.errors import ConfigurationError, StorageError, TrainingError
+from cultureclip.ids import digest
+from cultureclip.models.checkpoint import load_tensors
+from cultureclip.models.encoder import ImageTextEncoder, load_encoder
+
+logger = logging.getLogger(__name__)
+
+RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
+_LAYOUT = 5  # part of the key: raise it when the same inputs come to train differently
+_TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
+_WITHOUT_EFFECT = {
+    "augmentation": {"never_mirrored"},  # what it decides is in the key
+    "trainer": {"device", "tracker"},
+    "launch": {"backend", "rendezvous"},
+}
+
+
+def training_key(
+    cultwin: pd.DataFrame,
+    images: ImageSource,
+    general: GeneralPairs | None,
+    fingerprint: str,
+    objective: str,
+    seed: int,
+    settings: RunSettings,
+    mirrorable: Collection[str] = (),
+) -> str:
+    """Digest of all that decides a training's outcome; the rows' order and which GPU it is are not part of it."""
+    rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
+    pictures = images.checksums(sorted({i for half in HALVES for i in cultwin[f"{half}_image_id"]}))
+    ids = sorted(general.texts) if general else []
+    pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
+    concepts = {concept for half in HALVES for concept in cultwin[f"{half}_concept_id"]}
+    mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
+    device, _, _ = settings.trainer.device.partition(":")
+    chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, fingerprint)
+
+
+def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and dev rows, in the order of their ids.
+
+    Raises:
+        TrainingError: fewer than two twins to train on: there would be nothing to contrast.
+    """
+    ordered = cultwin.sort_values("row_id")
+    train, dev = ordered[ordered["split"] == "train"], ordered[ordered["split"] == "dev"]
+    remedy = "Accept more twins: see filtering_metrics for why they were rejected"
+    _check_contrast(train, f"training rows ({len(dev)} dev rows, {len(cultwin)} in all)", remedy)
+    return train, dev
+
+
+def _check_settings(settings: RunSettings, dev_rows: pd.DataFrame, general: GeneralPairs | None) -> None:
+    """Refuse settings that would silently do nothing."""
+    if settings.replay.batch and general is None:
+        raise ConfigurationError("replay.batch", "there are no general pairs", "Give some, or set it to 0")
+    if settings.trainer.patience is not None and dev_rows.empty:
+        raise ConfigurationError("trainer.patience", "there are no dev twins to wait for", "Set it to null")
+
+
+def _check_contrast(train: pd.DataFrame, described: str, remedy: str) -> None:
+    twins = train["twin_id"].nunique()
+    if twins < 2:
+        raise TrainingError("cultwin", f"{twins} twins in {len(train)} {described}; 2 are needed", remedy)
+
+
+def train_adapter(
+    cultwin: pd.DataFrame,
+    images: ImageSource,
+    general: GeneralPairs | None,
+    base: Path,
+    *,
+    card: Mapping[str, object],
+    name: str,
+    objective: str,
+    seed: int,
+    settings: RunSettings,
+    work_dir: Path,
+    mirrorable: Collection[str] = (),
+) -> tuple[Checkpoint, list[LogRow]]:
+    """Train an adapter, or take the finished one of the same key.
+
+    Args:
+        cultwin: The table of that name.
+        images: The pictures that it names.
+        general: General pairs; not looked at where ``settings.replay.batch`` is 0.
+        base: Directory of the base model.
+        card: What the card says beside the training: base, base_revision, update_scale.
+        name: What the progress bar and errors call it.
+        objective: A name in ``OBJECTIVES``.
+        seed: Of everything random.
+        settings: All other choices.
+        work_dir: Trainings lie here, a folder a key; decoded pictures and the base's embeddings beside them.
+        mirrorable: Ids of concepts whose pictures may be mirrored.
+
+    Returns:
+        The adapter with its card, and the log: a row for the base and one for each look at the dev twins.
+
+    Raises:
+        TrainingError: too few twins, too many unreadable images, a loss that is not finite, another process is at it.
+        ConfigurationError: no such objective; a text longer than the context; patience without dev twins, or replay
+            without general pairs.
+        WeightsError: the base cannot be loaded.
+        StorageError: ``work_dir`` cannot be written.
+    """
+    key_settings, settings = settings, settings.effective()
+    build_objective(objective, settings.objective)  # an unknown name stops before any work
+    train_rows, dev_rows = split_rows(cultwin)
+    general = general if settings.replay.batch else None
+    _check_settings(settings, dev_rows, general)
+    encoder = load_encoder(base, settings.trainer.device)
+    key = training_key(cultwin, images, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
+    adapter = LoraAdapter(encoder.model, settings.lora, seed)
+    folder = work_dir / key
+    with _alone_in(folder, name):
+        if not (folder / RESULT_NAME).exists():
+            job = Job(
+                base=base.resolve(),
+                objective=objective,
+                seed=seed,
+                settings=settings,
+                folder=folder.resolve(),
+                name=name,
+                threads=threads_for(settings.launch.processes),
+            )
+            cache = work_dir / CACHE_NAME
+            inputs = _prepare(train_rows, dev_rows, images, general, encoder, settings, cache, mirrorable)
+            _train(job, encoder, adapter, inputs)
+        else:
+            logger.info("%s: trained before (%s), nothing to do", name, key)
+    log, (state, _) = read_log(folder / LOG_NAME), load_tensors(folder / RESULT_NAME)
+    chosen = best_row(log, settings.trainer.select_by)
+    done = AdapterCard.model_validate(
+        {
+            **card,
+            "base_fingerprint": encoder.fingerprint,
+            "objective": objective,
+            "seed": seed,
+            "settings": settings,
+            "lora": settings.lora,
+            "layout": adapter.layout,
+            "parameters": adapter.size(),
+            "step": chosen["step"],
+            "selected_by": settings.trainer.select_by if "dev_loss" in chosen else "last",
+            "dev": {figure: value for figure, value in chosen.items() if figure.startswith("dev_")},
+            "training_key": key,
+            "licence": sorted(set(cultwin["licence"])),
+        }
+    )
+    return Checkpoint(state, done, base), log
+
+
+class _Inputs(NamedTuple):
+    """What a training reads, decoded and tokenised."""
+
+    data: TwinData
+    dev: TwinData | None
+    replay: Replay | None
+
+
+def _prepare(
+    train_rows: pd.DataFrame,
+    dev_rows: pd.DataFrame,
+    images: ImageSource,
+    general: GeneralPairs | None,
+    encoder: ImageTextEncoder,
+    settings: RunSettings,
+    cache: Path,
+    mirrorable: Collection[str],
+) -> _Inputs:
+    def prepared(rows: pd.DataFrame) -> TwinData:
+        return prepare(
+            rows,
+            images,
+            encoder,
+            settings.texts,
+            settings.trainer.max_unreadable_share,
+            cache_dir=cache,
+            mirrorable=mirrorable,
+            zeros_for_unreadable=settings.released(8),
+        )
+
+    dev = None if dev_rows.empty else prepared(dev_rows)
+    replay = prepare_replay(general, encoder, settings.texts.long_caption, cache) if general else None
+    data = prepared(train_rows)
+    readable = train_rows[train_rows["row_id"].isin(data.row_ids)]
+    _check_contrast(readable, f"readable training rows of {len(train_rows)}", "Run the synthesis pipeline again")
+    return _Inputs(data, dev, replay)
+
+
+@contextmanager
+def _alone_in(folder: Path, name: str) -> Iterator[None]:
+    """Make a folder and keep two processes from training the same thing in it: their files would mix.
+
+    Raises:
+        TrainingError: another process is at it.
+        StorageError: a file in it, or what is trained on, cannot be read or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK_NAME, timeout=0):
+            yield
+    except Timeout as error:
+        raise TrainingError(
+            name, f"another process is training it in {folder}", "Wait for it, or stop it; then run again"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            error.filename or folder,
+            f"cannot be read or written ({error.strerror or error})",
+            "Free disk space or mend the permissions, or set another train.work_dir; then run again",
+        ) from error
+
+
+def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _Inputs) -> None:
+    """Run to the end; the trainer writes log and best adapter, whose last name says that it is finished."""
+    if job.settings.launch.world > 1:
+        launch_training(job, *inputs)
+    else:
+        loss = build_objective(job.objective, job.settings.objective)
+        Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
+    (job.folder / BEST_NAME).replace(job.folder / RESULT_NAME)
+    (job.folder / STATE_NAME).unlink(missing_ok=True)
+    shutil.rmtree(job.folder / BOUNDARY_NAME, ignore_errors=True)

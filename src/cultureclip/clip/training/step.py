@@ -1,0 +1,198 @@
+"""One update's loss and gradient: what is embedded, how embeddings become twins, which losses are added up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cultureclip.clip.data.batches import TwinBatch
+from cultureclip.clip.data.boundary import Boundary
+from cultureclip.clip.data.replay import Replay
+from cultureclip.clip.data.towers import crop_tokens, embed_image, embed_text
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.objectives.distillation import anchor_loss, replay_loss, squared_update
+from cultureclip.clip.objectives.losses import Objective, TwinEmbeddings
+from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.training.distributed import Group
+from cultureclip.clip.training.grad_cache import Encoding, backward_in_chunks, embed
+from cultureclip.errors import TrainingError
+from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.models.precision import fast_dtype
+
+TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
+
+
+def twin_accuracy(twins: TwinEmbeddings, field: str) -> float:
+    """Share of images that are closer to their own text than to their twin's; a tie counts half."""
+    texts, _ = twins.texts(field)
+    own = (twins.images * texts).sum(-1)
+    other = (twins.images * texts.flip(0)).sum(-1)
+    return float(((own > other).float() + 0.5 * (own == other).float()).mean())
+
+
+@dataclass
+class TwinLoss:
+    """Loss of a batch of twins and its gradient.
+
+    Attributes:
+        encoder: The adapted model.
+        adapter: Its trainable part.
+        objective: The contrastive loss.
+        replay: General pairs in every step; None without any.
+        settings: Of the whole run.
+        group: The processes that share a batch.
+        boundaries: What the frozen blocks make of training rows and of general pairs; empty where all blocks are run.
+    """
+
+    encoder: ImageTextEncoder
+    adapter: LoraAdapter
+    objective: Objective
+    replay: Replay | None
+    settings: RunSettings
+    group: Group
+    boundaries: Sequence[Boundary] = ()
+
+    def __post_init__(self) -> None:
+        self.base_scale = self.encoder.model.logit_scale.detach().exp().clone()
+        self.parameters = list(self.adapter.parameters())
+
+    def backward(self, batch: TwinBatch, replayed: Tensor | None, weight: float, seed: int) -> tuple[float, float]:
+        """Add ``weight`` times the gradient of a batch's loss to the adapter's.
+
+        Args:
+            batch: Twins.
+            replayed: Places of general pairs, int64 [R]; None for none.
+            weight: Of this loss in the step.
+            seed: Of dropout.
+
+        Returns:
+            The loss, unweighted, and the share of images closer to their own caption than to their twin's.
+
+        Raises:
+            TrainingError: the loss depends on nothing that could learn.
+        """
+        twins, general = self._twin_encodings(batch), self._replay_encodings(replayed)
+        anchors = self._base_embeddings(twins, seed) if self.settings.trainer.anchor else None
+        accuracy = 0.0
+
+        def loss_of(embedded: Sequence[Tensor]) -> Tensor:
+            nonlocal accuracy
+            shown = self.as_twins(batch, *embedded[:2])
+            with torch.no_grad():
+                accuracy = twin_accuracy(shown, "caption")
+            loss = self.objective(shown) + self._penalties(embedded, anchors)
+            if replayed is not None:
+                loss = loss + self.settings.replay.weight * self._replay_loss(replayed, *embedded[2:])
+            if not loss.requires_grad:
+                raise TrainingError(
+                    type(self.objective).__name__,
+                    "its loss is a constant, from which nothing can be learned",
+                    "Leave 4 out of as_released, or choose another objective",
+                )
+            return weight * loss
+
+        value = backward_in_chunks([*twins, *general], loss_of, self.parameters, self.group, seed)
+        return float(value) / weight, accuracy
+
+    def embed(self, batch: TwinBatch) -> TwinEmbeddings:
+        """A batch embedded without a graph, by this process alone."""
+        return self.as_twins(batch, *embed(self._twin_encodings(batch), Group(), 0))
+
+    def as_twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
+        """Normalise images [2B, D] and distinct texts [U, D]; scatter the texts to the places where they occur."""
+        image_norms, text_norms = images.norm(dim=-1).unflatten(0, (2, -1)), texts.norm(dim=-1)
+        images, texts = F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
+        return TwinEmbeddings(
+            images=images.unflatten(0, (2, -1)),
+            captions=texts[batch.captions],
+            concepts=texts[batch.concepts],
+            caption_ids=batch.captions,
+            concept_ids=batch.concepts,
+            scale=self.encoder.model.logit_scale.float().exp(),
+            norms=torch.stack([image_norms, text_norms[batch.captions], text_norms[batch.concepts]]),
+        )
+
+    def _penalties(self, embedded: Sequence[Tensor], anchors: tuple[Tensor, Tensor] | None) -> Tensor:
+        """What holds the model near its base on the twins themselves."""
+        trainer, penalty = self.settings.trainer, embedded[0].new_zeros(())
+        if anchors is not None:
+            images, texts = (F.normalize(e, dim=-1) for e in embedded[:2])
+            penalty = penalty + trainer.anchor * anchor_loss(images, texts, *anchors, self.base_scale)
+        if trainer.l2_start:
+            penalty = penalty + trainer.l2_start * squared_update(self.adapter.updates())
+        return penalty
+
+    def _replay_loss(self, rows: Tensor, images: Tensor, texts: Tensor) -> Tensor:
+        replay = self._replay()
+        return replay_loss(F.normalize(images, dim=-1), F.normalize(texts, dim=-1), rows, replay.images, replay.texts)
+
+    def _base_embeddings(self, encodings: Sequence[Encoding], seed: int) -> tuple[Tensor, Tensor]:
+        """The base's L2-normalised embeddings of the same pixels and texts."""
+        with self.adapter.disabled():
+            images, texts = (F.normalize(e, dim=-1) for e in embed(encodings, self.group, seed))
+        return images, texts
+
+    def _twin_encodings(self, batch: TwinBatch) -> list[Encoding]:
+        boundary = self._boundary_of(batch.data)
+        if boundary is not None:
+            return self._encodings(
+                batch.count,
+                len(batch.tokens),
+                lambda places: boundary.embed_images(batch.images[places]),
+                lambda places: boundary.embed_texts(batch.texts[places], batch.tokens[places]),
+            )
+        return self._whole_encodings(batch.count, batch.pixels, batch.tokens)
+
+    def _replay_encodings(self, rows: Tensor | None) -> list[Encoding]:
+        if rows is None:
+            return []
+        replay, boundary = self._replay(), self._boundary_of(self.replay)
+        tokens = crop_tokens(self.encoder.model, replay.tokens[rows]).to(self.encoder.device)
+        if boundary is not None:
+            return self._encodings(
+                len(rows),
+                len(rows),
+                lambda places: boundary.embed_images(rows[places]),
+                lambda places: boundary.embed_texts(rows[places], tokens[places]),
+            )
+        return self._whole_encodings(len(rows), lambda places: replay.pixels_of(rows[places]), tokens)
+
+    def _boundary_of(self, source: object) -> Boundary | None:
+        return next((boundary for boundary in self.boundaries if boundary.source is source), None)
+
+    def _replay(self) -> Replay:
+        assert self.replay is not None  # noqa: S101 (rows are only drawn where there are pairs)
+        return self.replay
+
+    def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:
+        """Both towers from pixels and tokens on."""
+        model = self.encoder.model
+        return self._encodings(
+            images,
+            len(tokens),
+            lambda places: embed_image(model, pixels(places)),
+            lambda places: embed_text(model, tokens[places]),
+        )
+
+    def _encodings(
+        self, images: int, texts: int, image: Callable[[slice], Tensor], text: Callable[[slice], Tensor]
+    ) -> list[Encoding]:
+        chunk = None if self.settings.released(2) else self.settings.trainer.chunk  # as released: a batch of its own
+        sizes = (None, None) if chunk is None else (IMAGES_A_TWIN * chunk, TEXTS_A_TWIN * chunk)
+        return [
+            Encoding(images, self._in_precision(image), sizes[0]),
+            Encoding(texts, self._in_precision(text), sizes[1]),
+        ]
+
+    def _in_precision(self, embed_part: Callable[[slice], Tensor]) -> Callable[[slice], Tensor]:
+        """bf16 for the towers where it is asked for."""
+        precision, device = self.settings.trainer.precision, self.encoder.device
+        bf16 = precision == "bf16" or (precision == "auto" and fast_dtype(str(device)) == torch.bfloat16)
+
+        def embedded(places: slice) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                return embed_part(places)
+
+        return embedded

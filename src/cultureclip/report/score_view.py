@@ -1,0 +1,235 @@
+"""The scores table as a reader sees it: one block a benchmark, one line a model, all of one part."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.scoring.groups import AXES, macro_metric
+from cultureclip.scoring.scores import BASE, split_instance, split_scale
+
+TITLES = {
+    BASE: "Base CLIP",
+    "clip": "CLIP, positive halves",
+    "clip_both": "Plain contrastive tuning",
+    "clip_concept": "CLIP on concepts",
+    "negclip": "NegCLIP",
+    "negclip_concept": "NegCLIP on concepts",
+    "tripletclip": "TripletCLIP",
+    "conclip": "CoN-CLIP",
+    "clip_caption_clip_concept": "CLIP on captions and concepts",
+    "neg_caption_clip_concept": "NegCLIP on captions, CLIP on concepts",
+    "clip_caption_neg_concept": "CLIP on captions, NegCLIP on concepts",
+    "cultureclip": "CultureCLIP",
+}
+_FIRST_METRICS = (
+    "accuracy",
+    "top-1",
+    "group",
+    "recognition",
+    "knowledge",
+    "scene",
+    *(f"{figure}@{k}" for figure in ("nDCG", "P") for k in (5, 3, 1)),
+    "ERR@5",
+    *(f"{way} R@{k}" for way in ("image-to-text", "text-to-image") for k in (1, 5, 10)),
+)
+"""Metrics shown first, in this order; others follow in alphabetical order, macro averages right after their metric."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference in points, with its interval and what it allows to say.
+
+    Attributes:
+        value: Points.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        p_value: Of the sign-flip test.
+        p_holm: The same, corrected for all benchmarks and metrics.
+        detectable: Points that would be found with 80 % power; NaN where the models agree on every item.
+        mcnemar_p: Of McNemar's exact test; NaN for macro averages.
+        mcnemar_n: Items in that test.
+        mcnemar_excluded: Items that it had to leave out.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    p_holm: float
+    detectable: float
+    mcnemar_p: float
+    mcnemar_n: int
+    mcnemar_excluded: int
+
+    @property
+    def verdict(self) -> str:
+        """``above`` or ``below`` where the interval excludes zero, else ``unclear``."""
+        if self.low > 0:
+            return "above"
+        return "below" if self.high < 0 else "unclear"
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """One model's line.
+
+    Attributes:
+        model: Its name in tables.
+        title: Its name for readers.
+        value: Mean credit.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        seeds: Seeds averaged.
+        spread: The least and the greatest seed; None for a model without seeds.
+        seed_std: Standard deviation over seeds; None for fewer than two.
+        undecided: Share of items whose best two options are closer than noise; None where that has no meaning.
+        to_base: Difference to the base; None for the base.
+        to_plain: Difference to plain tuning; None for the base, and for plain tuning.
+    """
+
+    model: str
+    title: str
+    value: float
+    low: float
+    high: float
+    seeds: tuple[int, ...]
+    spread: tuple[float, float] | None
+    seed_std: float | None
+    undecided: float | None
+    to_base: Difference | None
+    to_plain: Difference | None
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """One benchmark and metric.
+
+    Attributes:
+        benchmark: Its name in tables.
+        title: Its name for readers.
+        question: What is asked.
+        metric: Name of the metric, for readers as in tables.
+        is_macro: Whether it is the macro average of another metric.
+        chance: Mean credit of guessing; None where that makes no sense.
+        n: Items.
+        clusters: Concepts.
+        models: Lines in the order shown.
+    """
+
+    benchmark: str
+    title: str
+    question: str
+    metric: str
+    is_macro: bool
+    chance: float | None
+    n: int
+    clusters: int
+    models: tuple[ModelScore, ...]
+
+    def of(self, model: str) -> ModelScore | None:
+        """The line of a model."""
+        return next((line for line in self.models if line.model == model), None)
+
+
+def model_title(model: str) -> str:
+    """A model's name for readers."""
+    return TITLES.get(model, model)
+
+
+def order_metrics(metrics: Iterable[str]) -> list[str]:
+    """Metrics in the order in which they are shown; the first is a benchmark's main one."""
+    present = set(metrics)
+    macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
+    plain = sorted(present - macros, key=lambda m: (_FIRST_METRICS.index(m) if m in _FIRST_METRICS else 99, m))
+    return [name for m in plain for name in (m, *(macro_metric(m, axis) for axis in AXES)) if name in present]
+
+
+def build_blocks(
+    scores: pd.DataFrame,
+    cards: Sequence[Mapping[str, Any]],
+    *,
+    part: str,
+    plain: str,
+    proposed: str,
+) -> list[ScoreBlock]:
+    """Blocks of one part, in the order of the benchmarks' cards and of :func:`order_metrics`.
+
+    Models whose update is scaled (``<model>@<scale>``) have a chart of their own and no line here.
+
+    Args:
+        scores: The scores table.
+        cards: Benchmarks' cards.
+        part: ``dev`` or ``test``.
+        plain: The objective of plain contrastive tuning.
+        proposed: The objective that is put last.
+    """
+    chosen = scores[scores["part"] == part]
+    blocks = []
+    for card in cards:
+        of_benchmark = chosen[chosen["benchmark"] == card["name"]]
+        present = list(dict.fromkeys(of_benchmark["metric"]))
+        macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
+        for metric in order_metrics(present):
+            group = of_benchmark[of_benchmark["metric"] == metric]
+            order = [m for m in dict.fromkeys(group["model"]) if split_instance(m)[1] is None]
+            order = [m for m in order if split_scale(m)[1] is None]
+            order.sort(key=lambda m: (m != BASE, m == proposed, m != plain, m))
+            blocks.append(
+                ScoreBlock(
+                    card["name"],
+                    card["title"],
+                    card["question"],
+                    metric,
+                    metric in macros,
+                    card["chances"].get(metric),
+                    int(group["n"].iloc[0]),
+                    int(group["clusters"].iloc[0]),
+                    tuple(_model_score(group, model, plain) for model in order),
+                )
+            )
+    return blocks
+
+
+def _model_score(group: pd.DataFrame, model: str, plain: str) -> ModelScore:
+    rows = group[group["model"] == model]
+    first = rows.iloc[0]
+    seeded = [m for m in dict.fromkeys(group["model"]) if split_instance(m)[0] == model and m != model]
+    values = group[group["model"].isin(seeded)]["value"]
+    return ModelScore(
+        model,
+        model_title(model),
+        float(first["value"]),
+        float(first["ci_low"]),
+        float(first["ci_high"]),
+        tuple(int(seed) for seed in first["seeds"]),
+        (float(values.min()), float(values.max())) if len(values) else None,
+        _given(first["seed_std"]),
+        _given(first["undecided"]),
+        _difference(rows, BASE),
+        _difference(rows, plain),
+    )
+
+
+def _difference(rows: pd.DataFrame, reference: str) -> Difference | None:
+    found = rows[rows["reference"] == reference]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    value, low, high = (100 * float(row[name]) for name in ("difference", "diff_low", "diff_high"))
+    return Difference(
+        value,
+        low,
+        high,
+        float(row["p_value"]),
+        float(row["p_holm"]),
+        100 * float(row["detectable"]),
+        float(row["mcnemar_p"]),
+        int(row["mcnemar_n"]),
+        int(row["mcnemar_excluded"]),
+    )
+
+
+def _given(cell: float) -> float | None:
+    return None if pd.isna(cell) else float(cell)

@@ -1,0 +1,1 @@
+"""Scores of models: statistics, significance, groups, confusions and abilities."""

@@ -1,0 +1,185 @@
+"""Culture against general ability: one point for every model and every scale of its update, and which to choose.
+
+What tuning takes from general ability can be bought back by scaling the update down (WiSE-FT, Wortsman et al. 2022):
+the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base and 1 the tuned model.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.report.score_view import model_title, order_metrics
+from cultureclip.scoring.answers import Answers, read_answers
+from cultureclip.scoring.scores import BASE, ScoredModel, plan_scores, split_instance, split_scale
+from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.tables import ABILITIES, make_table
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+CULTURE, GENERAL = "culture", "general"
+
+logger = logging.getLogger(__name__)
+
+
+def compare_abilities(
+    predictions: pd.DataFrame, *, general: Collection[str], plain: str, max_general_loss: float
+) -> pd.DataFrame:
+    """Culture and general score of every model, of means over seeds and of each seed, with intervals.
+
+    The culture score is the mean of the main metric (:func:`~.score_view.order_metrics`) of every benchmark that is
+    not general; the general score the mean of all metrics of the general ones. Intervals go by concept over all
+    benchmarks at once, since benchmarks share concepts.
+
+    ``chosen`` marks, among each objective's scales, the best at culture whose general score is at most
+    ``max_general_loss`` below the base's. The choice is made on the dev part and marked in both; without dev items, or
+    where every scale loses more, nothing is chosen.
+
+    Args:
+        predictions: The predictions table.
+        general: Benchmarks of general ability.
+        plain: The objective of plain contrastive tuning.
+        max_general_loss: In [0, 1].
+
+    Returns:
+        The table of abilities; a part in which culture or general ability was not measured has no rows.
+
+    Raises:
+        SourceDataError: the models did not answer the same items.
+    """
+    plan = plan_scores(predictions["model"], plain)
+    answers = list(read_answers(predictions, {member for model in plan for member in model.members}))
+    asked = _names(answers)
+    logger.info(
+        "General ability, by evaluation.general_benchmarks: %s. All others count as culture: %s",
+        ", ".join(sorted(asked.intersection(general))) or "none",
+        ", ".join(sorted(asked.difference(general))) or "none",
+    )
+    rows: list[dict[str, Any]] = []
+    for part in sorted({answer.part for answer in answers}):
+        of_part = [answer for answer in answers if answer.part == part]
+        culture = _main_metrics([answer for answer in of_part if answer.benchmark not in general])
+        overall = [answer for answer in of_part if answer.benchmark in general]
+        if culture and overall:
+            pools = {CULTURE: _Pool.of(culture), GENERAL: _Pool.of(overall)}
+            placed = [{"part": part} | _place(model, plan[0], pools) for model in plan]
+            rows += [row | {"on_front": _on_front(row, placed)} for row in placed]
+    chosen = set(_choose(rows, max_general_loss))
+    return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES)
+
+
+def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
+    """Culture over general score: a line an objective through its scales, 95 % intervals, the chosen point a star.
+
+    Args:
+        abilities: The table of abilities; means over seeds are drawn, single seeds are not.
+        part: ``dev`` or ``test``.
+    """
+    import plotly.graph_objects as go
+
+    of_part = abilities[abilities["part"] == part]
+    shown = of_part[np.array([split_instance(model)[1] is None for model in of_part["model"]], bool)]
+    base = shown[shown["model"] == BASE]
+    figure = go.Figure()
+    for objective, own in shown.groupby("objective", sort=False):
+        # Lines of scales begin at the base, which is their scale 0.
+        is_scaled = objective != BASE and own["scale"].nunique() > 1
+        line = (pd.concat([base, own]) if is_scaled else own).sort_values("scale")
+        figure.add_scatter(
+            x=line["general"],
+            y=line["culture"],
+            name=model_title(str(objective)),
+            mode="lines+markers",
+            error_x=_bars(line, GENERAL),
+            error_y=_bars(line, CULTURE),
+            marker={
+                "symbol": ["star" if chosen else "circle" for chosen in line["chosen"]],
+                "size": [16 if chosen else 9 for chosen in line["chosen"]],
+                "line": {"width": [2 if front else 0 for front in line["on_front"]]},
+            },
+            text=[
+                f"{model}, on the front" if front else model for model, front in line[["model", "on_front"]].to_numpy()
+            ],
+        )
+    figure.update_xaxes(title_text="general score", tickformat=".0%")
+    figure.update_yaxes(title_text="culture score", tickformat=".0%")
+    return figure.update_layout(height=520, margin={"t": 40, "b": 40})
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """All items that count for one ability, weighted so that each benchmark and metric counts the same."""
+
+    sample: ClusteredItems
+    credit: pd.DataFrame
+
+    @classmethod
+    def of(cls, answers: Sequence[Answers]) -> "_Pool":
+        weights = np.concatenate([np.full(len(a.items), 1 / len(a.items)) for a in answers])
+        clusters = np.concatenate([a.items["cluster"].to_numpy() for a in answers])
+        return cls(ClusteredItems(clusters, weights), pd.concat([a.credit for a in answers]))
+
+    def mean(self, model: ScoredModel) -> np.ndarray:
+        return self.credit[list(model.members)].mean(axis=1).to_numpy()
+
+
+def _main_metrics(answers: Sequence[Answers]) -> list[Answers]:
+    """The first metric of every benchmark."""
+    main = {name: order_metrics(a.metric for a in answers if a.benchmark == name)[0] for name in _names(answers)}
+    return [answer for answer in answers if answer.metric == main[answer.benchmark]]
+
+
+def _names(answers: Sequence[Answers]) -> set[str]:
+    return {answer.benchmark for answer in answers}
+
+
+def _place(model: ScoredModel, base: ScoredModel, pools: Mapping[str, _Pool]) -> dict[str, Any]:
+    name, scale = split_scale(split_instance(model.name)[0])
+    full = 1.0 if model.seeds else np.nan  # how much of which update a model from elsewhere holds is not known
+    row: dict[str, Any] = {
+        "model": model.name,
+        "objective": name,
+        "scale": 0.0 if model.name == BASE else full if scale is None else scale,
+        "seeds": list(model.seeds),
+    }
+    for ability, pool in pools.items():
+        own = pool.sample.estimate_mean(pool.mean(model))
+        change = pool.sample.estimate_difference(pool.mean(model), pool.mean(base))
+        row |= {ability: own.value, f"{ability}_low": own.low, f"{ability}_high": own.high}
+        if model.name == BASE:
+            change = replace(change, low=0.0, high=0.0)
+        row |= {
+            f"{ability}_change": change.value,
+            f"{ability}_change_low": change.low,
+            f"{ability}_change_high": change.high,
+        }
+    return row
+
+
+def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether nothing else of its kind (means among means, seeds among seeds) is at least as good at both."""
+    single = split_instance(row["model"])[1]
+    rivals = [other for other in others if split_instance(other["model"])[1] == single or other["model"] == BASE]
+    own = (row[CULTURE], row[GENERAL])
+    points = [(other[CULTURE], other[GENERAL]) for other in rivals]
+    return not any(p != own and p[0] >= own[0] and p[1] >= own[1] for p in points)
+
+
+def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Iterator[str]:
+    """The chosen model of each objective, by the dev part."""
+    means = [r for r in rows if r["part"] == "dev" and r["seeds"] and split_instance(r["model"])[1] is None]
+    kept = [row for row in means if row["general_change"] >= -max_general_loss - 1e-12]
+    for objective in sorted({row["objective"] for row in kept}):
+        yield max((r for r in kept if r["objective"] == objective), key=lambda r: (r[CULTURE], r["scale"]))["model"]
+
+
+def _bars(points: pd.DataFrame, ability: str) -> dict[str, Any]:
+    return {
+        "array": points[f"{ability}_high"] - points[ability],
+        "arrayminus": points[ability] - points[f"{ability}_low"],
+        "thickness": 1,
+    }

@@ -1,0 +1,64 @@
+"""The predictions table as arrays: for each benchmark, metric and part, items by models."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.benchmarks.protocols.items import metric_of
+from cultureclip.errors import SourceDataError
+
+_OF_ITEM = ["cluster", "culture", "category"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All models' answers to the same items.
+
+    Attributes:
+        benchmark: Its name.
+        metric: What the items count for.
+        part: ``dev`` or ``test``.
+        items: One row an item, by ``item_id``: ``cluster``, ``culture``, ``category``.
+        credit: The same rows, one column a model.
+    """
+
+    benchmark: str
+    metric: str
+    part: str
+    items: pd.DataFrame
+    credit: pd.DataFrame
+
+    def mean(self, models: Collection[str]) -> np.ndarray:
+        """Credit averaged over models, [items]."""
+        return self.credit[list(models)].mean(axis=1).to_numpy()
+
+
+def read_answers(predictions: pd.DataFrame, models: Collection[str]) -> Iterator[Answers]:
+    """One :class:`Answers` a benchmark, metric and part, in alphabetical order.
+
+    Args:
+        predictions: The predictions table.
+        models: Models that must have answered every item.
+
+    Raises:
+        SourceDataError: one of them did not.
+    """
+    metrics = predictions["item_id"].map(metric_of)
+    for key, group in predictions.groupby(["benchmark", metrics.rename("metric"), "part"], sort=True):
+        benchmark, metric, part = map(str, key)
+        credit = group.pivot(index="item_id", columns="model", values="correct").sort_index()
+        _check_answered(credit.reindex(columns=sorted(set(models))), f"{benchmark} {metric}")
+        items = group.drop_duplicates("item_id").set_index("item_id")[_OF_ITEM].loc[credit.index]
+        yield Answers(benchmark, metric, part, items, credit)
+
+
+def _check_answered(credit: pd.DataFrame, label: str) -> None:
+    lacking = credit.isna().sum()
+    if lacking.any():
+        raise SourceDataError(
+            label,
+            "models answered different items: " + ", ".join(f"{m} lacks {n}" for m, n in lacking.items() if n),
+            "Evaluate all models on the same benchmarks: kedro run --pipeline=evaluation",
+        )

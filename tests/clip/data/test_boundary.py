@@ -1,0 +1,119 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from cultureclip.clip.data.batches import prepare
+from cultureclip.clip.data.boundary import compute_boundary
+from cultureclip.clip.data.towers import crop_tokens, embed_image
+from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.settings import (
+    AugmentationSettings,
+    LoraSettings,
+    ReplaySettings,
+    RunSettings,
+    TextSettings,
+    TrainerSettings,
+)
+from cultureclip.errors import ConfigurationError, StorageError
+from cultureclip.models.text_tower import embed_text
+from tests.clip.conftest import general_pairs, make_rows
+from tests.clip.trainings import train
+
+
+def settings(keep, **trainer):
+    return RunSettings(
+        lora=LoraSettings(rank=2, dropout=0.0, targets=("q", "v", "mlp"), last_blocks=1),
+        augmentation=AugmentationSettings(zoom=0, shift=0, colour=0),
+        replay=ReplaySettings(batch=3, weight=2.0),
+        trainer=TrainerSettings(
+            **(
+                {"steps": 8, "batch": 4, "lr": 0.01, "warmup_steps": 2, "eval_every": 4, "keep_boundary": keep}
+                | trainer
+            )
+        ),
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"chunk": 1, "anchor": 2.0}])
+def test_training_from_the_boundary_equals_training_through_all_blocks(base_folder, tmp_path, changes):
+    def run(keep):
+        own = settings(keep, **changes)
+        return train(*make_rows(), base_folder, tmp_path / str(keep), settings=own, general=general_pairs())
+
+    (kept, log), (whole, expected) = run(True), run(False)
+    assert any("resblocks.1" in name for name in whole.adapter) and not any("resblocks.0" in n for n in whole.adapter)
+    for name, tensor in whole.adapter.items():
+        torch.testing.assert_close(kept.adapter[name], tensor, atol=1e-5, rtol=1e-4)
+    assert log[-1]["dev_loss"] == pytest.approx(expected[-1]["dev_loss"], rel=1e-5)
+    assert not list((tmp_path / "True").glob("*/boundary"))
+
+
+def test_frozen_blocks_run_once_and_never_in_a_step(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    adapter = LoraAdapter(encoder.model, settings(True).lora)
+    encoder.model.eval()
+    frozen = [encoder.model.visual.transformer.resblocks[0], encoder.model.transformer.resblocks[0]]
+    runs = []
+    for block in frozen:
+        block.register_forward_hook(lambda *_: runs.append(1))
+    boundary = compute_boundary(data, encoder, 1, tmp_path)
+    assert len(runs) == 2
+    places = torch.tensor([3, 0, 3])
+    tokens = data.tokens[places][:, :9]
+    with torch.no_grad():
+        found = boundary.embed_images(places), boundary.embed_texts(places, tokens)
+        assert len(runs) == 2
+        pixels = torch.from_numpy(data.pixels[places.numpy()]).float() / 255
+        expected = embed_image(encoder.model, pixels * 2 - 1), embed_text(encoder.model, tokens)
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-5)
+    adapter.remove()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lora": LoraSettings(last_blocks=None)},
+        {"augmentation": AugmentationSettings(zoom=0, shift=0, colour=0, mirror=0.5)},
+        {"augmentation": AugmentationSettings(zoom=0, shift=0, colour=0, crop_area=(0.5, 1))},
+        {"launch": {"processes": 2}},
+    ],
+)
+def test_what_would_move_the_boundary_is_refused(changes):
+    with pytest.raises(ValidationError, match="keep_boundary needs"):
+        RunSettings.model_validate({**settings(True).model_dump(), **changes})
+
+
+@pytest.mark.parametrize("other", ["checkpoint_activations", "compile"])
+def test_ways_to_run_whole_towers_are_refused_where_blocks_run_alone(other):
+    with pytest.raises(ValidationError, match=f"set .*{other}.* to false"):
+        settings(True, **{other: True})
+
+
+def test_other_towers_have_no_boundary(encoder, tmp_path, monkeypatch):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    encoder.model.visual = torch.nn.Identity()
+    with pytest.raises(ConfigurationError, match="keep_boundary"):
+        compute_boundary(data, encoder, 1, tmp_path)
+
+
+def test_a_frozen_tower_may_have_fewer_blocks_than_are_adapted(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    del encoder.model.transformer.resblocks[0]
+    LoraAdapter(encoder.model, LoraSettings(towers=("image",), last_blocks=2))
+    boundary = compute_boundary(data, encoder, 2, tmp_path)
+    tokens = crop_tokens(encoder.model, data.tokens)
+    with torch.no_grad():
+        found = boundary.embed_texts(torch.arange(len(tokens)), tokens)
+        torch.testing.assert_close(found, embed_text(encoder.model, tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_a_full_disk_is_an_error_and_no_crash(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    (tmp_path / "images.npy").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"images.npy: cannot be written \(No space left.*keep_boundary"):
+        compute_boundary(data, encoder, 1, tmp_path)

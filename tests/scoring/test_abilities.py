@@ -1,0 +1,113 @@
+"""Culture against general ability: scores by hand, the front, and the choice on dev."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cultureclip.scoring.abilities import compare_abilities, draw_abilities
+from cultureclip.tables import ABILITIES
+
+GENERAL = ("general-retrieval",)
+
+
+def make(right: dict[str, tuple[int, int]], parts: tuple[str, ...] = ("dev", "test"), items: int = 10) -> pd.DataFrame:
+    """Predictions of models with so many of ten culture and general items right; a second metric nobody gets right."""
+    rows = []
+    for model, counts in right.items():
+        for part in parts:
+            for benchmark, metric, count in (
+                ("crope", "accuracy", counts[0]),
+                ("crope", "accuracy_all", 0),
+                ("grounding", "accuracy", counts[0]),
+                ("general-retrieval", "image-to-text R@1", counts[1]),
+            ):
+                rows += [
+                    (benchmark, model, f"{metric}:{part}{i}", f"{part}{i}", part, float(i < count))
+                    for i in range(items)
+                ]
+    frame = pd.DataFrame(rows, columns=["benchmark", "model", "item_id", "cluster", "part", "correct"])
+    return frame.assign(culture="", category="")
+
+
+def compare(right: dict[str, tuple[int, int]], limit: float = 0.1, **kwargs) -> pd.DataFrame:
+    table = compare_abilities(make(right, **kwargs), general=GENERAL, plain="clip_both", max_general_loss=limit)
+    ABILITIES.validate(table)
+    return table
+
+
+def test_scores_are_means_over_benchmarks_main_metrics_and_over_seeds() -> None:
+    table = compare({"base": (5, 8), "ours_s1": (7, 8), "ours_s2": (9, 6)}).set_index(["part", "model"])
+    row = table.loc[("test", "ours")]
+    assert (row["culture"], row["general"]) == pytest.approx((0.8, 0.7))
+    assert (row["culture_change"], row["general_change"]) == pytest.approx((0.3, -0.1))
+    assert row["culture_change_low"] < 0.3 < row["culture_change_high"]
+    assert list(row["seeds"]) == [1, 2]
+    assert table.loc[("test", "base"), "scale"] == 0
+    assert row["scale"] == 1
+
+
+def test_concepts_shared_by_benchmarks_count_once() -> None:
+    one = compare({"base": (5, 8), "ours_s1": (7, 8)})
+    frame = make({"base": (5, 8), "ours_s1": (7, 8)})
+    alone = compare_abilities(
+        frame[frame["benchmark"] != "grounding"], general=GENERAL, plain="clip_both", max_general_loss=0.1
+    )
+    columns = ["culture_low", "culture_high", "culture_change_low", "culture_change_high"]
+    np.testing.assert_allclose(one[columns], alone[columns])
+
+
+def test_the_front_holds_what_nothing_else_beats() -> None:
+    table = compare({"base": (5, 9), "a_s1": (7, 8), "b_s1": (6, 8), "c_s1": (8, 4), "d_s1": (7, 8)})
+    means = table[(table["part"] == "test") & table["model"].isin(["base", "a", "b", "c", "d"])]
+    assert means.set_index("model")["on_front"].to_dict() == {
+        "base": True,
+        "a": True,
+        "b": False,
+        "c": True,
+        "d": True,
+    }
+
+
+SCALES = {
+    "base": (4, 9),
+    "ours_s1@0.25": (5, 9),
+    "ours_s1@0.50": (7, 8),
+    "ours_s1@0.75": (8, 7),
+    "ours_s1": (9, 5),
+    "other_s1": (9, 1),
+}
+
+
+@pytest.mark.parametrize(("limit", "chosen"), [(0.0, "ours@0.25"), (0.1, "ours@0.50"), (0.25, "ours@0.75")])
+def test_the_best_scale_within_the_loss_that_is_allowed_is_chosen(limit: float, chosen: str) -> None:
+    table = compare(SCALES, limit)
+    assert set(table[table["chosen"]]["model"]) == {chosen}
+    assert set(table[table["chosen"]]["part"]) == {"dev", "test"}
+
+
+def test_nothing_is_chosen_on_the_test_part() -> None:
+    assert not compare(SCALES, parts=("test",))["chosen"].any()
+
+
+def test_what_counts_as_culture_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        compare_abilities(make(SCALES), general=("coco",), plain="clip_both", max_general_loss=0.1)
+    assert "by evaluation.general_benchmarks: none" in caplog.text
+    assert "count as culture: crope, general-retrieval, grounding" in caplog.text
+
+
+def test_where_general_ability_was_not_measured_there_is_no_point() -> None:
+    frame = make(SCALES)
+    frame = frame[frame["benchmark"] != "general-retrieval"]
+    table = compare_abilities(frame, general=GENERAL, plain="clip_both", max_general_loss=0.1)
+    ABILITIES.validate(table)
+    assert table.empty
+    assert not draw_abilities(table).data
+
+
+def test_the_chart_joins_scales_to_the_base_and_marks_the_choice() -> None:
+    figure = draw_abilities(compare(SCALES))
+    lines = {line.name: line for line in figure.data}
+    assert list(lines["ours"].y) == pytest.approx([0.4, 0.5, 0.7, 0.8, 0.9])
+    assert list(lines["ours"].marker.symbol) == ["circle", "circle", "star", "circle", "circle"]
+    assert len(lines["other"].x) == 1
