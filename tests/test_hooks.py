@@ -22,10 +22,18 @@ from cultureclip.hooks import ProjectHooks
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
 from cultureclip.pipeline_registry import MODULES
-from cultureclip.preflight import check_devices, check_inputs, check_parameters, find_models, locate_models
+from cultureclip.preflight import (
+    check_devices,
+    check_inputs,
+    check_parameters,
+    find_models,
+    locate_models,
+    select_stages,
+)
 from cultureclip.session_config import noted_config
 
 from .judging.conftest import judge_path, make_tables  # noqa: F401 - a fixture
+from .support.parameters import change_stage
 
 ROOT = Path(__file__).parents[1]
 VERSION = "2026-01-01T00.00.00.000Z"
@@ -196,31 +204,35 @@ def test_what_is_made_on_the_way_or_supplied_is_not_missing():
 
 
 def test_only_models_of_the_stages_that_run_are_looked_for(tmp_path):
-    locations = {"base": str(tmp_path), "nested": {"model": "models/x", "encoder": "package:a/b", "other": "hf:a/b@c"}}
-    parameters = {
-        "synthesis": {"model": "models/sd"},
-        "filtering": {"judge": "package:nosuchpackage/x"},
-        "train": {**locations, "work_dir": "/nowhere", "model": None},
+    stages = {
+        "synthesis": change_stage("synthesis", model="models/sd"),
+        "filtering": change_stage("filtering", judge="package:nosuchpackage/x"),
+        "train": change_stage("train", base=str(tmp_path), work_dir="/nowhere"),
+        "evaluation": change_stage(
+            "evaluation", base_model="package:a/b", models={"other": "hf:a/b@c", "x": "models/x"}
+        ),
     }
-    pipeline = Pipeline([Node(identity, "params:train", "x", name="use_train")])
-    assert dict(find_models(pipeline, parameters)) == {
+    pipeline = Pipeline(
+        [Node(identity, f"params:{name}", name, name=f"use_{name}") for name in ("train", "evaluation")]
+    )
+    assert find_models(select_stages(pipeline, stages)) == {
         "train.base": str(tmp_path),
-        "train.nested.model": "models/x",
-        "train.nested.encoder": "package:a/b",
-        "train.nested.other": "hf:a/b@c",
+        "evaluation.base_model": "package:a/b",
+        "evaluation.models.other": "hf:a/b@c",
+        "evaluation.models.x": "models/x",
     }
     pipeline += Pipeline([Node(identity, "params:filtering", "y", name="use_filtering")])
     with pytest.raises(WeightsError, match="nosuchpackage"):
-        locate_models(pipeline, parameters)
+        locate_models({"filtering": select_stages(pipeline, stages)["filtering"]})
 
 
 def test_only_devices_of_the_stages_that_run_are_looked_for():
-    parameters = {"synthesis": {"device": "cuda:99"}, "train": {"trainer": {"device": "cpu"}}}
+    stages = {"synthesis": change_stage("synthesis", device="cuda:99"), "train": change_stage("train")}
     pipeline = Pipeline([Node(identity, "params:train", "x", name="use_train")])
-    check_devices(pipeline, parameters)
+    check_devices(select_stages(pipeline, stages))
     pipeline += Pipeline([Node(identity, "params:synthesis", "y", name="use_synthesis")])
     with pytest.raises(ConfigurationError, match="no cuda:99 on this machine") as caught:
-        check_devices(pipeline, parameters)
+        check_devices(select_stages(pipeline, stages))
     assert caught.value.item == "synthesis.device"
 
 

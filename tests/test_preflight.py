@@ -10,8 +10,11 @@ from kedro.pipeline import Node, Pipeline
 
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
 from cultureclip.pipelines.measure import create_pipeline as create_measure
-from cultureclip.preflight import check_roles, locate_models
+from cultureclip.preflight import check_roles, find_models, locate_models, read_stages
+from cultureclip.provenance import walk
+from cultureclip.settings_base import Settings
 
+from .support.parameters import change_stage, load_parameters
 from .support.tiny_clip import write_tiny_clip
 from .support.tiny_llama import write_tiny_llama
 from .support.tiny_models import write_tiny_sd3
@@ -19,10 +22,6 @@ from .test_hooks import ROOT, VERSION, Workplace, identity, place  # noqa: F401 
 
 TUNES = Pipeline([Node(identity, "params:evaluation", "checkpoint_clip_s1", name="tune_model")])
 """Makes a checkpoint."""
-
-
-def stage(name: str) -> Pipeline:
-    return Pipeline([Node(identity, f"params:{name}", "x", name=f"use_{name}")])
 
 
 def test_damaged_weights_stop_the_run_and_the_parameter_and_the_file_are_named(place, tmp_path):  # noqa: F811
@@ -37,9 +36,9 @@ def test_damaged_weights_stop_the_run_and_the_parameter_and_the_file_are_named(p
 
 def test_a_gguf_file_is_looked_for_beside_the_path_that_names_its_folder(tmp_path):
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
-    settings = {"language_model": {"path": str(tmp_path), "gguf_file": "x.gguf"}}
+    captioning = change_stage("captioning", language_model={"path": str(tmp_path), "gguf_file": "x.gguf"})
     with pytest.raises(WeightsError, match=r"captioning\.language_model\.path: .*x\.gguf: not a whole GGUF file"):
-        locate_models(stage("captioning"), {"captioning": settings})
+        locate_models({"captioning": captioning})
 
 
 def test_a_run_from_another_folder_stops_and_says_where_to_go(place, tmp_path, monkeypatch):  # noqa: F811
@@ -51,14 +50,14 @@ def test_a_run_from_another_folder_stops_and_says_where_to_go(place, tmp_path, m
 
 
 def test_a_sentence_encoder_is_looked_for_too(tmp_path):
-    settings = {"mining": {"sentence_encoder": str(tmp_path / "nowhere")}}
+    mining = change_stage("mining", sentence_encoder=str(tmp_path / "nowhere"))
     with pytest.raises(WeightsError, match=r"mining\.sentence_encoder: .*nowhere"):
-        locate_models(stage("mining"), settings)
+        locate_models({"mining": mining})
 
 
 def test_a_model_of_another_kind_is_refused(tmp_path):
     clip, llama, sd3 = write_tiny_clip(tmp_path / "c"), write_tiny_llama(tmp_path / "l"), write_tiny_sd3(tmp_path / "s")
-    found = locate_models(stage("synthesis"), {"synthesis": {"model": str(sd3)}})
+    found = locate_models({"synthesis": change_stage("synthesis", model=str(sd3))})
     assert found == {"synthesis.model": {"spec": str(sd3), "path": str(sd3)}}
     for name, key, wrong, marker in (
         ("synthesis", "model", clip, "model_index.json"),
@@ -66,27 +65,51 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
         ("train", "base", sd3, "open_clip_config.json"),
     ):
         with pytest.raises(WeightsError, match=rf"{name}\.{key}: {wrong / marker}: no such file"):
-            locate_models(stage(name), {name: {key: str(wrong)}})
+            locate_models({name: change_stage(name, **{key: str(wrong)})})
 
 
 def test_models_beside_the_base_are_checked_too(tmp_path):
     clip = write_tiny_clip(tmp_path / "clip")
     bare = f"open_clip:ViT-B-32/openai@{clip / 'open_clip_model.safetensors'}"
-    found = locate_models(stage("evaluation"), {"evaluation": {"models": {"tiny": str(clip), "bare": bare}}})
+    found = locate_models(
+        {"evaluation": change_stage("evaluation", base_model=str(clip), models={"tiny": str(clip), "bare": bare})}
+    )
     assert {name: model["path"] for name, model in found.items()} == {
+        "evaluation.base_model": str(clip),
         "evaluation.models.tiny": str(clip),
         "evaluation.models.bare": str(clip / "open_clip_model.safetensors"),
     }
     with pytest.raises(WeightsError, match=r"evaluation\.models\.x: .*nowhere"):
-        locate_models(stage("evaluation"), {"evaluation": {"models": {"x": f"open_clip:a/b@{tmp_path}/nowhere"}}})
+        locate_models({"evaluation": change_stage("evaluation", models={"x": f"open_clip:a/b@{tmp_path}/nowhere"})})
 
 
-def roles(judge: Path, base: Path, compared: Path) -> dict[str, dict[str, str]]:
+def test_a_stage_with_wrong_parameters_that_does_not_run_hides_no_other():
+    stages = read_stages({"filtering": {"batch": "many"}, "leaderboard": {"results": ["x"], "metrics": []}})
+    assert set(stages) == {"leaderboard"}
+
+
+def test_every_model_of_the_configuration_is_found_by_its_type():
+    """The independent reference are the texts: all that stand under a key or scheme that means a model."""
+    for env in ("base", "paper"):
+        parameters = load_parameters(env)
+        schemes, keys = (
+            ("package:", "hf:", "models/"),
+            ("model", "base", "base_model", "judge", "path", "sentence_encoder"),
+        )
+        named = {
+            path: value
+            for path, value in walk(parameters)
+            if isinstance(value, str) and (value.startswith(schemes) or path.rpartition(".")[2] in keys)
+        }
+        assert find_models(read_stages(parameters)) == named
+
+
+def roles(judge: Path, base: Path, compared: Path) -> dict[str, Settings]:
     return {
-        "mining": {"judge": str(judge)},
-        "filtering": {"judge": str(judge)},
-        "train": {"base": str(base)},
-        "evaluation": {"base_model": str(compared)},
+        "mining": change_stage("mining", judge=str(judge)),
+        "filtering": change_stage("filtering", judge=str(judge)),
+        "train": change_stage("train", base=str(base)),
+        "evaluation": change_stage("evaluation", base_model=str(compared)),
     }
 
 
@@ -99,7 +122,8 @@ def test_no_model_judges_its_own_training_not_even_a_copy_of_it(tmp_path):
         with pytest.raises(ConfigurationError, match=r"mining\.judge.*the weights of train\.base.*Name another model"):
             check_roles(TUNES, roles(same, base, base))
     with pytest.raises(ConfigurationError, match=r"filtering\.judge.*evaluation\.base_model"):
-        check_roles(TUNES, {**roles(judge, tmp_path / "nowhere", base), "filtering": {"judge": str(base)}})
+        judged_by_base = {"filtering": change_stage("filtering", judge=str(base))}
+        check_roles(TUNES, roles(judge, tmp_path / "nowhere", base) | judged_by_base)
     with pytest.raises(ConfigurationError, match=r"evaluation\.base_model.*tuned is another model"):
         check_roles(TUNES, roles(judge, base, write_tiny_clip(tmp_path / "third", seed=2)))
 

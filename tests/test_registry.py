@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import get_type_hints
 
@@ -14,6 +15,7 @@ from kedro.pipeline import Pipeline
 
 import cultureclip.pipelines
 from cultureclip.pipeline_registry import COMBINED, MODULES, STAGES, find_producer, register_pipelines
+from cultureclip.pipelines.parameters import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "diffusers", "open_clip", "sentence_transformers", "sklearn", "matplotlib", "plotly")
@@ -90,6 +92,22 @@ def test_kedro_can_read_the_hints_of_every_node(pipelines, name):
     """Else each run begins with a warning, and the node's parameters are not checked."""
     for node in pipelines[name].nodes:
         assert get_type_hints(node.func), node.name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_stage_hands_its_parameters_to_nodes_whole_and_under_one_name(pipelines, name):
+    for node in pipelines[name].nodes:
+        names = signature(node.func).parameters
+        given = node._inputs if isinstance(node._inputs, dict) else dict(zip(names, node.inputs, strict=False))
+        for argument, dataset in given.items():
+            if dataset.startswith("params:"):
+                assert argument == "parameters", node.name
+                assert get_type_hints(node.func)[argument] is PARAMETERS[dataset.removeprefix("params:")], node.name
+
+
+def test_settings_are_read_without_a_heavy_library():
+    code = "import cultureclip.pipelines.parameters; "
+    assert run_python(code + f"print([m for m in {HEAVY} if m in sys.modules])") == "[]"
 
 
 def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):

@@ -21,6 +21,8 @@ from cultureclip.preflight import (
     check_roles,
     check_working_directory,
     locate_models,
+    read_stages,
+    select_stages,
 )
 from cultureclip.session_config import SessionConfig, note_config
 
@@ -69,9 +71,11 @@ class ProjectHooks:
             check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions)
         finally:
             note_config(None)
-        models = locate_models(pipeline, self._parameters)
-        check_roles(pipeline, self._parameters)
-        check_devices(pipeline, self._parameters)
+        stages = read_stages(self._parameters)
+        running = select_stages(pipeline, stages)
+        models = locate_models(running)
+        check_roles(pipeline, stages)
+        check_devices(running)
         self._record = provenance.RunRecord()
         self._manifest = {
             "run_id": run_params["run_id"],

@@ -9,21 +9,20 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
+from pydantic import ValidationError
 
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
 from cultureclip.models.files import are_same_weights, check_model, find_weights
-from cultureclip.models.locate import HUB_SCHEME, OPEN_CLIP_SCHEME, PACKAGE_SCHEME, locate
+from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
+from cultureclip.models.settings import JudgePath, LanguageModelSettings, ModelPath
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
+from cultureclip.settings_base import CPU, Device, Settings
 
 PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
-_MODEL_NAMES = ("model", "base", "base_model", "judge", "path", "sentence_encoder")
-_SCHEMES = (PACKAGE_SCHEME, HUB_SCHEME, OPEN_CLIP_SCHEME)
-_KINDS = {"model": "model_index.json", "judge": "open_clip_config.json", "base": "open_clip_config.json"}
-"""Parameter -> the file by which one knows a directory of the kind that the parameter wants."""
-_JUDGES, _BASE, _COMPARED = ("mining.judge", "filtering.judge"), "train.base", "evaluation.base_model"
+_BASE, _COMPARED = "train.base", "evaluation.base_model"
 
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
@@ -111,39 +110,52 @@ def _check_version(catalog: CatalogProtocol, name: str, version: str) -> None:
     raise MissingInputError(f"--load-versions {name}:{version}", "there is no such version", remedy)
 
 
-def find_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Dotted path and location of every model that the parameters of a pipeline's stages name.
+def read_stages(parameters: Mapping[str, Any]) -> dict[str, Settings]:
+    """Read the parameters of all stages.
 
-    A location is a string that starts with ``package:``, ``hf:`` or ``open_clip:``, or any string under a key that
-    names a model or under ``models``.
+    A stage whose parameters are wrong is left out: Kedro refuses them when that stage runs.
     """
-    for path, value in _stage_parameters(pipeline, parameters):
-        named = _key(path) in _MODEL_NAMES or path.split(".")[-2] == "models"
-        if isinstance(value, str) and (named or value.startswith(_SCHEMES)):
-            yield path, value
+    from cultureclip.pipelines.parameters import PARAMETERS  # pipelines import Kedro's settings, and those this module
+
+    stages: dict[str, Settings] = {}
+    for name in PARAMETERS.keys() & parameters.keys():
+        with suppress(ValidationError):
+            stages[name] = PARAMETERS[name].model_validate(parameters[name])
+    return stages
 
 
-def locate_models(pipeline: Pipeline, parameters: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def select_stages(pipeline: Pipeline, stages: Mapping[str, Settings]) -> dict[str, Settings]:
+    """Choose the stages whose parameters a pipeline reads, in alphabetical order."""
+    read = {name.removeprefix("params:").partition(".")[0] for name in pipeline.inputs() if _is_parameter(name)}
+    return {name: stages[name] for name in sorted(read & stages.keys())}
+
+
+def find_models(stages: Mapping[str, Settings]) -> dict[str, ModelPath]:
+    """Find every model that stages name: dotted path of the parameter -> location."""
+    return {path: value for path, _, value in _walk(stages) if isinstance(value, ModelPath)}
+
+
+def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
     """Find the models of :func:`find_models` on disk and check that their files are whole; no weights are read.
 
     Returns:
         Dotted path -> ``spec`` as configured and the resolved ``path``.
 
     Raises:
-        WeightsError: one is not there, is of another kind, or a file of it is missing or damaged.
+        WeightsError: if one is not there, is of another kind, or a file of it is missing or damaged.
     """
-    values = dict(_stage_parameters(pipeline, parameters))
     found = {}
-    for name, spec in find_models(pipeline, parameters):
-        group, _, key = name.rpartition(".")
+    for name, owner, spec in _walk(stages):
+        if not isinstance(spec, ModelPath):
+            continue
         try:
             place = _locate(spec)
-            if key in _KINDS and not (place / _KINDS[key]).is_file():
-                raise WeightsError(place / _KINDS[key], "no such file", f"Give a directory that has a {_KINDS[key]}")
-            check_model(place, values.get(f"{group}.gguf_file"))
+            if spec.marker and not (place / spec.marker).is_file():
+                raise WeightsError(place / spec.marker, "no such file", f"Give a directory that has a {spec.marker}")
+            check_model(place, owner.gguf_file if isinstance(owner, LanguageModelSettings) else None)
         except WeightsError as error:
             raise WeightsError(f"{name}: {error.item}", error.cause, error.remedy) from error
-        found[name] = {"spec": spec, "path": str(place)}
+        found[name] = {"spec": str(spec), "path": str(place)}
     return found
 
 
@@ -151,23 +163,24 @@ def _locate(spec: str) -> Path:
     return locate(spec.partition("@")[2] if spec.startswith(OPEN_CLIP_SCHEME) else spec)
 
 
-def check_roles(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
+def check_roles(pipeline: Pipeline, stages: Mapping[str, Settings]) -> None:
     """Make sure that no model judges its own training, and that what is compared with is what was tuned.
 
-    All stages count, also those that do not run now; of these, models that are not on this machine are passed over. A
-    measurement alone, of models that were not tuned here, compares with whatever it likes.
+    All stages count, also those that do not run now. Models that are not on this machine are passed over. A measurement
+    of models that were not tuned here may compare with any model.
 
     Raises:
-        ConfigurationError: a judge has the weights of the trainee, or the base of evaluation is not that of training.
+        ConfigurationError: if a judge has the weights of the trainee, or evaluation compares with another base.
     """
     if "params:evaluation" in pipeline.inputs() and not any(map(_is_checkpoint, pipeline.datasets())):
         return
-    specs = dict(walk(parameters))
+    specs = find_models(stages)
+    judges = [name for name, spec in specs.items() if isinstance(spec, JudgePath)]
     weights = {}
-    for name in (*_JUDGES, _BASE, _COMPARED):
+    for name in (*judges, _BASE, _COMPARED):
         with suppress(WeightsError, KeyError):
             weights[name] = find_weights(_locate(specs[name]))
-    for judge, trainee in product(_JUDGES, (_BASE, _COMPARED)):
+    for judge, trainee in product(judges, (_BASE, _COMPARED)):
         if {judge, trainee} <= weights.keys() and are_same_weights(weights[judge], weights[trainee]):
             cause = f"it has the weights of {trainee} ({specs[trainee]}), which would judge its own training"
             raise ConfigurationError(f"{judge}: {specs[judge]}", cause, "Name another model")
@@ -176,14 +189,14 @@ def check_roles(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{_COMPARED}: {specs[_COMPARED]}", cause, "Name the same (globals: base_clip)")
 
 
-def check_devices(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
-    """Make sure that this machine has every device that the parameters of a pipeline's stages name.
+def check_devices(stages: Mapping[str, Settings]) -> None:
+    """Make sure that this machine has every device that stages name.
 
     Raises:
-        ConfigurationError: it has not.
+        ConfigurationError: if a device is unavailable.
     """
-    for path, value in _stage_parameters(pipeline, parameters):
-        if _key(path) == "device" and value != "cpu":
+    for path, _, value in _walk(stages):
+        if isinstance(value, Device) and value != CPU:
             _check_device(path, value)
 
 
@@ -197,14 +210,20 @@ def _check_device(path: str, device: str) -> None:
         raise ConfigurationError(path, cause, "Run on a machine that has one, or set it to cpu") from error
 
 
-def _stage_parameters(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of all parameters of the stages that a pipeline belongs to."""
-    stages = {name.removeprefix("params:").partition(".")[0] for name in pipeline.inputs() if _is_parameter(name)}
-    return walk({stage: parameters[stage] for stage in sorted(stages & parameters.keys())})
-
-
-def _key(path: str) -> str:
-    return path.rpartition(".")[2]
+def _walk(value: Any, path: str = "", owner: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted path, the settings or collection it stands in, and value of everything inside settings."""
+    inner: Mapping[Any, Any]
+    if isinstance(value, Settings):
+        inner = dict(value)
+    elif isinstance(value, Mapping):
+        inner = value
+    elif isinstance(value, list | tuple):
+        inner = dict(enumerate(value))
+    else:
+        yield path, owner, value
+        return
+    for key, item in inner.items():
+        yield from _walk(item, f"{path}.{key}" if path else str(key), value)
 
 
 def _is_parameter(name: str) -> bool:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from cultureclip.settings_base import CPU, Device, Settings
 
 Target = Literal["q", "k", "v", "out", "mlp"]
 Tower = Literal["image", "text"]
@@ -22,11 +24,7 @@ ObjectiveName = Literal[
 """The losses that there are; :data:`cultureclip.clip.objectives.losses.OBJECTIVES` has their code."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ObjectiveSettings(_Settings):
+class ObjectiveSettings(Settings):
     """What the loss functions can be told.
 
     Attributes:
@@ -60,7 +58,7 @@ class ObjectiveSettings(_Settings):
         return self
 
 
-class LoraSettings(_Settings):
+class LoraSettings(Settings):
     """Where low-rank updates sit and how large they are.
 
     Attributes:
@@ -87,7 +85,7 @@ class LoraSettings(_Settings):
         return self.alpha / self.rank
 
 
-class AugmentationSettings(_Settings):
+class AugmentationSettings(Settings):
     """How far a training image may be changed.
 
     Attributes:
@@ -128,7 +126,7 @@ class AugmentationSettings(_Settings):
         return self
 
 
-class TextSettings(_Settings):
+class TextSettings(Settings):
     """How rows become texts.
 
     Attributes:
@@ -140,7 +138,7 @@ class TextSettings(_Settings):
     long_caption: Literal["error", "truncate"] = "error"
 
 
-class ReplaySettings(_Settings):
+class ReplaySettings(Settings):
     """General pairs in every step, on which the tuned model is held to what the base says (distillation).
 
     Attributes:
@@ -152,7 +150,7 @@ class ReplaySettings(_Settings):
     weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
 
 
-class TrainerSettings(_Settings):
+class TrainerSettings(Settings):
     """The optimisation.
 
     Attributes:
@@ -201,7 +199,7 @@ class TrainerSettings(_Settings):
     l2_start: Annotated[float, Field(ge=0, le=1000)] = 0.0
     max_unreadable_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     tracker: Literal["none", "tensorboard"] = "none"
-    device: str = "cpu"
+    device: Device = CPU
 
     @model_validator(mode="after")
     def _patience_has_a_figure(self) -> Self:
@@ -218,7 +216,7 @@ class TrainerSettings(_Settings):
         return self
 
 
-class LaunchSettings(_Settings):
+class LaunchSettings(Settings):
     """On how many processes a training runs. One runs inside the pipeline; more are started by ``torchrun``.
 
     Attributes:
@@ -245,7 +243,7 @@ class LaunchSettings(_Settings):
         return self
 
 
-class RunSettings(_Settings):
+class RunSettings(Settings):
     """Everything that decides what a training of one objective and seed comes out as.
 
     Attributes:
@@ -298,7 +296,7 @@ class RunSettings(_Settings):
 
     def effective(self) -> "RunSettings":
         """The settings with those defects written out that other settings can express: 1, 3, 4, 5 and 11."""
-        changes: dict[str, BaseModel] = {}
+        changes: dict[str, Settings] = {}
         of_loss = tuple(number for number in (1, 4, 5) if self.released(number))
         if of_loss:
             changes["objective"] = self.objective.model_copy(update={"as_released": of_loss})

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from cultureclip.engine.atomic import replacing
+from cultureclip.settings_base import Settings
 
 RECORD = "fetched.json"
 """File in a benchmark's folder that says what was fetched; it is written last, so it means that all is there."""
@@ -17,11 +18,7 @@ INCOMPLETE = "fetched.incomplete"
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HubOrigin(_Settings):
+class HubOrigin(Settings):
     """A dataset of the Hugging Face Hub: its id, a branch, tag or commit, and globs of the files that are wanted."""
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -29,7 +26,7 @@ class HubOrigin(_Settings):
     files: tuple[_Text, ...] = ("*",)
 
 
-class UrlFile(_Settings):
+class UrlFile(Settings):
     """One file: its address, its name in the folder, its checksum where it is known; a zip archive may be unpacked."""
 
     url: Annotated[str, Field(pattern=r"^(https?|file)://")]
@@ -38,13 +35,13 @@ class UrlFile(_Settings):
     unpack: bool = False
 
 
-class UrlOrigin(_Settings):
+class UrlOrigin(Settings):
     """Files of web servers."""
 
     urls: tuple[UrlFile, ...] = Field(min_length=1)
 
 
-class ManualOrigin(_Settings):
+class ManualOrigin(Settings):
     """What a person has to do, for whoever owns the files wants an agreement first."""
 
     by_hand: _Text

@@ -83,7 +83,7 @@ def main(folder: Path) -> int:
     """
     job = Job.model_validate_json((folder / JOB_NAME).read_text(encoding="utf-8"))
     torch.set_num_threads(job.threads)
-    device = job.settings.trainer.device
+    device: str = job.settings.trainer.device
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)

@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from cultureclip.pipelines.settings import LanguageModelSettings, Settings
+from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.settings_base import Settings
 
 
 class RuleSettings(Settings):

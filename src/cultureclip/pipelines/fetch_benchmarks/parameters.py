@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from cultureclip.benchmarks.downloads.origins import Origin
-from cultureclip.pipelines.settings import Settings
+from cultureclip.settings_base import Settings
 
 
 class FetchBenchmarksParameters(Settings):

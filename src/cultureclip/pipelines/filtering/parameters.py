@@ -4,7 +4,8 @@ from string import Formatter
 
 from pydantic import Field, field_validator
 
-from cultureclip.pipelines.settings import Device, Settings
+from cultureclip.models.settings import JudgePath
+from cultureclip.settings_base import CPU, Device, Settings
 
 _TEMPLATE_FIELDS = {"name", "culture", "universal"}
 
@@ -12,8 +13,8 @@ _TEMPLATE_FIELDS = {"name", "culture", "universal"}
 class FilteringParameters(Settings):
     """How images are judged and twins selected; see ``parameters_filtering.yml`` for what each one means."""
 
-    judge: str = Field(min_length=1)
-    device: Device = "cpu"
+    judge: JudgePath
+    device: Device = CPU
     batch: int = Field(ge=1, le=4096)
     concept_templates: tuple[str, ...] = Field(min_length=1)
     twin_margin: float = Field(ge=0, lt=2)

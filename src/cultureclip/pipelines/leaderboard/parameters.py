@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from cultureclip.pipelines.settings import Settings
+from cultureclip.settings_base import Settings
 
 
 class LeaderboardParameters(Settings):

@@ -13,21 +13,21 @@ from cultureclip.pipelines.mining.parameters import MiningParameters
 logger = logging.getLogger(__name__)
 
 
-def read_concepts(atlas: str, mining: MiningParameters) -> pd.DataFrame:
+def read_concepts(atlas: str, parameters: MiningParameters) -> pd.DataFrame:
     """Check every row of the atlas, or of a user's own table, and give it its id."""
     from cultureclip.concepts.atlas import read_concepts as read
     from cultureclip.concepts.csv_table import read_csv_table
 
-    return read(read_csv_table(atlas, mining.problems_shown), mining.problems_shown)
+    return read(read_csv_table(atlas, parameters.problems_shown), parameters.problems_shown)
 
 
-def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, mining: MiningParameters) -> pd.DataFrame:
+def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, parameters: MiningParameters) -> pd.DataFrame:
     """Ask the language model of every emoji name whether it is bound to a culture."""
     from cultureclip.concepts.bottom_up import ask_names, empty_table, list_names
     from cultureclip.concepts.emoji import list_emoji
     from cultureclip.models.text import load_language_model
 
-    settings = mining.bottom_up
+    settings = parameters.bottom_up
     if not settings.enabled:
         return empty_table()
     names = list_names(list_emoji(), concepts)
@@ -43,25 +43,25 @@ def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, mining:
     return names.assign(language_model_score=sum(log_odds) / len(log_odds))
 
 
-def classify_names(answers: pd.DataFrame, mining: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Set the sentence encoder against the language model, use the better, and classify what was found."""
     from cultureclip.concepts import bottom_up
     from cultureclip.models.sentence import load_sentence_encoder
 
-    if not mining.bottom_up.enabled:
+    if not parameters.bottom_up.enabled:
         return answers, {}
     names = answers.drop(columns="language_model_score")
-    embeddings = load_sentence_encoder(mining.sentence_encoder).encode(list(names["name"]))
+    embeddings = load_sentence_encoder(parameters.sentence_encoder).encode(list(names["name"]))
     return bottom_up.classify_names(
         names,
         answers["language_model_score"].to_numpy(),
         embeddings,
-        folds=mining.bottom_up.folds,
-        resamples=mining.bottom_up.resamples,
+        folds=parameters.bottom_up.folds,
+        resamples=parameters.bottom_up.resamples,
     )
 
 
-def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
     """Embed every reference picture with the judge and find those that are drawn alike to the pixel."""
     import numpy as np
     from tqdm.auto import tqdm
@@ -77,29 +77,29 @@ def embed_looks(concepts: pd.DataFrame, mining: MiningParameters) -> pd.DataFram
     if len(shown) < len(concepts):
         logger.warning("%d concepts have no picture and can be in no twin", len(concepts) - len(shown))
     drawn = [
-        read_pictures(reference, mining.twins.picture_size)
+        read_pictures(reference, parameters.twins.picture_size)
         for reference in tqdm(shown["reference_image"], desc="draw concepts")
     ]
-    judge = load_encoder(locate(mining.judge), mining.device)
+    judge = load_encoder(locate(parameters.judge), parameters.device)
     styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
-    embeddings = embed_pictures(judge, styles[0], mining.twins.compare_mirrored)
-    stands_for = choose_representatives(shown, styles, mining.twins.indistinguishable_below)
+    embeddings = embed_pictures(judge, styles[0], parameters.twins.compare_mirrored)
+    stands_for = choose_representatives(shown, styles, parameters.twins.indistinguishable_below)
     return pd.DataFrame({"concept_id": shown["concept_id"], "embedding": list(embeddings), "stands_for": stands_for})
 
 
-def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, mining: MiningParameters) -> pd.DataFrame:
+def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
     """Match concepts that look alike and belong to different cultures."""
     import numpy as np
 
     from cultureclip.concepts import twins
     from cultureclip.models.sentence import load_sentence_encoder
 
-    settings = mining.twins
+    settings = parameters.twins
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
     return twins.match_twins(
         shown,
         np.stack(shown["embedding"].to_list()),
-        load_sentence_encoder(mining.sentence_encoder).encode(list(shown["context"])),
+        load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
         list(shown["stands_for"]),
         neighbours=settings.neighbours,
         context_weight=settings.context_weight,

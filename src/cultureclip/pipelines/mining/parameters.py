@@ -4,7 +4,8 @@ from string import Formatter
 
 from pydantic import Field, field_validator
 
-from cultureclip.pipelines.settings import Device, LanguageModelSettings, Settings
+from cultureclip.models.settings import JudgePath, LanguageModelSettings, ModelPath
+from cultureclip.settings_base import CPU, Device, Settings
 
 
 class Question(Settings):
@@ -58,8 +59,8 @@ class MiningParameters(Settings):
     """How concepts are read and twins found; see ``parameters_mining.yml`` for what each one means."""
 
     problems_shown: int = Field(ge=1)
-    judge: str = Field(min_length=1)
-    device: Device = "cpu"
-    sentence_encoder: str = Field(min_length=1)
+    judge: JudgePath
+    device: Device = CPU
+    sentence_encoder: ModelPath
     bottom_up: BottomUpSettings
     twins: TwinSettings

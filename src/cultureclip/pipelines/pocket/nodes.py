@@ -16,25 +16,25 @@ def read_drawn_concepts(atlas: str) -> pd.DataFrame:
     return concepts[concepts["reference_image"].str.startswith("emoji:", na=False)]
 
 
-def train_base_clip(concepts: pd.DataFrame, pocket: PocketParameters) -> dict[str, Any]:
+def train_base_clip(concepts: pd.DataFrame, parameters: PocketParameters) -> dict[str, Any]:
     """Train the trainee's base and return its card."""
     from cultureclip.pocket.build import build_encoder
 
-    return build_encoder("base_clip", concepts, pocket.model_dump())
+    return build_encoder("base_clip", concepts, parameters.model_dump())
 
 
-def train_judge(concepts: pd.DataFrame, pocket: PocketParameters) -> dict[str, Any]:
+def train_judge(concepts: pd.DataFrame, parameters: PocketParameters) -> dict[str, Any]:
     """Train the judge and return its card."""
     from cultureclip.pocket.build import build_encoder
 
-    return build_encoder("judge", concepts, pocket.model_dump())
+    return build_encoder("judge", concepts, parameters.model_dump())
 
 
-def train_generator(concepts: pd.DataFrame, pocket: PocketParameters) -> dict[str, Any]:
+def train_generator(concepts: pd.DataFrame, parameters: PocketParameters) -> dict[str, Any]:
     """Train autoencoder and diffusion transformer and return the generator's card."""
     from cultureclip.pocket.build import build_generator
 
-    return build_generator(concepts, pocket.model_dump())
+    return build_generator(concepts, parameters.model_dump())
 
 
 def measure_models(
@@ -42,10 +42,10 @@ def measure_models(
     base_clip_card: dict[str, Any],
     judge_card: dict[str, Any],
     generator_card: dict[str, Any],
-    pocket: PocketParameters,
+    parameters: PocketParameters,
 ) -> dict[str, Any]:
     """Which share of real and generated drawings the models recognise; the figures also go onto the shipped cards."""
     from cultureclip.pocket.measure import measure_models as measure
 
     models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}
-    return {"commits": models, "figures": measure(concepts, pocket.model_dump())}
+    return {"commits": models, "figures": measure(concepts, parameters.model_dump())}

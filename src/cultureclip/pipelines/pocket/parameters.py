@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from cultureclip.pipelines.settings import Settings
+from cultureclip.models.settings import ModelPath
+from cultureclip.settings_base import Settings
 
 
 class AutoencoderSettings(Settings):
@@ -46,7 +47,7 @@ class PocketParameters(Settings):
     seed: int = Field(ge=0)
     vocabulary: int = Field(ge=600, description="Tokens in the models' own tokenizer")
     context_length: int = Field(ge=8, le=77)
-    sentence_encoder: str
+    sentence_encoder: ModelPath
     state: str = Field(description="Folder of resumable training states")
     weights: str = Field(description="Folder that receives the three model directories")
     autoencoder: AutoencoderSettings

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from cultureclip.pipelines.settings import Device, Settings
+from cultureclip.models.settings import DiffusersPath
+from cultureclip.settings_base import Device, Settings
 
 
 class CallParameters(Settings):
@@ -39,7 +40,7 @@ class SynthesisParameters(Settings):
         contact_sheet_images: Images on the contact sheet.
     """
 
-    model: str
+    model: DiffusersPath
     device: Device
     dtype: Literal["float32", "bfloat16", "float16"]
     scheduler: dict[str, Any] | None

@@ -14,12 +14,12 @@ Trained = tuple[Checkpoint, list[dict[str, Any]]]
 TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, TrainParameters], Trained]
 
 
-def list_general_pairs(concepts: pd.DataFrame, train: TrainParameters) -> pd.DataFrame:
+def list_general_pairs(concepts: pd.DataFrame, parameters: TrainParameters) -> pd.DataFrame:
     """The general pairs that trainings replay; none when none does."""
     from cultureclip.concepts.general_pairs import list_general_pairs as list_pairs
 
-    source = train.general_pairs.source if train.replays else None
-    return list_pairs(source, train.general_pairs.most, concepts)
+    source = parameters.general_pairs.source if parameters.replays else None
+    return list_pairs(source, parameters.general_pairs.most, concepts)
 
 
 def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
@@ -35,7 +35,7 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
         images: ImageSource,
         concepts: pd.DataFrame,
         general_pairs: pd.DataFrame,
-        train: TrainParameters,
+        parameters: TrainParameters,
     ) -> Trained:
         """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
         from cultureclip.clip.contracts import GeneralPairs
@@ -44,32 +44,36 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
         from cultureclip.concepts.general_pairs import PairPictures
         from cultureclip.models.locate import locate
 
-        check_instances(built, train.objectives, train.seeds)
-        settings = train.run_settings(instance.objective)
-        card = {"base": train.base, "base_revision": train.base_revision, "update_scale": train.update_scale}
+        check_instances(built, parameters.objectives, parameters.seeds)
+        settings = parameters.run_settings(instance.objective)
+        card = {
+            "base": parameters.base,
+            "base_revision": parameters.base_revision,
+            "update_scale": parameters.update_scale,
+        }
         texts = dict(zip(general_pairs["pair_id"], general_pairs["text"], strict=True))
-        pictures = PairPictures(general_pairs, train.general_pairs.picture_size)
+        pictures = PairPictures(general_pairs, parameters.general_pairs.picture_size)
         return train_adapter(
             cultwin,
             images,
             GeneralPairs(texts, pictures) if texts else None,
-            locate(train.base),
+            locate(parameters.base),
             card=card,
             name=instance.name,
-            objective=train.objective_of(instance.objective),
+            objective=parameters.objective_of(instance.objective),
             seed=instance.seed,
             settings=settings,
-            work_dir=Path(train.work_dir),
+            work_dir=Path(parameters.work_dir),
             mirrorable=mirrorable_concepts(concepts, settings.augmentation.never_mirrored),
         )
 
     return train_model
 
 
-def summarise_training(train: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+def summarise_training(parameters: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """Draw all logs into one figure and gather the chosen steps' figures."""
     from cultureclip.clip.training.curves import loss_curves, training_metrics
     from cultureclip.clip.training.training_log import objective_of
 
-    chosen_by = {name: train.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
+    chosen_by = {name: parameters.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
     return loss_curves(logs), training_metrics(logs, chosen_by)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import Field, model_validator
 
 from cultureclip.clip.settings import ObjectiveName, RunSettings
-from cultureclip.pipelines.settings import Settings
+from cultureclip.models.settings import OpenClipPath
+from cultureclip.settings_base import Settings
 
 
 class GeneralPairsSettings(Settings):
@@ -72,7 +73,7 @@ class TrainParameters(RunSettings, Trainings):
         work_dir: Where unfinished and finished trainings are kept by key.
     """
 
-    base: str
+    base: OpenClipPath
     base_revision: str | None = None
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     general_pairs: GeneralPairsSettings = GeneralPairsSettings()

@@ -20,7 +20,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     logs = {instance.name: f"training_log_{instance.name}" for instance in instances}
     summary = Node(
         summarise_training,
-        {"train": "params:train", **logs},
+        {"parameters": "params:train", **logs},
         ["loss_curves", "training_metrics"],
         name="summarise_training",
         namespace="train",

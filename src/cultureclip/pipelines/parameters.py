@@ -1,0 +1,25 @@
+"""The parameters of every stage: which entries the configuration may have, and what each one holds."""
+
+from cultureclip.pipelines.captioning.parameters import CaptioningParameters
+from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
+from cultureclip.pipelines.filtering.parameters import FilteringParameters
+from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
+from cultureclip.pipelines.mining.parameters import MiningParameters
+from cultureclip.pipelines.pocket.parameters import PocketParameters
+from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
+from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.settings_base import Settings
+
+PARAMETERS: dict[str, type[Settings]] = {
+    "mining": MiningParameters,
+    "captioning": CaptioningParameters,
+    "synthesis": SynthesisParameters,
+    "filtering": FilteringParameters,
+    "train": TrainParameters,
+    "evaluation": EvaluationParameters,
+    "pocket": PocketParameters,
+    "leaderboard": LeaderboardParameters,
+    "fetch_benchmarks": FetchBenchmarksParameters,
+}
+"""Entry of the configuration -> its settings."""
