@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cultureclip.captions.checks import CaptionRules, Reason, check_caption, features_shown, unsupported_terms
+from cultureclip.captions.checks import Reason, check_caption, features_shown, unsupported_terms
 from cultureclip.captions.cultures import foreign_cultures, names_culture
 from cultureclip.captions.facts import ConceptFacts, stem
 from cultureclip.captions.prompts import EXAMPLES
+from cultureclip.captions.settings import CaptionRules
 from cultureclip.concepts.regions import region_name
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"

@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 
 from cultureclip.captions import write as writing
-from cultureclip.captions.checks import CaptionRules, Reason
+from cultureclip.captions.checks import Reason
+from cultureclip.captions.settings import CaptionRules, CaptionSettings
 from cultureclip.captions.summary import summarise_captions
-from cultureclip.captions.write import CaptionSettings, write_captions
+from cultureclip.captions.write import write_captions
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id, twin_id
-from cultureclip.models.text import LanguageModel, load_language_model
+from cultureclip.models.text import LanguageModel
 from cultureclip.tables import CAPTIONS
-from tests.support.tiny_llama import write_tiny_llama
+from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 SETTINGS = CaptionSettings(
     per_half=1, max_tries=3, full_tries=3, seed=7, max_new_tokens=6, temperature=1.0, top_p=0.9, rules=CaptionRules()
@@ -29,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def model(folder) -> LanguageModel:
-    return load_language_model(folder, dtype="float32", batch=2)
+    return open_language_model(folder, dtype="float32", batch=2)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_second_run_asks_nothing_and_does_not_load_the_model(model, store, ask
     first = write(model, store)
     assert sum(asked) == 9
     asked.clear()
-    again = load_language_model(folder, dtype="float32", batch=2)
+    again = open_language_model(folder, dtype="float32", batch=2)
     pd.testing.assert_frame_equal(write(again, store), first)
     assert asked == []
     assert "_loaded" not in vars(again)
@@ -211,7 +212,7 @@ def test_seed_and_settings_are_part_of_the_key(model, store, asked):
 def test_rules_are_not_part_of_the_key(model, store, asked):
     write(model, store)
     asked.clear()
-    write(model, store, CaptionSettings(**{**vars(SETTINGS), "rules": CaptionRules(max_words=3)}))
+    write(model, store, CaptionSettings(**{**vars(SETTINGS), "rules": CaptionRules(min_words=3, max_words=3)}))
     assert asked == []
 
 

@@ -9,8 +9,8 @@ from transformers import LlamaForCausalLM
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.precision import fast_dtype
-from cultureclip.models.text import Answer, LanguageModel, _common_prefix, _draw, load_language_model
-from tests.support.tiny_llama import write_tiny_llama
+from cultureclip.models.text import Answer, LanguageModel, _common_prefix, _draw
+from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
 ITEMS = ["kimono", "red sari from India with a long cloth", "a robe", "w1 w2 w3 w4 w5 w6 w7", "wide sleeves"]
@@ -24,7 +24,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder) -> LanguageModel:
-    return load_language_model(folder, dtype="float32", batch=2)
+    return open_language_model(folder, dtype="float32", batch=2)
 
 
 def plain_answer(model: LanguageModel, prompt, new_tokens: int) -> str:
@@ -124,43 +124,43 @@ def test_common_prefix_leaves_each_a_token(sequences, expected):
 
 
 def test_fingerprint_changes_with_bytes_and_dtype(folder, tmp_path):
-    first = load_language_model(folder, dtype="float32").fingerprint
-    assert load_language_model(write_tiny_llama(tmp_path / "same"), dtype="float32").fingerprint == first
-    assert load_language_model(write_tiny_llama(tmp_path / "other", seed=1), dtype="float32").fingerprint != first
-    assert load_language_model(folder, dtype="bfloat16").fingerprint != first
+    first = open_language_model(folder, dtype="float32").fingerprint
+    assert open_language_model(write_tiny_llama(tmp_path / "same"), dtype="float32").fingerprint == first
+    assert open_language_model(write_tiny_llama(tmp_path / "other", seed=1), dtype="float32").fingerprint != first
+    assert open_language_model(folder, dtype="bfloat16").fingerprint != first
 
 
 @pytest.mark.parametrize("name", ["merges.txt", "tokenizer.model", "chat_template.jinja"])
 def test_another_tokenizer_is_another_model(tmp_path, name):
     folder = write_tiny_llama(tmp_path)
-    first = load_language_model(folder, dtype="float32").fingerprint
+    first = open_language_model(folder, dtype="float32").fingerprint
     (folder / name).write_text("a b")
-    second = load_language_model(folder, dtype="float32").fingerprint
+    second = open_language_model(folder, dtype="float32").fingerprint
     (folder / name).write_text("b a c")
-    assert len({first, second, load_language_model(folder, dtype="float32").fingerprint}) == 3
+    assert len({first, second, open_language_model(folder, dtype="float32").fingerprint}) == 3
 
 
 def test_an_unchanged_file_is_hashed_once_in_a_process(folder, monkeypatch):
-    first = load_language_model(folder, dtype="float32").fingerprint
+    first = open_language_model(folder, dtype="float32").fingerprint
     monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("a file was read again"))
-    assert load_language_model(folder, dtype="float32").fingerprint == first
+    assert open_language_model(folder, dtype="float32").fingerprint == first
 
 
 def test_pickled_weights_are_refused_with_the_conversion(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
     with pytest.raises(WeightsError, match="save_pretrained"):
-        load_language_model(tmp_path)
+        open_language_model(tmp_path)
 
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match="no such file"):
-        load_language_model(tmp_path / "nowhere")
+        open_language_model(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="no safetensors"):
-        load_language_model(tmp_path)
+        open_language_model(tmp_path)
     with pytest.raises(WeightsError, match="no such weights file"):
-        load_language_model(tmp_path, gguf_file="model.gguf")
+        open_language_model(tmp_path, gguf_file="model.gguf")
     with pytest.raises(WeightsError, match="not a GGUF"):
-        load_language_model(tmp_path, gguf_file="model.bin")
+        open_language_model(tmp_path, gguf_file="model.bin")
 
 
 def break_by_truncation(folder: Path) -> None:
@@ -184,7 +184,7 @@ def break_by_other_shapes(folder: Path) -> None:
 def test_broken_weights_are_a_typed_error(tmp_path, break_it):
     break_it(write_tiny_llama(tmp_path))
     with pytest.raises(WeightsError, match=str(tmp_path)):
-        _ = load_language_model(tmp_path, dtype="float32").model
+        _ = open_language_model(tmp_path, dtype="float32").model
 
 
 def test_a_model_that_does_not_fit_on_its_device(folder, monkeypatch):
@@ -193,14 +193,14 @@ def test_a_model_that_does_not_fit_on_its_device(folder, monkeypatch):
 
     monkeypatch.setattr(LlamaForCausalLM, "to", full)
     with pytest.raises(ConfigurationError, match=r"does not fit into the memory of cpu.*language_model\.dtype"):
-        _ = load_language_model(folder, dtype="float32").model
+        _ = open_language_model(folder, dtype="float32").model
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"not a gguf file at all" * 100])
 def test_broken_gguf_is_a_typed_error(tmp_path, content):
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(WeightsError, match="does not load"):
-        _ = load_language_model(tmp_path, gguf_file="model.gguf").model
+        _ = open_language_model(tmp_path, gguf_file="model.gguf").model
 
 
 def test_fast_dtype_is_that_of_the_device_and_not_of_another_one_in_the_machine(monkeypatch):

@@ -1,10 +1,14 @@
 """A two-layer Llama with random weights and a word tokenizer, in the Hugging Face safetensors format."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.models.text import LanguageModel, load_language_model
 
 _TEXT = "a the from with of Caption: kimono sari robe cloth Japan India red wide long sleeves A B"
 WORDS = _TEXT.split()
@@ -38,3 +42,8 @@ def write_tiny_llama(folder: Path, seed: int = 0) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def open_language_model(folder: Path, **settings: Any) -> LanguageModel:
+    """The model in a folder, by the production code."""
+    return load_language_model(LanguageModelSettings(path=str(folder), **settings))

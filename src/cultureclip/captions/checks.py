@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
 from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
+from cultureclip.captions.settings import CaptionRules
 
 _COLOURS = (
     "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white yellow"
@@ -31,21 +32,6 @@ class Reason(StrEnum):
     NAMES_OTHER_CULTURE = "names_other_culture"
     UNSUPPORTED_FACT = "unsupported_fact"
     DUPLICATE = "duplicate"
-
-
-@dataclass(frozen=True)
-class CaptionRules:
-    """Bounds of the checks.
-
-    Attributes:
-        min_words: Fewest words.
-        max_words: Most words; the paper asks for fewer than 15.
-        min_features: Fewest key visual features that the caption must show.
-    """
-
-    min_words: int = 4
-    max_words: int = 14
-    min_features: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from cultureclip.captions.checks import CaptionReport, CaptionRules, Reason, check_caption
+from cultureclip.captions.checks import CaptionReport, Reason, check_caption
 from cultureclip.captions.facts import ConceptFacts
 from cultureclip.captions.prompts import PROMPT_ID, caption_messages, parse_caption
+from cultureclip.captions.settings import CaptionSettings
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError, UnparsableAnswerError
 from cultureclip.ids import digest, seed_from_id
@@ -19,31 +20,6 @@ from cultureclip.tables import CAPTIONS
 
 SHOWN_ANSWER = 200
 """Most characters of an answer without a caption that are kept in the table."""
-
-
-@dataclass(frozen=True)
-class CaptionSettings:
-    """How captions are asked for.
-
-    Attributes:
-        per_half: Accepted captions wanted for each concept; the paper has 10.
-        max_tries: Most candidates for each concept.
-        full_tries: Of these, the first that are asked with context and several features.
-        seed: Seed of the stage.
-        max_new_tokens: Most tokens of an answer.
-        temperature: Of sampling; 0 takes the likeliest token.
-        top_p: Of nucleus sampling.
-        rules: Bounds of the checks.
-    """
-
-    per_half: int
-    max_tries: int
-    full_tries: int
-    seed: int
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    rules: CaptionRules
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +18,11 @@ from tqdm.auto import tqdm
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.locate import locate
 from cultureclip.models.precision import fast_dtype
+from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text_weights import fingerprint_files, list_weight_files, read_weights
 
 Message = Mapping[str, str]
 """One chat turn: ``role`` and ``content``."""
-
-Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 NUCLEUS_LIMIT = 256
 """Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
@@ -263,22 +262,14 @@ def _draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: 
     return tokens.gather(1, torch.minimum(places, inside.sum(1, keepdim=True) - 1))[:, 0]
 
 
-def load_language_model(
-    path: str | Path, gguf_file: str | None = None, dtype: Dtype = "auto", device: str = "cpu", batch: int = 32
-) -> LanguageModel:
-    """A causal language model with its tokenizer from local files; the weights are read at the first question.
-
-    Args:
-        path: Directory in the Hugging Face format, or ``package:<module>/<folder>``.
-        gguf_file: Name of a GGUF file in it, when the weights lie in one; they are unpacked to ``dtype``.
-        dtype: What to compute in; ``auto`` is :func:`fast_dtype` of the device.
-        device: Where to put the weights.
-        batch: Most prompts computed together.
+def load_language_model(settings: LanguageModelSettings) -> LanguageModel:
+    """Open a causal language model with its tokenizer from local files; the weights are read at the first question.
 
     Raises:
-        WeightsError: no weights there, or pickled ones; at the first question also when they are truncated or lying.
+        WeightsError: if there are no weights, or pickled ones; at the first question also if they are truncated or do
+            not fit their config.
     """
-    folder = locate(str(path))
-    number_type = fast_dtype(device) if dtype == "auto" else getattr(torch, dtype)
-    fingerprint = fingerprint_files(list_weight_files(folder, gguf_file), number_type)
-    return LanguageModel(folder, gguf_file, number_type, device, batch, fingerprint)
+    folder = locate(settings.path)
+    dtype = fast_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
+    fingerprint = fingerprint_files(list_weight_files(folder, settings.gguf_file), dtype)
+    return LanguageModel(folder, settings.gguf_file, dtype, settings.device, settings.batch, fingerprint)

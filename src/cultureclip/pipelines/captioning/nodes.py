@@ -16,16 +16,12 @@ def write_captions(
     twins: pd.DataFrame, concepts: pd.DataFrame, caption_store: KeyedStore, parameters: CaptioningParameters
 ) -> pd.DataFrame:
     """Let the language model write captions of every concept of an accepted twin, and check each one."""
-    from cultureclip.captions.checks import CaptionRules
-    from cultureclip.captions.write import CaptionSettings
     from cultureclip.captions.write import write_captions as write
     from cultureclip.models.text import load_language_model
 
-    amounts = parameters.model_dump(exclude={"language_model", "rules"})
-    settings = CaptionSettings(**amounts, rules=CaptionRules(**parameters.rules.model_dump()))
-    model = load_language_model(**parameters.language_model.model_dump())
-    name = parameters.language_model.path
-    return write(twins, concepts, store=caption_store, model=model, model_name=name, settings=settings)
+    model = load_language_model(parameters.language_model)
+    name = str(parameters.language_model.path)
+    return write(twins, concepts, store=caption_store, model=model, model_name=name, settings=parameters)
 
 
 def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:

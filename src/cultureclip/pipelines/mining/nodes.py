@@ -31,7 +31,7 @@ def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, paramet
     if not settings.enabled:
         return empty_table()
     names = list_names(list_emoji(), concepts)
-    model = load_language_model(**settings.language_model.model_dump())
+    model = load_language_model(settings.language_model)
     first, second = settings.question.options
     log_odds = [  # of yes, with either letter for it
         sign
