@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cultureclip.engine.atomic import TEMPORARY, replacing
+from cultureclip.engine.atomic import replacing
+from cultureclip.engine.temporary import TEMPORARY
 
 
 @pytest.fixture

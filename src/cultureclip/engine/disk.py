@@ -1,6 +1,7 @@
 """A disk that fails, told from a file that is damaged or gone: one stops a run, the other costs one item."""
 
 import errno
+from pathlib import Path
 
 from cultureclip.errors import StorageError
 
@@ -22,3 +23,14 @@ def check_picture_error(error: BaseException) -> None:
     if isinstance(error, OSError) and is_disk_failure(error):
         remedy = "That is no broken picture: mend the disk or the permissions, then run again"
         raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
+
+
+def cannot_write(path: Path, error: OSError) -> StorageError:
+    """Describe a write that failed: where, why, and what helps."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "Free disk space or raise the quota, then run again: what is finished is kept"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "Make the folder writable, or set another data root in conf/local/globals.yml; then run again"
+    else:
+        remedy = "Check the disk, then run again: what is finished is kept"
+    return StorageError(path, f"cannot be written ({error.strerror or error})", remedy)

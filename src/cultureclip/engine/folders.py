@@ -1,12 +1,10 @@
-"""Folders that appear whole or not at all."""
+"""New folders that appear whole or not at all."""
 
-import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cultureclip.engine.atomic import TEMPORARY
+from cultureclip.engine.atomic import replacing
 from cultureclip.errors import StorageError
 
 
@@ -22,18 +20,15 @@ def building(folder: Path) -> Iterator[Path]:
         removed when the block fails.
 
     Raises:
-        StorageError: the folder exists, or cannot be made.
+        StorageError: if the folder exists, or cannot be made.
     """
     if folder.exists():
         raise StorageError(folder, "exists already", "Name a new folder, or remove this one")
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        cause = f"cannot be made ({error.strerror or error})"
-        raise StorageError(folder, cause, "Name a folder on a disk that you can write to") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(replacing(folder))
+            temporary.mkdir()
+        except OSError as error:
+            cause = f"cannot be made ({error.strerror or error})"
+            raise StorageError(folder, cause, "Name a folder on a disk that you can write to") from error
         yield temporary
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.engine.atomic import replacing
 from cultureclip.engine.disk import is_disk_failure
+from cultureclip.engine.temporary import sweep
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError, StorageError
 from cultureclip.images.records import ImageRecord, decode_image, to_parquet
 
@@ -151,7 +152,8 @@ class ShardStore:
 
     def _index(self) -> dict[Path, tuple[str, ...]]:
         """Parts that count, sorted, and their ids."""
-        remove_abandoned(self.root.glob(f"*/.*{TEMPORARY}"))
+        for folder in self.root.glob("*/"):
+            sweep(folder)
         parts = sorted(path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}"))
         known, index = self._ids, {}
         for part in parts:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from transformers import CLIPTokenizer
 
+from cultureclip.engine.atomic import replacing
 from cultureclip.ids import digest
 from cultureclip.models.locate import locate
 from cultureclip.pocket.autoencoder import train_autoencoder
@@ -53,9 +54,8 @@ def _prepare(concepts: pd.DataFrame, settings: dict[str, Any]) -> tuple[Pool, CL
     kept = state_file("tokenizer", concepts, settings)
     if not kept.exists():
         lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
-        temporary = kept.with_name(".tokenizer.tmp")
-        train_tokenizer(lines, settings["vocabulary"], settings["context_length"]).save_pretrained(temporary)
-        temporary.rename(kept)
+        with replacing(kept) as temporary:
+            train_tokenizer(lines, settings["vocabulary"], settings["context_length"]).save_pretrained(temporary)
     return pool, CLIPTokenizer.from_pretrained(kept)
 
 

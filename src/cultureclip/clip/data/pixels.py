@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.clip.contracts import ImageSource
-from cultureclip.engine.atomic import TEMPORARY, remove_abandoned, replacing
+from cultureclip.engine.atomic import replacing
 from cultureclip.engine.disk import check_picture_error
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import digest
@@ -153,7 +153,6 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
     """Decode into a cache file slice by slice; written, not mapped: a full disk is an error then and not a crash."""
     unreadable: dict[str, str] = {}
     hasher, size = hashlib.sha256(), 0
-    remove_abandoned(path.parent.glob(f".pixels-*{TEMPORARY}"))
     try:
         with replacing(path) as temporary, temporary.open("wb") as handle:
             shape = (len(wanted), 3, *_input_size(encoder))

@@ -4,11 +4,11 @@ import logging
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
+from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.evaluation.entries import check_benchmarks, check_names
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
@@ -124,8 +124,8 @@ def evaluate_models(
     tuned = {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
     settings = EmbeddingSettings(parameters.precision, parameters.batch, parameters.device)
     models = {BASE: parameters.base_model, **parameters.models, **tuned}
-    with TemporaryDirectory(prefix="cultureclip-") as folder:
-        models |= _write_scaled(checkpoints, parameters, Path(folder))
+    with scratch_folder() as folder:
+        models |= _write_scaled(checkpoints, parameters, folder)
         rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), settings)
     after = {benchmark.name: benchmark.card() for benchmark in asked}
     return pd.DataFrame(rows), [after.get(card["name"], card) for card in cards]
