@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from cultureclip.images.generation import GenerationReport, GenerationSettings, generate_missing
-from cultureclip.images.requests import Recipe, plan_requests
+from cultureclip.images.generation import GenerationReport, generate_missing
+from cultureclip.images.requests import Recipe, plan_requests, read_recipe
 from cultureclip.images.store import ShardStore
-from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
 from tests.support.captions import caption_table
-from tests.support.tiny_models import TINY_CALL, write_tiny_sd3
+from tests.support.tiny_models import tiny_settings, write_tiny_sd3
 
 TEXTS = [f"a red kimono with {count} white cranes" for count in range(6)]
 
@@ -22,7 +21,7 @@ def tiny_sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recipe(tiny_sd3: Path) -> Recipe:
-    return Recipe(fingerprint(tiny_sd3), scheduler_settings(tiny_sd3, None), TINY_CALL, "float32")
+    return read_recipe(tiny_settings(tiny_sd3))
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,6 @@ def requests(recipe: Recipe) -> pd.DataFrame:
 @pytest.fixture
 def generate(tiny_sd3: Path) -> Callable[..., GenerationReport]:
     def run(requests: pd.DataFrame, store: ShardStore, batch_size: int = 2, part_size: int = 2) -> GenerationReport:
-        settings = GenerationSettings(tiny_sd3, "cpu", "float32", None, TINY_CALL, batch_size, part_size)
-        return generate_missing(requests, store, settings)
+        return generate_missing(requests, store, tiny_settings(tiny_sd3, batch_size=batch_size, part_size=part_size))
 
     return run

@@ -20,7 +20,7 @@ from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from tests.images.conftest import TEXTS
 from tests.support.captions import caption_table
-from tests.support.tiny_models import TINY_CALL
+from tests.support.tiny_models import TINY_CALL, tiny_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -200,7 +200,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(tiny_sd3):
 
 
 def test_a_wrong_call_argument_stops_before_any_work(requests, tiny_sd3, tmp_path):
-    settings = generation.GenerationSettings(tiny_sd3, "cpu", "float32", None, {**TINY_CALL, "stepz": 3}, 2, 2)
+    settings = tiny_settings(tiny_sd3, call={**TINY_CALL, "stepz": 3})
     with pytest.raises(ConfigurationError, match=r"synthesis\.call\.stepz.*num_inference_steps"):
         generation.generate_missing(requests, ShardStore(tmp_path), settings)
     assert contents(ShardStore(tmp_path)) == {}

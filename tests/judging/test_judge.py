@@ -3,6 +3,7 @@ import errno
 import io
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,17 @@ from cultureclip.images.records import encode_image
 from cultureclip.images.store import ImageSet, ShardStore
 from cultureclip.judging.judge import Judge
 from cultureclip.judging.scores import list_halves, measure
+from cultureclip.judging.settings import JudgeSettings
 from cultureclip.judging.texts import concept_texts, embed_concepts
 from cultureclip.models.encoder import load_encoder
 
 from .conftest import Album, Tables, noise_picture
 
 TEMPLATES = ("{name}", "{name} from {culture}", "a {universal} from {culture}: {name}")
+
+
+def open_judge(path: Path, store: KeyedStore, batch: int) -> Judge:
+    return Judge(JudgeSettings(judge=str(path), batch=batch), store)
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def run(judge: Judge, tables: Tables, album: Album) -> pd.DataFrame:
 
 
 def test_measurements_equal_the_plain_computation(judge_path, store, tables, album):
-    measured = run(Judge(judge_path, store, batch=5), tables, album).set_index("image_id")
+    measured = run(open_judge(judge_path, store, batch=5), tables, album).set_index("image_id")
     encoder = load_encoder(judge_path)
     texts = []
     for _, c in tables.concepts.iterrows():
@@ -70,25 +76,25 @@ def test_measurements_equal_the_plain_computation(judge_path, store, tables, alb
 
 
 def test_an_unchanged_run_looks_at_nothing_and_loads_no_model(judge_path, store, tables, album):
-    first = run(Judge(judge_path, store, batch=4), tables, album)
+    first = run(open_judge(judge_path, store, batch=4), tables, album)
     album.reads.clear()
-    again = Judge(judge_path, store, batch=4)
+    again = open_judge(judge_path, store, batch=4)
     pd.testing.assert_frame_equal(run(again, tables, album), first)
     assert album.reads == []
     assert "encoder" not in vars(again)
 
 
 def test_a_new_concept_needs_no_second_look_at_the_images(judge_path, store, tables, album):
-    run(Judge(judge_path, store, batch=4), tables, album)
+    run(open_judge(judge_path, store, batch=4), tables, album)
     album.reads.clear()
     new = tables.concepts.iloc[[0]].assign(concept_id="f" * 20, name="sari", cultures=[["IN"]])
     tables.concepts = pd.concat([tables.concepts, new], ignore_index=True)
-    run(Judge(judge_path, store, batch=4), tables, album)
+    run(open_judge(judge_path, store, batch=4), tables, album)
     assert album.reads == []
 
 
 def test_another_judge_looks_again(judge_path, store, tables, album, tmp_path):
-    first = Judge(judge_path, store, batch=4)
+    first = open_judge(judge_path, store, batch=4)
     run(first, tables, album)
     other = tmp_path / "other"
     other.mkdir()
@@ -97,7 +103,7 @@ def test_another_judge_looks_again(judge_path, store, tables, album, tmp_path):
     config = other / "open_clip_config.json"
     config.write_text(config.read_text() + "\n")
     album.reads.clear()
-    second = Judge(other, store, batch=4)
+    second = open_judge(other, store, batch=4)
     run(second, tables, album)
     assert second.fingerprint != first.fingerprint
     assert sorted(album.reads) == sorted(tables.requests["image_id"])
@@ -110,13 +116,13 @@ def test_a_broken_or_absent_image_fails_alone_and_is_tried_again(judge_path, sto
     noise_picture(0, size=64).save(buffer, "PNG")
     album.pictures[broken] = Image.open(io.BytesIO(buffer.getvalue()[:600]))
     del album.pictures[absent]
-    measured = run(Judge(judge_path, store, batch=6), tables, album).set_index("image_id")
+    measured = run(open_judge(judge_path, store, batch=6), tables, album).set_index("image_id")
     assert measured.loc[broken, "fault"] == "unreadable"
     assert measured.loc[absent, "fault"] == "not_generated"
     assert measured.drop([broken, absent])["fault"].isna().all()
     assert measured["clip_similarity"].isna().sum() == 2
     album.pictures = whole
-    assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
+    assert run(open_judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
 
 
 def test_a_disk_that_fails_is_no_unreadable_image(judge_path, store, tables, album, monkeypatch):
@@ -126,8 +132,8 @@ def test_a_disk_that_fails_is_no_unreadable_image(judge_path, store, tables, alb
     with monkeypatch.context() as patch:
         patch.setattr(Album, "read", fail)
         with pytest.raises(StorageError, match="mend the disk"):
-            run(Judge(judge_path, store, batch=6), tables, album)
-    assert run(Judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
+            run(open_judge(judge_path, store, batch=6), tables, album)
+    assert run(open_judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
 
 
 def test_one_damaged_picture_in_a_whole_shard_fails_alone(judge_path, store, tables, album, tmp_path):
@@ -136,7 +142,7 @@ def test_one_damaged_picture_in_a_whole_shard_fails_alone(judge_path, store, tab
     records[0] = dataclasses.replace(records[0], width=99)
     for record in records:
         shards.write_part(record.image_id[:1], [record])
-    measured = run(Judge(judge_path, store, batch=6), tables, ImageSet(shards, list(album.pictures)))
+    measured = run(open_judge(judge_path, store, batch=6), tables, ImageSet(shards, list(album.pictures)))
     faults = measured.set_index("image_id")["fault"].dropna()
     assert faults.to_dict() == {records[0].image_id: "unreadable"}
 
@@ -144,7 +150,7 @@ def test_one_damaged_picture_in_a_whole_shard_fails_alone(judge_path, store, tab
 def test_images_of_another_run_are_no_failures_but_a_missing_input(judge_path, store, tables, album):
     other = Album({f"other{n}": noise_picture(n) for n in range(3)})
     with pytest.raises(MissingInputError, match=r"none of the \d+ planned images.*--pipeline=synthesis"):
-        run(Judge(judge_path, store, batch=6), tables, other)
+        run(open_judge(judge_path, store, batch=6), tables, other)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,7 @@ def test_tables_of_different_runs_are_refused_before_the_judge_looks(
 ):
     getattr(tables, table).loc[0, column] = "f" * 20
     with pytest.raises(MissingInputError, match=named):
-        run(Judge(judge_path, store, batch=6), tables, album)
+        run(open_judge(judge_path, store, batch=6), tables, album)
     assert album.reads == []
 
 
@@ -169,11 +175,11 @@ def test_a_judge_of_nan_is_refused_by_name(judge_path, store, album, tmp_path):
     weights = tmp_path / "nan/open_clip_model.safetensors"
     save_file({name: tensor * float("nan") for name, tensor in load_file(weights).items()}, weights)
     with pytest.raises(WeightsError, match="no numbers"):
-        Judge(tmp_path / "nan", store, batch=6).look_at(album, album.ids)
+        open_judge(tmp_path / "nan", store, batch=6).look_at(album, album.ids)
 
 
 def test_a_collapsed_judge_recognises_nothing(judge_path, store, tables, album):
-    judge = Judge(judge_path, store, batch=6)
+    judge = open_judge(judge_path, store, batch=6)
     same = np.tile(judge.embed_texts(["kimono"]), (len(tables.concepts), 1))
     halves = list_halves(tables.requests, tables.captions, tables.twins)
     measured = measure(halves, album, judge, tables.concepts["concept_id"].tolist(), same)
@@ -181,7 +187,7 @@ def test_a_collapsed_judge_recognises_nothing(judge_path, store, tables, album):
 
 
 def test_out_of_memory_halves_the_batch_and_records_it(judge_path, store, tables, album):
-    judge = Judge(judge_path, store, batch=8)
+    judge = open_judge(judge_path, store, batch=8)
     encode = judge.encoder.model.encode_image
 
     def encode_few(pixels: torch.Tensor) -> torch.Tensor:
@@ -198,7 +204,7 @@ def test_out_of_memory_halves_the_batch_and_records_it(judge_path, store, tables
 
 
 def test_an_error_that_is_not_about_memory_is_not_swallowed(judge_path, store, album):
-    judge = Judge(judge_path, store, batch=8)
+    judge = open_judge(judge_path, store, batch=8)
 
     def fail(pixels: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
@@ -210,7 +216,7 @@ def test_an_error_that_is_not_about_memory_is_not_swallowed(judge_path, store, a
 
 def test_a_judge_without_weights_is_refused_by_name(tmp_path, store):
     with pytest.raises(WeightsError, match=r"no \*\.safetensors file"):
-        Judge(tmp_path, store, batch=1)
+        open_judge(tmp_path, store, batch=1)
 
 
 def test_a_template_with_a_culture_is_filled_for_each_culture():

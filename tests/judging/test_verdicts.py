@@ -8,18 +8,15 @@ from cultureclip import tables as schemas
 from cultureclip.errors import LeakError
 from cultureclip.judging.scores import list_halves
 from cultureclip.judging.selection import build_cultwin
+from cultureclip.judging.settings import VerdictSettings
 from cultureclip.judging.summary import find_shortfalls, summarise
 from cultureclip.judging.verdicts import decide
 
 from .conftest import Tables, make_tables
 
-RULES = {
-    "twin_margin": 0.0,
-    "chance_margin": 0.0,
-    "max_hamming": 0,
-    "max_colour_distance": 0.5,
-    "min_images_per_half": 2,
-}
+RULES = VerdictSettings(
+    twin_margin=0.0, chance_margin=0.0, max_hamming=0, max_colour_distance=0.5, min_images_per_half=2
+)
 
 
 def measure_well(tables: Tables) -> pd.DataFrame:
@@ -44,7 +41,7 @@ def select(tables: Tables, judgements: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_good_images_pass_and_make_valid_tables(tables):
-    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), **RULES))
+    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), RULES))
     assert (judgements["verdict"] == "accepted").all()
     assert judgements[["authenticity", "consistency", "cultural_fidelity", "safety"]].isna().all(axis=None)
     cultwin = schemas.CULTWIN.validate(select(tables, judgements))
@@ -65,7 +62,7 @@ def test_each_rule_refuses_one_image_and_says_why(tables, change, reason, verdic
     measured = measure_well(tables)
     for column, value in change.items():
         measured.loc[0, column] = value
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     assert judgements.loc[0, ["verdict", "reason"]].tolist() == [verdict, reason]
     assert (judgements.loc[1:, "verdict"] == "accepted").all(), "two accepted images a half are enough"
 
@@ -73,15 +70,15 @@ def test_each_rule_refuses_one_image_and_says_why(tables, change, reason, verdic
 def test_margins_are_strict(tables):
     measured = measure_well(tables)
     measured["clip_similarity"], measured["twin_similarity"] = 0.75, 0.5
-    assert (decide(measured, **{**RULES, "twin_margin": 0.25})["reason"] == "closer_to_twin").all()
-    assert (decide(measured, **{**RULES, "twin_margin": 0.2})["verdict"] == "accepted").all()
+    assert (decide(measured, RULES.model_copy(update={"twin_margin": 0.25}))["reason"] == "closer_to_twin").all()
+    assert (decide(measured, RULES.model_copy(update={"twin_margin": 0.2}))["verdict"] == "accepted").all()
 
 
 def test_a_duplicate_names_the_image_it_repeats(tables):
     measured = measure_well(tables)
     half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
     measured.loc[half.index[1], "phash"] = measured.loc[half.index[0], "phash"]
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     assert judgements.loc[half.index[1], ["reason", "duplicate_of"]].tolist() == ["duplicate", half["image_id"].iloc[0]]
     assert judgements["duplicate_of"].notna().sum() == 1
 
@@ -91,7 +88,7 @@ def test_a_refused_image_makes_no_other_a_duplicate(tables):
     half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
     measured.loc[half.index, "phash"] = "0" * 16
     measured.loc[half.index[0], "twin_similarity"] = 1.0
-    judgements = decide(measured, **{**RULES, "min_images_per_half": 1})
+    judgements = decide(measured, RULES.model_copy(update={"min_images_per_half": 1}))
     assert judgements.loc[half.index, "verdict"].tolist() == ["rejected", "accepted", "rejected"]
 
 
@@ -104,7 +101,7 @@ def test_an_image_of_an_incomplete_twin_makes_no_other_a_duplicate():
     measured.loc[kimono.index[kimono["twin_id"] != lost], "phash"] = [f"{i:016x}" for i in range(3)]
     partner = (measured["twin_id"] == lost) & ~measured.index.isin(kimono.index)
     measured.loc[partner, "twin_similarity"] = 1.0
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     assert (judgements.loc[measured["twin_id"] != lost, "verdict"] == "accepted").all()
     assert (judgements.loc[kimono.index[kimono["twin_id"] == lost], "reason"] == "twin_incomplete").all()
 
@@ -116,7 +113,7 @@ def test_what_is_accepted_repeats_nothing_and_what_repeats_in_a_kept_twin_repeat
     rng = np.random.default_rng(seed)
     measured["phash"] = [f"{i:016x}" for i in rng.integers(0, 40, len(measured))]
     measured.loc[rng.random(len(measured)) < 0.2, "twin_similarity"] = 1.0
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     accepted = judgements["verdict"] == "accepted"
     assert not measured[accepted].duplicated(["concept_id", "phash"]).any()
     kept = measured["twin_id"].isin(measured.loc[accepted, "twin_id"])
@@ -131,7 +128,7 @@ def test_a_twin_passes_with_both_halves_or_not_at_all(tables):
     measured = measure_well(tables)
     half = measured.index[measured["concept_id"] == measured.loc[0, "concept_id"]]
     measured.loc[half[:2], "twin_similarity"] = 1.0
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     twin = measured["twin_id"] == measured.loc[0, "twin_id"]
     assert judgements.loc[half[:2], "reason"].tolist() == ["closer_to_twin"] * 2, "the first reason stays visible"
     rest = twin & ~measured.index.isin(half[:2])
@@ -144,7 +141,7 @@ def test_a_half_without_any_image_makes_its_twin_incomplete(tables):
     gone = tables.captions["caption_id"].iloc[0]
     tables.requests = tables.requests[tables.requests["caption_id"] != gone].reset_index(drop=True)
     measured = measure_well(tables)
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     twin = measured["twin_id"] == tables.twins["twin_id"].iloc[0]
     assert (judgements.loc[twin, "reason"] == "twin_incomplete").all()
 
@@ -152,7 +149,7 @@ def test_a_half_without_any_image_makes_its_twin_incomplete(tables):
 def test_rows_pair_both_sides_once_whatever_the_order(tables):
     measured = measure_well(tables)
     measured.loc[0, "twin_similarity"] = 1.0
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     cultwin = select(tables, judgements)
     used = pd.concat([cultwin["pos_image_id"], cultwin["neg_image_id"]])
     accepted = judgements.loc[judgements["verdict"] == "accepted", "image_id"]
@@ -171,15 +168,15 @@ def test_rows_pair_both_sides_once_whatever_the_order(tables):
 def test_a_concept_for_evaluation_only_is_a_leak(tables):
     tables.concepts.loc[0, "terms"] = "eval_only"
     with pytest.raises(LeakError, match=tables.concepts.loc[0, "name"]):
-        select(tables, decide(measure_well(tables), **RULES))
+        select(tables, decide(measure_well(tables), RULES))
 
 
 def test_rows_of_what_must_not_be_passed_on_say_so_in_their_licence(tables):
-    before = select(tables, decide(measure_well(tables), **RULES))
+    before = select(tables, decide(measure_well(tables), RULES))
     assert before["licence"].nunique() == 1
     held = tables.twins["a_concept_id"].iloc[0]
     tables.concepts.loc[tables.concepts["concept_id"] == held, "terms"] = "no_redistribute"
-    after = schemas.CULTWIN.validate(select(tables, decide(measure_well(tables), **RULES)))
+    after = schemas.CULTWIN.validate(select(tables, decide(measure_well(tables), RULES)))
     of_it = (after["pos_concept_id"] == held) | (after["neg_concept_id"] == held)
     assert 0 < of_it.sum() < len(after)
     assert set(after["licence"][of_it]) == {f"{before['licence'][0]} AND LicenseRef-no-redistribute"}
@@ -188,7 +185,7 @@ def test_rows_of_what_must_not_be_passed_on_say_so_in_their_licence(tables):
 
 def test_nothing_to_judge_gives_empty_valid_tables(tables):
     tables.requests = tables.requests.iloc[:0]
-    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), **RULES))
+    judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), RULES))
     cultwin = schemas.CULTWIN.validate(select(tables, judgements))
     metrics = summarise(judgements, measure_well(tables), cultwin, tables.concepts)
     assert metrics["in"] == metrics["twins_kept"] == 0
@@ -199,7 +196,7 @@ def test_the_summary_adds_up(tables):
     measured = measure_well(tables)
     measured.loc[0, ["twin_similarity", "rank"]] = [1.0, 2.0]
     measured.loc[1, ["fault", "clip_similarity", "rank"]] = ["unreadable", np.nan, np.nan]
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     metrics = summarise(judgements, measured, select(tables, judgements), tables.concepts)
     assert metrics["in"] == metrics["kept"] + sum(metrics["rejected"].values()) + sum(metrics["failed"].values())
     assert metrics["rejected"] == {"closer_to_twin": 1, "twin_incomplete": 4}
@@ -218,7 +215,7 @@ def test_bookkeeping_of_many_twins_is_quick():
     measured = measure_well(tables)
     measured["phash"] = [f"{i % 3:016x}" for i in range(len(measured))]
     start = time.process_time()
-    judgements = decide(measured, **RULES)
+    judgements = decide(measured, RULES)
     cultwin = select(tables, judgements)
     summarise(judgements, measured, cultwin, tables.concepts)
     assert time.process_time() - start < 1.2

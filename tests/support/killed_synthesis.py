@@ -16,17 +16,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cultureclip.images.generation import GenerationSettings, generate_missing
+from cultureclip.images.generation import generate_missing
 from cultureclip.images.store import ShardStore
 from cultureclip.models import text_to_image  # noqa: F401  (imported once, before the children are forked)
-from tests.support.tiny_models import TINY_CALL
+from tests.support.tiny_models import tiny_settings
 
 
 def main(model: str, store: str, requests: str, batch: str, part: str, kills: str, seed: str) -> None:
     """Kill some children, then let one finish."""
     torch.set_num_threads(1)
     table, rng = pd.read_parquet(requests), random.Random(int(seed))
-    settings = GenerationSettings(Path(model), "cpu", "float32", None, TINY_CALL, int(batch), int(part))
+    settings = tiny_settings(model, batch_size=int(batch), part_size=int(part))
     for attempt in range(int(kills) + 1):
         child = os.fork()
         if child == 0:

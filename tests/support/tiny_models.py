@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -13,6 +14,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from cultureclip.images.settings import GenerationSettings
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 TINY_CALL = {"num_inference_steps": 2, "guidance_scale": 1.0, "height": 16, "width": 16, "max_sequence_length": 0}
@@ -88,3 +90,9 @@ def write_tiny_sd3(path: Path, seed: int = 0, list_absent_parts: bool = True) ->
 def copy_model(source: Path, target: Path) -> Path:
     """A copy that a test may damage."""
     return Path(shutil.copytree(source, target))
+
+
+def tiny_settings(model: str | Path, **changes: Any) -> GenerationSettings:
+    """How a tiny generator is run: two images at once, two in a stored file."""
+    settings = {"model": str(model), "device": "cpu", "dtype": "float32", "scheduler": None, "call": TINY_CALL}
+    return GenerationSettings.model_validate(settings | {"batch_size": 2, "part_size": 2} | changes)

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -23,7 +22,9 @@ from cultureclip import __version__
 from cultureclip.engine.local import run_local
 from cultureclip.errors import ConfigurationError
 from cultureclip.images.records import ImageRecord, encode_image
+from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
+from cultureclip.models.locate import locate
 
 if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
     from PIL import Image
@@ -33,29 +34,6 @@ if TYPE_CHECKING:  # torch and diffusers are imported only when there is somethi
 logger = logging.getLogger(__name__)
 
 _RECORDED = ("torch", "diffusers", "transformers", "pillow")
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How to generate.
-
-    Attributes:
-        model: Directory of the pipeline.
-        device: Where it runs.
-        dtype: Of weights and arithmetic.
-        scheduler: Replaces the directory's own; None keeps it.
-        call: Arguments of the pipeline's call.
-        batch_size: Images at once.
-        part_size: Images a stored part: what ``kill -9`` can cost.
-    """
-
-    model: Path
-    device: str
-    dtype: str
-    scheduler: Mapping[str, Any] | None
-    call: Mapping[str, Any]
-    batch_size: int
-    part_size: int
 
 
 @dataclass(frozen=True)
@@ -199,8 +177,9 @@ class ShardWorker:
     def __init__(self, settings: GenerationSettings, store: ShardStore) -> None:
         from cultureclip.models.text_to_image import check_call, load_text_to_image
 
-        check_call(settings.model, settings.call)
-        self.model = load_text_to_image(settings.model, settings.device, settings.dtype, settings.scheduler)
+        folder, self.call = locate(settings.model), settings.call.arguments()
+        check_call(folder, self.call)
+        self.model = load_text_to_image(folder, settings.device, settings.dtype, settings.scheduler)
         self.settings, self.store = settings, store
         self.versions = {name: version(name) for name in _RECORDED}
         self.versions |= {"cultureclip": __version__, "device": settings.device, "machine": platform.machine()}
@@ -217,7 +196,7 @@ class ShardWorker:
                 records = []
 
     def _make(self, batch: Batch) -> list[ImageRecord]:
-        images, size = generate_halving(self.model, batch, self.settings.call)
+        images, size = generate_halving(self.model, batch, self.call)
         return [
             encode_image(image_id, image, len(batch.ids[place - place % size :][:size]), self.versions)
             for place, (image_id, image) in enumerate(zip(batch.ids, images, strict=True))

@@ -9,6 +9,9 @@ import pandas as pd
 
 from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.ids import digest, seed_from_id
+from cultureclip.images.settings import GenerationSettings
+from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
+from cultureclip.models.locate import locate
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,21 @@ class Recipe:
     def image_id(self, prompt: str, k: int) -> str:
         """Id of the ``k``-th image of a prompt. No caches (of attention, of steps) are in use: their field is null."""
         return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k)
+
+
+def read_recipe(settings: GenerationSettings) -> Recipe:
+    """Read what the settings come to; the weights' bytes are read, but not into torch.
+
+    Raises:
+        WeightsError: if the model is missing, or a part of it.
+    """
+    folder = locate(settings.model)
+    return Recipe(
+        model=fingerprint(folder),
+        scheduler=scheduler_settings(folder, settings.scheduler),
+        call=settings.call.arguments(),
+        dtype=settings.dtype,
+    )
 
 
 def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: int, shard_digits: int) -> pd.DataFrame:

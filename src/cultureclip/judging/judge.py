@@ -4,7 +4,6 @@ import base64
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +15,10 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import DamagedImageError
 from cultureclip.ids import digest
 from cultureclip.judging.duplicates import look_of
+from cultureclip.judging.settings import JudgeSettings
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.locate import locate
 from cultureclip.models.memory import halve_until_it_fits
 
 logger = logging.getLogger(__name__)
@@ -43,18 +44,17 @@ class Judge:
     The weights are loaded when the first item is not in the store, so an unchanged run loads no model.
 
     Args:
-        path: Directory of an ``open_clip`` model.
+        settings: Which model judges, and how.
         store: Where embeddings are kept.
-        batch: Most images in one forward pass; halved, down to 1, when memory runs out.
-        device: Where it runs.
 
     Raises:
         WeightsError: the directory or a file in it is missing.
     """
 
-    def __init__(self, path: Path, store: KeyedStore, batch: int, device: str = "cpu") -> None:
-        self.path, self.store, self.batch, self.device = path, store, batch, device
-        self.fingerprint = fingerprint(path)
+    def __init__(self, settings: JudgeSettings, store: KeyedStore) -> None:
+        self.path, self.device, self.store = locate(settings.judge), settings.device, store
+        self.batch = settings.batch
+        self.fingerprint = fingerprint(self.path)
 
     @cached_property
     def encoder(self) -> ImageTextEncoder:

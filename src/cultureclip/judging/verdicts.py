@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.judging.duplicates import find_duplicates
+from cultureclip.judging.settings import VerdictSettings
 
 _RATINGS = ("authenticity", "consistency", "cultural_fidelity", "safety")
 """Scores that a vision-language judge gives; an image-text encoder has none, and a missing score is null."""
@@ -26,15 +27,7 @@ FAILURES = (Reason.NOT_GENERATED, Reason.UNREADABLE)
 """Reasons that say nothing about the image's content: its verdict is ``failed``, not ``rejected``."""
 
 
-def decide(
-    measured: pd.DataFrame,
-    *,
-    twin_margin: float,
-    chance_margin: float,
-    max_hamming: int,
-    max_colour_distance: float,
-    min_images_per_half: int,
-) -> pd.DataFrame:
+def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
     """Accept or refuse every image, then every twin as a whole.
 
     An image must be nearer to its own concept than to its twin's and than to the mean of all concepts, by more than the
@@ -44,18 +37,13 @@ def decide(
 
     Args:
         measured: From :func:`cultureclip.judging.scores.measure`.
-        twin_margin: Cosine by which the own concept must lead the twin.
-        chance_margin: Cosine by which it must lead the mean of all concepts.
-        max_hamming: See :func:`find_duplicates`.
-        max_colour_distance: See :func:`find_duplicates`.
-        min_images_per_half: Accepted images that each half of a twin needs.
+        settings: The margins and bounds.
 
     Returns:
         Table of judgements, one row an image.
     """
-    reason = _refuse_by_score(measured, twin_margin, chance_margin)
-    limits = (max_hamming, max_colour_distance, min_images_per_half)
-    duplicate_of, complete = _settle_duplicates(measured, reason.isna(), *limits)
+    reason = _refuse_by_score(measured, settings)
+    duplicate_of, complete = _settle_duplicates(measured, reason.isna(), settings)
     reason = reason.mask(duplicate_of.notna(), str(Reason.DUPLICATE))
     reason = reason.mask(reason.isna() & ~complete, str(Reason.TWIN_INCOMPLETE))
     judged = measured[["image_id", "caption_id", "clip_similarity", "twin_similarity", "chance_similarity"]].copy()
@@ -68,8 +56,9 @@ def decide(
     )
 
 
-def _refuse_by_score(measured: pd.DataFrame, twin_margin: float, chance_margin: float) -> pd.Series:
+def _refuse_by_score(measured: pd.DataFrame, settings: VerdictSettings) -> pd.Series:
     """Reasons that need no other image; written so that a score that is not a number passes no rule."""
+    twin_margin, chance_margin = settings.twin_margin, settings.chance_margin
     own, fault = measured["clip_similarity"], measured["fault"].astype(object)
     reason = pd.Series(None, index=measured.index, dtype=object)
     reason = reason.mask(~(own > measured["twin_similarity"] + twin_margin), str(Reason.CLOSER_TO_TWIN))
@@ -78,18 +67,19 @@ def _refuse_by_score(measured: pd.DataFrame, twin_margin: float, chance_margin: 
 
 
 def _settle_duplicates(
-    measured: pd.DataFrame, passed: pd.Series, max_hamming: int, max_colour_distance: float, least: int
+    measured: pd.DataFrame, passed: pd.Series, settings: VerdictSettings
 ) -> tuple[pd.Series, pd.Series]:
     """The image that each passed one repeats, and whether its twin is complete without the duplicates.
 
     First within each twin's halves; then over the twins that are complete so far, again and again while some of them
     become incomplete: a twin that goes makes no other's image a duplicate.
     """
+    limits, least = (settings.max_hamming, settings.max_colour_distance), settings.min_images_per_half
     halves = measured.assign(concept_id=measured["twin_id"] + measured["concept_id"])
-    duplicate_of = find_duplicates(halves[passed], max_hamming, max_colour_distance).reindex(measured.index)
+    duplicate_of = find_duplicates(halves[passed], *limits).reindex(measured.index)
     standing = _complete_twins(measured, passed & duplicate_of.isna(), least)
     while True:
-        found = find_duplicates(measured[passed & standing], max_hamming, max_colour_distance)
+        found = find_duplicates(measured[passed & standing], *limits)
         duplicate_of.loc[found.index] = found
         complete = standing & _complete_twins(measured, passed & duplicate_of.isna(), least)
         if complete.equals(standing):

@@ -7,7 +7,6 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.models.locate import locate
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def measure_images(
     from cultureclip.judging.texts import concept_texts, embed_concepts
 
     halves = list_halves(image_requests, captions, twins)
-    judge = Judge(locate(parameters.judge), judgement_store, parameters.batch, parameters.device)
+    judge = Judge(parameters, judgement_store)
     texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
     return measure(halves, images, judge, concepts["concept_id"].tolist(), texts)
 
@@ -41,14 +40,7 @@ def judge_images(measurements: pd.DataFrame, parameters: FilteringParameters) ->
     """Turn measurements into verdicts: first every image by itself, then every twin as a whole."""
     from cultureclip.judging.verdicts import decide
 
-    return decide(
-        measurements,
-        twin_margin=parameters.twin_margin,
-        chance_margin=parameters.chance_margin,
-        max_hamming=parameters.max_hamming,
-        max_colour_distance=parameters.max_colour_distance,
-        min_images_per_half=parameters.min_images_per_half,
-    )
+    return decide(measurements, parameters)
 
 
 def select_twins(

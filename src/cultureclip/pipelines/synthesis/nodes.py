@@ -1,14 +1,10 @@
 """Nodes of the synthesis stage."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
-
-if TYPE_CHECKING:
-    from cultureclip.images.requests import Recipe
 
 # Kedro reads the hints of nodes when it checks parameters, so they cannot name types that are imported lazily.
 Store = Any
@@ -29,11 +25,12 @@ def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.D
     Returns:
         Table ``image_requests``.
     """
-    from cultureclip.images.requests import plan_requests
+    from cultureclip.images.requests import plan_requests, read_recipe
+    from cultureclip.models.locate import locate
     from cultureclip.models.text_to_image import check_call, check_scheduler
 
-    folder, recipe = _resolve(parameters)
-    check_call(folder, recipe.call)
+    recipe = read_recipe(parameters)
+    check_call(locate(parameters.model), recipe.call)
     check_scheduler(recipe.scheduler)
     return plan_requests(captions, recipe, parameters.images_per_caption, parameters.shard_digits)
 
@@ -51,23 +48,13 @@ def generate_images(
     Returns:
         Ids of all requested images, now all in the store, and counts and times.
     """
-    from cultureclip.images.generation import GenerationSettings, generate_missing
-    from cultureclip.images.requests import check_recipe
+    from cultureclip.images.generation import generate_missing
+    from cultureclip.images.requests import check_recipe, read_recipe
 
-    folder, recipe = _resolve(parameters)
-    check_recipe(image_requests, recipe)
+    check_recipe(image_requests, read_recipe(parameters))
     if parameters.verify:
         image_store.verify()
-    settings = GenerationSettings(
-        model=folder,
-        device=parameters.device,
-        dtype=parameters.dtype,
-        scheduler=parameters.scheduler,
-        call=recipe.call,
-        batch_size=parameters.batch_size,
-        part_size=parameters.part_size,
-    )
-    report = generate_missing(image_requests, image_store, settings)
+    report = generate_missing(image_requests, image_store, parameters)
     return sorted(image_requests["image_id"]), report.to_metrics()
 
 
@@ -91,19 +78,3 @@ def draw_contact_sheet(
 
     twins = choose_twins(image_requests, captions, concepts, parameters.contact_sheet_images)
     return draw_twins(twins, images.read([cell.image_id for twin in twins for cell in twin]))
-
-
-def _resolve(parameters: SynthesisParameters) -> "tuple[Path, Recipe]":
-    """The model's folder, and all that decides an image's pixels; reads the weights' bytes, but not into torch."""
-    from cultureclip.images.requests import Recipe
-    from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
-    from cultureclip.models.locate import locate
-
-    folder = locate(parameters.model)
-    recipe = Recipe(
-        model=fingerprint(folder),
-        scheduler=scheduler_settings(folder, parameters.scheduler),
-        call=parameters.call.model_dump(),
-        dtype=parameters.dtype,
-    )
-    return folder, recipe

@@ -1,0 +1,62 @@
+"""Settings of judging: who judges, and what an image must reach."""
+
+from string import Formatter
+
+from pydantic import Field, field_validator
+
+from cultureclip.models.settings import JudgePath
+from cultureclip.settings_base import CPU, Device, Settings
+
+_TEMPLATE_FIELDS = {"name", "culture", "universal"}
+
+
+class JudgeSettings(Settings):
+    """Who judges images.
+
+    Attributes:
+        judge: A directory that ``open_clip`` loads.
+        device: Where it runs.
+        batch: Most images in one forward pass; halved, down to 1, when memory runs out.
+    """
+
+    judge: JudgePath
+    device: Device = CPU
+    batch: int = Field(ge=1, le=4096)
+
+
+class TextTemplates(Settings):
+    """What a concept is called when images are compared with it.
+
+    Attributes:
+        concept_templates: A concept's text embedding is the mean over these; one with ``{culture}`` is filled for each
+            culture of the concept.
+    """
+
+    concept_templates: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("concept_templates")
+    @classmethod
+    def _known_fields(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        for template in templates:
+            fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+            if not fields or fields - _TEMPLATE_FIELDS:
+                raise ValueError(f"{template!r} must use {sorted(_TEMPLATE_FIELDS)} and no other field")
+        return templates
+
+
+class VerdictSettings(Settings):
+    """What an image and a twin must reach to be accepted.
+
+    Attributes:
+        twin_margin: Cosine by which an image's own concept must lead its twin's.
+        chance_margin: Cosine by which it must lead the mean of all concepts.
+        max_hamming: Bits of 64 in which the perceptual hashes of duplicates differ at most.
+        max_colour_distance: Root mean square difference of their 4 x 4 thumbnails at most, in grey levels.
+        min_images_per_half: Accepted images that each side of a twin needs.
+    """
+
+    twin_margin: float = Field(ge=0, lt=2)
+    chance_margin: float = Field(ge=0, lt=2)
+    max_hamming: int = Field(ge=0, le=64)
+    max_colour_distance: float = Field(ge=0, le=255)
+    min_images_per_half: int = Field(ge=1)
