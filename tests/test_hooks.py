@@ -93,9 +93,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
 @pytest.mark.parametrize(
     ("pipeline", "dataset", "command"),
     [
-        ("captioning", "concepts", "kedro run --pipeline=mining"),
-        ("filtering", "concepts", "kedro run --pipeline=mining"),
-        ("train", "concepts", "kedro run --pipeline=mining"),
+        ("captioning", "concepts", "kedro run --pipelines=mining"),
+        ("filtering", "concepts", "kedro run --pipelines=mining"),
+        ("train", "concepts", "kedro run --pipelines=mining"),
         ("mining", "atlas", "atlas.csv"),
     ],
 )

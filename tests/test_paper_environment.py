@@ -213,13 +213,13 @@ def save_captions(project: Project) -> pd.DataFrame:
 
 
 def test_a_run_in_a_fresh_project_stops_before_work_and_says_what_to_run(fresh):
-    command = [sys.executable, "-m", "kedro", "run", "--env=paper", "--pipeline=synthesis"]
+    command = [sys.executable, "-m", "kedro", "run", "--env=paper", "--pipelines=synthesis"]
     environment = os.environ | {"COLUMNS": "200"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
     output = " ".join(result.stdout.split() + result.stderr.split())
     assert result.returncode != 0
     assert "concepts: it has not been made yet (nor have captions)" in output
-    assert "kedro run --pipeline=mining --env=paper" in output
+    assert "kedro run --pipelines=mining --env=paper" in output
     assert "Running node" not in output
 
 

@@ -131,3 +131,14 @@ def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):
 def test_a_dataset_is_traced_to_the_pipeline_that_makes_it(pipelines):
     assert find_producer("cultwin", pipelines) == "filtering"
     assert find_producer("atlas", pipelines) is None
+
+
+def test_commands_are_documented_in_the_form_that_kedro_keeps():
+    """``--pipeline`` works, and prints a warning that it will go."""
+    places = ("README.md", "src", "conf", "docs", "notebooks", "Makefile")
+    files = [
+        file for place in places for file in ([ROOT / place] if (ROOT / place).is_file() else (ROOT / place).rglob("*"))
+    ]
+    texts = [file for file in files if file.suffix in {".md", ".py", ".yml", ".ipynb", ".j2", ""} and file.is_file()]
+    assert len(texts) > 200
+    assert [str(file) for file in texts if re.search(r"--pipeline[= ]", file.read_text(encoding="utf-8"))] == []

@@ -59,12 +59,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_stage_alone_in_a_fresh_project_stops_before_work_and_says_what_to_run(project: Path):
-    result = run(project, "--pipeline=synthesis")
+@pytest.mark.parametrize("option", ["--pipelines=synthesis", "--pipeline=synthesis"])
+def test_a_stage_alone_in_a_fresh_project_stops_before_work_and_says_what_to_run(project: Path, option: str):
+    result = run(project, option)
     output = " ".join(result.stdout.split() + result.stderr.split())
     assert result.returncode != 0
     assert "concepts: it has not been made yet" in output
-    assert "kedro run --pipeline=mining" in output
+    assert "kedro run --pipelines=mining" in output
     assert "Running node" not in output
 
 

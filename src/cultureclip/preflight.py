@@ -95,7 +95,7 @@ def check_inputs(
     cause = "it has not been made yet" + (f" (nor have {', '.join(others)})" if others else "")
     if producer is None:
         raise MissingInputError(name, "there is no such input", f"Put the file where the catalog says: {catalog[name]}")
-    command = f"kedro run --pipeline={producer}" + (f" --env={env}" if env else "")
+    command = f"kedro run --pipelines={producer}" + (f" --env={env}" if env else "")
     raise MissingInputError(name, cause, f"Make it first: {command}")
 
 

@@ -77,7 +77,7 @@ def test_offline_says_what_to_do_and_is_no_obstacle_to_what_is_there(
     fetch_benchmark("there", origin, tmp_path / "there")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert fetch_benchmark("there", origin, tmp_path / "there")["status"] == "there"
-    with pytest.raises(ConfigurationError, match="HF_HUB_OFFLINE=0 kedro run --pipeline=fetch_benchmarks"):
+    with pytest.raises(ConfigurationError, match="HF_HUB_OFFLINE=0 kedro run --pipelines=fetch_benchmarks"):
         fetch_benchmark("b", origin, tmp_path / "b")
     assert not (tmp_path / "b").exists()
 

@@ -46,7 +46,7 @@ def test_a_damaged_manifest_is_named(tmp_path, ids, content):
     dataset(tmp_path, save="v1").save(ids)
     file = tmp_path / "images.json" / "v1" / "images.json"
     file.write_text(content, errors="surrogateescape")
-    with pytest.raises(DatasetError, match=rf"{file}: not a manifest of images.*kedro run --pipeline=synthesis"):
+    with pytest.raises(DatasetError, match=rf"{file}: not a manifest of images.*kedro run --pipelines=synthesis"):
         dataset(tmp_path).load()
 
 

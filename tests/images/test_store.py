@@ -74,7 +74,7 @@ def test_a_part_without_its_checksum_file_does_not_count_and_is_named(store, cap
     (warning,) = [entry.getMessage() for entry in caplog.records]
     assert str(part) in warning
     assert "no checksum file" in warning
-    assert "kedro run --pipeline=synthesis" in warning
+    assert "kedro run --pipelines=synthesis" in warning
     assert part.exists()  # a writer may be about to confirm it
     assert fresh.write_part("a", [record(1)]) == part
     assert fresh.present() == {record(1).image_id}
@@ -88,7 +88,7 @@ def test_a_flipped_byte_is_found_on_read_named_and_taken_out(store):
     damaged.write_bytes(content)
     fresh = ShardStore(store.root)
     assert len(fresh.present()) == 2  # the size is right
-    with pytest.raises(DamagedShardError, match=rf"{damaged.name}.*kedro run --pipeline=synthesis"):
+    with pytest.raises(DamagedShardError, match=rf"{damaged.name}.*kedro run --pipelines=synthesis"):
         fresh.read([record(2).image_id])
     assert fresh.present() == {record(1).image_id}
     assert damaged.with_name(damaged.name + ".damaged").read_bytes() == bytes(content)

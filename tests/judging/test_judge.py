@@ -149,16 +149,16 @@ def test_one_damaged_picture_in_a_whole_shard_fails_alone(judge_path, store, tab
 
 def test_images_of_another_run_are_no_failures_but_a_missing_input(judge_path, store, tables, album):
     other = Album({f"other{n}": noise_picture(n) for n in range(3)})
-    with pytest.raises(MissingInputError, match=r"none of the \d+ planned images.*--pipeline=synthesis"):
+    with pytest.raises(MissingInputError, match=r"none of the \d+ planned images.*--pipelines=synthesis"):
         run(open_judge(judge_path, store, batch=6), tables, other)
 
 
 @pytest.mark.parametrize(
     ("table", "column", "named"),
     [
-        ("captions", "caption_id", "captions and image_requests: of different runs: 3 of 12.*--pipeline=synthesis"),
-        ("twins", "twin_id", "twins and captions: of different runs: 6 of 12.*--pipeline=captioning"),
-        ("concepts", "concept_id", "concepts and captions: of different runs: 6 of 12.*--pipeline=captioning"),
+        ("captions", "caption_id", "captions and image_requests: of different runs: 3 of 12.*--pipelines=synthesis"),
+        ("twins", "twin_id", "twins and captions: of different runs: 6 of 12.*--pipelines=captioning"),
+        ("concepts", "concept_id", "concepts and captions: of different runs: 6 of 12.*--pipelines=captioning"),
     ],
 )
 def test_tables_of_different_runs_are_refused_before_the_judge_looks(

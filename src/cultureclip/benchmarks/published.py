@@ -45,7 +45,9 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
             benchmark's card counts them by reason.
     """
     if (path / INCOMPLETE).exists():
-        raise SourceDataError(path, "its download was stopped half-way", "Go on: kedro run --pipeline=fetch_benchmarks")
+        raise SourceDataError(
+            path, "its download was stopped half-way", "Go on: kedro run --pipelines=fetch_benchmarks"
+        )
     if not entry.format.find(path):
         return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
     intake = take_in(entry.format.read_as(path, entry.columns))

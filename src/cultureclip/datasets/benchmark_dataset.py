@@ -70,7 +70,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
             DatasetError: always.
         """
         raise DatasetError(
-            f"{self}: a benchmark is not made by a node. Fetch it: kedro run --pipeline=fetch_benchmarks"
+            f"{self}: a benchmark is not made by a node. Fetch it: kedro run --pipelines=fetch_benchmarks"
         )
 
     def _exists(self) -> bool:

@@ -61,7 +61,7 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
         try:
             return ImageSet(self._store, json.loads(path.read_text(encoding="utf-8"))["image_ids"])
         except (ValueError, TypeError, KeyError) as error:
-            remedy = "Make it again, no image is generated anew: kedro run --pipeline=synthesis"
+            remedy = "Make it again, no image is generated anew: kedro run --pipelines=synthesis"
             raise DatasetError(f"{path}: not a manifest of images ({error!r}). {remedy}") from error
 
     def save(self, data: Sequence[str] | ImageSet) -> None:

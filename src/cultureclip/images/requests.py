@@ -98,5 +98,5 @@ def check_recipe(requests: pd.DataFrame, recipe: Recipe) -> None:
         if recipe.image_id(prompt, int(k)) != image_id:
             cause = "planned with another model or other settings than those in the configuration now"
             raise ConfigurationError(
-                f"image request {image_id}", cause, "Run the whole pipeline: kedro run --pipeline=synthesis"
+                f"image request {image_id}", cause, "Run the whole pipeline: kedro run --pipelines=synthesis"
             )

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _CHECKSUM, _DAMAGED = ".sha256", ".damaged"
 _CHECKSUM_TEXT = re.compile(r"# bytes (\d+)\n([0-9a-f]{64})  (\S+)\n")
-_REMEDY = "Run `kedro run --pipeline=synthesis` to generate its images again"
+_REMEDY = "Run `kedro run --pipelines=synthesis` to generate its images again"
 
 
 class ShardStore:

@@ -40,7 +40,7 @@ def _check_same_run(halves: pd.DataFrame, column: str, tables: str, pipeline: st
     """Refuse images for which one table does not have what the other refers to."""
     if absent := int(halves[column].isna().sum()):
         cause = f"of different runs: {absent} of {len(halves)} planned images refer to rows that are not there"
-        raise MissingInputError(tables, cause, f"Make them anew, in order: kedro run --pipeline={pipeline}")
+        raise MissingInputError(tables, cause, f"Make them anew, in order: kedro run --pipelines={pipeline}")
 
 
 def measure(
@@ -68,7 +68,7 @@ def measure(
     present = set(images.ids)
     if len(halves) and present.isdisjoint(halves["image_id"]):
         cause = f"none of the {len(halves)} planned images is in this version: they were planned with other settings"
-        raise MissingInputError("images", cause, "Make them first: kedro run --pipeline=synthesis")
+        raise MissingInputError("images", cause, "Make them first: kedro run --pipelines=synthesis")
     wanted = [identifier for identifier in halves["image_id"] if identifier in present]
     seen = judge.look_at(images, wanted)
     table = halves.copy()

@@ -60,5 +60,5 @@ def _check_answered(credit: pd.DataFrame, label: str) -> None:
         raise SourceDataError(
             label,
             "models answered different items: " + ", ".join(f"{m} lacks {n}" for m, n in lacking.items() if n),
-            "Evaluate all models on the same benchmarks: kedro run --pipeline=evaluation",
+            "Evaluate all models on the same benchmarks: kedro run --pipelines=evaluation",
         )

@@ -223,7 +223,7 @@ class _Scorer:
 
 def _plan(predictions: pd.DataFrame, plain: str) -> list[ScoredModel]:
     if BASE not in set(predictions["model"]):
-        raise SourceDataError("predictions", "the base model has none", "Run: kedro run --pipeline=evaluation")
+        raise SourceDataError("predictions", "the base model has none", "Run: kedro run --pipelines=evaluation")
     return plan_scores(predictions["model"], plain)
 
 

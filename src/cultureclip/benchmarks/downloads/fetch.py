@@ -75,7 +75,7 @@ def _check_online(name: str) -> None:
         raise ConfigurationError(
             f"benchmark {name}",
             "it is not here, and HF_HUB_OFFLINE=1 forbids to download it (make and every kedro run set it)",
-            "Where there is a network: HF_HUB_OFFLINE=0 kedro run --pipeline=fetch_benchmarks",
+            "Where there is a network: HF_HUB_OFFLINE=0 kedro run --pipelines=fetch_benchmarks",
         )
 
 

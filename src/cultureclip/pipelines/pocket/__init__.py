@@ -1,4 +1,4 @@
-"""Train the embedded models: ``kedro run --pipeline=pocket`` (hours on a CPU; resumable)."""
+"""Train the embedded models: ``kedro run --pipelines=pocket`` (hours on a CPU; resumable)."""
 
 from cultureclip.pipelines.pocket.pipeline import create_pipeline
 
