@@ -73,10 +73,10 @@ def test_ravenea_is_read_from_its_folder(tmp_path: Path) -> None:
 def test_damaged_files_of_ravenea_are_refused_by_name(tmp_path: Path) -> None:
     write_ravenea(tmp_path)
     (tmp_path / "wiki_documents.jsonl").write_text("[1]\n", "utf-8")
-    with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl: a line is no JSON object"):
+    with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl, line 1: not a JSON object, but a list"):
         load(tmp_path, "ranked_documents", {"type": "ravenea"})
     (tmp_path / "wiki_documents.jsonl").unlink()
-    with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl: no file of JSON lines"):
+    with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl: cannot be read as JSON lines"):
         load(tmp_path, "ranked_documents", {"type": "ravenea"})
     absent = load(tmp_path, "ranked_documents", {"type": "ravenea", "split": "val"}).card()
     assert absent["status"] == "absent"

@@ -201,7 +201,7 @@ def test_sugarcrepes_subsets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_json_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "swap_att.json").write_bytes(content)
-    with pytest.raises(SourceDataError, match=r"swap_att\.json.*no JSON"):
+    with pytest.raises(SourceDataError, match=r"swap_att\.json: it cannot be used \(not (JSON|UTF-8|a JSON object)"):
         list(SugarCrepeFormat(type="sugarcrepe").read(tmp_path).rows)
 
 

@@ -41,6 +41,18 @@ def lie(path: Path) -> None:
     path.write_bytes((2**40).to_bytes(8, "little") + content[8:])
 
 
+def nest(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def swell(path: Path) -> None:
+    os.truncate(path, 30 * 2**30)
+
+
+def lead_out(path: Path) -> None:
+    path.write_text('{"weight_map": {"a": "../../secret.safetensors"}}')
+
+
 def garble(path: Path) -> None:
     path.write_text('{"half": ')
 
@@ -59,6 +71,11 @@ def garble(path: Path) -> None:
         ("qwen", "model-00002-of-*.safetensors", Path.unlink),
         ("qwen", "model.safetensors.index.json", garble),
         ("qwen", "model.safetensors.index.json", lambda path: path.write_text("[]")),
+        ("qwen", "model.safetensors.index.json", lead_out),
+        ("qwen", "tokenizer.json", nest),
+        ("sd35", "tokenizer/tokenizer_config.json", nest),
+        ("sd35", "model_index.json", nest),
+        ("sd35", "model_index.json", swell),
         ("sd35", "vae/*-00001-of-*.safetensors", cut),
         ("sd35", "transformer/config.json", garble),
         ("sd35", "transformer/*-00001-of-*.safetensors", Path.unlink),

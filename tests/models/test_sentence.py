@@ -45,3 +45,22 @@ def test_damaged_directories_are_refused_by_name(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors: no such file"):
         load_sentence_encoder(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "cause"),
+    [
+        ("modules.json", "null", "not a list of modules"),
+        ("modules.json", '[{"idx": 0}]', "not a list of modules"),
+        ("modules.json", '[{"idx": 0, "name": "0", "path": "../other", "type": "x"}]', "outside the folder"),
+        ("tokenizer_config.json", "[" * 100_000, "nested too deeply"),
+        ("1_Pooling/config.json", "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_json_that_lies_is_refused_before_the_library_reads_it(
+    tmp_path: Path, file: str, content: str, cause: str
+) -> None:
+    copy = Path(shutil.copytree(locate(MODEL), tmp_path / "model"))
+    (copy / file).write_text(content)
+    with pytest.raises(WeightsError, match=f"{file}: .*{cause}"):
+        load_sentence_encoder(copy)

@@ -153,9 +153,17 @@ def test_code_from_a_model_directory_is_not_run(damaged, name):
         load_text_to_image(damaged, "cpu", "float32")
 
 
-def test_an_index_that_is_not_json(damaged):
-    (damaged / "model_index.json").write_text("{")
-    with pytest.raises(WeightsError, match="not JSON"):
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_an_index_that_is_not_json(damaged, content):
+    (damaged / "model_index.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"model_index\.json: not JSON"):
+        fingerprint(damaged)
+
+
+def test_a_part_outside_the_directory_is_refused(damaged):
+    index = json.loads((damaged / "model_index.json").read_text())
+    (damaged / "model_index.json").write_text(json.dumps(index | {"../vae": ["diffusers", "AutoencoderKL"]}))
+    with pytest.raises(WeightsError, match=r"model_index\.json: part '\.\./vae' names a file outside the folder"):
         fingerprint(damaged)
 
 

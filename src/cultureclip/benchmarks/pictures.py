@@ -11,6 +11,8 @@ import numpy as np
 from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
+from cultureclip.reading.names import find_inside
+from cultureclip.reading.text import RefusedError
 
 MISSING = "picture is missing"
 OUTSIDE = "picture lies outside the benchmark's folder"
@@ -29,21 +31,18 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True)
 class FileIn:
-    """A file named by a benchmark; a name that leads out of the benchmark's folder is not followed."""
+    """A file named by a benchmark: see :func:`~cultureclip.reading.names.find_inside`."""
 
     folder: Path
     name: str
 
     def read(self) -> bytes:
         """The file's bytes."""
-        path = self.folder / self.name
         try:
-            if not path.resolve().is_relative_to(self.folder.resolve()):
-                raise ImageError(OUTSIDE) from ValueError(self.name)
-            return path.read_bytes()
+            return find_inside(self.folder, self.name).read_bytes()
+        except RefusedError as error:
+            raise ImageError(OUTSIDE) from error
         except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-            if isinstance(error, ImageError):
-                raise
             raise ImageError(MISSING) from error
 
 

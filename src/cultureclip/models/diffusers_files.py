@@ -1,15 +1,18 @@
 """What a diffusers pipeline directory says about itself, read without torch: parts, fingerprint, scheduler settings."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.config_files import check_json
 from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.pickles import PICKLE_SUFFIXES
 from cultureclip.models.safetensors_files import check_weights
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.names import find_inside
+from cultureclip.reading.text import RefusedError
 
 INDEX_NAME = "model_index.json"
 _SCHEDULER_CONFIG = Path("scheduler", "scheduler_config.json")
@@ -24,19 +27,25 @@ def read_json(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError as error:
         raise WeightsError(path, "no such file", "Give a directory that a diffusers pipeline was saved to") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(path, f"not JSON ({error})", "Copy or download the model again") from error
-    if not isinstance(content, dict):
-        raise WeightsError(path, "not a JSON object", "Copy or download the model again")
-    return content
+    except (OSError, RefusedError) as error:
+        raise WeightsError(path, str(error), "Copy or download the model again") from error
 
 
 def list_parts(folder: Path) -> dict[str, tuple[str | None, str | None]]:
-    """The parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part."""
+    """The parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part.
+
+    Raises:
+        WeightsError: the index cannot be read, or a part would lie outside the folder.
+    """
     index = read_json(folder / INDEX_NAME)
+    for name in index:
+        try:
+            find_inside(folder, name)
+        except RefusedError as error:
+            raise WeightsError(folder / INDEX_NAME, f"part {name!r} {error}", "Take the model's own release") from error
     return {
         name: (value[0], value[1])
         for name, value in index.items()
@@ -65,19 +74,6 @@ def check_files(folder: Path) -> None:
             raise WeightsError(part, f"{found}; only safetensors files are loaded", remedy)
         check_weights(part)
         check_json(part)
-
-
-def check_json(folder: Path) -> None:
-    """Check that all JSON files of a folder are JSON.
-
-    Raises:
-        WeightsError: one is not.
-    """
-    for file in sorted(folder.glob("*.json")):
-        try:
-            json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise WeightsError(file, f"not JSON ({error})", "Copy or download the model again") from error
 
 
 def fingerprint(folder: Path) -> str:

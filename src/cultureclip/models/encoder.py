@@ -3,7 +3,6 @@
 This file holds what all of them do and the ``open_clip`` ones; ``transformers`` ones are in ``models/huggingface.py``.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.text_tower import embed_text, pool_positions
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -189,9 +190,9 @@ def _create(name: str, weights: Path, device: str, **preprocessing: Any) -> tupl
 def _check_preprocessing(config: Path) -> None:
     """Without mean and std in it, open_clip would take OpenAI's and say nothing."""
     try:
-        given = json.loads(config.read_text(encoding="utf-8")).get("preprocess_cfg") or {}
+        given = read_object(config).get("preprocess_cfg") or {}
         absent = [name for name in ("mean", "std") if not given.get(name)]
-    except (ValueError, AttributeError) as error:
+    except (OSError, RefusedError, AttributeError) as error:
         raise WeightsError(config, f"not a model config ({error})", "Copy or download it again") from error
     if absent:
         raise WeightsError(

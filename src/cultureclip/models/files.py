@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.diffusers_files import INDEX_NAME, check_files, check_json
+from cultureclip.models.config_files import check_json
+from cultureclip.models.diffusers_files import INDEX_NAME, check_files
 from cultureclip.models.fingerprint import CONFIG_FILES, list_weights
 from cultureclip.models.gguf_files import check_gguf
 from cultureclip.models.safetensors_files import check_safetensors, check_weights

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.config_files import check_json
 from cultureclip.models.pickles import PICKLE_SUFFIXES, refuse_pickle
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -33,10 +34,11 @@ def fingerprint(path: str | Path) -> str:
         path: Directory of an ``open_clip`` or ``transformers`` model.
 
     Raises:
-        WeightsError: there is no such directory, or it lacks weights in safetensors or a config.
+        WeightsError: there is no such directory, it lacks safetensors or a config, or a JSON file is damaged.
     """
     folder = Path(path)
     weights = list_weights(folder)
+    check_json(folder)
     named = [folder / name for name in (*CONFIG_FILES, *TOKENIZER_FILES) if (folder / name).is_file()]
     if not any(p.name in CONFIG_FILES[:2] for p in named):
         raise WeightsError(folder, f"neither {CONFIG_FILES[0]} nor {CONFIG_FILES[1]} in it", "Copy the model, whole")

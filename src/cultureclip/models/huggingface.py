@@ -1,6 +1,5 @@
 """CLIP and SigLIP as ``transformers`` keeps them: config, safetensors weights, preprocessor and tokenizer."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from torch import Tensor
 from cultureclip.errors import WeightsError
 from cultureclip.models.encoder import ImageTextEncoder, check_finite
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +73,8 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
             f"model_type is {kind!r}",
             f"Models of type {' and '.join(_EXPECTED)}, and open_clip directories, can be evaluated",
         )
-    preprocess = _load_preprocess(folder, kind)
     own = fingerprint(folder)
+    preprocess = _load_preprocess(folder, kind)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model, found = {"clip": CLIPModel, "siglip": SiglipModel}[kind].from_pretrained(
@@ -102,12 +103,9 @@ def _pooled(output: Any) -> Tensor:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_object(path)
+    except (OSError, RefusedError) as error:
         raise WeightsError(path, f"cannot be read ({error})", "Copy or download it again") from error
-    if not isinstance(content, dict):
-        raise WeightsError(path, "not a JSON object", "Copy or download it again")
-    return content
 
 
 def _load_preprocess(folder: Path, kind: str) -> Any:

@@ -1,12 +1,14 @@
 """Safetensors files, checked by their headers: nothing is loaded, and no torch is needed."""
 
-import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.pickles import is_pickle, refuse_pickle
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.names import find_inside
+from cultureclip.reading.text import RefusedError
 
 _REMEDY = "Copy or download it again"
 
@@ -37,8 +39,8 @@ def check_weights(folder: Path) -> None:
     files = set(folder.glob("*.safetensors"))
     for index in folder.glob("*.safetensors.index.json"):
         try:
-            files |= {folder / Path(name).name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            files |= {find_inside(folder, name) for name in read_object(index)["weight_map"].values()}
+        except (OSError, RefusedError, TypeError, AttributeError, KeyError) as error:
             raise WeightsError(index, f"not an index of weights ({error!r})", _REMEDY) from error
     for file in sorted(files):
         check_safetensors(file)

@@ -9,7 +9,11 @@ import numpy as np
 from safetensors import SafetensorError
 
 from cultureclip.errors import WeightsError
+from cultureclip.models.config_files import check_json
 from cultureclip.models.locate import locate
+from cultureclip.reading.json_text import parse_json
+from cultureclip.reading.names import find_inside
+from cultureclip.reading.text import RefusedError, read_bytes
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
             raise WeightsError(
                 folder / name, "no such file", "Give a sentence-transformers directory with safetensors weights"
             )
+    _check_modules(folder)
     try:
         model = SentenceTransformer(
             str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
@@ -64,3 +69,20 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(folder, f"the sentence encoder does not load ({error})", "Copy it again, whole") from error
     return SentenceEncoder(model)
+
+
+def _check_modules(folder: Path) -> None:
+    """``modules.json`` names a folder per module, and the library would read any place that it names.
+
+    Raises:
+        WeightsError: it is damaged or names a place outside the model's folder, or a module's JSON is damaged.
+    """
+    check_json(folder)
+    listing = folder / "modules.json"
+    try:
+        modules = parse_json(read_bytes(listing))
+        places = [find_inside(folder, module["path"]) for module in modules]
+    except (RefusedError, TypeError, KeyError) as error:
+        raise WeightsError(listing, f"not a list of modules ({error})", "Copy it again, whole") from error
+    for place in places:
+        check_json(place)

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
+from cultureclip.models.config_files import check_json
 from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.memory import is_out_of_memory
 from cultureclip.models.pickles import PICKLE_SUFFIXES
@@ -25,12 +26,13 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
     """Load the model, in evaluation mode, and its tokenizer.
 
     Raises:
-        WeightsError: a file is truncated, or is not what the config says.
+        WeightsError: a file is truncated or damaged, or is not what the config says.
         ConfigurationError: the model does not fit into the device's memory.
     """
     options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
     packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
     unpack = {"quantization_config": packed(dequantize=True)} if gguf_file and packed else {}
+    check_json(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(

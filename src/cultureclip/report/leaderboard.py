@@ -1,7 +1,6 @@
 """Any number of result folders, of ours or of CLIP_benchmark's own, as one table."""
 
 import glob
-import json
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -12,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError, normalise
 from cultureclip.report.markdown import printable
 from cultureclip.scoring.scores import split_instance
 
@@ -182,10 +183,9 @@ def to_latex(table: pd.DataFrame) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceDataError(file, f"it is no JSON ({error})", "Remove it from the folder of results") from error
-    given = document if isinstance(document, dict) else {}
+        given = normalise(read_object(file))
+    except (OSError, RefusedError) as error:
+        raise SourceDataError(file, f"it is not a result ({error})", "Remove it from the folder of results") from error
     wrong = [key for key, kind in _KEYS.items() if not isinstance(given.get(key), kind)]
     wrong += [key for key, kind in _OWN_KEYS.items() if not isinstance(given.get(key), kind | None)]
     if wrong:

@@ -112,7 +112,7 @@ def test_damaged_adapter_is_refused(base_folder, tmp_path):
         open_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_cards_that_are_no_card_are_refused(tmp_path, content):
     (tmp_path / CARD_NAME).write_bytes(content)
     with pytest.raises(WeightsError, match="not an adapter's card"):

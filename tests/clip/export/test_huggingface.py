@@ -227,7 +227,7 @@ def test_damaged_weights_are_refused(hf, tmp_path):
     (source / WEIGHTS_NAME).unlink()
     with pytest.raises(WeightsError, match="safetensors"):
         to_huggingface(source, tmp_path / "again")
-    with pytest.raises(WeightsError, match="no open_clip config"):
+    with pytest.raises(WeightsError, match="not an open_clip config"):
         to_huggingface(tmp_path / "nowhere", tmp_path / "again")
 
 

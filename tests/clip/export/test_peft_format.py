@@ -158,8 +158,9 @@ def test_damaged_folders_are_refused(base, peft_folder, tmp_path):
         (json.dumps({k: v for k, v in config.items() if k != "r"}), "does not fit the base"),
         (json.dumps(config | {"lora_alpha": None}), "does not fit the base"),
         (json.dumps(config | {"r": 5}), "shapes do not fit"),
-        ("{", "no PEFT adapter's config"),
-        ("[1]", "no PEFT adapter's config"),
+        ("{", r"not a PEFT adapter's config \(not JSON"),
+        ("[1]", r"not a PEFT adapter's config \(not a JSON object"),
+        ("[" * 100_000, r"not a PEFT adapter's config \(.*nested too deeply"),
     ):
         (peft_folder / CONFIG_NAME).write_text(content)
         with pytest.raises(WeightsError, match=message):
@@ -171,7 +172,7 @@ def test_damaged_folders_are_refused(base, peft_folder, tmp_path):
     with pytest.raises(WeightsError, match=r"adapter_model.bin: a pickled file.*models.pickles"):
         from_peft(peft_folder, base, tmp_path / "out")
     (peft_folder / CONFIG_NAME).unlink()
-    with pytest.raises(WeightsError, match="no PEFT adapter's config"):
+    with pytest.raises(WeightsError, match="not a PEFT adapter's config"):
         from_peft(peft_folder, base, tmp_path / "out")
 
 

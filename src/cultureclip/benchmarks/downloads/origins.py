@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cultureclip.engine.atomic import replacing
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 from cultureclip.settings_base import Settings
 
 RECORD = "fetched.json"
@@ -67,7 +69,6 @@ def write_record(folder: Path, origin: Origin, revision: str | None, files: dict
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a complete download, or None: there is none, or it was put there by hand."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(folder / RECORD)
+    except (OSError, RefusedError):
         return None
-    return record if isinstance(record, dict) else None

@@ -1,6 +1,5 @@
 """Benchmarks whose texts are JSON and whose pictures are files in a folder: Karpathy's splits, and SugarCrepe."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,8 @@ from pydantic import Field
 from cultureclip.benchmarks.pictures import FileIn
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import MAX_DATA_BYTES, RefusedError
 
 
 class KarpathyFormat(Format):
@@ -78,9 +79,6 @@ class SugarCrepeFormat(Format):
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceDataError(file, f"no JSON ({error})", "Fetch it again") from error
-    if not isinstance(found, dict):
-        raise SourceDataError(file, "it is no JSON object", "Fetch it again")
-    return found
+        return read_object(file, MAX_DATA_BYTES)
+    except (OSError, RefusedError) as error:
+        raise SourceDataError(file, f"it cannot be used ({error})", "Fetch it again") from error

@@ -1,6 +1,5 @@
 """RAVENEA as its owners pack it: a folder of images, a JSON line for each picture, and one for each document."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,8 @@ from cultureclip.benchmarks.pictures import FileIn
 from cultureclip.benchmarks.protocols.ranked_documents import Document
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
+from cultureclip.reading.json_text import parse_object
+from cultureclip.reading.text import MAX_DATA_BYTES, RefusedError, normalise, read_lines
 
 _DOCUMENTS = "wiki_documents.jsonl"
 _HEADING = re.compile(r"^#+\s.*$", re.MULTILINE)
@@ -37,8 +38,9 @@ class RaveneaFormat(Format):
         Raises:
             SourceDataError: a file is missing or damaged.
         """
-        texts = {str(d.get("id")): _HEADING.sub("", str(d.get("text", ""))).strip() for d in _read(path / _DOCUMENTS)}
-        rows = enumerate(_read(path / self.pattern()), 1)
+        documents = _read(path / _DOCUMENTS)
+        texts = {str(d.get("id")): _HEADING.sub("", str(d.get("text", ""))).strip() for _, d in documents}
+        rows = list(_read(self.find(path)[0]))
         return Source(_make_row(f"line {line}", record, texts, path / "images") for line, record in rows)
 
 
@@ -58,13 +60,15 @@ def _is_number(grade: object) -> bool:
     return isinstance(grade, int | float) and not isinstance(grade, bool) and abs(grade) < math.inf
 
 
-def _read(file: Path) -> Iterator[Mapping[str, Any]]:
-    """The objects of a file with a JSON object a line."""
+def _read(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(line, object) of a file with one JSON object per line."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceDataError(file, f"no file of JSON lines ({error})", "Fetch it again") from error
-    if not all(isinstance(record, dict) for record in found):
-        raise SourceDataError(file, "a line is no JSON object", "Fetch it again")
-    return iter(found)
+        lines = read_lines(file, MAX_DATA_BYTES)
+    except (OSError, RefusedError) as error:
+        raise SourceDataError(file, f"cannot be read as JSON lines ({error})", "Fetch it again") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, normalise(parse_object(line))
+            except RefusedError as error:
+                raise SourceDataError(f"{file}, line {number}", str(error), "Fetch it again") from error

@@ -1,6 +1,5 @@
 """WebDataset archives as CLIP_benchmark writes them: numbered tar files, class names and templates beside them."""
 
-import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -12,6 +11,8 @@ from pydantic import Field
 from cultureclip.benchmarks.pictures import Encoded, Slice
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
+from cultureclip.reading.json_text import parse_object
+from cultureclip.reading.text import RefusedError, decode, read_lines, split_lines
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _LONGEST_NUMBER = 18
@@ -96,15 +97,14 @@ def _parse_label(data: bytes) -> dict[str, Any]:
 
 def _parse_captions(data: bytes) -> dict[str, Any]:
     text = _decode(data)
-    return {"captions": None if text is None else text.splitlines()}
+    return {"captions": None if text is None else split_lines(text)}
 
 
 def _parse_json(data: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
+        return parse_object(data)
+    except RefusedError:
         return {}  # the columns are missing, which the row's reason will say
-    return fields if isinstance(fields, dict) else {}
 
 
 _PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
@@ -117,16 +117,16 @@ _PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
 def _decode(data: bytes) -> str | None:
     """Text, or None where it is not UTF-8."""
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
+        return decode(data)
+    except RefusedError:
         return None
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:
     """Lines of a text file, stripped; none where there is no such file."""
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        return tuple(map(str.strip, read_lines(path)))
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceDataError(path, f"no text in UTF-8 ({error})", _REMEDY) from error
+    except (OSError, RefusedError) as error:
+        raise SourceDataError(path, f"cannot be read ({error})", _REMEDY) from error

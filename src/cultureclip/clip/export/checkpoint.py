@@ -1,6 +1,5 @@
 """Checkpoints on disk: the adapter by itself, and the tuned model as a directory that open_clip loads."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder
 from cultureclip.models.fingerprint import TOKENIZER_FILES
 from cultureclip.models.pickles import is_pickle, refuse_pickle
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -75,16 +76,16 @@ def read_card(path: Path) -> AdapterCard:
     if not path.is_file():
         raise WeightsError(path, "no such card", "Give the directory of a checkpoint")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.get("format") if isinstance(content, dict) else None
+        content = read_object(path)
+        version = content.get("format")
         if isinstance(version, int) and version > CARD_FORMAT:  # before its fields, which this version may not know
             raise WeightsError(path, f"version {version} is newer than {CARD_FORMAT}", "Update this package")
-        if isinstance(content, dict) and version in (1, 2):
+        if version in (1, 2):
             content.pop("objective_settings", None)  # a part of the settings, which these did not have
         return AdapterCard.model_validate(content)
     except ValidationError as error:
         raise WeightsError(path, f"not an adapter's card ({error.errors()[0]['msg']})", "Train again") from error
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (OSError, RefusedError) as error:
         raise WeightsError(path, f"not an adapter's card ({error})", "Train again") from error
 
 

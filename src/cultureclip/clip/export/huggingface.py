@@ -15,7 +15,9 @@ from cultureclip.clip.export.hf_processing import from_image_processor, load_tok
 from cultureclip.engine.folders import building
 from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import save_atomically
+from cultureclip.models.config_files import check_json
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
+from cultureclip.reading.json_text import read_object
 
 
 def to_huggingface(source: Path, destination: Path) -> None:
@@ -58,6 +60,7 @@ def from_huggingface(source: Path, destination: Path) -> None:
         StorageError: the destination exists.
     """
     with building(destination) as folder:
+        check_json(source)
         model, tokenizer = _load_clip_model(source), load_tokenizer(source)
         config = to_open_clip_config(model.config, tokenizer, source)
         preprocess = from_image_processor(source, config["vision_cfg"]["image_size"])
@@ -72,11 +75,11 @@ def from_huggingface(source: Path, destination: Path) -> None:
 def _read_config(source: Path) -> dict[str, Any]:
     path = source / CONFIG_NAME
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        config = read_object(path)["model_cfg"]
         return {**config, "vision_cfg": dict(config["vision_cfg"]), "text_cfg": dict(config["text_cfg"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            path, f"no open_clip config ({error!r})", "Give the directory of an open_clip model"
+            path, f"not an open_clip config ({error!r})", "Give the directory of an open_clip model"
         ) from error
 
 

@@ -25,6 +25,8 @@ from cultureclip.engine.folders import building
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import load_encoder
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 
 CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -143,9 +145,9 @@ def _peft_name(name: str, source: Path) -> str:
 def _read_config(source: Path) -> dict[str, Any]:
     path = source / CONFIG_NAME
     try:
-        config = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(path, f"no PEFT adapter's config ({error})", "Save it with save_pretrained") from error
+        config = read_object(path)
+    except (OSError, RefusedError) as error:
+        raise WeightsError(path, f"not a PEFT adapter's config ({error})", "Save it with save_pretrained") from error
     strange = [
         f"{key} {value!r}"
         for key, value in config.items()

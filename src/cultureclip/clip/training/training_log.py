@@ -7,6 +7,8 @@ from typing import Any
 
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import ConfigurationError, TrainingError
+from cultureclip.reading.json_text import parse_object
+from cultureclip.reading.text import RefusedError, read_lines
 
 LOG_NAME = "log.jsonl"
 
@@ -27,9 +29,9 @@ def read_log(path: Path) -> list[LogRow]:
         TrainingError: the file is missing or damaged.
     """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = list(map(parse_object, read_lines(path)))
         steps = [row["step"] for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, RefusedError, KeyError) as error:
         raise TrainingError(path, f"no whole log ({error!r})", START_AFRESH) from error
     if len(steps) < 2:
         raise TrainingError(path, f"no whole log ({len(steps)} rows)", START_AFRESH)
