@@ -12,7 +12,8 @@ from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
 from cultureclip.benchmarks.protocols.choice import answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, metric_of
 from cultureclip.benchmarks.protocols.sugarcrepe import CaptionPair, ask_pairs
-from cultureclip.benchmarks.protocols.twin_scores import CHANCES, Twin, TwinBenchmark, answer_twins, group_twins
+from cultureclip.benchmarks.protocols.twin_scores import CHANCES, Twin, TwinBenchmark, answer_twins
+from cultureclip.graphs import connect
 from tests.benchmarks.conftest import unit
 
 N, D = 120, 8
@@ -158,8 +159,8 @@ def test_swapping_the_two_sides_changes_no_score_and_a_collapsed_model_scores_no
 
 def test_twins_that_hang_together_are_one_cluster() -> None:
     pairs = [("c", "d"), ("a", "b"), ("d", "e"), ("x", "b"), ("q", "r")]
-    assert group_twins(pairs) == ["c", "a", "c", "a", "q"]
-    assert group_twins([]) == []
+    assert [connect(pairs)[first] for first, _ in pairs] == ["c", "a", "c", "a", "q"]
+    assert connect([]) == {}
 
 
 def test_the_twin_benchmark_reads_the_right_rows() -> None:

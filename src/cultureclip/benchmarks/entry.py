@@ -25,6 +25,9 @@ ProtocolName = Literal[
 _NAMING: tuple[ProtocolName, ...] = ("globalrg_grounding", "crope", "culturally_closer", "linear_probe", "zero_shot")
 """Protocols whose rows name a concept or class, which a training row can be compared with."""
 
+_IN_TWO_VARIANTS: tuple[ProtocolName, ...] = ("globalrg_grounding", "globalrg_retrieval", "crope")
+"""Protocols that are asked as published and fairly."""
+
 
 class Entry(BaseModel):
     """What the catalog says about a benchmark.
@@ -40,6 +43,8 @@ class Entry(BaseModel):
         holds_out: What training must not contain of it.
         columns: The protocol's name of a column -> the owner's, where they differ.
         templates: Texts with ``{c}`` for the class name; by default those that lie beside the data.
+        as_published: Whether ``accuracy`` is to be compared with published figures: then its wrong options follow the
+            owners' rule alone, which does not see that a picture may have two right answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,9 +59,13 @@ class Entry(BaseModel):
     holds_out: Literal["images", "concepts"] = "images"
     columns: Mapping[str, str] = Field(default_factory=dict)
     templates: tuple[str, ...] = ()
+    as_published: bool = False
 
     @model_validator(mode="after")
     def _check_held_out(self) -> Self:
         if self.holds_out == "concepts" and self.protocol not in _NAMING:
             raise ValueError(f"holds_out: concepts needs a protocol that names them: {', '.join(_NAMING)}")
+        if self.as_published and self.protocol not in _IN_TWO_VARIANTS:
+            asked = ", ".join(_IN_TWO_VARIANTS)
+            raise ValueError(f"as_published needs a protocol that is asked in two variants: {asked}")
         return self

@@ -25,11 +25,12 @@ from cultureclip.benchmarks.protocols.crope import ConceptPictures
 from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described
 from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned
 from cultureclip.benchmarks.protocols.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
-from cultureclip.benchmarks.protocols.twin_scores import Twin, TwinBenchmark, group_twins
+from cultureclip.benchmarks.protocols.twin_scores import Twin, TwinBenchmark
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
 from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from cultureclip.concepts.regions import region_name
+from cultureclip.graphs import connect
 
 NO_PICTURE = "concept has no held-out picture"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
@@ -249,16 +250,16 @@ def _twin_benchmark(
     unposed: Sequence[Unposed],
 ) -> TwinBenchmark:
     """Twin scores; a twin with one side that may guide choices is in ``dev``."""
-    clusters = group_twins([(a.concept_id, b.concept_id) for a, b in pairs])
+    component_of = connect((a.concept_id, b.concept_id) for a, b in pairs)
     asked = tuple(
         Twin(
             (a.images[0], b.images[0]),
             (crope.TEMPLATE.format(concept=a.name), crope.TEMPLATE.format(concept=b.name)),
-            cluster,
+            component_of[a.concept_id],
             min(a.part, b.part),
             a.category,
         )
-        for (a, b), cluster in zip(pairs, clusters, strict=True)
+        for a, b in pairs
     )
     pictures = images.only({key for twin in asked for key in twin.images})
     return TwinBenchmark(DECLARATIONS[twin_scores.NAME], pictures, asked, unposed=unposed)
@@ -266,4 +267,5 @@ def _twin_benchmark(
 
 def _choice(name: str, images: ReferencesByContent, asked: QuestionSet, missing: Sequence[Unposed]) -> ChoiceBenchmark:
     pictures = images.only({question.image for question in asked.questions})
-    return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, unposed=(*asked.unposed, *missing))
+    unposed = (*asked.unposed, *missing)
+    return ChoiceBenchmark(DECLARATIONS[name], pictures, asked.questions, unposed=unposed, changed=asked.changed)

@@ -29,8 +29,8 @@ class AbsentBenchmark:
         """A card with the fields of one of a benchmark that is there."""
         counts = dict.fromkeys(("items", "images", "texts", "concepts"), 0)
         card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for, "task": None} | counts
-        nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "chances": {}}
-        return card | nothing | {"data_hash": digest(self.name, "absent")}
+        nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "changed": {}, "changed_items": []}
+        return card | nothing | {"chances": {}, "data_hash": digest(self.name, "absent")}
 
 
 def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
@@ -69,5 +69,6 @@ def _declare(entry: Entry, path: Path) -> Declaration:
         source=entry.source,
         licence=entry.licence,
         holds_out=entry.holds_out,
+        as_published=entry.as_published,
         revision=entry.revision or record.get("revision"),
     )

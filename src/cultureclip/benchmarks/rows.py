@@ -9,11 +9,12 @@ from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
-from cultureclip.benchmarks.protocols.items import Unposed
-from cultureclip.engine.decode import ImageError, check_image
+from cultureclip.benchmarks.protocols.items import Unposed, picture_key
+from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.ids import bytes_digest
 
 Cell = TypeVar("Cell")
@@ -123,7 +124,8 @@ def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, C
 def take_in(source: Source) -> Intake:
     """Hash and try every picture once, so that a broken one is counted now and not met in the middle of a run.
 
-    A picture that cannot be used is left out with its reason; of a column with several pictures the others stay. So is
+    Files with the same pixels are one picture, whatever their format or metadata: its key is the smallest of theirs. A
+    picture that cannot be used is left out with its reason; of a column with several pictures the others stay. So is
     a row with a text that no file could hold.
     """
     rows, left_out = [], []
@@ -134,16 +136,16 @@ def take_in(source: Source) -> Intake:
             left_out.append(Unposed(row.place, "a text is no valid Unicode"))
     places = dict.fromkeys(where for row in rows for pictures in row.pictures.values() for where in pictures)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        found = dict(zip(places, pool.map(_try, places), strict=True))
+        found = _by_content(dict(zip(places, pool.map(_try, places), strict=True)))
     taken = []
     for row in rows:
         images: dict[str, tuple[str, ...]] = {}
         for column, pictures in row.pictures.items():
             results = [found[where] for where in pictures]
-            images[column] = tuple(result[0] for result in results if not isinstance(result, ImageError))
+            images[column] = tuple(result.key for result in results if not isinstance(result, ImageError))
             left_out += [Unposed(row.place, str(error)) for error in results if isinstance(error, ImageError)]
         taken.append(Taken(row.place, row.values, images))
-    stored = dict(result for result in found.values() if not isinstance(result, ImageError))
+    stored = {result.key: result.stored for result in found.values() if not isinstance(result, ImageError)}
     return Intake(tuple(taken), LazyPictures(stored), tuple(left_out), source.classes, source.templates)
 
 
@@ -158,10 +160,29 @@ def _is_unicode(value: object) -> bool:
     return not isinstance(value, list | tuple) or all(map(_is_unicode, value))
 
 
-def _try(where: Encoded) -> tuple[str, StoredImage] | ImageError:
-    """A picture's key and size, or why there is none."""
+@dataclass(frozen=True)
+class _Tried:
+    """A picture that is whole: the digest of its file's bytes, the digest of its pixels, and where it lies."""
+
+    key: str
+    content: str
+    stored: StoredImage
+
+
+def _try(where: Encoded) -> _Tried | ImageError:
+    """Decode a picture, or say why there is none."""
     try:
         data = where.read()
-        return bytes_digest(data), StoredImage(where, check_image(io.BytesIO(data)))
+        pixels = np.asarray(decode_image(io.BytesIO(data)))
     except ImageError as error:
         return error
+    return _Tried(bytes_digest(data), picture_key(pixels), StoredImage(where, (pixels.shape[1], pixels.shape[0])))
+
+
+def _by_content(found: Mapping[Encoded, _Tried | ImageError]) -> dict[Encoded, _Tried | ImageError]:
+    """The same, each picture as the one of smallest key that has the same pixels."""
+    first: dict[str, _Tried] = {}
+    for tried in found.values():
+        if isinstance(tried, _Tried) and tried.key <= first.get(tried.content, tried).key:
+            first[tried.content] = tried
+    return {where: first[tried.content] if isinstance(tried, _Tried) else tried for where, tried in found.items()}

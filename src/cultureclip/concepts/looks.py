@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from PIL import Image, ImageOps
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import STYLES, render
 from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
+from cultureclip.graphs import connect
 
 if TYPE_CHECKING:  # loading torch takes seconds, and only who embeds needs it
     from cultureclip.models.encoder import ImageTextEncoder
@@ -122,11 +121,11 @@ def choose_representatives(concepts: pd.DataFrame, pictures: list[np.ndarray], t
         For each row the id of the concept that stands for it; its own where nothing is drawn alike.
     """
     pairs = sorted({pair for of_style in pictures for pair in find_alike(of_style, tolerance)})
-    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
-    graph = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(len(concepts), len(concepts)))
-    _, groups = connected_components(graph, directed=False)
+    alike = connect(pairs)
     rows = concepts[["concept_id"]].assign(
-        group=groups, languages=concepts["cultures"].map(count_languages), place=range(len(concepts))
+        group=[alike.get(place, place) for place in range(len(concepts))],
+        languages=concepts["cultures"].map(count_languages),
+        place=range(len(concepts)),
     )
     best = rows.sort_values(["languages", "place"], ascending=[False, True]).drop_duplicates("group")
     return list(rows["group"].map(best.set_index("group")["concept_id"]))

@@ -7,17 +7,16 @@ a pair out. Twins are accepted greedily by score, each concept in a few at most.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
 from cultureclip.errors import SourceDataError
+from cultureclip.graphs import connect
 from cultureclip.ids import digest, hash_fraction, twin_id
 from cultureclip.tables import EVAL_ONLY
 
@@ -182,23 +181,19 @@ def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
     """
     if twins.empty:
         return []
-    ends = twins[["a_concept_id", "b_concept_id"]].to_numpy()
-    names, codes = np.unique(ends, return_inverse=True)
-    a, b = codes.reshape(-1, 2).T
-    graph = coo_matrix((np.ones(len(twins)), (a, b)), shape=(len(names), len(names)))
-    count, labels = connected_components(graph, directed=False)
-    component = labels[a]
-    sizes = np.bincount(component, minlength=count)
-    members: dict[int, list[str]] = {label: [] for label in range(count)}
-    for name, label in zip(names, labels, strict=True):
-        members[int(label)].append(str(name))
-    lacking = int(np.ceil(dev_share * len(twins))) if count > 1 else 0
+    component_of = connect(zip(twins["a_concept_id"], twins["b_concept_id"], strict=True))
+    components = [component_of[concept] for concept in twins["a_concept_id"]]
+    sizes = Counter(components)
+    members: dict[str, list[str]] = defaultdict(list)
+    for concept in sorted(component_of):
+        members[component_of[concept]].append(concept)
+    lacking = int(np.ceil(dev_share * len(twins))) if len(members) > 1 else 0
     dev = set()
-    for label in sorted(members, key=lambda m: hash_fraction(digest(*members[m]), "twin-split")):
-        if sizes[label] <= lacking:
-            dev.add(label)
-            lacking -= sizes[label]
-    return ["dev" if label in dev else "train" for label in component]
+    for component in sorted(members, key=lambda m: hash_fraction(digest(*members[m]), "twin-split")):
+        if sizes[component] <= lacking:
+            dev.add(component)
+            lacking -= sizes[component]
+    return ["dev" if component in dev else "train" for component in components]
 
 
 def _evidence(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float) -> str:

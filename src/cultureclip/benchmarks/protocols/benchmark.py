@@ -1,6 +1,7 @@
 """A benchmark: pictures, what is asked about them, where they come from and what training must not contain."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -9,7 +10,7 @@ import numpy as np
 
 from cultureclip.benchmarks.protocols.choice import answer_questions
 from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, answer_general_retrieval, distinct_texts
-from cultureclip.benchmarks.protocols.items import METRICS, Prediction, Question, Unposed, metric_of
+from cultureclip.benchmarks.protocols.items import METRICS, Changed, Prediction, Question, Unposed, metric_of
 from cultureclip.ids import digest
 
 UNREADABLE = "picture cannot be read"
@@ -28,6 +29,7 @@ class Declaration:
         licence: Their licence.
         holds_out: Training must not contain these ``images``, or nothing of these ``concepts``.
         revision: Of the owner's data, where it has one.
+        as_published: Whether ``accuracy`` offers what the owners' rule offers, be it right for the picture too.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Declaration:
     licence: str
     holds_out: Literal["images", "concepts"]
     revision: str | None = None
+    as_published: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Benchmark(ABC):
         declaration: What it says about itself.
         images: The pictures.
         unposed: Items that the protocol could not ask about.
+        changed: Items that are not asked as the owner's rule has it.
     """
 
     task: ClassVar[str] = "image_caption_selection"
@@ -74,6 +78,7 @@ class Benchmark(ABC):
     declaration: Declaration
     images: Mapping[str, np.ndarray]
     unposed: Sequence[Unposed] = field(default=(), kw_only=True)
+    changed: Sequence[Changed] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:
@@ -125,9 +130,6 @@ class Benchmark(ABC):
 
     def card(self) -> dict[str, Any]:
         """Declaration, counts and hash, as JSON."""
-        reasons: dict[str, int] = {}
-        for item in self.unposed:
-            reasons[item.reason] = reasons.get(item.reason, 0) + 1
         return {
             **asdict(self.declaration),
             "status": "ready" if self.size else "empty",
@@ -135,12 +137,18 @@ class Benchmark(ABC):
             "images": len(self.images),
             "texts": len(self.texts),
             "concepts": len(self.concepts),
-            "left_out": dict(sorted(reasons.items())),
+            "left_out": _count_reasons(self.unposed),
             "left_out_items": [asdict(item) for item in self.unposed],
+            "changed": _count_reasons(self.changed),
+            "changed_items": [asdict(item) for item in self.changed],
             "chances": self.chances,
             "task": self.task,
             "data_hash": self.data_hash,
         }
+
+
+def _count_reasons(items: Iterable[Unposed | Changed]) -> dict[str, int]:
+    return dict(sorted(Counter(item.reason for item in items).items()))
 
 
 class Readable(Mapping[str, np.ndarray]):
@@ -207,7 +215,7 @@ class ChoiceBenchmark(Benchmark):
     @property
     def concepts(self) -> set[str]:
         """Concepts shown."""
-        return {question.cluster for question in self.questions}
+        return {question.concept or question.cluster for question in self.questions}
 
     @property
     def data_hash(self) -> str:

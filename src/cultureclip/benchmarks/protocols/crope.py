@@ -4,18 +4,22 @@ Rows whose answer is "no" hold two concepts: the main picture's own and the defi
 picture of the definition is one two-way question; each time the concept of the picture is right.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cultureclip.benchmarks.protocols.items import METRICS, Question, QuestionSet, Unposed, Variant, item_key
 
 NAME = "crope"
 TEMPLATE = "There is {concept} in the image."
+BOTH_RIGHT = "the picture shows both concepts"
 
 
 @dataclass(frozen=True)
 class ConceptPictures:
-    """One side of a CROPE row: a concept, its pictures' keys, and its region, category and part where known."""
+    """One side of a CROPE row: a concept, its pictures' keys, and its region, category and part where known.
+
+    ``cluster`` is what its questions are resampled by; empty where that is the concept.
+    """
 
     concept_id: str
     name: str
@@ -23,6 +27,7 @@ class ConceptPictures:
     culture: str = ""
     category: str = ""
     part: str = "test"
+    cluster: str = ""
 
 
 def ask_crope(
@@ -54,9 +59,43 @@ def ask_crope(
                     unposed.append(Unposed(own.name, "the same picture and concepts were asked about before"))
                     continue
                 asked[item_id] = Question(
-                    item_id, image, options, own.concept_id, own.part, own.culture, own.category, order
+                    item_id=item_id,
+                    image=image,
+                    options=options,
+                    cluster=own.cluster or own.concept_id,
+                    part=own.part,
+                    culture=own.culture,
+                    category=own.category,
+                    shuffled_by=order,
+                    concept=own.concept_id,
                 )
     return QuestionSet(tuple(asked.values()), tuple(unposed))
+
+
+def part_doubtful(
+    rows: Sequence[tuple[ConceptPictures, ConceptPictures]], right: Mapping[str, Collection[str]]
+) -> tuple[list[tuple[ConceptPictures, ConceptPictures]], list[Unposed]]:
+    """Part the pictures that show both concepts of a row from the others: of two options both would be right.
+
+    Args:
+        rows: (concept of the main picture, concept of the definition).
+        right: Picture -> names of all concepts that any row says it shows.
+
+    Returns:
+        The rows without these pictures, and one left-out item for each of them.
+    """
+    asked, doubtful = [], []
+    for row in rows:
+        if row[0].name == row[1].name:  # which is a reason of its own
+            asked.append(row)
+            continue
+        clear = [
+            tuple(image for image in own.images if other.name not in right[image]) for own, other in (row, row[::-1])
+        ]
+        asked.append((replace(row[0], images=clear[0]), replace(row[1], images=clear[1])))
+        for side, left in zip(row, clear, strict=True):
+            doubtful += [Unposed(f"{row[0].name} or {row[1].name}", BOTH_RIGHT)] * (len(side.images) - len(left))
+    return asked, doubtful
 
 
 def _reason(own: ConceptPictures, other: ConceptPictures) -> str:

@@ -8,8 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cultureclip.benchmarks.protocols.items import (
+    ALSO_RIGHT,
     DISTRACTORS,
     METRICS,
+    Changed,
     Question,
     QuestionSet,
     Shown,
@@ -27,7 +29,7 @@ TEMPLATE = "The item in the picture is {concept} in {region}"
 def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
     """One question for every (picture, region) whose region has at least four concepts.
 
-    A concept that is drawn exactly as this one is never its distractor: no model could tell them apart.
+    A concept that the picture shows just as well is never its distractor: it would be a second right answer.
 
     Args:
         items: Pictures with concepts; a concept at home in several regions is asked about in each.
@@ -40,6 +42,7 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
                 concepts[region][item.concept_id] = item.name
     several = several_pictures(items)
     asked: dict[str, Question] = {}
+    changed: list[Changed] = []
     unposed = [Unposed(item.name, "names no region") for item in items if not item.regions]
     pairs = sorted(((region, item) for item in items for region in item.regions), key=_order)
     for region, item in pairs:
@@ -51,11 +54,20 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
         if reason:
             unposed.append(Unposed(f"{item.name} in {region}", reason))
             continue
-        order = item_id if variant == "as_published" else ""
+        if any(concepts[region].get(other, item.name) != item.name for other in item.alike):
+            changed.append(Changed(f"{item.name} in {region}", ALSO_RIGHT))
         asked[item_id] = Question(
-            item_id, item.image, options, item.concept_id, item.part, region, item.category, order
+            item_id=item_id,
+            image=item.image,
+            options=options,
+            cluster=item.cluster or item.concept_id,
+            part=item.part,
+            culture=region,
+            category=item.category,
+            shuffled_by=item_id if variant == "as_published" else "",
+            concept=item.concept_id,
         )
-    return QuestionSet(tuple(asked.values()), tuple(unposed))
+    return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 
 
 def _order(pair: tuple[str, Shown]) -> tuple[str, str, str]:

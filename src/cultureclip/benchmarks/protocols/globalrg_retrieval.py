@@ -8,8 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cultureclip.benchmarks.protocols.items import (
+    ALSO_RIGHT,
     DISTRACTORS,
     METRICS,
+    Changed,
     Question,
     QuestionSet,
     Shown,
@@ -27,8 +29,8 @@ TEMPLATE = "The picture depicts a kind of {universal} in {region}"
 def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
     """One question for every (picture, region) whose universal has at least four regions.
 
-    A region that the concept also belongs to is no distractor, for it would be right; nor is a region of a concept
-    that is drawn exactly as this one.
+    A region that the concept also belongs to is not a distractor, for it would be right; nor is a region of another
+    concept that the picture shows just as well.
 
     Args:
         items: Pictures with concepts.
@@ -41,6 +43,7 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
         home[item.concept_id].update(item.regions)
     several = several_pictures(items)
     asked: dict[str, Question] = {}
+    changed: list[Changed] = []
     unposed = [Unposed(item.name, "names no region") for item in items if not item.regions]
     for item in sorted(items, key=lambda item: (item.concept_id, item.image)):
         also_right = {region for same in (item.concept_id, *item.alike) for region in home.get(same, ())}
@@ -53,11 +56,20 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
                 unposed.append(Unposed(f"{item.universal} in {region}: {item.name}", reason))
                 continue
             options = tuple(TEMPLATE.format(universal=item.universal, region=name) for name in (region, *drawn))
-            order = item_id if variant == "as_published" else ""
+            if also_right & regions[item.universal] - home[item.concept_id]:
+                changed.append(Changed(f"{item.universal} in {region}: {item.name}", ALSO_RIGHT))
             asked[item_id] = Question(
-                item_id, item.image, options, item.concept_id, item.part, region, item.category, order
+                item_id=item_id,
+                image=item.image,
+                options=options,
+                cluster=item.cluster or item.concept_id,
+                part=item.part,
+                culture=region,
+                category=item.category,
+                shuffled_by=item_id if variant == "as_published" else "",
+                concept=item.concept_id,
             )
-    return QuestionSet(tuple(asked.values()), tuple(unposed))
+    return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 
 
 def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated: bool) -> str:

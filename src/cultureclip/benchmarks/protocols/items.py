@@ -1,7 +1,7 @@
 """What every protocol is made of: pictures by content, questions with options, predictions, and seeded draws."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +19,12 @@ wrong option of the region or universal is offered, so no draw decides, and a ti
 """
 
 METRICS: dict[Variant, str] = {"as_published": "accuracy", "fair": "accuracy_all"}
+
+ALSO_RIGHT = "what else is right for its picture is not offered"
+"""Why an item is changed."""
+
+AS_PUBLISHED = f"{METRICS['as_published']} asks it as published"
+"""What an item that only the fair variant changes is marked with."""
 
 DEV_SHARE = 0.25
 """Share of the concepts whose questions may guide choices; the others are scored once."""
@@ -38,10 +44,12 @@ class Question:
         item_id: ``<metric>:<id>``.
         image: Key of the picture (:func:`picture_key`).
         options: Texts, all different; the right one is the first. This order decides nothing.
-        cluster: The concept shown; items of one are not independent.
+        cluster: The concept shown, or the concepts that share pictures with it; items of one cluster are not
+            independent.
         part: ``dev`` or ``test``.
         culture: Display name of the region that the question is about, where there is one.
         category: Kind of thing shown, or class, where there is one.
+        concept: Id of the concept shown; empty where the cluster is it.
         shuffled_by: Id that seeds the order in which the options are shown, of which a tie takes the first; by default
             a tie shares the credit.
     """
@@ -54,6 +62,7 @@ class Question:
     culture: str = ""
     category: str = ""
     shuffled_by: str = ""
+    concept: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,20 @@ class Unposed:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """An item that is not asked as its owner's rule has it, and what was changed."""
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class QuestionSet:
-    """What a protocol makes of its items: questions, and the items it had to leave out."""
+    """Questions that a protocol makes of its items, the items that it left out, and those that it changed."""
 
     questions: tuple[Question, ...]
     unposed: tuple[Unposed, ...] = ()
+    changed: tuple[Changed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +100,10 @@ class Shown:
         universal: The kind of thing.
         regions: Display names of the regions it is at home in.
         image: Key of its picture.
-        alike: Ids of concepts whose drawings cannot be told from this one.
+        alike: Ids of other concepts that the picture shows just as well.
         category: Its category.
         part: ``dev`` or ``test``; published benchmarks are all ``test``.
+        cluster: What its questions are resampled by; empty where that is the concept.
     """
 
     concept_id: str
@@ -95,6 +114,7 @@ class Shown:
     alike: frozenset[str] = field(default_factory=frozenset)
     category: str = ""
     part: str = "test"
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ class Prediction:
 
     Attributes:
         item_id: ``<metric>:<id>``.
-        cluster: The concept shown; items of one are not independent.
+        cluster: As in :class:`Question`.
         part: ``dev`` or ``test``.
         options: Candidate texts or pictures, for retrieval the best k only.
         scores: Their cosines, in the same order.
@@ -186,10 +206,27 @@ def several_pictures(items: Iterable[Shown]) -> set[str]:
     return {concept for concept, images in pictures.items() if len(images) > 1}
 
 
-def ask_both(ask: Callable[[Sequence[Any], Variant], QuestionSet], items: Sequence[Any]) -> QuestionSet:
-    """The questions of both variants. What one cannot ask about the other cannot either: it is left out once."""
-    published, fair = (ask(items, variant) for variant in METRICS)
-    return QuestionSet((*published.questions, *fair.questions), published.unposed)
+def ask_both(
+    ask: Callable[[Sequence[Any], Variant], QuestionSet],
+    items: Sequence[Any],
+    as_published: Sequence[Any] | None = None,
+) -> QuestionSet:
+    """Ask both variants. What neither can ask is left out once.
+
+    Args:
+        ask: A protocol's question.
+        items: What is asked about.
+        as_published: The same items without word of what else is right for their pictures, where the first variant must
+            ask as the owners do. What it asks and the fair variant does not, or not so, is listed as changed.
+    """
+    published = ask(items if as_published is None else as_published, "as_published")
+    fair = ask(items, "fair")
+    changed = list(fair.changed)
+    if as_published is not None:
+        refused = Counter(fair.unposed) - Counter(published.unposed)
+        changed += [Changed(item.item, item.reason) for item in refused.elements()]
+        changed = [Changed(item.item, f"{item.reason}; {AS_PUBLISHED}") for item in changed]
+    return QuestionSet((*published.questions, *fair.questions), published.unposed, tuple(changed))
 
 
 def round_cosines(scores: np.ndarray) -> np.ndarray:

@@ -15,6 +15,12 @@ import numpy as np
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.shared_pictures import (
+    cluster_by_picture,
+    hide_also_right,
+    mean_chance,
+    right_answers,
+)
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
@@ -116,11 +122,15 @@ def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction
     features = round_cosines(images)  # each is the cosine with an axis
     strength = _choose_strength(features, labels, rows["train"], rows["validation"])
     fitting = rows["train"] + rows["validation"]
+    asked = [items[row] for row in rows["test"]]
     scores = _decide(features[fitting], labels[fitting], features[rows["test"]], strength)
+    right = right_answers((item.image, classes.index(item.label)) for item in asked)
+    scores = hide_also_right(scores, labels[rows["test"]], [right[item.image] for item in asked])
+    clusters = cluster_by_picture((item.image, named_concept(item.label)) for item in asked)
     credit = top_k_credit(scores, labels[rows["test"]], 1)
     return [
-        _predict(items[row], classes, values, labels[row], float(earned))
-        for row, values, earned in zip(rows["test"], scores, credit, strict=True)
+        _predict(item, classes, values, clusters, float(earned))
+        for item, values, earned in zip(asked, scores, credit, strict=True)
     ]
 
 
@@ -154,8 +164,9 @@ class LinearProbeBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """One over the number of classes."""
-        return {"top-1": 1 / len(self.concepts)} if self.items else {}
+        """One over the number of classes that are offered, in the mean over pictures."""
+        asked = [item for item in self.items if item.split == "test"]
+        return {"top-1": mean_chance(asked, len(self.concepts), 1)} if self.items else {}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Fit the probe, and its top-1 on the test split."""
@@ -186,11 +197,13 @@ def _decide(features: np.ndarray, labels: np.ndarray, asked: np.ndarray, strengt
     return values if values.ndim == 2 else np.stack([-values, values], axis=1)
 
 
-def _predict(item: Probed, classes: Sequence[str], scores: np.ndarray, right: int, credit: float) -> Prediction:
-    shown = shown_options(scores, right)
+def _predict(
+    item: Probed, classes: Sequence[str], scores: np.ndarray, clusters: Mapping[str, str], credit: float
+) -> Prediction:
+    shown = shown_options(scores, classes.index(item.label))
     return Prediction(
         item_key("top-1", NAME, item.image, item.label),
-        named_concept(item.label),
+        clusters[named_concept(item.label)],
         "test",
         tuple(classes[column] for column in shown),
         tuple(float(scores[column]) for column in shown),

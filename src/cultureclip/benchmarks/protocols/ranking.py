@@ -29,12 +29,13 @@ def shown_options(scores: np.ndarray, right: int) -> list[int]:
     """Columns of the right answer and of the best wrong ones, the right one first.
 
     Args:
-        scores: Of one query, [answers].
+        scores: Of one query, [answers]; minus infinity where an answer is not offered.
         right: Column of the right answer.
     """
     # Only a few are needed: a full sort of a thousand classes a query would cost more than the cosines.
     best = np.argpartition(-scores, min(SHOWN, len(scores) - 1))[: SHOWN + 1]
     wrong = sorted(
-        (column for column in best.tolist() if column != right), key=lambda column: (-scores[column], column)
+        (column for column in best.tolist() if column != right and scores[column] > -np.inf),
+        key=lambda column: (-scores[column], column),
     )
     return [right, *wrong[: SHOWN - 1]]

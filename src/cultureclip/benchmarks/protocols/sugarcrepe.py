@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cultureclip.benchmarks.protocols.items import Question, QuestionSet, Unposed, item_key
+from cultureclip.benchmarks.protocols.shared_pictures import right_answers
 
 NAME = "sugarcrepe"
 
@@ -31,24 +32,38 @@ class CaptionPair:
 
 
 def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
-    """One two-way question for every pair, with the subset as category and the picture as cluster."""
+    """One two-way question for every pair, with the subset as category and the picture as cluster.
+
+    A pair whose wrong caption is the right one of the same picture in another pair is left out.
+    """
+    pairs = list(pairs)
+    right = right_answers((pair.image, pair.caption) for pair in pairs)
     asked: dict[str, Question] = {}
     unposed = []
     for pair in pairs:
         item_id = item_key("accuracy", NAME, pair.image, pair.caption, pair.wrong, pair.subset)
-        reason = _reason(pair, repeated=item_id in asked)
+        reason = _reason(pair, repeated=item_id in asked, both_right=pair.wrong in right[pair.image])
         if reason:
             unposed.append(Unposed(f"{pair.subset}: {pair.caption or pair.image}", reason))
             continue
         options = (pair.caption, pair.wrong)
-        asked[item_id] = Question(item_id, pair.image, options, pair.image, "test", category=pair.subset)
+        asked[item_id] = Question(
+            item_id=item_id,
+            image=pair.image,
+            options=options,
+            cluster=pair.image,
+            part="test",
+            category=pair.subset,
+        )
     return QuestionSet(tuple(asked.values()), tuple(unposed))
 
 
-def _reason(pair: CaptionPair, *, repeated: bool) -> str:
+def _reason(pair: CaptionPair, *, repeated: bool, both_right: bool) -> str:
     """Why nothing can be asked; empty where something can."""
     if not pair.caption.strip() or not pair.wrong.strip():
         return "a caption is empty"
     if pair.caption == pair.wrong:
         return "both captions are the same"
+    if both_right:
+        return "both captions are right: another pair has the wrong one as the picture's own"
     return "the same picture and captions were asked about before" if repeated else ""

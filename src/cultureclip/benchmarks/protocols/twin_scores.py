@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, item_key, round_cosines
@@ -34,7 +32,7 @@ class Twin:
     Attributes:
         images: Keys of the pictures.
         texts: Their texts, in the same order.
-        cluster: What the interval resamples by; see :func:`group_twins`.
+        cluster: What the interval resamples by; twins that share a concept, also over others, are one cluster.
         part: ``dev`` or ``test``.
         category: Kind of thing shown, where there is one.
     """
@@ -44,26 +42,6 @@ class Twin:
     cluster: str
     part: str = "test"
     category: str = ""
-
-
-def group_twins(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """A cluster for every pair: pairs that share a concept, directly or over others, are not independent.
-
-    Args:
-        pairs: Ids of the two concepts.
-
-    Returns:
-        The smallest concept id that each pair hangs together with.
-    """
-    concepts = sorted({concept for pair in pairs for concept in pair})
-    row = {concept: i for i, concept in enumerate(concepts)}
-    a, b = ([row[pair[side]] for pair in pairs] for side in (0, 1))
-    graph = coo_array((np.ones(len(pairs)), (a, b)), shape=(len(concepts), len(concepts)))
-    _, labels = connected_components(graph, directed=False)
-    first: dict[int, str] = {}
-    for label, concept in zip(labels.tolist(), concepts, strict=True):
-        first.setdefault(label, concept)
-    return [first[labels[i]] for i in a]
 
 
 def answer_twins(twins: Sequence[Twin], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:

@@ -3,6 +3,8 @@
 A class's vector is the mean of its templates' L2-normalised embeddings, normalised again. A picture's answer is the
 class of greatest cosine. Classes that tie come in random order: a collapsed model scores k over the number of classes.
 A prediction's category is its class, so top-1's mean over categories is the mean per-class recall.
+
+A picture that has several labels is asked about each, without the others: they would be right as well.
 """
 
 from collections import Counter
@@ -15,6 +17,12 @@ import numpy as np
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.shared_pictures import (
+    cluster_by_picture,
+    hide_also_right,
+    mean_chance,
+    right_answers,
+)
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
@@ -107,23 +115,26 @@ def answer_zero_shot(
         vectors: L2-normalised class vectors, [classes, D].
 
     Returns:
-        Predictions with the class as category and, as a concept, as cluster; the options are the right class and the
-        best wrong ones.
+        Predictions with the class as category and, as a concept, as cluster, together with the classes that it shares
+        pictures with; the options are the right class and the best wrong ones.
 
     Raises:
         WeightsError: a cosine is not finite.
     """
     names = distinct_names(classes)
+    labels = right_answers((item.image, item.label) for item in items)
+    clusters = cluster_by_picture((item.image, named_concept(names[item.label])) for item in items)
     right = np.array([item.label for item in items], dtype=int)
     predictions = []
     for start in range(0, len(items), _BLOCK):  # 50,000 pictures x 1,000 classes need not be held at once
         rows = slice(start, start + _BLOCK)
         scores = round_cosines(images[rows] @ vectors.T)
+        scores = hide_also_right(scores, right[rows], [labels[item.image] for item in items[rows]])
         credits = {k: top_k_credit(scores, right[rows], k) for k in cutoffs_for(len(classes))}
         for row, item in enumerate(items[rows]):
             shown = shown_options(scores[row], item.label)
             for k, credit in credits.items():
-                predictions.append(_predict(item, names, shown, scores[row], k, float(credit[row])))
+                predictions.append(_predict(item, names, shown, scores[row], k, float(credit[row]), clusters))
     return predictions
 
 
@@ -163,8 +174,9 @@ class ZeroShotBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """Cut-off over the number of classes."""
-        return {f"top-{k}": k / len(self.classes) for k in cutoffs_for(len(self.classes))}
+        """Cut-off over the number of classes that are offered, in the mean over pictures."""
+        count = len(self.classes)
+        return {f"top-{k}": mean_chance(self.items, count, k) for k in cutoffs_for(count)}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Top-1 and top-5 of every picture."""
@@ -183,12 +195,18 @@ class ZeroShotBenchmark(Benchmark):
 
 
 def _predict(
-    item: Labelled, classes: Sequence[str], shown: Sequence[int], scores: np.ndarray, k: int, credit: float
+    item: Labelled,
+    classes: Sequence[str],
+    shown: Sequence[int],
+    scores: np.ndarray,
+    k: int,
+    credit: float,
+    clusters: Mapping[str, str],
 ) -> Prediction:
     name = classes[item.label]
     return Prediction(
         item_key(f"top-{k}", NAME, item.image, str(item.label)),
-        named_concept(name),
+        clusters[named_concept(name)],
         "test",
         tuple(classes[column] for column in shown),
         tuple(float(scores[column]) for column in shown),

@@ -60,6 +60,8 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
             logger.warning(
                 "Benchmark %s is %s: %s", card["name"], card["status"], card.get("looked_for") or card["left_out"]
             )
+        for reason, count in card["changed"].items():
+            logger.info("Benchmark %s: %d items of %d: %s", card["name"], count, card["items"], reason)
     return [entry for entry in entries.values() if not isinstance(entry, AbsentBenchmark) and entry.size], cards
 
 

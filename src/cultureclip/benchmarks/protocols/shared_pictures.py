@@ -1,0 +1,91 @@
+"""Pictures that occur in several rows: all that is right for each, and which rows are not independent."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from cultureclip.benchmarks.protocols.items import ALSO_RIGHT, Changed, Unposed
+from cultureclip.graphs import Node, connect
+
+ALL_RIGHT = "every class is right for the picture"
+Answer = TypeVar("Answer", bound=Hashable)
+
+
+class _Labelled(Protocol):
+    @property
+    def image(self) -> str: ...
+
+    @property
+    def label(self) -> int | str: ...
+
+
+LabelledItem = TypeVar("LabelledItem", bound=_Labelled)
+
+
+def right_answers(rows: Iterable[tuple[str, Answer]]) -> dict[str, set[Answer]]:
+    """Collect all that the rows of each picture name.
+
+    Args:
+        rows: (picture, answer) of every row.
+    """
+    right: dict[str, set[Answer]] = defaultdict(set)
+    for picture, answer in rows:
+        right[picture].add(answer)
+    return dict(right)
+
+
+def cluster_by_picture(rows: Iterable[tuple[str, Node]]) -> dict[Node, Node]:
+    """Map every concept to its cluster: the smallest of all concepts that it shares pictures with, also over others.
+
+    A concept that shares no picture is a cluster of its own.
+
+    Args:
+        rows: (picture, concept) of every row.
+    """
+    first: dict[str, Node] = {}
+    return connect((first.setdefault(picture, concept), concept) for picture, concept in rows)
+
+
+def part_labelled(
+    items: Iterable[LabelledItem], classes: int
+) -> tuple[tuple[LabelledItem, ...], tuple[Unposed, ...], tuple[Changed, ...]]:
+    """Leave out the pictures that every class is right for, and list those of which several are.
+
+    Args:
+        items: Pictures with a label each.
+        classes: How many classes are offered.
+    """
+    items = list(items)
+    labels = right_answers((item.image, item.label) for item in items)
+    kept = tuple(item for item in items if len(labels[item.image]) < classes)
+    lost = (item for item in items if len(labels[item.image]) >= classes)
+    unposed = tuple(Unposed(f"{item.image}: {item.label}", ALL_RIGHT) for item in lost)
+    changed = tuple(Changed(f"{i.image}: {i.label}", ALSO_RIGHT) for i in kept if len(labels[i.image]) > 1)
+    return kept, unposed, changed
+
+
+def mean_chance(items: Sequence[LabelledItem], classes: int, k: int) -> float:
+    """Chance that guessing finds the label among the first k classes that are offered, in the mean over items."""
+    labels = right_answers((item.image, item.label) for item in items)
+    offered = Counter(classes + 1 - len(labels[item.image]) for item in items) or Counter([classes])
+    return float(sum(n * Fraction(min(k, count), count) for count, n in offered.items()) / offered.total())
+
+
+def hide_also_right(scores: np.ndarray, right: np.ndarray, also_right: Iterable[Iterable[int]]) -> np.ndarray:
+    """Take a picture's other right answers out of the ranking.
+
+    Args:
+        scores: [pictures, answers].
+        right: Column of the answer that is asked for, [pictures].
+        also_right: Columns of all right answers, for each picture.
+
+    Returns:
+        The scores, minus infinity where an answer is right and not asked for.
+    """
+    hidden = scores.copy()
+    for row, columns in enumerate(also_right):
+        hidden[row, [column for column in columns if column != right[row]]] = -np.inf
+    return hidden
