@@ -12,13 +12,13 @@ from kedro.io.core import Version
 from kedro_datasets._typing import ImagePreview
 from PIL import Image
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.datasets.versions import WholeVersions
 from cultureclip.images.store import ImageSet, ShardStore
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS, _PREVIEW_EDGE = 12, 4, 64
 
 
-class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, ImageSet]):
+class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | ImageSet, ImageSet]):
     """Saves ids as a JSON manifest and loads them as an :class:`~cultureclip.images.store.ImageSet`.
 
     Example:
@@ -55,31 +55,29 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
         """The images of a version; none is read yet.
 
         Raises:
-            DatasetError: the manifest is damaged.
+            DatasetError: if the manifest is damaged.
         """
-        path = Path(self._get_load_path())
-        try:
-            return ImageSet(self._store, json.loads(path.read_text(encoding="utf-8"))["image_ids"])
-        except (ValueError, TypeError, KeyError) as error:
-            remedy = "Make it again, no image is generated anew: kedro run --pipelines=synthesis"
-            raise DatasetError(f"{path}: not a manifest of images ({error!r}). {remedy}") from error
+        return ImageSet(self._store, _read_ids(Path(self._get_load_path())))
 
-    def save(self, data: Sequence[str] | ImageSet) -> None:
+    def _write(self, data: Sequence[str] | ImageSet, path: Path) -> None:
         """Write a manifest.
 
         Args:
             data: Ids in any order; all must be in the store.
+            path: Of the manifest.
 
         Raises:
-            DatasetError: an id is not in the store.
+            DatasetError: if an id is not in the store.
         """
         ids = sorted(set(data.ids if isinstance(data, ImageSet) else data))
         if missing := set(ids) - self._store.present():
             raise DatasetError(
                 f"{self}: {len(missing)} images are not in the store, first {min(missing)}. Generate them first"
             )
-        with replacing(Path(self._get_save_path())) as temporary:
-            temporary.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
+        path.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
+
+    def _inspect(self, path: Path) -> None:
+        _read_ids(path)
 
     def preview(self) -> ImagePreview:
         """A sheet of images spread evenly over the ids, as base64 PNG."""
@@ -93,11 +91,14 @@ class ShardStoreDataset(AbstractVersionedDataset[Sequence[str] | ImageSet, Image
         sheet.save(buffer, "PNG")
         return ImagePreview(base64.b64encode(buffer.getvalue()).decode("ascii"))
 
-    def _exists(self) -> bool:
-        try:
-            return Path(self._get_load_path()).is_file()
-        except DatasetError:  # no version yet
-            return False
-
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "store": self._store.root, "version": self._version}
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        ids: list[str] = json.loads(path.read_text(encoding="utf-8"))["image_ids"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        remedy = "Make it again, no image is regenerated: kedro run --pipelines=synthesis"
+        raise DatasetError(f"{path}: not a manifest of images ({error!r}). {remedy}") from error
+    return ids

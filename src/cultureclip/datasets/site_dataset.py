@@ -1,13 +1,12 @@
-"""A site of static pages, or any folder, as a versioned Kedro dataset: it is there whole or not at all."""
+"""A site of static pages, or any folder, as a versioned Kedro dataset."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
+from kedro.io.core import AbstractVersionedDataset, Version
 
-from cultureclip.engine.folders import building
+from cultureclip.datasets.versions import WholeVersions
 
 ENTRY = "index.html"
 """The page by which a site is entered."""
@@ -20,7 +19,7 @@ class SiteFiles(Protocol):
         """Every file as (path below the folder, content); the dataset's entry is among them."""
 
 
-class SiteDataset(AbstractVersionedDataset[SiteFiles, Path]):
+class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
     """Saves a site file by file, however large, and loads the path of its entry.
 
     Args:
@@ -39,34 +38,21 @@ class SiteDataset(AbstractVersionedDataset[SiteFiles, Path]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata, self.entry = metadata, entry
-        super().__init__(
-            PurePosixPath(Path(filepath).as_posix()),
-            version,
-            exists_function=lambda path: (Path(path) / entry).is_file(),
-        )
+        super().__init__(PurePosixPath(Path(filepath).as_posix()), version)
 
     def load(self) -> Path:
         """Path of the entry."""
         return Path(self._get_load_path()) / self.entry
 
-    def save(self, data: SiteFiles) -> None:
-        """Write all files; the folder gets its name when the disk has everything.
+    def _write(self, data: SiteFiles, path: Path) -> None:
+        for name, content in data.files():
+            file = path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
-        Raises:
-            StorageError: there is such a folder already.
-        """
-        with building(Path(self._get_save_path())) as folder:
-            for name, content in data.files():
-                file = folder / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
-            os.sync()  # thousands of files: one call for all
-
-    def _exists(self) -> bool:
-        try:
-            return self.load().is_file()
-        except VersionNotFoundError:
-            return False
+    def _inspect(self, path: Path) -> None:
+        if not (path / self.entry).stat().st_size:
+            raise ValueError(f"{self.entry} in it is empty")
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}

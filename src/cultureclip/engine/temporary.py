@@ -76,7 +76,8 @@ def _place() -> str:
     """Digest of the running kernel and its namespace of processes: where a process id means something."""
     known = [platform.node()]
     with suppress(OSError):  # Linux only
-        known += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"), os.readlink("/proc/self/ns/pid")]
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        known.append(str(Path("/proc/self/ns/pid").readlink()))
     return digest("place", *known)[:12]
 
 

@@ -1,0 +1,170 @@
+"""Versions of datasets that are saved whole or not at all, and that belong to the run that works with them."""
+
+import logging
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro.io.core import VersionNotFoundError, generate_timestamp
+
+from cultureclip.engine.atomic import replacing
+from cultureclip.engine.disk import cannot_write, is_disk_failure
+from cultureclip.engine.folders import building
+from cultureclip.engine.temporary import is_temporary
+from cultureclip.errors import CultureClipError, StorageError
+
+if TYPE_CHECKING:
+    Versioned = AbstractVersionedDataset
+else:  # Kedro wraps the methods of every subclass: a mixin must not be one
+    Versioned = object
+
+logger = logging.getLogger(__name__)
+
+_DAMAGE = (ValueError, OSError, SyntaxError, RecursionError, DatasetError, CultureClipError)
+"""What readers of files raise when a file is damaged; Pillow's is a SyntaxError."""
+
+
+class VersionStorageError(StorageError, DatasetError):
+    """A version could not be written or read; also Kedro's error, because Kedro replaces what is not."""
+
+
+class WholeVersions(Versioned):
+    """Mixin, before a versioned dataset, for datasets on a local disk.
+
+    - A save fills a folder beside the others and renames it. A version that has its name is whole.
+    - A load takes the version that this run saved. Else it takes what was newest when the run started (:meth:`pin`).
+    - A damaged version is passed over. A version dated in the future comes last. A warning names either.
+
+    A dataset of our own writes with :meth:`_write`. One of kedro-datasets is written by its own ``save``. Each class
+    says in :meth:`_inspect` how damage shows.
+    """
+
+    _pinned: str | None = None
+
+    def save(self, data: Any) -> None:
+        """Write a version, or without versions the file or folder itself: there is a whole one in the end, or none.
+
+        Raises:
+            VersionStorageError: if the disk is full or failing, or the folder is not writable.
+            DatasetError: if this version exists, or the data cannot be written in this format.
+        """
+        self._check_local()
+        target = Path(self._get_save_path())
+        try:
+            if self._version:
+                with building(target.parent) as folder:
+                    self._write(data, folder / target.name)
+            else:
+                with replacing(target) as temporary:
+                    self._write(data, temporary)
+        except (OSError, CultureClipError, DatasetError) as error:
+            raise _explain(error, target) from error
+
+    def _write(self, data: Any, path: Path) -> None:
+        """Write data to a path that does not exist yet."""
+        plain = self._copy(_filepath=PurePosixPath(path.as_posix()), _version=None)
+        super(WholeVersions, plain).save(data)  # type: ignore[misc]  # a copy of self
+
+    def _inspect(self, path: Path) -> None:
+        """Raise an error if the file or folder at a path is damaged. It should take less time than loading."""
+        raise NotImplementedError
+
+    def inspect(self) -> None:
+        """Make sure that the version to be loaded is whole.
+
+        Raises:
+            DatasetError: if it is damaged, or there is none.
+        """
+        path = Path(self._get_load_path())
+        if damage := self._find_damage(path):
+            raise DatasetError(f"{path} is damaged: {damage}")
+
+    def pin(self) -> None:
+        """Load from now on what this run saves, or else what is the newest now, whatever other runs save meanwhile.
+
+        Raises:
+            DatasetError: if the dataset is not on a local disk, or cannot be read.
+        """
+        self._check_local()
+        if self.exists():
+            self._pinned = self.resolve_load_version()
+
+    def saved_path(self) -> Path:
+        """Where this run's version lies, whether it has been saved or not."""
+        version = self.resolve_save_version()
+        return Path(self._filepath if version is None else self._get_versioned_path(version))
+
+    def resolve_load_version(self) -> str | None:
+        """The version to load: the one asked for, else the one that this run saved, else the pinned or newest one."""
+        if self._version is None or self._version.load:
+            return super().resolve_load_version()
+        own = self._version.save or self._cached_save_version
+        if own and Path(self._get_versioned_path(own)).exists():
+            return own
+        return self._pinned or super().resolve_load_version()
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).exists()
+
+    def _check_local(self) -> None:
+        protocol = getattr(self, "_protocol", "file")
+        if protocol != "file":
+            raise DatasetError(f"{self}: {protocol} has no atomic rename. Give it a filepath on a local disk")
+
+    def _get_versions(self) -> list[str]:
+        """Paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
+        now = generate_timestamp()
+        found = [path for path in super()._get_versions() if not is_temporary(Path(path).parent.name)]
+        return sorted(
+            found, key=lambda path: (not _is_later(self._get_version_from_path(path), now), path), reverse=True
+        )
+
+    def _fetch_latest_load_version(self) -> str:
+        """Find the newest whole version; name those that are passed over."""
+        if self._cached_load_version is None:
+            self._cached_load_version = self._find_newest()
+        return self._cached_load_version
+
+    def _find_newest(self) -> str:
+        now, damages = generate_timestamp(), []
+        versions = {self._get_version_from_path(path): Path(path) for path in self._get_versions()}
+        for version, path in versions.items():
+            if damage := self._find_damage(path):
+                damages.append(f"{path}: {damage}")
+                logger.warning("Damaged version passed over; remove it: %s", damages[-1])
+                continue
+            for later in (name for name in versions if _is_later(name, now)):
+                remedy = "Set the clock right; to load another version: --load-versions <dataset>:<version>"
+                logger.warning("%s is dated in the future, %s is loaded. %s", versions[later], version, remedy)
+            return version
+        raise VersionNotFoundError("; ".join([f"No whole version of {self}", *damages]))
+
+    def _find_damage(self, path: Path) -> str | None:
+        """Describe what is wrong with a version; None when it is whole.
+
+        Raises:
+            VersionStorageError: if the disk fails, which says nothing about the version.
+        """
+        try:
+            self._inspect(path)
+        except _DAMAGE as error:
+            if isinstance(error, OSError) and is_disk_failure(error):
+                remedy = "Check the disk and the permissions, then run again"
+                raise VersionStorageError(path, f"cannot be read ({error.strerror})", remedy) from error
+            return str(error).removeprefix(f"{path}: ") or repr(error)
+        return None
+
+
+def _is_later(version: str, now: str) -> bool:
+    """Whether a version is dated after now; a version need not be a date."""
+    return version[:4].isdigit() and version > now
+
+
+def _explain(error: Exception, target: Path) -> Exception:
+    """The error to raise for a failed save: typed and with a remedy if it is the disk's or our own, else Kedro's."""
+    cause = error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error
+    if isinstance(cause, OSError):
+        cause = cannot_write(target, cause)
+    if isinstance(cause, StorageError):
+        return VersionStorageError(cause.item, cause.cause, cause.remedy)
+    return error
