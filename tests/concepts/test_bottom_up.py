@@ -19,8 +19,11 @@ from cultureclip.concepts.bottom_up import (
     measure_answers,
 )
 from cultureclip.concepts.emoji import list_emoji
+from cultureclip.concepts.settings import BottomUpSettings
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import ConfigurationError
+from cultureclip.pipelines.mining.parameters import MiningParameters
+from tests.support.parameters import change_stage
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,9 +78,15 @@ def make_names(count: int = 200) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     return names, rng.normal(size=count), embeddings
 
 
+def settings(**changes: int) -> BottomUpSettings:
+    mining = change_stage("mining", bottom_up=changes)
+    assert isinstance(mining, MiningParameters)
+    return mining.bottom_up
+
+
 def test_the_better_asker_is_used_and_every_name_is_kept_with_a_reason() -> None:
     names, noise, embeddings = make_names()
-    table, figures = classify_names(names, noise, embeddings, folds=4, resamples=200)
+    table, figures = classify_names(names, noise, embeddings, settings(folds=4, resamples=200))
     BOTTOM_UP.validate(table)
     assert figures["chosen"] == "sentence_encoder"
     assert figures["test"]["sentence_encoder"]["without_flags"]["f1"]["value"] > 0.8
@@ -97,8 +106,8 @@ def test_nothing_is_learned_from_the_test_half() -> None:
     test = flipped["half"] == "test"
     flipped.loc[test, "truth"] = ~flipped.loc[test, "truth"]
     flipped.loc[test, "true_category"] = np.where(flipped.loc[test, "truth"], "Festival", None)
-    table, figures = classify_names(names, noise, embeddings, folds=4, resamples=200)
-    other, other_figures = classify_names(flipped, noise, embeddings, folds=4, resamples=200)
+    table, figures = classify_names(names, noise, embeddings, settings(folds=4, resamples=200))
+    other, other_figures = classify_names(flipped, noise, embeddings, settings(folds=4, resamples=200))
     assert table["sentence_encoder_score"].equals(other["sentence_encoder_score"])
     assert figures["thresholds"] == other_figures["thresholds"]
     assert table["category"].equals(other["category"])
@@ -107,14 +116,14 @@ def test_nothing_is_learned_from_the_test_half() -> None:
 def test_too_few_to_learn_from_is_said() -> None:
     names, noise, embeddings = make_names(20)
     with pytest.raises(ConfigurationError, match=r"mining\.bottom_up.*enabled to false"):
-        classify_names(names, noise, embeddings, folds=5, resamples=100)
+        classify_names(names, noise, embeddings, settings(folds=5, resamples=100))
 
 
 def test_a_single_category_to_learn_from_is_said() -> None:
     names, noise, embeddings = make_names()
     names["true_category"] = names["true_category"].where(names["true_category"].isna(), "Clothing")
     with pytest.raises(ConfigurationError, match=r"mining\.bottom_up.*one category, Clothing.*enabled to false"):
-        classify_names(names, noise, embeddings, folds=4, resamples=100)
+        classify_names(names, noise, embeddings, settings(folds=4, resamples=100))
 
 
 def test_variants_share_truth_and_half() -> None:

@@ -10,11 +10,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
+from cultureclip.concepts.settings import NameQuestion
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
 from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
-from cultureclip.pipelines.mining.parameters import MiningParameters, Question
+from cultureclip.pipelines.mining.parameters import MiningParameters
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_llama import write_tiny_llama
 
@@ -97,11 +98,13 @@ def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_the_question_gives_both_answers_by_either_letter() -> None:
-    question = Question(instruction="{yes} or {no}?", options=("A", "B"), examples=(("kilt", True), ("wall", False)))
+    question = NameQuestion(
+        instruction="{yes} or {no}?", options=("A", "B"), examples=(("kilt", True), ("wall", False))
+    )
     contents = [turn["content"] for turn in question.to_messages("B", "A")]
     assert contents == ["B or A?", "kilt", "B", "wall", "A"]
     with pytest.raises(ValidationError, match="must name"):
-        Question(instruction="{yes}?", options=("A", "B"), examples=())
+        NameQuestion(instruction="{yes}?", options=("A", "B"), examples=())
 
 
 def test_concepts_without_pictures_are_named_as_the_lack():

@@ -12,19 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cultureclip.concepts import twins
+from cultureclip.concepts.settings import TwinSettings
 from cultureclip.concepts.twins import match_twins, split_twins
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
 from cultureclip.tables import TWINS
 
-OPTIONS: dict[str, Any] = {
-    "neighbours": 10,
-    "context_weight": 0.25,
-    "min_visual_similarity": 0.2,
-    "max_twins_per_concept": 2,
-    "limits": {"flag": 100, "object": 100},
-    "dev_share": 0.1,
-}
+SETTINGS = TwinSettings(
+    picture_size=48,
+    indistinguishable_below=0.5,
+    compare_mirrored=True,
+    neighbours=10,
+    context_weight=0.25,
+    min_visual_similarity=0.2,
+    max_twins_per_concept=2,
+    max_flag_twins=100,
+    max_object_twins=100,
+    dev_share=0.1,
+)
 
 
 def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -50,14 +55,15 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
 def match(
     concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str] | None = None, **changes: Any
 ) -> pd.DataFrame:
-    table = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), **(OPTIONS | changes))
+    settings = SETTINGS.model_copy(update=changes)
+    table = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), settings)
     TWINS.validate(table)
     return table
 
 
 def test_every_twin_keeps_the_rules() -> None:
     concepts, looks, contexts = make_concepts(80, 0)
-    table = match(concepts, looks, contexts, limits={"flag": 9, "object": 100})
+    table = match(concepts, looks, contexts, max_flag_twins=9, max_object_twins=100)
     row_of = concepts.set_index("concept_id")
     accepted = table[table["verdict"] == "accepted"]
     assert len(accepted) > 20
@@ -152,7 +158,7 @@ def test_no_pair_at_all_is_an_error_of_the_table() -> None:
 
 def test_a_kind_that_is_not_wanted_gets_no_twins() -> None:
     concepts, looks, contexts = make_concepts(40, 5)
-    table = match(concepts, looks, contexts, limits={"flag": 0, "object": 0})
+    table = match(concepts, looks, contexts, max_flag_twins=0, max_object_twins=0)
     assert set(table["verdict"]) == {"rejected"}
     assert table["split"].isna().all()
 

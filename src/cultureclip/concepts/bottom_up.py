@@ -17,6 +17,7 @@ import pandera.pandas as pa
 
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import Emoji
+from cultureclip.concepts.settings import BottomUpSettings
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest, hash_fraction
@@ -123,7 +124,7 @@ def ask_names(
 
 
 def classify_names(
-    names: pd.DataFrame, log_odds: np.ndarray, embeddings: np.ndarray, folds: int, resamples: int
+    names: pd.DataFrame, log_odds: np.ndarray, embeddings: np.ndarray, settings: BottomUpSettings
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let both askers decide, use the better, and measure.
 
@@ -131,8 +132,7 @@ def classify_names(
         names: As :func:`list_names` makes them, N.
         log_odds: The language model's, [N].
         embeddings: Sentence embeddings of the names, [N, D].
-        folds: Folds of the cross-validation in the dev half.
-        resamples: Bootstrap samples of an interval.
+        settings: Folds of the cross-validation in the dev half, and bootstrap samples per interval.
 
     Returns:
         A table that fits :data:`BOTTOM_UP`, and the figures.
@@ -143,6 +143,7 @@ def classify_names(
     """
     dev, objects = (names["half"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
     truth = names["truth"].to_numpy()
+    folds, resamples = settings.folds, settings.resamples
     _check_enough(names, folds)
     table = names.assign(
         language_model_score=log_odds.astype(float), sentence_encoder_score=_score_binding(names, embeddings, folds)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
+from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
 from cultureclip.ids import digest, hash_fraction, twin_id
@@ -35,13 +36,7 @@ def match_twins(
     looks: np.ndarray,
     contexts: np.ndarray,
     stands_for: list[str],
-    *,
-    neighbours: int,
-    context_weight: float,
-    min_visual_similarity: float,
-    max_twins_per_concept: int,
-    limits: Mapping[str, int],
-    dev_share: float,
+    settings: TwinSettings,
 ) -> pd.DataFrame:
     """Find, score, choose and split twins.
 
@@ -51,12 +46,8 @@ def match_twins(
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
-        neighbours: Look-alikes of other cultures that are considered for each concept.
-        context_weight: w of the score.
-        min_visual_similarity: Smallest cosine of looks in a twin.
-        max_twins_per_concept: Most twins that one concept is in.
-        limits: Most twins of a kind: ``flag`` (the universal) and ``object`` (everything else).
-        dev_share: Share of the twins of each kind that go to the dev split.
+        settings: ``context_weight`` is w of the score; a twin's kind is ``flag`` (the universal) or ``object``
+            (everything else).
 
     Returns:
         A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
@@ -73,26 +64,26 @@ def match_twins(
     kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
     groups = (kinds + "/" + concepts["category"]).to_numpy()
 
-    pairs = find_pairs(concepts, looks, groups, neighbours)
+    pairs = find_pairs(concepts, looks, groups, settings.neighbours)
     if pairs.empty:
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     pairs["cultural_overlap"] = np.clip((contexts[a] * contexts[b]).sum(axis=1), 0, 1).round(_DECIMALS)
-    pairs["score"] = (pairs["visual_similarity"] - context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
+    pairs["score"] = (pairs["visual_similarity"] - settings.context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
     pairs["kind"] = kinds[a]
     ids = concepts["concept_id"].to_numpy()
     pairs["a_concept_id"], pairs["b_concept_id"] = ids[a], ids[b]
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
-    pairs["reason"] = choose_pairs(pairs, used, held_out, min_visual_similarity, max_twins_per_concept, limits)
+    pairs["reason"] = choose_pairs(pairs, used, held_out, settings)
     accepted = pairs["reason"].isna()
     pairs["verdict"] = np.where(accepted, "accepted", "rejected")
     pairs["split"] = pd.Series(None, index=pairs.index, dtype=object)
-    for kind in limits:
+    for kind in (FLAG, OBJECT):
         of_kind = accepted & (pairs["kind"] == kind)
-        pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], dev_share)
+        pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
     pairs["category"] = concepts["category"].to_numpy()[pairs["a"]]
     pairs["method"] = "two_axis"
     rows = concepts.to_dict("records")
@@ -129,12 +120,7 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, ne
 
 
 def choose_pairs(
-    pairs: pd.DataFrame,
-    used: np.ndarray,
-    held_out: np.ndarray,
-    min_visual_similarity: float,
-    max_twins_per_concept: int,
-    limits: Mapping[str, int],
+    pairs: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
 ) -> list[str | None]:
     """Go through pairs from the best down; for each the reason why it is no twin, or None where it is one.
 
@@ -142,10 +128,9 @@ def choose_pairs(
         pairs: Columns a, b (row numbers of concepts), visual_similarity and kind, best first.
         used: Which concepts stand for themselves, bool [N].
         held_out: Which concepts are for evaluation only, bool [N].
-        min_visual_similarity: Smallest cosine of looks in a twin.
-        max_twins_per_concept: Most twins that one concept is in.
-        limits: Most twins of a kind.
+        settings: The bounds.
     """
+    limits = {FLAG: settings.max_flag_twins, OBJECT: settings.max_object_twins}
     twins_of: Counter[int] = Counter()
     twins_of_kind: Counter[str] = Counter()
     reasons: list[str | None] = []
@@ -156,9 +141,9 @@ def choose_pairs(
             reason = EVALUATION_ONLY
         elif not (used[a] and used[b]):
             reason = INDISTINGUISHABLE
-        elif similarity < min_visual_similarity:
+        elif similarity < settings.min_visual_similarity:
             reason = TOO_DIFFERENT
-        elif max(twins_of[a], twins_of[b]) >= max_twins_per_concept:
+        elif max(twins_of[a], twins_of[b]) >= settings.max_twins_per_concept:
             reason = CONCEPT_USED
         elif twins_of_kind[kind] >= limits[kind]:
             reason = KIND_FULL

@@ -56,8 +56,7 @@ def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple
         names,
         answers["language_model_score"].to_numpy(),
         embeddings,
-        folds=parameters.bottom_up.folds,
-        resamples=parameters.bottom_up.resamples,
+        parameters.bottom_up,
     )
 
 
@@ -94,19 +93,13 @@ def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, parameters: MiningP
     from cultureclip.concepts import twins
     from cultureclip.models.sentence import load_sentence_encoder
 
-    settings = parameters.twins
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
     return twins.match_twins(
         shown,
         np.stack(shown["embedding"].to_list()),
         load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
         list(shown["stands_for"]),
-        neighbours=settings.neighbours,
-        context_weight=settings.context_weight,
-        min_visual_similarity=settings.min_visual_similarity,
-        max_twins_per_concept=settings.max_twins_per_concept,
-        limits={twins.FLAG: settings.max_flag_twins, twins.OBJECT: settings.max_object_twins},
-        dev_share=settings.dev_share,
+        parameters.twins,
     )
 
 

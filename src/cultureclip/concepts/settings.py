@@ -1,0 +1,83 @@
+"""Settings of mining: the bottom-up pass over emoji names, and the matching of twins."""
+
+from string import Formatter
+
+from pydantic import Field, field_validator
+
+from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.settings_base import Settings
+
+
+class NameQuestion(Settings):
+    """A question with two answers, asked of many names.
+
+    Attributes:
+        instruction: With ``{yes}`` and ``{no}`` where the two answers are named.
+        options: The two answers; the question is asked twice, the options exchanged.
+        examples: Names with the right answer.
+    """
+
+    instruction: str = Field(min_length=1)
+    options: tuple[str, str]
+    examples: tuple[tuple[str, bool], ...]
+
+    @field_validator("instruction")
+    @classmethod
+    def _names_both_answers(cls, instruction: str) -> str:
+        if {field for _, field, _, _ in Formatter().parse(instruction) if field is not None} != {"yes", "no"}:
+            raise ValueError("must name {yes} and {no}, and no other field")
+        return instruction
+
+    def to_messages(self, yes: str, no: str) -> list[dict[str, str]]:
+        """Return the chat turns before a name: instruction and worked examples, with these two words as answers."""
+        turns = [{"role": "system", "content": self.instruction.format(yes=yes, no=no)}]
+        for name, is_true in self.examples:
+            turns += [{"role": "user", "content": name}, {"role": "assistant", "content": yes if is_true else no}]
+        return turns
+
+
+class BottomUpSettings(Settings):
+    """The pass over all emoji names.
+
+    Attributes:
+        enabled: Whether it runs; not for concepts that are no emoji.
+        language_model: Who is asked.
+        question: What is asked.
+        folds: Of the cross-validation in the dev half.
+        resamples: Bootstrap samples per interval.
+    """
+
+    enabled: bool
+    language_model: LanguageModelSettings
+    question: NameQuestion
+    folds: int = Field(ge=2, le=20)
+    resamples: int = Field(ge=100, le=100_000)
+
+
+class TwinSettings(Settings):
+    """Matching on two axes.
+
+    Attributes:
+        picture_size: Edge in pixels at which reference pictures are compared.
+        indistinguishable_below: Mean absolute difference in grey levels, in any drawing style, below which two
+            drawings are the same.
+        compare_mirrored: Whether looks are compared up to mirroring.
+        neighbours: Look-alikes of other cultures that are considered for each concept.
+        context_weight: What closeness of contexts takes off the score.
+        min_visual_similarity: Smallest cosine of looks in a twin.
+        max_twins_per_concept: Most twins that one concept is in.
+        max_flag_twins: Most twins of flags.
+        max_object_twins: Most twins of everything else.
+        dev_share: Share of the twins of each kind that go to the dev split.
+    """
+
+    picture_size: int = Field(ge=16, le=1024)
+    indistinguishable_below: float = Field(ge=0, lt=32)
+    compare_mirrored: bool
+    neighbours: int = Field(ge=1, le=1000)
+    context_weight: float = Field(ge=0, le=1)
+    min_visual_similarity: float = Field(ge=-1, le=1)
+    max_twins_per_concept: int = Field(ge=1)
+    max_flag_twins: int = Field(ge=0)
+    max_object_twins: int = Field(ge=0)
+    dev_share: float = Field(ge=0, lt=1)
