@@ -27,8 +27,8 @@ from machine import describe_machine
 from PIL import Image
 from transformers import AutoImageProcessor, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Declaration
 from cultureclip.benchmarks.protocols.items import Prediction, Question
 from cultureclip.models.fingerprint import _file_digest
@@ -130,7 +130,7 @@ def main() -> None:
 
         def ours(precision: str) -> list[Prediction]:
             _file_digest.cache_clear()  # hashing 600 MB counts
-            return benchmark.answer(embed_benchmarks(model, [benchmark], cache, EmbeddingSettings(precision)))
+            return benchmark.answer(embed_benchmarks(model, [benchmark], cache, EmbeddingSettings(precision=precision)))
 
         run = loop(model)
         run(benchmark, range(min(8, items)))

@@ -21,7 +21,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from machine import describe_machine
 
-from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import collect_pocket
 from cultureclip.clip.contracts import GeneralPairs
@@ -91,7 +91,7 @@ class Pocket:
         seconds = time.perf_counter() - began
         save_checkpoint(checkpoint, work / f"{name} {seed}")
         models = {name: work / f"{name} {seed}" / "merged"}
-        answers, _ = answer_benchmarks(models, self.benchmarks, work / "cache", EmbeddingSettings("fp32", 128, "cpu"))
+        answers, _ = answer_benchmarks(models, self.benchmarks, work / "cache", EmbeddingSettings(batch=128))
         table = pd.DataFrame(answers)
         dev = table[(table["part"] == "dev") & table["item_id"].str.startswith("accuracy:")]
         accuracy = float(dev.groupby("benchmark")["correct"].mean().mean())

@@ -14,9 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cultureclip.benchmarks.embedding import embeddings as module
-from cultureclip.benchmarks.embedding.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding.embedder import Embedder
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embedding.embeddings import check_bases, embed_benchmarks
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks
 from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Embeddings
@@ -115,7 +116,7 @@ def test_kept_rows_are_of_this_model_preprocessing_tokenizer_and_precision(
         "tokenizer_config.json": ('"', ' "'),
     }
     embed_benchmarks(model, benchmarks, tmp_path / "kept")
-    embed_benchmarks(model, benchmarks, tmp_path / "kept", EmbeddingSettings("bf16"))
+    embed_benchmarks(model, benchmarks, tmp_path / "kept", EmbeddingSettings(precision="bf16"))
     embed_benchmarks(tiny_model(1), benchmarks, tmp_path / "kept")
     for name, (old, new) in changes.items():
         other = shutil.copytree(model, tmp_path / name)
@@ -127,7 +128,7 @@ def test_kept_rows_are_of_this_model_preprocessing_tokenizer_and_precision(
 
 def test_precision_moves_embeddings_by_little(model: Path, benchmarks: list, tmp_path: Path) -> None:
     exact = embed_benchmarks(model, benchmarks, tmp_path)
-    rough = embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings("bf16"))
+    rough = embed_benchmarks(model, benchmarks, tmp_path, EmbeddingSettings(precision="bf16"))
     assert not np.array_equal(exact.images, rough.images)
     np.testing.assert_array_equal(exact.texts, rough.texts)
     assert_equal(exact, rough, atol=0.03)

@@ -149,7 +149,10 @@ def test_a_base_that_is_not_the_trainings_is_refused(
 def test_wiring_imports_nothing_heavy() -> None:
     code = (
         "import sys; from cultureclip.pipelines.evaluation import create_pipeline as c; c(['a'], [1]);"
-        "assert not {'torch', 'scipy', 'statsmodels', 'jinja2.ext', 'cultureclip.benchmarks'} & set(sys.modules)"
+        "assert not {'torch', 'scipy', 'statsmodels', 'jinja2.ext'} & set(sys.modules);"
+        "own = {n for n, m in sys.modules.items() if n.startswith('cultureclip.benchmarks.') and m.__file__[-12:] != "
+        "'/__init__.py'};"
+        "assert own == {'cultureclip.benchmarks.embedding.settings'}, own"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 

@@ -12,7 +12,7 @@ import pytest
 from kedro.io import DatasetError
 
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE
-from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings

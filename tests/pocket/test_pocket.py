@@ -4,6 +4,7 @@ import random
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import torch
 
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.concepts.emoji import STYLES, list_emoji, split_emoji
+from cultureclip.ids import digest
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.autoencoder import train_autoencoder
-from cultureclip.pocket.build import _prepare, build_encoder
+from cultureclip.pocket.build import _prepare, build_encoder, state_file
 from cultureclip.pocket.data import clip_examples, culture_char, load_pool, sentences
 from cultureclip.pocket.encoder import (
     Example,
@@ -27,11 +29,21 @@ from cultureclip.pocket.encoder import (
 )
 from cultureclip.pocket.generator import train_generator
 from cultureclip.pocket.pictures import augment, to_float
+from cultureclip.pocket.settings import AutoencoderSettings, EncoderSettings, GeneratorSettings, PocketSettings
 from cultureclip.pocket.texts import corpus, describe_category, describe_concept
 from cultureclip.pocket.tokenizer import train_tokenizer
+from tests.support.parameters import change_stage, load_parameters
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
 SIZE = 16
+TINY_ENCODER = EncoderSettings(seed=1, steps=2, batch=8, lr=1e-3, view_weight=0.5, width=32, layers=1, text_width=32)
+
+
+def pocket(**changes: Any) -> PocketSettings:
+    tiny = {"size": SIZE, "seed": 1, "vocabulary": 700, "context_length": 16}
+    settings = change_stage("pocket", **tiny | changes)
+    assert isinstance(settings, PocketSettings)
+    return settings
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +99,13 @@ def test_no_sentence_names_a_held_out_emoji(pool):
 
 
 def test_a_resumed_build_reads_the_same_tokens(concepts, tmp_path):
-    settings = {"state": tmp_path, "size": SIZE, "seed": 1, "vocabulary": 700, "context_length": 16}
+    settings = pocket(state=str(tmp_path))
     first, again = (_prepare(concepts.head(6), settings)[1] for _ in range(2))
     assert first.get_vocab() == again.get_vocab()
     text = "the kimono from Japan with long wide sleeves"
     assert first(text).input_ids == again(text).input_ids
     assert len(first) == len(set(first.get_vocab().values()))
-    smaller = _prepare(concepts.head(6), settings | {"vocabulary": 650})[1]
+    smaller = _prepare(concepts.head(6), pocket(state=str(tmp_path), vocabulary=650))[1]
     assert len(smaller) < len(first), "changed settings make another"
 
 
@@ -103,24 +115,24 @@ def test_changed_settings_or_concepts_are_trained_anew_and_the_same_go_on(concep
         monkeypatch.setattr(f"cultureclip.pocket.build.{name}", lambda *_: [])
     monkeypatch.setattr("cultureclip.pocket.build.train_encoder", lambda *_, **how: states.append(how["checkpoint"]))
     monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: SimpleNamespace(encode=encode))
-    own = {
-        "seed": 1,
-        "steps": 2,
-        "batch": 8,
-        "lr": 1e-3,
-        "view_weight": 0.5,
-        "width": 32,
-        "layers": 1,
-        "text_width": 32,
-    }
-    shared = {"size": SIZE, "seed": 1, "vocabulary": 700, "context_length": 16, "state": tmp_path, "weights": tmp_path}
-    settings = shared | {"judge": own, "sentence_encoder": str(tmp_path)}
+    own = TINY_ENCODER.model_dump()
+    settings = {"state": str(tmp_path), "weights": str(tmp_path), "judge": own, "sentence_encoder": str(tmp_path)}
     for changed in ({}, {}, {"judge": own | {"steps": 3}}, {"seed": 2}):
-        build_encoder("judge", concepts.head(6), settings | changed)
-    build_encoder("judge", concepts.head(5), settings)
+        build_encoder("judge", concepts.head(6), pocket(**settings | changed))
+    build_encoder("judge", concepts.head(5), pocket(**settings))
     assert states[0] == states[1]
     assert len(set(states)) == 4
     assert {state.name for state in states} == {"judge.safetensors"}
+
+
+def test_states_of_earlier_versions_are_found_under_the_same_key(concepts):
+    """The reference are the parameters as the configuration has them."""
+    raw = load_parameters()["pocket"]
+    shared = {name: raw[name] for name in ("size", "seed", "vocabulary", "context_length")}
+    key = digest("x", concepts.to_json(orient="records"), shared, raw["judge"], raw["sentence_encoder"])
+    settings = pocket(**shared)
+    place = state_file("x", concepts, settings, settings.judge, settings.sentence_encoder)
+    assert place == Path(raw["state"]) / key / "x"
 
 
 def encode(lines, **_):
@@ -167,7 +179,8 @@ def test_tokenizer_ends_with_its_highest_id_and_pads_with_zero(tokenizer):
 
 
 def _encoder_run(pool, tokenizer, path: Path, steps: int):
-    config = model_config(tokenizer, SIZE, 32, 1, 32)
+    settings = TINY_ENCODER.model_copy(update={"steps": steps, "seed": 3})
+    config = model_config(tokenizer, SIZE, settings)
     examples = [
         Example((i,), c["concept_id"], c["concept_id"], partial(describe_concept, c))
         for i, c in enumerate(pool.concepts)
@@ -176,8 +189,7 @@ def _encoder_run(pool, tokenizer, path: Path, steps: int):
     vectors = torch.nn.functional.normalize(
         torch.randn(len(lines), 8, generator=torch.Generator().manual_seed(0)), dim=1
     )
-    how = {"steps": steps, "batch": 8, "lr": 1e-3, "view_weight": 0.5, "seed": 3, "checkpoint": path}
-    return train_encoder(pool.culture, examples, (lines, vectors), tokenizer, config, **how), config
+    return train_encoder(pool.culture, examples, (lines, vectors), tokenizer, config, settings, path), config
 
 
 def test_encoder_resumes_bit_for_bit_and_loads_by_production_code(pool, tokenizer, tmp_path, monkeypatch):
@@ -207,23 +219,17 @@ def test_encoder_resumes_bit_for_bit_and_loads_by_production_code(pool, tokenize
 
 
 def test_generator_is_a_pipeline_directory_that_production_code_loads(pool, tokenizer, tmp_path):
-    autoencoder = train_autoencoder(
-        pool.culture, 2, 4, 1e-3, seed=1, checkpoint=tmp_path / "ae.safetensors", width=8, latent_channels=4
-    )
+    first = AutoencoderSettings(steps=2, batch=4, lr=1e-3, width=8, latent_channels=4)
+    autoencoder = train_autoencoder(pool.culture, first, seed=1, checkpoint=tmp_path / "ae.safetensors")
     pipeline = train_generator(
         pool.culture,
         pool.concepts,
         describe_concept,
         tokenizer,
         autoencoder,
-        steps=2,
-        batch=4,
-        lr=1e-3,
+        GeneratorSettings(steps=2, batch=4, lr=1e-3, width=32, layers=1, text_width=32),
         seed=1,
         checkpoint=tmp_path / "generator.safetensors",
-        width=32,
-        layers=1,
-        text_width=32,
     )
     pipeline.to(torch.float16).save_pretrained(tmp_path / "generator")
     loaded = load_text_to_image(tmp_path / "generator", device="cpu", dtype="float32")
@@ -233,9 +239,10 @@ def test_generator_is_a_pipeline_directory_that_production_code_loads(pool, toke
 
 
 def test_autoencoder_reconstructs_what_it_was_trained_on(pool, tmp_path):
-    run = partial(train_autoencoder, pool.culture, batch=6, lr=5e-3, seed=1, width=8, latent_channels=4)
-    untrained = run(steps=1, checkpoint=tmp_path / "a.safetensors")
-    trained = run(steps=60, checkpoint=tmp_path / "b.safetensors")
+    settings = AutoencoderSettings(steps=1, batch=6, lr=5e-3, width=8, latent_channels=4)
+    longer = settings.model_copy(update={"steps": 60})
+    untrained = train_autoencoder(pool.culture, settings, seed=1, checkpoint=tmp_path / "a.safetensors")
+    trained = train_autoencoder(pool.culture, longer, seed=1, checkpoint=tmp_path / "b.safetensors")
     pictures = to_float(pool.culture)
 
     def error(model) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
 from cultureclip.errors import SourceDataError
 

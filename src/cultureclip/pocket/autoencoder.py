@@ -9,17 +9,19 @@ from tqdm.auto import tqdm
 
 from cultureclip.models.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.pictures import augment, to_float
+from cultureclip.pocket.settings import AutoencoderSettings
 
 
-def build_autoencoder(latent_channels: int, width: int) -> AutoencoderKL:
+def build_autoencoder(settings: AutoencoderSettings) -> AutoencoderKL:
     """An untrained autoencoder with three stages: 48 px pictures become 12 x 12 latents."""
+    width = settings.width
     return AutoencoderKL(
         block_out_channels=(width, width * 2, width * 2),
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=1,
         norm_num_groups=8,
-        latent_channels=latent_channels,
+        latent_channels=settings.latent_channels,
         mid_block_add_attention=False,
         use_quant_conv=False,
         use_post_quant_conv=False,
@@ -27,24 +29,22 @@ def build_autoencoder(latent_channels: int, width: int) -> AutoencoderKL:
 
 
 def train_autoencoder(
-    pictures: torch.Tensor, steps: int, batch: int, lr: float, seed: int, checkpoint: Path, **shape: int
+    pictures: torch.Tensor, settings: AutoencoderSettings, seed: int, checkpoint: Path
 ) -> AutoencoderKL:
     """Minimise L1 + squared error + terms for edges and for local colour between a picture and its reconstruction.
 
     Args:
         pictures: uint8 [N, 3, H, W].
-        steps: Optimiser steps in all; a run that was cut off goes on from ``checkpoint``.
-        batch: Pictures a step.
-        lr: Peak learning rate (one-cycle schedule).
+        settings: The model's size and the optimisation.
         seed: Of the weights and the data order.
-        checkpoint: Where the training state is kept every 200 steps.
-        shape: Arguments of :func:`build_autoencoder`.
+        checkpoint: Where the training state is kept every 200 steps; a run that was cut off goes on from it.
 
     Returns:
         The trained model, its ``scaling_factor`` set so that latents have unit variance.
     """
+    steps, batch, lr = settings.steps, settings.batch, settings.lr
     torch.manual_seed(seed)
-    model = build_autoencoder(**shape).to(memory_format=torch.channels_last)
+    model = build_autoencoder(settings).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=1e-4)
     start = load_training_state(checkpoint, model, optimizer)
     bar = tqdm(range(start, steps), desc="autoencoder", initial=start, total=steps, mininterval=5)

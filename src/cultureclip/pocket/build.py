@@ -4,7 +4,7 @@ import json
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -17,26 +17,37 @@ from cultureclip.pocket.autoencoder import train_autoencoder
 from cultureclip.pocket.data import Pool, clip_examples, load_pool, sentences
 from cultureclip.pocket.encoder import model_config, save_encoder, train_encoder
 from cultureclip.pocket.generator import train_generator
+from cultureclip.pocket.settings import PocketSettings
 from cultureclip.pocket.texts import corpus, describe_concept
 from cultureclip.pocket.tokenizer import train_tokenizer
+from cultureclip.settings_base import Settings
 
+EncoderName = Literal["base_clip", "judge"]
 CARD_NAME = "card.json"
 LICENCE = "CC-BY-SA-4.0"
 ATTRIBUTION = (
     "Trained on OpenMoji (CC BY-SA 4.0) and Twemoji (CC BY 4.0) drawings; OpenMoji's licence reaches the weights."
 )
-_SHARED = ("size", "seed", "vocabulary", "context_length")
+_SHARED = {"size", "seed", "vocabulary", "context_length"}
 """Settings of all models."""
 
 
-def state_file(name: str, concepts: pd.DataFrame, settings: dict[str, Any], *own: Any) -> Path:
-    """Where a training's state lies: under the key of what made it, so that whatever is changed is trained anew.
+def state_file(name: str, concepts: pd.DataFrame, settings: PocketSettings, *own: Settings | str) -> Path:
+    """Name the file of a training's state: under the key of what made it, so that any change starts another training.
 
-    ``own`` are the settings of this training alone, beside those of all models.
+    Args:
+        name: Name of the file.
+        concepts: Table of concepts.
+        settings: Of all models.
+        own: What this training alone depends on.
     """
-    shared = {key: settings[key] for key in _SHARED}
-    key = digest(name, concepts.to_json(orient="records"), shared, *own)
-    return Path(settings["state"]) / key / name
+    shared = settings.model_dump(include=_SHARED)
+    key = digest(name, concepts.to_json(orient="records"), shared, *(_plain(part) for part in own))
+    return Path(settings.state) / key / name
+
+
+def _plain(part: Settings | str) -> Any:
+    return part.model_dump() if isinstance(part, Settings) else part
 
 
 @cache
@@ -44,31 +55,31 @@ def _pool(concepts_json: str, size: int) -> Pool:
     return load_pool(pd.DataFrame(json.loads(concepts_json)), size)
 
 
-def _prepare(concepts: pd.DataFrame, settings: dict[str, Any]) -> tuple[Pool, CLIPTokenizer]:
+def _prepare(concepts: pd.DataFrame, settings: PocketSettings) -> tuple[Pool, CLIPTokenizer]:
     """What may be seen, and the tokenizer: trained once and kept beside the training states.
 
     The trainer of ``tokenizers`` breaks ties by the order of a hash map: a second training numbers the tokens
     differently, and a resumed model would read other words.
     """
-    pool = _pool(concepts.to_json(orient="records"), settings["size"])
+    pool = _pool(concepts.to_json(orient="records"), settings.size)
     kept = state_file("tokenizer", concepts, settings)
     if not kept.exists():
-        lines = corpus(pool.concepts, pool.emoji, settings["seed"], rounds=6)
+        lines = corpus(pool.concepts, pool.emoji, settings.seed, rounds=6)
         with replacing(kept) as temporary:
-            train_tokenizer(lines, settings["vocabulary"], settings["context_length"]).save_pretrained(temporary)
+            train_tokenizer(lines, settings.vocabulary, settings.context_length).save_pretrained(temporary)
     return pool, CLIPTokenizer.from_pretrained(kept)
 
 
-def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+def build_encoder(name: EncoderName, concepts: pd.DataFrame, settings: PocketSettings) -> dict[str, Any]:
     """Train ``base_clip`` or ``judge``, write its directory and return its card."""
     from sentence_transformers import SentenceTransformer
 
     pool, tokenizer = _prepare(concepts, settings)
-    lines = sentences(pool, settings["seed"])
-    teacher = SentenceTransformer(str(locate(settings["sentence_encoder"])), device="cpu")
+    lines = sentences(pool, settings.seed)
+    teacher = SentenceTransformer(str(locate(settings.sentence_encoder)), device="cpu")
     vectors = teacher.encode(lines, batch_size=128, normalize_embeddings=True, show_progress_bar=True)
-    own = settings[name]
-    config = model_config(tokenizer, settings["size"], own["width"], own["layers"], own["text_width"])
+    own = settings.judge if name == "judge" else settings.base_clip
+    config = model_config(tokenizer, settings.size, own)
     examples = clip_examples(pool, name)
     model = train_encoder(
         pool.pictures,
@@ -76,45 +87,40 @@ def build_encoder(name: str, concepts: pd.DataFrame, settings: dict[str, Any]) -
         (lines, torch.from_numpy(vectors)),
         tokenizer,
         config,
-        steps=own["steps"],
-        batch=own["batch"],
-        lr=own["lr"],
-        view_weight=own["view_weight"],
-        seed=own["seed"],
-        checkpoint=state_file(f"{name}.safetensors", concepts, settings, own, settings["sentence_encoder"]),
+        own,
+        checkpoint=state_file(f"{name}.safetensors", concepts, settings, own, settings.sentence_encoder),
     )
-    folder = Path(settings["weights"]) / name
+    folder = Path(settings.weights) / name
     save_encoder(model, config, tokenizer, folder)
     seen = {"pictures": len(pool.pictures), "examples": len(examples), "sentences": len(lines)}
-    return write_card(folder, name, own, seen)
+    return write_card(folder, name, own.model_dump(), seen)
 
 
-def build_generator(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+def build_generator(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str, Any]:
     """Train the autoencoder, then the transformer; write the diffusers directory in fp16 and return its card."""
     pool, tokenizer = _prepare(concepts, settings)
-    first = settings["autoencoder"]
+    first, own = settings.autoencoder, settings.generator
     drawings = torch.cat([pool.culture, pool.culture, pool.general[: len(pool.emoji)]])  # OpenMoji only
     autoencoder = train_autoencoder(
         drawings,
-        seed=settings["seed"],
+        first,
+        seed=settings.seed,
         checkpoint=state_file("autoencoder.safetensors", concepts, settings, first),
-        **first,
     )
-    own = settings["generator"]
     pipeline = train_generator(
         pool.culture,
         pool.concepts,
         describe_concept,
         tokenizer,
         autoencoder,
-        seed=settings["seed"],
+        own,
+        seed=settings.seed,
         checkpoint=state_file("generator.safetensors", concepts, settings, first, own),
-        **own,
     )
-    folder = Path(settings["weights"]) / "generator"
+    folder = Path(settings.weights) / "generator"
     pipeline.to(torch.float16).save_pretrained(folder)
     seen = {"pictures": len(pool.culture), "autoencoder_pictures": len(pool.culture) + len(pool.emoji)}
-    return write_card(folder, "generator", {"autoencoder": first, **own}, seen)
+    return write_card(folder, "generator", {"autoencoder": first.model_dump(), **own.model_dump()}, seen)
 
 
 def write_card(folder: Path, name: str, settings: dict[str, Any], data: dict[str, int]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from transformers import CLIPTokenizer
 from cultureclip.models.checkpoint import load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
 from cultureclip.pocket.pictures import augment, to_float
+from cultureclip.pocket.settings import EncoderSettings
 
 SAVE_EVERY = 200
 TEACHER_TEMPERATURE = 0.1
@@ -47,17 +48,23 @@ class Example:
     describe: Callable[[random.Random], str]
 
 
-def model_config(tokenizer: CLIPTokenizer, size: int, width: int, layers: int, text_width: int) -> dict[str, Any]:
+def model_config(tokenizer: CLIPTokenizer, size: int, settings: EncoderSettings) -> dict[str, Any]:
     """An ``open_clip`` model config of pocket's size: patch 8, 32-wide heads, quick to run on a CPU."""
     return {
         "embed_dim": 128,
-        "vision_cfg": {"image_size": size, "layers": layers, "width": width, "patch_size": 8, "head_width": 32},
+        "vision_cfg": {
+            "image_size": size,
+            "layers": settings.layers,
+            "width": settings.width,
+            "patch_size": 8,
+            "head_width": 32,
+        },
         "text_cfg": {
             "context_length": tokenizer.model_max_length,
             "vocab_size": len(tokenizer),
             "hf_tokenizer_name": "local",
-            "width": text_width,
-            "heads": text_width // 32,
+            "width": settings.text_width,
+            "heads": settings.text_width // 32,
             "layers": 3,
         },
     }
@@ -93,11 +100,7 @@ def train_encoder(
     sentences: tuple[list[str], torch.Tensor],
     tokenizer: CLIPTokenizer,
     config: dict[str, Any],
-    steps: int,
-    batch: int,
-    lr: float,
-    view_weight: float,
-    seed: int,
+    settings: EncoderSettings,
     checkpoint: Path,
 ) -> CLIP:
     """Train a CLIP from scratch.
@@ -108,13 +111,10 @@ def train_encoder(
         sentences: Texts with their sentence embeddings, L2-normalised [M, 384], for the teacher term.
         tokenizer: The model's own.
         config: From :func:`model_config`.
-        steps: Optimiser steps in all; a run that was cut off goes on from ``checkpoint``.
-        batch: Pictures a step, two of each thing, and half as many sentences.
-        lr: Peak learning rate (warm-up, linear decay).
-        view_weight: Of the loss between two pictures of a thing.
-        seed: Of weights, data order, captions and augmentation.
-        checkpoint: Training state.
+        settings: The optimisation; ``batch`` counts pictures, two of each thing, beside half as many sentences.
+        checkpoint: Training state; a run that was cut off goes on from it.
     """
+    seed, steps, batch, lr = settings.seed, settings.steps, settings.batch, settings.lr
     torch.manual_seed(seed)
     model = CLIP(**config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.1)
@@ -145,7 +145,7 @@ def train_encoder(
             seen[: batch // 2], seen[batch // 2 :], _equal([e.thing for e in shown]), VIEW_SCALE
         )
         taught = teacher_loss(read[len(seen) :], sentences[1][lines])
-        loss = contrast + view_weight * alike + TEACHER_WEIGHT * taught
+        loss = contrast + settings.view_weight * alike + TEACHER_WEIGHT * taught
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -24,6 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from cultureclip.models.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.autoencoder import encode_all
 from cultureclip.pocket.pictures import augment, to_float
+from cultureclip.pocket.settings import GeneratorSettings
 
 EMA_DECAY = 0.999
 SAVE_EVERY = 250
@@ -35,8 +36,9 @@ OBJECT_SHARE = 2.0
 class Denoiser(torch.nn.Module):
     """The transformer and its two text encoders, trained together."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, width: int, layers: int, text_width: int, latents: int, grid: int):
+    def __init__(self, tokenizer: CLIPTokenizer, settings: GeneratorSettings, latents: int, grid: int):
         super().__init__()
+        width, text_width = settings.width, settings.text_width
         text = CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=text_width,
@@ -56,7 +58,7 @@ class Denoiser(torch.nn.Module):
             patch_size=2,
             in_channels=latents,
             out_channels=latents,
-            num_layers=layers,
+            num_layers=settings.layers,
             attention_head_dim=32,
             num_attention_heads=width // 32,
             joint_attention_dim=2 * text_width,
@@ -91,12 +93,9 @@ def train_generator(
     describe: Callable[[Mapping[str, Any], random.Random], str],
     tokenizer: CLIPTokenizer,
     autoencoder: AutoencoderKL,
-    steps: int,
-    batch: int,
-    lr: float,
+    settings: GeneratorSettings,
     seed: int,
     checkpoint: Path,
-    **shape: int,
 ) -> StableDiffusion3Pipeline:
     """Train on (picture, changing caption) pairs and return the pipeline with averaged weights.
 
@@ -106,16 +105,14 @@ def train_generator(
         describe: Writes a caption of a row.
         tokenizer: For both text encoders.
         autoencoder: Trained; supplies latents and their scale.
-        steps: Optimiser steps in all; a run that was cut off goes on from ``checkpoint``.
-        batch: Pictures a step.
-        lr: Peak learning rate (warm-up, then linear decay to a twentieth).
+        settings: The model's size and the optimisation (warm-up, then linear decay to a twentieth).
         seed: Of weights, data order, captions and noise.
-        checkpoint: Training state (``.safetensors``), the average included.
-        shape: ``width``, ``layers``, ``text_width`` of :class:`Denoiser`.
+        checkpoint: Training state (``.safetensors``), the average included; a run that was cut off goes on from it.
     """
+    steps, batch, lr = settings.steps, settings.batch, settings.lr
     torch.manual_seed(seed)
     sample = encode_all(autoencoder, pictures[:1])
-    model = Denoiser(tokenizer, latents=sample.shape[1], grid=sample.shape[2], **shape)
+    model = Denoiser(tokenizer, settings, latents=sample.shape[1], grid=sample.shape[2])
     averaged = copy.deepcopy(model).requires_grad_(False)
     both = torch.nn.ModuleDict({"live": model, "averaged": averaged})  # one file: a cut never parts the two
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)

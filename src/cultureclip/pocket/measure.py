@@ -23,6 +23,7 @@ from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.build import CARD_NAME
 from cultureclip.pocket.data import culture_char
 from cultureclip.pocket.pictures import render_all
+from cultureclip.pocket.settings import PocketSettings
 
 BATCH = 64
 ALIKE_TOLERANCE = 0.5
@@ -35,21 +36,21 @@ def measurement_prompt(concept: dict[str, Any]) -> str:
     return f"{concept['name']} from {region_name(concept['cultures'][0])}, {features}"
 
 
-def measure_models(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+def measure_models(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str, Any]:
     """Measure the three models and write each one's figures onto its card.
 
     Args:
         concepts: Table of concepts.
-        settings: Pocket parameters as a dict.
+        settings: Of the shipped models.
 
     Returns:
         Model -> figures: for ``objects`` and ``flags`` top-1 accuracy, n, a Wilson 95 % interval, and what was never
         recognised. The CLIPs name the real OpenMoji drawings; the judge names what the generator draws.
     """
     rows: list[dict[str, Any]] = concepts.sort_values("concept_id").to_dict("records")  # type: ignore[assignment]
-    weights = Path(settings["weights"])
+    weights = Path(settings.weights)
     chars = [culture_char(row["reference_image"]) for row in rows]
-    drawings = [render_all(chars, style, settings["size"]).permute(0, 2, 3, 1).numpy() for style in STYLES]
+    drawings = [render_all(chars, style, settings.size).permute(0, 2, 3, 1).numpy() for style in STYLES]
     stands_for = choose_representatives(pd.DataFrame(rows), drawings, ALIKE_TOLERANCE)
     real = [Image.fromarray(pixels) for pixels in drawings[STYLES.index("openmoji")]]
     everything = list(range(len(rows)))
@@ -66,17 +67,18 @@ def measure_models(concepts: pd.DataFrame, settings: dict[str, Any]) -> dict[str
 
 
 def _generate(
-    rows: list[dict[str, Any]], generator: Path, settings: dict[str, Any]
+    rows: list[dict[str, Any]], generator: Path, settings: PocketSettings
 ) -> tuple[list[int], list[Image.Image]]:
     """``measured_images`` pictures of every concept: places of the concepts, and the pictures."""
     pipeline = load_text_to_image(generator, device="cpu", dtype="float32")
-    asked = [(i, k) for i in range(len(rows)) for k in range(settings["measured_images"])]
+    asked = [(i, k) for i in range(len(rows)) for k in range(settings.measured_images)]
     prompts = [measurement_prompt(rows[i]) for i, _ in asked]
     seeds = [seed_from_id(digest("measure", rows[i]["concept_id"], k)) for i, k in asked]
+    call = settings.call.arguments()
     images = [
         image
         for start in tqdm(range(0, len(prompts), BATCH), desc="measure generator")
-        for image in pipeline.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], settings["call"])
+        for image in pipeline.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], call)
     ]
     return [i for i, _ in asked], images
 

@@ -4,9 +4,8 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.errors import SourceDataError, WeightsError
 from cultureclip.models.families import load_model
 from cultureclip.models.memory import halve_until_it_fits
@@ -31,29 +31,11 @@ _WORKERS = min(16, os.cpu_count() or 1)
 """Threads that decode and resize; Pillow does both without holding the interpreter."""
 
 
-@dataclass(frozen=True)
-class EmbeddingSettings:
-    """How a pass runs.
-
-    Attributes:
-        precision: ``fp32``; ``bf16``, matrix products of the image tower in bfloat16, so that near-ties may be decided
-            otherwise; or ``auto``, ``bf16`` where the device computes it natively. Texts are embedded in fp32 always:
-            a question's options differ by a word, and rounding them moves ten times as many answers.
-        batch: Most items in one forward pass; halved, down to 1, when memory runs out. None: 32 on a CPU, so that what
-            a layer gives stays in its cache, and 256 elsewhere.
-        device: Where the model runs.
-    """
-
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    batch: int | None = None
-    device: str = "cpu"
-
-    @property
-    def image_dtype(self) -> torch.dtype:
-        """Number type of the image tower's matrix products."""
-        if self.precision == "auto":
-            return fast_dtype(self.device)
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+def image_dtype(settings: EmbeddingSettings) -> torch.dtype:
+    """Return the number type of the image tower's matrix products."""
+    if settings.precision == "auto":
+        return fast_dtype(settings.device)
+    return torch.bfloat16 if settings.precision == "bf16" else torch.float32
 
 
 class Embedder:
@@ -75,7 +57,7 @@ class Embedder:
         self.model, self.images, self.texts = model, images, texts
         self.batch = settings.batch or (32 if torch.device(settings.device).type == "cpu" else 256)
         self.encoder = load_model(model, settings.device)
-        self.encoder.image_dtype = settings.image_dtype
+        self.encoder.image_dtype = image_dtype(settings)
 
     def embed_texts(self, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
         """Embeddings of texts, the longest first and like lengths together: each batch is cut to its longest text.

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cultureclip.benchmarks.embedding.embedder import Embedder, EmbeddingSettings
+from cultureclip.benchmarks.embedding.embedder import Embedder, image_dtype
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
@@ -62,7 +63,7 @@ def embed_benchmarks(
     """
     settings = settings or EmbeddingSettings()
     own = fingerprint_model(model)
-    image_store = EmbeddingStore(cache, own, "images", settings.image_dtype)
+    image_store = EmbeddingStore(cache, own, "images", image_dtype(settings))
     text_store = EmbeddingStore(cache, own, "texts", torch.float32)
     pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
     images = {name: digest("image", name) for name in sorted(pictures)}

@@ -109,7 +109,6 @@ def evaluate_models(
     Raises:
         ConfigurationError: a checkpoint was tuned from another base, or a further model has an objective's name.
     """
-    from cultureclip.benchmarks.embedding.embedder import EmbeddingSettings
     from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.benchmarks.evaluate import answer_benchmarks
     from cultureclip.models.locate import locate
@@ -124,11 +123,10 @@ def evaluate_models(
         bases = {name: checkpoint.card.base_fingerprint for name, checkpoint in checkpoints.items()}
         check_bases(locate(parameters.base_model), bases)
     tuned = {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
-    settings = EmbeddingSettings(parameters.precision, parameters.batch, parameters.device)
     models = {BASE: parameters.base_model, **parameters.models, **tuned}
     with scratch_folder() as folder:
         models |= _write_scaled(checkpoints, parameters, folder)
-        rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), settings)
+        rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), parameters)
     after = {benchmark.name: benchmark.card() for benchmark in asked}
     return pd.DataFrame(rows), [after.get(card["name"], card) for card in cards]
 

@@ -1,27 +1,24 @@
 """Parameters of the evaluation stage."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.models.settings import ModelPath
-from cultureclip.settings_base import CPU, Device, Settings
 
 FurtherModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z"))]
 """Name of a further model; neither ``base`` nor the name of a trained one."""
 
 
-class EvaluationParameters(Settings):
+class EvaluationParameters(EmbeddingSettings):
     """What is compared, and how; see ``parameters_evaluation.yml`` for what each one means."""
 
     benchmarks: list[str] = Field(min_length=1)
     base_model: ModelPath
     models: dict[FurtherModelName, ModelPath] = Field(default_factory=dict)
     embedding_cache: str = Field(min_length=1)
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    batch: int | None = Field(default=None, ge=1, le=4096)
-    device: Device = CPU
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
     plain_objective: str = Field(min_length=1)

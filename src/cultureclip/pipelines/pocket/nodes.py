@@ -20,21 +20,21 @@ def train_base_clip(concepts: pd.DataFrame, parameters: PocketParameters) -> dic
     """Train the trainee's base and return its card."""
     from cultureclip.pocket.build import build_encoder
 
-    return build_encoder("base_clip", concepts, parameters.model_dump())
+    return build_encoder("base_clip", concepts, parameters)
 
 
 def train_judge(concepts: pd.DataFrame, parameters: PocketParameters) -> dict[str, Any]:
     """Train the judge and return its card."""
     from cultureclip.pocket.build import build_encoder
 
-    return build_encoder("judge", concepts, parameters.model_dump())
+    return build_encoder("judge", concepts, parameters)
 
 
 def train_generator(concepts: pd.DataFrame, parameters: PocketParameters) -> dict[str, Any]:
     """Train autoencoder and diffusion transformer and return the generator's card."""
     from cultureclip.pocket.build import build_generator
 
-    return build_generator(concepts, parameters.model_dump())
+    return build_generator(concepts, parameters)
 
 
 def measure_models(
@@ -48,4 +48,4 @@ def measure_models(
     from cultureclip.pocket.measure import measure_models as measure
 
     models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}
-    return {"commits": models, "figures": measure(concepts, parameters.model_dump())}
+    return {"commits": models, "figures": measure(concepts, parameters)}

@@ -1,58 +1,7 @@
 """Parameters of the pocket pipeline."""
 
-from pydantic import Field
-
-from cultureclip.models.settings import ModelPath
-from cultureclip.settings_base import Settings
+from cultureclip.pocket.settings import PocketSettings
 
 
-class AutoencoderSettings(Settings):
-    """The generator's autoencoder."""
-
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    lr: float = Field(gt=0)
-    width: int = Field(ge=8, multiple_of=8)
-    latent_channels: int = Field(ge=1)
-
-
-class GeneratorSettings(Settings):
-    """The diffusion transformer."""
-
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    lr: float = Field(gt=0)
-    width: int = Field(ge=32, multiple_of=32)
-    layers: int = Field(ge=1)
-    text_width: int = Field(ge=32, multiple_of=32)
-
-
-class EncoderSettings(Settings):
-    """One of the two CLIPs."""
-
-    seed: int = Field(ge=0)
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=2)
-    lr: float = Field(gt=0)
-    view_weight: float = Field(ge=0, description="Of the loss between two pictures of one thing")
-    width: int = Field(ge=32, multiple_of=32)
-    layers: int = Field(ge=1)
-    text_width: int = Field(ge=32, multiple_of=32)
-
-
-class PocketParameters(Settings):
-    """Everything that defines the shipped weights."""
-
-    size: int = Field(ge=16, le=256, multiple_of=8, description="Edge of all pictures in pixels")
-    seed: int = Field(ge=0)
-    vocabulary: int = Field(ge=600, description="Tokens in the models' own tokenizer")
-    context_length: int = Field(ge=8, le=77)
-    sentence_encoder: ModelPath
-    state: str = Field(description="Folder of resumable training states")
-    weights: str = Field(description="Folder that receives the three model directories")
-    autoencoder: AutoencoderSettings
-    generator: GeneratorSettings
-    base_clip: EncoderSettings
-    judge: EncoderSettings
-    measured_images: int = Field(ge=1, description="Images a concept in the generator's measurement")
-    call: dict[str, float | int | str] = Field(description="Arguments of the generator's call when it is measured")
+class PocketParameters(PocketSettings):
+    """Everything that defines the shipped weights; see ``parameters_pocket.yml``."""
