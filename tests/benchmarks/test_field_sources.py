@@ -104,3 +104,22 @@ def test_a_protocol_over_a_format_that_lacks_its_columns_is_empty_and_says_why(t
     ranked = load(tmp_path / "own.csv", "ranked_documents", {"type": "csv"}).card()
     assert ranked["left_out"] == {"its documents are not all there with a grade each": 1}
     assert load(tmp_path / "own.csv", "culturally_closer", {"type": "csv"}).card()["left_out"] == {"no annotated": 1}
+
+
+def test_a_separator_inside_a_document_of_ravenea_does_not_end_its_line(tmp_path: Path) -> None:
+    write_ravenea(tmp_path)
+    documents = [{"id": f"caf\u00e9{i}", "text": f"One\u2028two {i}."} for i in range(2)]
+    lines = "\n".join(json.dumps(document, ensure_ascii=False) for document in documents)
+    (tmp_path / "wiki_documents.jsonl").write_text(lines, "utf-8")
+    row = {"file_name": "0.png", "enwiki_ids": [f"cafe\u0301{i}" for i in range(2)], "culture_relevance": [3, 0]}
+    (tmp_path / "metadata_test.jsonl").write_text(json.dumps(row), "utf-8")
+    benchmark = load(tmp_path, "ranked_documents", {"type": "ravenea"})
+    assert benchmark.card()["left_out"] == {}
+    assert sorted(benchmark.texts) == ["One\u2028two 0.", "One\u2028two 1."]
+
+
+def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+    write_ravenea(tmp_path)
+    (tmp_path / "metadata_test.jsonl").write_text('{"file_name": "0.png"}\n\n' + "[" * 100_000, "utf-8")
+    with pytest.raises(DatasetError, match=r"metadata_test\.jsonl, line 3: .*nested too deeply"):
+        load(tmp_path, "ranked_documents", {"type": "ravenea"})

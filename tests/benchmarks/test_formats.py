@@ -2,10 +2,12 @@
 
 import io
 import json
+import unicodedata
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -14,7 +16,7 @@ from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetForm
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import MISSING, OUTSIDE, FileIn, LazyPictures
-from cultureclip.benchmarks.rows import Intake, Row, Source, take_in
+from cultureclip.benchmarks.rows import Format, Intake, Row, Source, take_in
 from cultureclip.engine.decode import BROKEN, MAX_PIXELS, TOO_LARGE
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
@@ -222,6 +224,59 @@ def test_a_csv_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "own.csv").write_bytes(content)
     with pytest.raises(SourceDataError, match=r"own\.csv"):
         CsvFormat(type="csv").read(tmp_path / "own.csv")
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+
+
+def write_in_one_form(kind: str, folder: Path, name: str) -> Format:
+    """A benchmark of one row whose column, text and picture are all called ``name``."""
+    picture = f"{name}.png"
+    if kind == "csv":
+        (folder / "own.csv").write_text(f"image,{name}\n{picture},{name}\n", encoding="utf-8")
+        return CsvFormat(type="csv")
+    if kind == "parquet":
+        pd.DataFrame({"image": [stored(None, picture)], name: [name]}).to_parquet(folder / f"{name}.parquet")
+        return ParquetFormat(type="parquet", files=f"{COMPOSED}.parquet")
+    if kind == "arrow":
+        from datasets import Dataset
+
+        Dataset.from_dict({"image": [stored(None, picture)], name: [name]}).save_to_disk(folder / name)
+        for file in folder.glob("*.png"):
+            file.rename(folder / name / file.name)
+        return ArrowFormat(type="arrow", split=COMPOSED)
+    if kind == "webdataset":
+        write_webdataset(folder, [{"__key__": name, "png": encode(0), "json": {name: name}}], 5)
+        return WebDatasetFormat(type="webdataset")
+    rows = {"0": {"filename": picture, "caption": name, "negative_caption": name}}
+    (folder / f"{name}_x.json").write_text(json.dumps(rows))
+    return SugarCrepeFormat(type="sugarcrepe", annotations=f"{COMPOSED}_*.json")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow", "webdataset", "sugarcrepe"])
+def test_a_name_is_one_name_in_both_unicode_forms(tmp_path: Path, kind: str) -> None:
+    intakes = []
+    for disk, table in ((COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), (DECOMPOSED, DECOMPOSED)):
+        folder = tmp_path / f"{disk.encode().hex()}{table.encode().hex()}"
+        write_pictures(folder, [f"{disk}.png"])
+        found = write_in_one_form(kind, folder, table)
+        column = "caption" if kind == "sugarcrepe" else COMPOSED
+        path = folder / "own.csv" if kind == "csv" else folder
+        intakes.append(take_in(found.read_as(path, {"text": column})))
+    for intake in intakes:
+        (row,) = intake.rows
+        assert row.values["text"] == COMPOSED
+        assert row.images == {"image": (bytes_digest(encode(0)),)}
+
+
+def test_lines_end_at_a_line_feed_alone(tmp_path: Path) -> None:
+    separated = "tea\u2028house \x85 \x0b \x1c b"
+    names = ["a", separated, "c"]
+    samples = [{"png": encode(n), "cls": n, "txt": f"{separated}\r\ntwo"} for n in range(3)]
+    folder = write_webdataset(tmp_path / "w", samples, 5, classnames=names, zeroshot_classification_templates=["{c}"])
+    source = WebDatasetFormat(type="webdataset").read(folder)
+    assert source.classes == tuple(names)
+    assert [row.values["captions"] for row in source.rows] == [[separated, "two"]] * 3
 
 
 def bomb() -> bytes:

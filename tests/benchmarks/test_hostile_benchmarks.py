@@ -1,7 +1,9 @@
 """What owners and users can get wrong: typed, listed, counted, and never taken for something else."""
 
+import inspect
 import json
 import math
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
+from cultureclip.benchmarks import entry
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
+from cultureclip.benchmarks.protocols import registry
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction
 from cultureclip.benchmarks.protocols.zero_shot import Labelled, answer_zero_shot
@@ -171,6 +175,32 @@ def test_the_hash_knows_groups_and_not_the_order_of_rows(
     assert hash_of(lines) == hash_of(lines[::-1])
     if "S" in rows[-1]:
         assert hash_of(lines) != hash_of([line.replace("S", "T") for line in lines])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path, kind: str) -> None:
+    write_pictures(tmp_path, ["0.png"])
+    form = {"type": kind}
+    if kind == "csv":
+        (tmp_path / "own.csv").write_text("image,thing,region\n0.png,a,b\n", encoding="utf-8")
+    else:
+        image = {"bytes": encode(0), "path": None}
+        pd.DataFrame({"image": [image], "thing": ["a"], "region": ["b"]}).to_parquet(tmp_path / "a.parquet")
+    path = tmp_path / "own.csv" if kind == "csv" else tmp_path
+    cause = "benchmark own: .*no column 'thign', which the entry gives for concept; there are image, region, thing"
+    with pytest.raises(DatasetError, match=cause):
+        load(path, "globalrg_grounding", form, columns={"concept": "thign"})
+    with pytest.raises(ConfigurationError, match="reads no concpt; it reads image, concept, region"):
+        load(path, "globalrg_grounding", form, columns={"concpt": "thing"})
+    assert load(path, "globalrg_grounding", form, columns={"concept": "thing"}).card()["left_out"]
+
+
+def test_every_column_that_a_protocol_reads_may_be_given_another_name() -> None:
+    source = inspect.getsource(registry)
+    named = set(re.findall(r'(?:_text|image)\((?:row, )?"(\w+)"\)|values\.get\("(\w+)"\)', source))
+    read = {column for columns in entry._READ.values() for column in columns}
+    assert {one or other for one, other in named} <= read
+    assert set(entry._READ) == set(registry.PROTOCOLS)
 
 
 # What is held out

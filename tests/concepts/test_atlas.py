@@ -1,6 +1,7 @@
 """Reading a table of concepts: what is refused, how it is said, and that nothing is lost on the way."""
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pandas as pd
 import pytest
 
 from cultureclip.concepts.atlas import OWN_LICENCE, read_concepts
-from cultureclip.concepts.csv_table import read_csv_table
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
+from cultureclip.reading.csv_table import read_csv_table
 from cultureclip.tables import CONCEPTS
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
@@ -79,7 +80,7 @@ def test_names_of_flags_need_no_special_care() -> None:
         ({"name": "../../x"}, "contains '/'", "no path separators"),
         ({"name": "..\\x"}, "contains '\\\\'", "no path separators"),
         ({"name": "<script>alert(1)</script>"}, "contains", "no angle brackets"),
-        ({"name": "a\0b"}, r"control character '\x00'", "Remove it"),
+        ({"name": "a\x07b"}, r"control character '\x07'", "Remove it"),
         ({"name": "a\nb"}, r"control character '\n'", "Remove it"),
         ({"name": "a\u202eb"}, r"control character '\u202e'", "Remove it"),
         ({"name": "kim\u200bono"}, r"control character '\u200b'", "Remove it"),
@@ -108,7 +109,7 @@ def test_bad_row_is_named_with_cause_and_remedy(changes: dict[str, str], cause: 
     assert remedy in message
     assert "line 2" not in message
     assert len(message) < 500  # a 100 kB name is not repeated
-    assert "\0" not in message
+    assert "\x07" not in message
     assert "\u202e" not in message
 
 
@@ -171,3 +172,13 @@ def test_the_example_of_the_docs_is_a_table_of_two_concepts(tmp_path: Path, monk
     concepts = read_concepts(read_csv_table(example))
     CONCEPTS.validate(concepts)
     assert [sorted(cultures) for cultures in concepts["cultures"]] == [["KP", "KR"], ["CN"]]
+
+
+def test_names_and_reference_images_are_one_in_both_unicode_forms(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    (tmp_path / f"{decomposed}.png").touch()
+    (concept,) = read(row(name=decomposed, reference_image=str(tmp_path / f"{composed}.png"))).to_dict("records")
+    assert concept["concept_id"] == concept_id(composed, ["JP"], "Clothing")
+    assert concept["reference_image"] == str(tmp_path / f"{decomposed}.png")
+    with pytest.raises(SourceDataError, match="duplicate of line 2"):
+        read(row(name=decomposed), row(name=composed.upper()))

@@ -1,5 +1,7 @@
 """General pairs: nothing culture-bound or held out among them; a folder of one's own."""
 
+import unicodedata
+
 import pandas as pd
 import pytest
 from PIL import Image
@@ -79,9 +81,16 @@ def test_checksums_follow_the_pictures(tmp_path):
     ("rows", "header", "message"),
     [
         (["red.png,a"], "file,text", "lacks the columns .'file_name'"),
-        (["blue.png,a"], "file_name,text", "line 2: 'blue.png' is no picture"),
-        (["red.png,a", "../../etc/passwd,a"], "file_name,text", "line 3: '../../etc/passwd' is no picture"),
-        (["red.png,"], "file_name,text", "line 2: 'red.png'.*no text"),
+        (["blue.png,a"], "file_name,text", "line 2: 'blue.png' is not a picture"),
+        (["red.png,a", "../../etc/passwd,a"], "file_name,text", "line 3: '../../etc/passwd' names a file outside"),
+        (["red.png,a", "/etc/passwd,a"], "file_name,text", "line 3: '/etc/passwd' names a file outside"),
+        (["red.png,"], "file_name,text", "line 2: 'red.png' has no text"),
+        (["red.png,a,", "red.png,b"], "file_name,text", "line 2: 3 cells, the header has 2"),
+        (['red.png,"a', 'b"', "", "red.png"], "file_name,text", "line 5: 1 cells, the header has 2"),
+        (['red.png,"a', 'b"', "", "blue.png,x"], "file_name,text", "line 5: 'blue.png' is not a picture"),
+        (["red.png,a,b"], "file_name,text,text", "two columns are called 'text'"),
+        (["red\0.png,a"], "file_name,text", "line 2: a NUL character"),
+        (["x" * 5_000 + ",a"], "file_name,text", "line 2: 'x{80}…' is not a picture"),
     ],
 )
 def test_a_folder_that_cannot_be_used_names_the_row(tmp_path, rows, header, message):
@@ -91,7 +100,12 @@ def test_a_folder_that_cannot_be_used_names_the_row(tmp_path, rows, header, mess
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no CSV table"), (b"\xff\xfe\x00\x01", "no CSV table"), (b"file_name,text\n", "no row")],
+    [
+        (b"", "it is empty"),
+        (b"\xff\xfe\x00\x01", "line 1: not UTF-8"),
+        (b"file_name,text\na.png,caf\xe9\n", "line 2: not UTF-8"),
+        (b"file_name,text\n", "no row"),
+    ],
 )
 def test_a_table_without_rows_is_no_silent_end_of_replay(tmp_path, content, message):
     (tmp_path / "metadata.csv").write_bytes(content)
@@ -102,3 +116,17 @@ def test_a_table_without_rows_is_no_silent_end_of_replay(tmp_path, content, mess
 def test_a_missing_folder_says_what_to_write(tmp_path):
     with pytest.raises(SourceDataError, match=r"metadata\.csv: no such file"):
         list_general_pairs(str(tmp_path / "nowhere"), 10, CONCEPTS)
+
+
+def test_a_table_may_begin_with_a_byte_order_mark_and_name_pictures_in_either_unicode_form(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    folder_with(tmp_path, [])
+    (tmp_path / "red.png").rename(tmp_path / f"{decomposed}.png")
+    ids = set()
+    for name, text in ((composed, decomposed), (decomposed, composed)):
+        (tmp_path / "metadata.csv").write_text(f"file_name,text\n{name}.png,{text}\n", encoding="utf-8-sig")
+        pairs = list_general_pairs(str(tmp_path), 10, CONCEPTS)
+        assert list(pairs["text"]) == [composed]
+        assert PairPictures(pairs, 16).read(list(pairs["pair_id"]))[0].size == (20, 10)
+        ids |= set(pairs["pair_id"])
+    assert len(ids) == 1

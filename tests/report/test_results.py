@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,3 +197,10 @@ def test_the_pipeline_writes_all_three_formats(folder: Path, tmp_path: Path) -> 
     assert "cultureclip" in catalog.load("leaderboard_html")
     assert catalog.load("leaderboard_markdown").startswith("| ")
     assert r"\toprule" in catalog.load("leaderboard_latex")
+
+
+def test_a_name_in_two_unicode_forms_is_one_column(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    merged = table(write(tmp_path, dataset=composed), write(tmp_path, dataset=decomposed, model="n"))
+    assert list(merged.columns) == [f"{composed} acc"]
+    assert len(merged) == 2

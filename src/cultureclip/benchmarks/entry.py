@@ -29,6 +29,27 @@ _IN_TWO_VARIANTS: tuple[ProtocolName, ...] = ("globalrg_grounding", "globalrg_re
 """Protocols that are asked as published and fairly."""
 
 
+_READ: Mapping[ProtocolName, tuple[str, ...]] = {
+    "globalrg_grounding": ("image", "concept", "region"),
+    "globalrg_retrieval": ("image", "universal", "region"),
+    "crope": (
+        "image",
+        "definition_images",
+        "metadata.image_en_concept",
+        "metadata.definition_concept",
+        "answer",
+    ),
+    "culturally_closer": ("annotated",),
+    "image_text_retrieval": ("image", "captions"),
+    "linear_probe": ("image", "label", "split", "region"),
+    "pairs": ("image", "caption", "negative_caption", "subset"),
+    "ranked_documents": ("image", "documents", "region", "category"),
+    "twin_scores": ("image_0", "image_1", "caption_0", "caption_1", "tag"),
+    "zero_shot": ("image", "label", "region"),
+}
+"""Columns that each protocol reads, as :mod:`cultureclip.benchmarks.protocols.registry` says."""
+
+
 class Entry(BaseModel):
     """What the catalog says about a benchmark.
 
@@ -68,4 +89,11 @@ class Entry(BaseModel):
         if self.as_published and self.protocol not in _IN_TWO_VARIANTS:
             asked = ", ".join(_IN_TWO_VARIANTS)
             raise ValueError(f"as_published needs a protocol that is asked in two variants: {asked}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if unread := [name for name in self.columns if name not in _READ[self.protocol]]:
+            read = ", ".join(_READ[self.protocol])
+            raise ValueError(f"columns: {self.protocol} reads no {', '.join(unread)}; it reads {read}")
         return self

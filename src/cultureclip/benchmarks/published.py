@@ -11,6 +11,8 @@ from cultureclip.benchmarks.protocols.registry import PROTOCOLS
 from cultureclip.benchmarks.rows import take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
+from cultureclip.reading.names import stored_form
+from cultureclip.reading.text import normalise
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,12 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         raise SourceDataError(
             path, "its download was stopped half-way", "Go on: kedro run --pipelines=fetch_benchmarks"
         )
+    path = stored_form(path)
     if not entry.format.find(path):
         return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
-    intake = take_in(entry.format.read_as(path, entry.columns))
-    intake = replace(intake, templates=entry.templates or intake.templates)
     try:
+        intake = take_in(entry.format.read_as(path, entry.columns))
+        intake = replace(intake, templates=normalise(entry.templates) or intake.templates)
         return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
     except SourceDataError as error:  # of all benchmarks that are listed, this one
         raise SourceDataError(f"benchmark {entry.name}: {error.item}", error.cause, error.remedy) from error

@@ -3,9 +3,9 @@
 import io
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
 from cultureclip.benchmarks.protocols.items import Unposed, picture_key
 from cultureclip.engine.decode import ImageError, decode_image
+from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
+from cultureclip.reading.names import unicode_forms
+from cultureclip.reading.text import normalise
 
 Cell = TypeVar("Cell")
 _HALF = re.compile("[\ud800-\udfff]")
+_LISTED = 20
 _WORKERS = 8
 """Threads: hashing and decoding happen outside of Python's lock, reading waits for the disk."""
 
@@ -95,20 +99,53 @@ class Format(BaseModel, ABC):
         """
 
     def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
-        """The rows under the protocol's names of columns.
+        """The rows under the protocol's names of columns, with every text in Unicode's composed form.
 
         Args:
             path: What :meth:`find` has found.
             columns: The protocol's name of a column -> the owner's.
+
+        Raises:
+            SourceDataError: see :meth:`read`; or no row has a column that ``columns`` names.
         """
         source = self.read(path)
-        rows = (Row(row.place, rename(row.values, columns), rename(row.pictures, columns)) for row in source.rows)
-        return replace(source, rows=rows)
+        rows = _rename_all(source.rows, path, columns)
+        return Source(rows, normalise(source.classes), normalise(source.templates))
 
     def find(self, path: Path) -> list[Path]:
         """The files that hold the rows, by name; none where the benchmark is absent."""
         pattern = self.pattern()
-        return sorted(path.glob(pattern)) if pattern else [path] * path.is_file()
+        if not pattern:
+            return [path] * path.is_file()
+        return sorted({file for form in unicode_forms(pattern) for file in path.glob(form)})
+
+
+def _rename_all(rows: Iterable[Row], path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    columns, found = normalise(columns), set[str]()
+    for row in rows:
+        values, pictures = normalise(row.values), {normalise(name): cell for name, cell in row.pictures.items()}
+        found |= {*values, *pictures}
+        yield Row(row.place, rename(values, columns), rename(pictures, columns))
+    if found:
+        check_columns(path, columns, found)
+
+
+def check_columns(path: Path, columns: Mapping[str, str], found: Collection[str]) -> None:
+    """Make sure that a table has the columns that its entry names.
+
+    Args:
+        path: The table, or the folder that it is in.
+        columns: The protocol's name of a column -> the owner's.
+        found: The owner's names of the columns that there are.
+
+    Raises:
+        SourceDataError: a column is not there.
+    """
+    for ours, theirs in columns.items():
+        if theirs not in found:
+            listed = ", ".join(sorted(found)[:_LISTED]) + (", ..." if len(found) > _LISTED else "")
+            cause = f"no column {theirs!r}, which the entry gives for {ours}; there are {listed}"
+            raise SourceDataError(path, cause, "Correct columns in the catalog entry")
 
 
 def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, Cell]:

@@ -7,6 +7,7 @@ refused, so that one reading of the message is enough to correct the file.
 import os
 import unicodedata
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ from cultureclip.concepts.emoji import list_emoji
 from cultureclip.concepts.regions import is_region
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
+from cultureclip.reading.names import stored_form
+from cultureclip.reading.text import normalise
 from cultureclip.tables import CATEGORIES, TERMS
 
 EMOJI_SCHEME = "emoji:"
@@ -41,7 +44,7 @@ def _check_text(text: str, limit: int) -> str:
     for char in text:
         if unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS:
             raise _refuse(f"contains the control character {char!a}", "Remove it")
-    return unicodedata.normalize("NFC", text)
+    return normalise(text)
 
 
 def _check_filled(text: str) -> str:
@@ -108,9 +111,12 @@ def _check_emoji(char: str) -> str:
 
 
 def _check_file(path: str) -> str:
-    if path and not os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
+    if not path:
+        return path
+    found = str(stored_form(Path(path)))
+    if not os.path.isfile(found):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
         raise _refuse(f"no file {_show(path)}", "Give a path from the project's folder, or leave it empty")
-    return path
+    return found
 
 
 def _cell(limit: int) -> AfterValidator:
@@ -163,7 +169,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
 
     Args:
         frame: The table with every cell as text and empty cells as "" (in a culture column "NA" is Namibia), as
-            :func:`cultureclip.concepts.csv_table.read_csv_table` reads it: then a row is named by its line, else by its
+            :func:`cultureclip.reading.csv_table.read_csv_table` reads it: then a row is named by its line, else by its
             place in the index.
         shown: How many problems the error lists at most.
 
@@ -186,7 +192,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         except ValidationError as error:
             problems += [f"{label}: {_explain(detail)}" for detail in error.errors()]
             continue
-        first = place_of_name.setdefault(rows[-1].name.casefold(), place)
+        first = place_of_name.setdefault(normalise(rows[-1].name.casefold()), place)
         if first != place:
             problems.append(f"{label}: duplicate of {first}. Merge the two rows or rename one")
     if problems:

@@ -4,6 +4,7 @@ Either the general emoji in both styles, the held-out tenth left out, or a folde
 Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns ``file_name`` and ``text``.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from cultureclip.concepts.emoji import STYLES, Style, list_emoji, render, split_
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest, hash_fraction
+from cultureclip.reading.csv_table import read_csv_file
+from cultureclip.reading.names import find_inside
+from cultureclip.reading.text import RefusedError
 
 EMOJI_SOURCE, METADATA = "emoji", "metadata.csv"
 TEMPLATE = "a picture of {name}"
+_SHOWN_CHARACTERS = 80
 COLUMNS = ("pair_id", "picture", "text")
 
 GENERAL_PAIRS = pa.DataFrameSchema(
@@ -67,26 +72,33 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
     metadata = folder / METADATA
     if not metadata.is_file():
         raise SourceDataError(metadata, "no such file", "Write one with the columns file_name and text")
-    try:
-        table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        cause = f"no CSV table in UTF-8 ({error})"
-        raise SourceDataError(metadata, cause, "Write one with the columns file_name and text") from error
+    table = read_csv_file(metadata)
     if missing := {"file_name", "text"} - set(table.columns):
         raise SourceDataError(metadata, f"it lacks the columns {sorted(missing)}", "Add them")
-    pairs = []
-    for number, (name, text) in enumerate(zip(table["file_name"], table["text"], strict=True), start=2):
-        picture = (folder / name).resolve()
-        if not text or not picture.is_relative_to(folder.resolve()) or not picture.is_file():
-            raise SourceDataError(
-                f"{metadata}, line {number}",
-                f"{name[:80]!r} is no picture in the folder, or has no text",
-                "Mend the row",
-            )
-        pairs.append((f"{name}, {picture.stat().st_size} bytes", str(picture), text))
-    if not pairs:
+    if table.empty:
         raise SourceDataError(metadata, "it has no row", "Add pictures, or set train.replay.batch to 0")
+    pairs = []
+    for line, name, text in zip(table.index, table["file_name"], table["text"], strict=True):
+        try:
+            picture = _find_picture(folder, name)
+            if not text.strip():
+                raise RefusedError("has no text")
+        except RefusedError as error:
+            raise SourceDataError(f"{metadata}, line {line}", f"{_show(name)} {error}", "Correct the row") from error
+        pairs.append((f"{name}, {picture.stat().st_size} bytes", str(picture), text))
     return pairs
+
+
+def _find_picture(folder: Path, name: str) -> Path:
+    """The picture of that name, which :class:`PairPictures` opens whatever the working folder is by then."""
+    picture = find_inside(folder.resolve(), name)
+    if not os.path.isfile(picture):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
+        raise RefusedError("is not a picture in the folder")
+    return picture
+
+
+def _show(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "…")
 
 
 class PairPictures:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from cultureclip.benchmarks.pictures import FileIn
-from cultureclip.benchmarks.rows import Format, Row, Source, rename
-from cultureclip.concepts.csv_table import read_csv_file
+from cultureclip.benchmarks.rows import Format, Row, Source, check_columns, rename
 from cultureclip.errors import SourceDataError
+from cultureclip.reading.csv_table import read_csv_file
+from cultureclip.reading.text import normalise
 
 _LISTS = {"captions", "definition_images"}
 """Columns whose cells hold several values, separated by ``|``."""
@@ -34,7 +35,8 @@ class CsvFormat(Format):
 
     def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
         """The same under the protocol's names, by which alone a cell of text is known as a picture's name or a list."""
-        table = read_csv_file(path)
+        table, columns = read_csv_file(path), normalise(columns)
+        check_columns(path, columns, table.columns)
         names = rename({name: name for name in table.columns}, columns)
         if not set(_PICTURES) & set(names):
             cause = f"no column image among {', '.join(table.columns[:10])}"

@@ -12,7 +12,8 @@ from cultureclip.benchmarks.pictures import Encoded, Slice
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object
-from cultureclip.reading.text import RefusedError, decode, read_lines, split_lines
+from cultureclip.reading.names import stored_form
+from cultureclip.reading.text import RefusedError, decode, normalise, read_lines, split_lines
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _LONGEST_NUMBER = 18
@@ -39,7 +40,7 @@ class WebDatasetFormat(Format):
         Raises:
             SourceDataError: an archive is damaged, or ``nshards.txt`` says that there are more.
         """
-        shards = _list_shards(self.find(path), path / self.split / "nshards.txt")
+        shards = _list_shards(self.find(path), stored_form(path / self.split / "nshards.txt"))
         classes = _read_lines(path / "classnames.txt")
         templates = _read_lines(path / "zeroshot_classification_templates.txt")
         return Source((row for shard in shards for row in _read_shard(shard)), classes, templates)
@@ -87,7 +88,7 @@ def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
     """Key and kind of a member: what is before and after the first dot of its file's name."""
     folder, slash, name = member.name.rpartition("/")
     stem, _, kind = name.partition(".")
-    return folder + slash + stem, kind.lower()
+    return normalise(folder + slash + stem), kind.lower()
 
 
 def _parse_label(data: bytes) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import ClassVar
 from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Embeddings
 from cultureclip.benchmarks.protocols.choice import answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
-from cultureclip.concepts.csv_table import read_csv_file
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import seed_from_id
+from cultureclip.reading.csv_table import read_csv_file
 
 NAME = "cunit"
 PER_ANCHOR = 5

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def read_concepts(atlas: str, parameters: MiningParameters) -> pd.DataFrame:
     """Check every row of the atlas, or of a user's own table, and give it its id."""
     from cultureclip.concepts.atlas import read_concepts as read
-    from cultureclip.concepts.csv_table import read_csv_table
+    from cultureclip.reading.csv_table import read_csv_table
 
     return read(read_csv_table(atlas, parameters.problems_shown), parameters.problems_shown)
 

@@ -10,7 +10,7 @@ from cultureclip.pipelines.pocket.parameters import PocketParameters
 def read_drawn_concepts(atlas: str) -> pd.DataFrame:
     """The atlas's concepts that pocket can draw."""
     from cultureclip.concepts.atlas import read_concepts
-    from cultureclip.concepts.csv_table import read_csv_table
+    from cultureclip.reading.csv_table import read_csv_table
 
     concepts = read_concepts(read_csv_table(atlas))
     return concepts[concepts["reference_image"].str.startswith("emoji:", na=False)]

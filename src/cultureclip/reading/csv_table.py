@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.reading.text import BYTE_ORDER_MARK, MAX_DATA_BYTES, RefusedError, normalise, read_bytes
 
 LINE = "line"
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of bytes
@@ -23,11 +24,11 @@ def read_csv_file(path: Path) -> pd.DataFrame:
     """Read a file as :func:`read_csv_table` reads its content.
 
     Raises:
-        SourceDataError: see there; or there is no such file.
+        SourceDataError: see there; or there is no such file, or it is larger than any table that is read.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bytes(path, MAX_DATA_BYTES)
+    except (OSError, RefusedError) as error:
         raise SourceDataError(path, f"cannot be read ({error})", "Give a CSV in UTF-8") from error
     return read_csv_table(content.decode("utf-8", "surrogateescape"), what=str(path))
 
@@ -36,40 +37,42 @@ def read_csv_table(text: str, shown: int = 20, what: str = "table of concepts") 
     """Read a CSV of text cells.
 
     Args:
-        text: The file's content; bytes that are no UTF-8 as lone surrogates (``errors="surrogateescape"``).
+        text: The file's content; bytes that are not UTF-8 as lone surrogates (``errors="surrogateescape"``).
         shown: How many problems the error lists at most.
         what: How the error names the table.
 
     Returns:
-        The cells as they are written, empty ones as "". The index, called :data:`LINE`, is the line of the file that
-        each row begins on (the first is 1). Rows without any content are left out.
+        The cells as they are written, empty ones as "", in Unicode's composed form. The index, called :data:`LINE`, is
+        the line of the file that each row begins on (the first is 1). Rows without any content are left out.
 
     Raises:
         SourceDataError: no header, a column without a name or with another's, rows of another number of cells than the
-            header, wrong quotes, or bytes that are no UTF-8; with the lines.
+            header, wrong quotes, NUL characters, or bytes that are not UTF-8; with the lines.
         ConfigurationError: the catalog reads the file otherwise than as text.
     """
     if not isinstance(text, str):
         cause = f"the catalog gives its content as {type(text).__name__}"
         raise ConfigurationError("atlas", cause, "Give it type: text.TextDataset; see docs/your-own-concepts.md")
-    rows = dict(_read_rows(text.removeprefix("\ufeff"), what))
+    rows = dict(_read_rows(text.removeprefix(BYTE_ORDER_MARK), what))
     if not rows:
         raise SourceDataError(what, "it is empty", "Begin with a line of column names")
     header_line = min(rows)
-    header = [name.strip() for name in rows.pop(header_line)]
+    header = [normalise(name.strip()) for name in rows.pop(header_line)]
     _check_header(header, header_line, what)
     problems = [
         f"line {line}: {len(cells)} cells, the header has {len(header)}"
         for line, cells in rows.items()
         if len(cells) != len(header)
     ]
-    problems += [f"line {line}: not UTF-8" for line, cells in rows.items() if not _is_utf8(cells)]
+    problems += [f"line {line}: {cause}" for line, cells in rows.items() if (cause := _find_strange(cells))]
     if problems:
         listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
-        remedy = f"A comma too many or too few? {_QUOTES}; save the file as UTF-8"
+        remedy = f"A comma too many or too few? {_QUOTES}; save the file as UTF-8, without NUL characters"
         raise SourceDataError(what, cause, remedy)
-    return pd.DataFrame(list(rows.values()), columns=header, index=pd.Index(list(rows), name=LINE), dtype=str)
+    return pd.DataFrame(
+        normalise(list(rows.values())), columns=header, index=pd.Index(list(rows), name=LINE), dtype=str
+    )
 
 
 def _read_rows(text: str, what: str) -> Iterator[tuple[int, list[str]]]:
@@ -94,9 +97,12 @@ def _check_header(header: list[str], line: int, what: str) -> None:
             raise SourceDataError(what, cause, "Name it, or remove the comma at the end of the header")
         if name in header[: place - 1]:
             raise SourceDataError(what, f"line {line}: two columns are called {name!r}", "Rename or remove one")
-    if not _is_utf8(header):
-        raise SourceDataError(what, f"line {line}: not UTF-8", "Save the file as UTF-8, with commas between cells")
+    if cause := _find_strange(header):
+        raise SourceDataError(what, f"line {line}: {cause}", "Save the file as UTF-8, with commas between cells")
 
 
-def _is_utf8(cells: list[str]) -> bool:
-    return not any(map(_ESCAPED.search, cells))
+def _find_strange(cells: list[str]) -> str:
+    """What no text file in UTF-8 holds, among the cells of a row; empty where there is nothing."""
+    if any(map(_ESCAPED.search, cells)):
+        return "not UTF-8"
+    return "a NUL character" if any("\0" in cell for cell in cells) else ""

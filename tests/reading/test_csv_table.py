@@ -2,16 +2,18 @@
 
 import csv
 import io
+import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cultureclip.concepts.csv_table import read_csv_table
 from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.reading.csv_table import read_csv_file, read_csv_table
 
-CELLS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
 ENDS = ("\n", "\r\n", "\r")
 
 
@@ -32,7 +34,7 @@ def test_every_cell_comes_back_and_every_row_knows_its_line(
         csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator=end).writerow(row)
         text += written.getvalue()
     frame = read_csv_table(text)
-    assert frame.to_numpy().tolist() == rows
+    assert frame.to_numpy().tolist() == [[unicodedata.normalize("NFC", cell) for cell in row] for row in rows]
     assert list(frame.columns) == ["a", "b", "c"]
     assert list(frame.index) == lines
     assert frame.index.name == "line"
@@ -58,6 +60,10 @@ def test_what_pandas_reads_otherwise_well_is_read_alike() -> None:
         ("\n\n", ["it is empty"]),
         ("a,b\n1,caf\udce9\n", ["line 2: not UTF-8", "save the file as UTF-8"]),
         ("\udcff\udcfea\0,\0b\0\n", ["line 1: not UTF-8"]),
+        ("a,b\n1,2\n\0,2\n", ["line 3: a NUL character"]),
+        ("a,b\0\n1,2\n", ["line 1: a NUL character"]),
+        ("caf\u00e9,cafe\u0301\n1,2\n", ["line 1: two columns are called 'caf\u00e9'"]),
+        ("a,b\n1,2\n1," + "x" * 200_000 + "\n", ["line 3: field larger than field limit"]),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_line(text: str, expected: list[str]) -> None:
@@ -82,3 +88,10 @@ def test_a_catalog_that_reads_the_file_itself_is_told_how_to() -> None:
 
 def test_rows_of_commas_alone_are_blank() -> None:
     assert read_csv_table("a,b\n,\n1,2\n , \n").to_numpy().tolist() == [["1", "2"]]
+
+
+def test_a_table_that_no_memory_holds_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "own.csv").open("wb") as handle:
+        handle.truncate(30 * 2**30)
+    with pytest.raises(SourceDataError, match=r"own\.csv: cannot be read \(32,212,254,720 bytes"):
+        read_csv_file(tmp_path / "own.csv")
