@@ -62,3 +62,7 @@ class LeakError(CultureClipError):
 
 class UnparsableAnswerError(CultureClipError):
     """A model's answer does not have the form that was asked for."""
+
+
+class ServerError(CultureClipError):
+    """A model server does not answer, refuses what it is asked, or is another model's."""

@@ -7,9 +7,9 @@ import pytest
 from cultureclip.captions.checks import Reason, check_caption, features_shown, unsupported_terms
 from cultureclip.captions.cultures import foreign_cultures, names_culture
 from cultureclip.captions.facts import ConceptFacts, stem
-from cultureclip.captions.prompts import EXAMPLES
 from cultureclip.captions.settings import CaptionRules
 from cultureclip.concepts.regions import region_name
+from tests.support.captions import CAPTION_PROMPT
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
 
@@ -211,7 +211,8 @@ def test_other_words_keep_other_stems(one, other):
 
 def test_the_examples_of_the_prompt_pass_the_checks():
     codes = {"Russia": "RU", "Germany": "DE", "Morocco": "MA"}
-    for fields, caption in EXAMPLES:
+    for worked in CAPTION_PROMPT.examples:
+        fields, caption = worked.fields, worked.answer.removeprefix("Caption: ")
         features = tuple(fields["features"].split(", "))
         example = ConceptFacts("", fields["name"], (), (codes[fields["culture"]],), fields["context"], features)
         assert reason(caption, example) is None

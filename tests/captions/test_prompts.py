@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from cultureclip.captions.facts import ConceptFacts, plain
-from cultureclip.captions.prompts import EXAMPLES, FIELD_LIMIT, caption_messages, parse_caption
+from cultureclip.captions.prompts import FIELD_LIMIT, caption_turns, parse_caption
 from cultureclip.errors import UnparsableAnswerError
+from tests.support.captions import CAPTION_PROMPT as PROMPT
 
 SARI = ConceptFacts("0" * 20, "sari", (), ("IN", "BD"), "A draped cloth.", ("long cloth", "pleats", "bright border"))
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
@@ -16,7 +17,7 @@ FULL_TRIES = 3
 
 
 def question(concept: ConceptFacts, candidate: int = 0) -> str:
-    return caption_messages(concept, candidate, FULL_TRIES)[-1]["content"]
+    return caption_turns(PROMPT, concept, candidate, FULL_TRIES)[-1].text
 
 
 def test_the_question_holds_the_facts():
@@ -35,12 +36,12 @@ def test_late_candidates_get_a_short_question_without_context():
     assert "About:" not in late
     assert late.startswith("Name: sari")
     assert "," not in late.rpartition("Looks: ")[2]
-    assert "About:" in caption_messages(SARI, FULL_TRIES, 40)[-1]["content"]
+    assert "About:" in caption_turns(PROMPT, SARI, FULL_TRIES, 40)[-1].text
 
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_messages(SARI, 0, 3)[:-1] == caption_messages(other, 2, 3)[:-1]
+    assert caption_turns(PROMPT, SARI, 0, 3)[:-1] == caption_turns(PROMPT, other, 2, 3)[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])
@@ -81,4 +82,4 @@ def test_no_example_is_in_the_atlas():
     with ATLAS.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     known = {name.strip().lower() for row in rows for name in (row["name"], *row["aliases"].split("|"))}
-    assert not known & {fields["name"].lower() for fields, _ in EXAMPLES}
+    assert not known & {example.fields["name"].lower() for example in PROMPT.examples}

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,11 @@ from cultureclip.captions.write import write_captions
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id, twin_id
+from cultureclip.models.chat.asking import Usage
+from cultureclip.models.chat.request import Answer
 from cultureclip.models.text import LanguageModel
 from cultureclip.tables import CAPTIONS
+from tests.support.captions import CAPTION_PROMPT
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 SETTINGS = CaptionSettings(
@@ -74,18 +78,19 @@ TWINS = twins(("kimono", "sari", "accepted"), ("kimono", "hanbok", "accepted"), 
 
 
 def write(model: LanguageModel, store: KeyedStore, settings: CaptionSettings = SETTINGS, pairs: pd.DataFrame = TWINS):
-    return write_captions(pairs, concepts(), store=store, model=model, model_name="tiny", settings=settings)
+    return write_captions(pairs, concepts(), store=store, model=model, prompt=CAPTION_PROMPT, settings=settings)
 
 
 def answer_by_hand(
     store: KeyedStore, model: LanguageModel, answers: dict[tuple[str, int], str], whole: bool = True
 ) -> None:
     """Put answers where the model's are kept."""
+    writer = writing._Writer(store, model, CAPTION_PROMPT, SETTINGS, Usage())
     for facts in writing._concepts_to_caption(TWINS[TWINS["verdict"] == "accepted"], concepts()):
         for number in range(SETTINGS.max_tries):
             if (facts.name, number) in answers:
-                answer = {"text": answers[facts.name, number], "whole": whole}
-                store.put({writing._key(facts, number, model, SETTINGS): answer})
+                answer = Answer(text=answers[facts.name, number], finish="stop" if whole else "length")
+                store.put({writer.request(facts, number).key(model.fingerprint): asdict(answer)})
 
 
 def test_a_random_model_fails_every_try_and_nothing_is_lost(model, store):
@@ -187,10 +192,7 @@ def test_a_model_that_is_stopped_after_six_tokens_is_cut_off(model, store):
 
 def test_ids_follow_the_models_content_and_not_its_place(model, store):
     answer_by_hand(store, model, GOOD)
-    here, there = (
-        write_captions(TWINS, concepts(), store=store, model=model, model_name=name, settings=SETTINGS)
-        for name in ("models/tiny", "/elsewhere/tiny")
-    )
+    here, there = (write(replace(model, name=name), store) for name in ("models/tiny", "/elsewhere/tiny"))
     assert here["model"][0] != there["model"][0]
     assert here["caption_id"].tolist() == there["caption_id"].tolist()
 

@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
 from cultureclip.models.precision import fast_dtype
-from cultureclip.models.text import Answer, LanguageModel, _common_prefix, _draw
+from cultureclip.models.text import LanguageModel, _common_prefix, _draw
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
@@ -33,9 +34,17 @@ def plain_answer(model: LanguageModel, prompt, new_tokens: int) -> str:
     return model.tokenizer.decode(output[0, inputs.shape[1] :], skip_special_tokens=True).strip()
 
 
+def requests(prompts, seeds, tokens: int, temperature: float = 0.0, top_p: float = 1.0, stop: str | None = "\n"):
+    sampling = Sampling(max_tokens=tokens, temperature=temperature, top_p=top_p, stop=stop)
+    return [
+        Request(turns=tuple(Turn(m["role"], (m["content"],)) for m in prompt), seed=seed, sampling=sampling)
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+
+
 def ask(model: LanguageModel, prompts, seeds, *settings: float) -> list[str]:
     """What the model answers, in the order of the prompts."""
-    answers = dict(pair for part in model.stream(prompts, seeds, *settings) for pair in part)
+    answers = dict(pair for part in model.stream(requests(prompts, seeds, *settings)) for pair in part)
     return [answers[i].text for i in range(len(prompts))]
 
 
@@ -66,7 +75,7 @@ def test_answer_depends_on_own_seed_only(model):
 
 
 def test_stream_gives_every_prompt_once_in_small_batches(model):
-    parts = list(model.stream(PROMPTS, [0] * 5, 4))
+    parts = list(model.stream(requests(PROMPTS, [0] * 5, 4)))
     assert [len(part) for part in parts] == [2, 2, 1]
     assert sorted(i for part in parts for i, _ in part) == [0, 1, 2, 3, 4]
 
@@ -89,11 +98,11 @@ def test_option_of_two_tokens_is_refused(model):
 
 def test_an_answer_says_whether_the_model_ended_it(model):
     def answer(seed: int, most: int) -> Answer:
-        return next(model.stream(PROMPTS[:1], [seed], most, 1.0))[0][1]
+        return next(model.stream(requests(PROMPTS[:1], [seed], most, 1.0)))[0][1]
 
-    seed = next(seed for seed in range(200) if not answer(seed, 2).whole and answer(seed, 12).whole)
+    seed = next(seed for seed in range(200) if answer(seed, 2).finish == "length" and answer(seed, 12).finish == "stop")
     stepwise = [answer(seed, most) for most in range(1, 20)]
-    ended = [step.whole for step in stepwise]
+    ended = [step.finish == "stop" for step in stepwise]
     assert ended == sorted(ended)
     assert len({step.text for step in stepwise[ended.index(True) :]}) == 1
 

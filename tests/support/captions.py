@@ -1,10 +1,16 @@
 """Small tables of captions for tests of the stages behind captioning."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from cultureclip.captions.prompts import read_caption_prompt
 from cultureclip.ids import concept_id, digest, twin_id
+
+PROMPT_FILE = Path(__file__).parents[2] / "conf/base/prompts/captions.yml"
+CAPTION_PROMPT = read_caption_prompt(yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")))
 
 KIMONO, HANBOK = concept_id("kimono", ["JP"], "Clothing"), concept_id("hanbok", ["KR"], "Clothing")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -10,12 +10,14 @@ from tqdm.auto import tqdm
 
 from cultureclip.captions.checks import CaptionReport, Reason, check_caption
 from cultureclip.captions.facts import ConceptFacts
-from cultureclip.captions.prompts import PROMPT_ID, caption_messages, parse_caption
+from cultureclip.captions.prompts import caption_turns, parse_caption
 from cultureclip.captions.settings import CaptionSettings
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError, UnparsableAnswerError
 from cultureclip.ids import digest, seed_from_id
-from cultureclip.models.text import Answer, LanguageModel
+from cultureclip.models.chat.asking import Usage, answer_all
+from cultureclip.models.chat.request import Answer, ChatModel, Request, Sampling
+from cultureclip.prompts import Prompt
 from cultureclip.tables import CAPTIONS
 
 SHOWN_ANSWER = 200
@@ -51,9 +53,10 @@ def write_captions(
     concepts: pd.DataFrame,
     *,
     store: KeyedStore,
-    model: LanguageModel,
-    model_name: str,
+    model: ChatModel,
+    prompt: Prompt,
     settings: CaptionSettings,
+    usage: Usage | None = None,
 ) -> pd.DataFrame:
     """Write captions until every concept of an accepted twin has ``per_half`` or ``max_tries`` candidates.
 
@@ -64,9 +67,10 @@ def write_captions(
         twins: Table TWINS.
         concepts: Table CONCEPTS.
         store: Where answers are kept.
-        model: The language model; it is loaded only when something has to be written.
-        model_name: As the config names it; ids follow from its content, wherever it lies.
+        model: Who writes; it is loaded only when something has to be written.
+        prompt: How it is asked.
         settings: Amounts, sampling and bounds.
+        usage: Counts to add to.
 
     Returns:
         Table CAPTIONS: one row a twin, concept and candidate, also of the refused ones.
@@ -76,17 +80,14 @@ def write_captions(
     """
     accepted = twins[twins["verdict"] == "accepted"]
     asked = _concepts_to_caption(accepted, concepts)
-    candidates = _ask_until_enough(asked, store, model, settings)
+    writer = _Writer(store, model, prompt, settings, usage or Usage())
+    candidates = writer.ask_until_enough(asked)
     halves = [
         (str(twin), str(concept))
         for twin, *pair in accepted[["twin_id", "a_concept_id", "b_concept_id"]].itertuples(index=False)
         for concept in pair
     ]
-    rows = [
-        _row(twin, candidate, model_name, model.fingerprint)
-        for twin, concept in halves
-        for candidate in candidates[concept]
-    ]
+    rows = [_row(twin, candidate, writer) for twin, concept in halves for candidate in candidates[concept]]
     table = pd.DataFrame(rows, columns=list(CAPTIONS.columns))
     if table.empty:  # without rows pandas cannot tell texts from numbers
         table = table.astype("str")
@@ -107,68 +108,60 @@ def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list
     ]
 
 
-def _ask_until_enough(
-    asked: list[ConceptFacts], store: KeyedStore, model: LanguageModel, settings: CaptionSettings
-) -> dict[str, list[Candidate]]:
-    written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
-    with tqdm(total=len(asked) * settings.per_half, desc="captions accepted") as bar:
-        while questions := list(_open_questions(asked, written, settings)):
-            keys = [_key(concept, number, model, settings) for concept, number in questions]
-            answers = store.get(keys)
-            missing = [i for i, key in enumerate(keys) if key not in answers]
-            if missing:
-                for batch in _ask([questions[i] for i in missing], model, settings):
-                    fresh = {keys[missing[i]]: asdict(answer) for i, answer in batch}
-                    store.put(fresh)
-                    answers |= fresh
-                    bar.set_postfix(answers=len(answers))
-            for (concept, number), key in zip(questions, keys, strict=True):
-                candidate = _judge(concept, number, Answer(**answers[key]), written[concept.concept_id], settings)
-                written[concept.concept_id].append(candidate)
-                bar.update(candidate.reason is None)
-    return written
+@dataclass(frozen=True)
+class _Writer:
+    """Who writes, how it is asked, and where answers are kept."""
 
+    store: KeyedStore
+    model: ChatModel
+    prompt: Prompt
+    settings: CaptionSettings
+    usage: Usage
 
-def _open_questions(
-    asked: Iterable[ConceptFacts], written: Mapping[str, list[Candidate]], settings: CaptionSettings
-) -> Iterator[tuple[ConceptFacts, int]]:
-    """The next candidates: as many as a concept still lacks, within its tries."""
-    for concept in asked:
-        tried = written[concept.concept_id]
-        lacking = settings.per_half - sum(candidate.reason is None for candidate in tried)
-        for number in range(len(tried), min(len(tried) + lacking, settings.max_tries)):
-            yield concept, number
+    def ask_until_enough(self, asked: list[ConceptFacts]) -> dict[str, list[Candidate]]:
+        written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
+        with tqdm(total=len(asked) * self.settings.per_half, desc="captions accepted") as bar:
+            while questions := list(self._open_questions(asked, written)):
+                requests = [self.request(concept, number) for concept, number in questions]
+                answers: dict[int, Answer] = {}
+                for place, answer in answer_all(self.model, requests, self.store, self.usage):
+                    answers[place] = answer
+                    bar.set_postfix(answers=len(answers), refresh=False)
+                for place, (concept, number) in enumerate(questions):
+                    earlier = written[concept.concept_id]
+                    candidate = _judge(concept, number, requests[place].seed, answers[place], earlier, self.settings)
+                    earlier.append(candidate)
+                    bar.update(candidate.reason is None)
+        return written
 
+    def _open_questions(
+        self, asked: Iterable[ConceptFacts], written: Mapping[str, list[Candidate]]
+    ) -> Iterator[tuple[ConceptFacts, int]]:
+        """The next candidates: as many as a concept still lacks, within its tries."""
+        for concept in asked:
+            tried = written[concept.concept_id]
+            lacking = self.settings.per_half - sum(candidate.reason is None for candidate in tried)
+            for number in range(len(tried), min(len(tried) + lacking, self.settings.max_tries)):
+                yield concept, number
 
-def _seed(concept: ConceptFacts, number: int, settings: CaptionSettings) -> int:
-    return seed_from_id(digest("caption seed", settings.seed, concept.concept_id, number))
-
-
-def _key(concept: ConceptFacts, number: int, model: LanguageModel, settings: CaptionSettings) -> str:
-    """Everything that the answer depends on; the question itself holds the concept's facts."""
-    sampling = [settings.max_new_tokens, settings.temperature, settings.top_p]
-    question = caption_messages(concept, number, settings.full_tries)[-1]["content"]
-    return digest("caption", model.fingerprint, PROMPT_ID, question, _seed(concept, number, settings), sampling)
-
-
-def _ask(
-    questions: list[tuple[ConceptFacts, int]], model: LanguageModel, settings: CaptionSettings
-) -> Iterator[list[tuple[int, Answer]]]:
-    return model.stream(
-        [caption_messages(concept, number, settings.full_tries) for concept, number in questions],
-        [_seed(concept, number, settings) for concept, number in questions],
-        settings.max_new_tokens,
-        settings.temperature,
-        settings.top_p,
-    )
+    def request(self, concept: ConceptFacts, number: int) -> Request:
+        """The question for one candidate; a caption is one line."""
+        settings = self.settings
+        return Request(
+            turns=caption_turns(self.prompt, concept, number, settings.full_tries),
+            sampling=Sampling(
+                max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p, stop="\n"
+            ),
+            seed=seed_from_id(digest("caption seed", settings.seed, concept.concept_id, number)),
+        )
 
 
 def _judge(
-    concept: ConceptFacts, number: int, answer: Answer, earlier: list[Candidate], settings: CaptionSettings
+    concept: ConceptFacts, number: int, seed: int, answer: Answer, earlier: list[Candidate], settings: CaptionSettings
 ) -> Candidate:
-    seed = _seed(concept, number, settings)
-    if not answer.whole:
-        return Candidate(concept, number, seed, None, answer.text, None, Reason.CUT_OFF)
+    if answer.finish != "stop":
+        reason = Reason.CUT_OFF if answer.finish == "length" else Reason.UNPARSABLE
+        return Candidate(concept, number, seed, None, answer.text, None, reason)
     try:
         text = parse_caption(answer.text)
     except UnparsableAnswerError:
@@ -180,16 +173,16 @@ def _judge(
     )
 
 
-def _row(twin_id: str, candidate: Candidate, model_name: str, fingerprint: str) -> dict[str, object]:
-    concept_id = candidate.concept.concept_id
+def _row(twin_id: str, candidate: Candidate, writer: _Writer) -> dict[str, object]:
+    concept_id, fingerprint, prompt_id = candidate.concept.concept_id, writer.model.fingerprint, writer.prompt.id
     return {
-        "caption_id": digest("caption", twin_id, concept_id, candidate.text, fingerprint, PROMPT_ID, candidate.seed),
+        "caption_id": digest("caption", twin_id, concept_id, candidate.text, fingerprint, prompt_id, candidate.seed),
         "twin_id": twin_id,
         "concept_id": concept_id,
         "text": candidate.text,
-        "model": model_name,
+        "model": writer.model.name,
         "revision": fingerprint,
-        "prompt_id": PROMPT_ID,
+        "prompt_id": prompt_id,
         "seed": candidate.seed,
         "tries": candidate.number + 1,
         "checks": candidate.checks,

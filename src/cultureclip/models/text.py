@@ -5,9 +5,10 @@ cache is copied into each batch, which is most of the work when the prompt holds
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from cultureclip.errors import ConfigurationError
+from cultureclip.models.chat.request import Answer, Request, Sampling
 from cultureclip.models.locate import locate
 from cultureclip.models.precision import fast_dtype
 from cultureclip.models.settings import LanguageModelSettings
@@ -24,21 +26,11 @@ from cultureclip.models.text_weights import fingerprint_files, list_weight_files
 Message = Mapping[str, str]
 """One chat turn: ``role`` and ``content``."""
 
+WINDOW = 16
+"""Batches of requests that are sorted by length together: the longer, the less padding."""
+
 NUCLEUS_LIMIT = 256
 """Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One line of text that a model wrote.
-
-    Attributes:
-        text: The line.
-        whole: Whether the model ended it; if not, it was cut off at the most tokens allowed.
-    """
-
-    text: str
-    whole: bool
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,7 @@ class LanguageModel:
     """A chat model. Its weights are read at the first question: a run whose answers are all kept never reads them.
 
     Attributes:
+        name: As the config names it.
         folder: Where its files lie.
         gguf_file: The GGUF file in it, if the weights lie in one.
         dtype: What it computes in.
@@ -55,6 +48,7 @@ class LanguageModel:
             kept answers.
     """
 
+    name: str
     folder: Path
     gguf_file: str | None
     dtype: torch.dtype
@@ -80,34 +74,35 @@ class LanguageModel:
     def _loaded(self) -> tuple[Any, Any]:
         return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
 
-    def stream(
-        self,
-        prompts: Sequence[Sequence[Message]],
-        seeds: Sequence[int],
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-    ) -> Iterator[list[tuple[int, Answer]]]:
-        """Answer prompts batch by batch, prompts of similar length together.
+    def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer requests batch by batch, requests of one sampling and similar length together.
 
-        Every prompt draws from its own generator, so its text does not depend on its neighbours or their seeds (up to
-        rounding: a batch of another shape may add in another order).
+        Every request draws from its own generator, so its text does not depend on its neighbours or their seeds (up to
+        rounding: a batch of another shape may add in another order). ``generate`` of ``transformers`` shares one
+        generator, reads shared prompts once per row, and computes finished rows to the end: hence a loop of our own.
 
         Args:
-            prompts: One chat per answer wanted; all turns but the last are the same in all of them.
-            seeds: One seed per prompt.
-            max_new_tokens: Most tokens of an answer; it ends earlier at end-of-text or at the first line break.
-            temperature: 0 takes the likeliest token each time.
-            top_p: Sample from the likeliest tokens that together reach this probability (at most ``NUCLEUS_LIMIT``).
+            requests: Text alone. The tokens that all of a window of requests begin with are computed once.
 
         Yields:
-            (index of the prompt, its answer) of each finished batch.
+            (Place of the request, its answer) of each finished batch.
+
+        Raises:
+            ConfigurationError: if a request has pictures.
         """
-        for chosen, shared, endings in self._batches(prompts):
-            generators = [torch.Generator().manual_seed(seeds[i]) for i in chosen]
-            yield list(
-                zip(chosen, self._answer(shared, endings, generators, max_new_tokens, temperature, top_p), strict=True)
-            )
+        numbered = iter(enumerate(requests))
+        while window := list(islice(numbered, WINDOW * self.batch)):
+            alike: dict[Sampling, list[tuple[int, Request]]] = {}
+            for place, request in window:
+                if request.has_pictures:
+                    raise ConfigurationError(self.folder, "a text model cannot see pictures", "Name a vision model")
+                alike.setdefault(request.sampling, []).append((place, request))
+            for sampling, part in alike.items():
+                prompts = [[{"role": turn.role, "content": turn.text} for turn in r.turns] for _, r in part]
+                for chosen, shared, endings in self._batches(prompts):
+                    generators = [torch.Generator().manual_seed(part[i][1].seed) for i in chosen]
+                    answers = self._answer(shared, endings, generators, sampling)
+                    yield [(part[i][0], answer) for i, answer in zip(chosen, answers, strict=True)]
 
     def choose(
         self, messages: Sequence[Message], items: Sequence[str], options: tuple[str, str] = ("A", "B")
@@ -207,23 +202,18 @@ class LanguageModel:
 
     @torch.inference_mode()
     def _answer(
-        self,
-        shared: Any,
-        endings: list[list[int]],
-        generators: list[torch.Generator],
-        max_new_tokens: int,
-        temperature: float,
-        top_p: float,
+        self, shared: Any, endings: list[list[int]], generators: list[torch.Generator], sampling: Sampling
     ) -> list[Answer]:
         answers: list[list[int]] = [[] for _ in endings]
         live = list(range(len(endings)))
         logits, cache, mask = self._read(shared, endings)
-        for step in range(max_new_tokens):
-            tokens = _draw(logits, [generators[i] for i in live], temperature, top_p)
+        read = mask.sum(1).tolist()
+        for step in range(sampling.max_tokens):
+            tokens = _draw(logits, [generators[i] for i in live], sampling.temperature, sampling.top_p)
             for i, token in zip(live, tokens.tolist(), strict=True):
                 answers[i].append(token)
-            kept = [row for row, i in enumerate(live) if not self._is_finished(answers[i])]
-            if not kept or step == max_new_tokens - 1:
+            kept = [row for row, i in enumerate(live) if not self._is_finished(answers[i], sampling.stop)]
+            if not kept or step == sampling.max_tokens - 1:
                 break
             if len(kept) < len(live):  # finished rows leave the batch
                 live = [live[row] for row in kept]
@@ -231,15 +221,24 @@ class LanguageModel:
                 cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
             logits, cache = self._step(tokens[:, None], mask, cache)
-        texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
-        lines = [text.split("\n")[0].strip() for text in texts]
-        return [Answer(line, self._is_finished(answer)) for line, answer in zip(lines, answers, strict=True)]
+        return [self._decode(answer, sampling.stop, seen) for answer, seen in zip(answers, read, strict=True)]
 
-    def _is_finished(self, answer: list[int]) -> bool:
+    def _decode(self, answer: list[int], stop: str | None, read: int) -> Answer:
+        text = self.tokenizer.decode(answer, skip_special_tokens=True).strip()
+        return Answer(
+            text=text if stop is None else text.split(stop)[0].strip(),
+            finish="stop" if self._is_finished(answer, stop) else "length",
+            prompt_tokens=read,
+            completion_tokens=len(answer),
+        )
+
+    def _is_finished(self, answer: list[int], stop: str | None) -> bool:
         ends = self.model.generation_config.eos_token_id
         if answer[-1] in (ends if isinstance(ends, list) else [ends, self.tokenizer.eos_token_id]):
             return True
-        return "\n" in self.tokenizer.decode(answer[-1:]) and bool(self.tokenizer.decode(answer).strip())
+        if stop is None or stop[-1] not in self.tokenizer.decode(answer[-1:]):
+            return False
+        return stop in self.tokenizer.decode(answer).lstrip()
 
 
 def _common_prefix(token_ids: list[list[int]]) -> int:
@@ -272,4 +271,4 @@ def load_language_model(settings: LanguageModelSettings) -> LanguageModel:
     folder = locate(settings.path)
     dtype = fast_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
     fingerprint = fingerprint_files(list_weight_files(folder, settings.gguf_file), dtype)
-    return LanguageModel(folder, settings.gguf_file, dtype, settings.device, settings.batch, fingerprint)
+    return LanguageModel(settings.path, folder, settings.gguf_file, dtype, settings.device, settings.batch, fingerprint)

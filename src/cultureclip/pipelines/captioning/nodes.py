@@ -13,22 +13,33 @@ logger = logging.getLogger(__name__)
 
 
 def write_captions(
-    twins: pd.DataFrame, concepts: pd.DataFrame, caption_store: KeyedStore, parameters: CaptioningParameters
-) -> pd.DataFrame:
-    """Let the language model write captions of every concept of an accepted twin, and check each one."""
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    caption_store: KeyedStore,
+    caption_prompt: dict[str, Any],
+    parameters: CaptioningParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Let the language model write captions of every concept of an accepted twin, and check each one.
+
+    Returns:
+        Table ``captions``, and what was asked of the model: answers, tokens, seconds, cost.
+    """
+    from cultureclip.captions.prompts import read_caption_prompt
     from cultureclip.captions.write import write_captions as write
-    from cultureclip.models.text import load_language_model
+    from cultureclip.models.chat.asking import Usage
+    from cultureclip.models.chat.open import open_chat_model
 
-    model = load_language_model(parameters.language_model)
-    name = str(parameters.language_model.path)
-    return write(twins, concepts, store=caption_store, model=model, model_name=name, settings=parameters)
+    prompt, usage = read_caption_prompt(caption_prompt), Usage()
+    model = open_chat_model(parameters.language_model)
+    captions = write(twins, concepts, store=caption_store, model=model, prompt=prompt, settings=parameters, usage=usage)
+    return captions, usage.to_metrics(getattr(parameters.language_model, "prices", None))
 
 
-def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
+def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: dict[str, Any]) -> dict[str, Any]:
     """Count candidates, kept and rejected by reason, and warn of halves that are left without a caption.
 
     Returns:
-        The counts, and how often the candidates name the right region.
+        The counts, how often the candidates name the right region, and what was asked of the model.
     """
     from cultureclip.captions.region_score import score_regions
     from cultureclip.captions.summary import summarise_captions as summarise
@@ -36,7 +47,7 @@ def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame) -> dict[s
     cultures = concepts.set_index("concept_id")["cultures"]
     written = captions.drop_duplicates(["concept_id", "seed"]).dropna(subset=["text"])
     named = score_regions(zip(written["text"], written["concept_id"].map(cultures), strict=True))
-    metrics = summarise(captions) | {"region_score": asdict(named)}
+    metrics = summarise(captions) | {"region_score": asdict(named), "usage": usage}
     if metrics["halves_without_caption"]:
         logger.warning(
             "Captioning: %s of %s halves have no accepted caption (rejected by reason: %s); raise captioning.max_tries",

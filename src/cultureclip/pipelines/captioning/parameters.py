@@ -1,10 +1,10 @@
 """Parameters of the captioning stage."""
 
 from cultureclip.captions.settings import CaptionSettings
-from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.models.chat.settings import ChatSettings
 
 
 class CaptioningParameters(CaptionSettings):
     """How captions are asked for and checked, and by which model; see ``parameters_captioning.yml``."""
 
-    language_model: LanguageModelSettings
+    language_model: ChatSettings

@@ -6,24 +6,24 @@ from cultureclip.pipelines.captioning.nodes import summarise_captions, write_cap
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """twins, concepts, caption_store -> captions, captioning_metrics."""
+    """twins, concepts, caption_store, caption_prompt -> captions, captioning_metrics."""
     return Pipeline(
         [
             Node(
                 write_captions,
-                inputs=["twins", "concepts", "caption_store", "params:captioning"],
-                outputs="captions",
+                inputs=["twins", "concepts", "caption_store", "caption_prompt", "params:captioning"],
+                outputs=["captions", "usage"],
                 name="write_captions",
             ),
             Node(
                 summarise_captions,
-                inputs=["captions", "concepts"],
+                inputs=["captions", "concepts", "usage"],
                 outputs="captioning_metrics",
                 name="summarise_captions",
             ),
         ],
         namespace="captioning",
-        inputs={"twins", "concepts", "caption_store"},
+        inputs={"twins", "concepts", "caption_store", "caption_prompt"},
         outputs={"captions", "captioning_metrics"},
         parameters={"params:captioning"},
     )

@@ -1,0 +1,158 @@
+"""Ask questions until the answers have the form that was asked for; keep every answer and ask nothing twice."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from typing import Any, Literal
+
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import UnparsableAnswerError
+from cultureclip.ids import digest, seed_from_id
+from cultureclip.models.chat.request import Answer, ChatModel, Request, Structured
+from cultureclip.models.chat.structured import SHOWN, parse_answer
+
+logger = logging.getLogger(__name__)
+
+RETRY_TEMPERATURE = 0.5
+"""Of a repeated question that was asked at temperature 0, where another seed would give the same answer again."""
+
+Reason = Literal["cut_off", "refused", "unparsable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a question.
+
+    Attributes:
+        text: The last answer; of a failed one its beginning.
+        value: The parsed value; None for free text and where it failed.
+        reason: Why it failed; None where it did not.
+        cause: The reason in words.
+        tries: How often it was asked.
+    """
+
+    text: str
+    value: Structured | None
+    reason: Reason | None
+    cause: str | None
+    tries: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no acceptable answer."""
+        return self.reason is not None
+
+
+@dataclass
+class Usage:
+    """What a stage asked of its model.
+
+    Attributes:
+        asked: Answers that the model gave now.
+        kept: Answers that were found in the store.
+        failed: Questions without an acceptable answer.
+        prompt_tokens: Tokens read, of what was asked now.
+        completion_tokens: Tokens written, likewise.
+        seconds: Time spent waiting for the model.
+    """
+
+    asked: int = 0
+    kept: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def to_metrics(self, prices: tuple[float, float] | None = None) -> dict[str, Any]:
+        """The counts, and the cost where prices per million tokens read and written are given."""
+        metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
+        if prices is not None:
+            read, written = prices
+            metrics["cost"] = (self.prompt_tokens * read + self.completion_tokens * written) / 1e6
+        return metrics
+
+
+def ask(
+    model: ChatModel, requests: Sequence[Request], store: KeyedStore, tries: int, usage: Usage | None = None
+) -> list[Outcome]:
+    """Answer every question; one whose answer has the wrong form is asked again with another seed.
+
+    Args:
+        model: Who answers.
+        requests: The questions.
+        store: Where answers are kept, by :meth:`Request.key`: a killed run loses what was in flight.
+        tries: Most times that a question is asked.
+        usage: Counts to add to.
+
+    Returns:
+        What became of each question, in the order of ``requests``.
+    """
+    usage = usage if usage is not None else Usage()
+    outcomes: list[Outcome | None] = [None] * len(requests)
+    for attempt in range(tries):
+        open_places = [place for place, outcome in enumerate(outcomes) if outcome is None or outcome.failed]
+        asked = [_repeated(requests[place], attempt) for place in open_places]
+        for number, answer in answer_all(model, asked, store, usage):
+            outcomes[open_places[number]] = _read(answer, asked[number], attempt + 1)
+    done = [outcome for outcome in outcomes if outcome is not None]
+    usage.failed += sum(outcome.failed for outcome in done)
+    return done
+
+
+def answer_all(
+    model: ChatModel, requests: Sequence[Request], store: KeyedStore, usage: Usage
+) -> Iterator[tuple[int, Answer]]:
+    """Give the answer of every request once: from the store, or from the model and then kept.
+
+    Yields:
+        (Place of the request, its answer), as they come; requests of one key are asked once.
+    """
+    keys = [request.key(model.fingerprint) for request in requests]
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    kept = store.get(places)
+    for key, value in kept.items():
+        usage.kept += len(places[key])
+        yield from ((place, Answer(**value)) for place in places[key])
+    missing = [key for key in places if key not in kept]
+    started = perf_counter()
+    for batch in model.stream([requests[places[key][0]] for key in missing]):
+        usage.seconds += perf_counter() - started
+        store.put({missing[number]: asdict(answer) for number, answer in batch})
+        for number, answer in batch:
+            usage.asked += 1
+            usage.prompt_tokens += answer.prompt_tokens
+            usage.completion_tokens += answer.completion_tokens
+            yield from ((place, answer) for place in places[missing[number]])
+        started = perf_counter()
+
+
+def _repeated(request: Request, attempt: int) -> Request:
+    """The same question with the seed of another attempt; at temperature 0 a seed alone would change nothing."""
+    if attempt == 0:
+        return request
+    sampling = request.sampling
+    if sampling.temperature == 0:
+        sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
+    return replace(request, seed=seed_from_id(digest("attempt", request.seed, attempt)), sampling=sampling)
+
+
+def _read(answer: Answer, request: Request, tries: int) -> Outcome:
+    if answer.finish == "refused":
+        return _failure(answer, "refused", "the model declined to answer", tries)
+    if answer.finish == "length":
+        cause = f"cut off after {request.sampling.max_tokens} tokens"
+        return _failure(answer, "cut_off", cause, tries)
+    if request.schema is None:
+        return Outcome(text=answer.text, value=None, reason=None, cause=None, tries=tries)
+    try:
+        value = parse_answer(answer.text, request.schema)
+    except UnparsableAnswerError as error:
+        return _failure(answer, "unparsable", error.cause, tries)
+    return Outcome(text=answer.text, value=value, reason=None, cause=None, tries=tries)
+
+
+def _failure(answer: Answer, reason: Reason, cause: str, tries: int) -> Outcome:
+    return Outcome(text=answer.text[:SHOWN], value=None, reason=reason, cause=cause, tries=tries)

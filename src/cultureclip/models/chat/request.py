@@ -1,0 +1,162 @@
+"""What a chat model is asked and what it answers, whichever backend runs it."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from cultureclip.ids import digest
+
+Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "refused"]
+"""Why an answer ended: the model ended it, its limit of tokens cut it off, or the model declined to answer."""
+
+
+class Structured(BaseModel):
+    """Base of the values that a structured answer must parse to: no other keys, no conversion of types."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image part of a turn, as the bytes of a file.
+
+    Attributes:
+        data: A PNG, JPEG or WebP file.
+        media_type: Such as ``image/png``.
+    """
+
+    data: bytes = field(repr=False)
+    media_type: str = "image/png"
+
+    @classmethod
+    def of(cls, image: Image.Image) -> "Picture":
+        """Encode pixels as PNG, without loss."""
+        buffer = BytesIO()
+        image.save(buffer, "PNG")
+        return cls(buffer.getvalue())
+
+    @property
+    def url(self) -> str:
+        """The picture as a data URL."""
+        return f"data:{self.media_type};base64,{b64encode(self.data).decode('ascii')}"
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's bytes, 64 hex digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a chat: text and pictures in reading order."""
+
+    role: Role
+    parts: tuple[str | Picture, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by line feeds."""
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The image parts."""
+        return tuple(part for part in self.parts if isinstance(part, Picture))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are chosen.
+
+    Attributes:
+        max_tokens: Most tokens of an answer.
+        temperature: 0 takes the likeliest token each time.
+        top_p: Sample from the likeliest tokens that together reach this probability.
+        stop: The answer ends before this text; None: where the model ends it.
+    """
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question to a chat model.
+
+    Attributes:
+        turns: The chat so far; the last turn is the user's.
+        sampling: How the answer is drawn.
+        seed: Of sampling: the same request with the same seed is the same question.
+        schema: Type that a structured answer must parse to; None: free text.
+    """
+
+    turns: tuple[Turn, ...]
+    sampling: Sampling
+    seed: int
+    schema: type[Structured] | None = None
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether a vision-language model is needed."""
+        return any(turn.pictures for turn in self.turns)
+
+    def key(self, model: str) -> str:
+        """Id of the question to a model with this fingerprint: turns, pictures' bytes, sampling, schema and seed."""
+        turns = [
+            [turn.role, [part if isinstance(part, str) else {"sha256": part.sha256} for part in turn.parts]]
+            for turn in self.turns
+        ]
+        sampling = self.sampling
+        drawn = [sampling.max_tokens, sampling.temperature, sampling.top_p, sampling.stop, self.seed]
+        return digest("chat", model, turns, drawn, self.json_schema)
+
+    @property
+    def json_schema(self) -> dict[str, Any] | None:
+        """The schema as JSON Schema, as servers take it."""
+        return None if self.schema is None else self.schema.model_json_schema()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer, as it came.
+
+    Attributes:
+        text: All of it, any number of lines.
+        finish: Why it ended.
+        prompt_tokens: Tokens of the question, pictures included; 0 where a server does not say.
+        completion_tokens: Tokens of the answer, likewise.
+    """
+
+    text: str
+    finish: Finish
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Anything that answers requests."""
+
+    @property
+    def name(self) -> str:
+        """The model, as the config names it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything of the model that decides an answer: weights and number type, or name and revision at a server."""
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer requests in any order.
+
+        Yields:
+            Lists of (place of the request, its answer), as they are finished.
+        """

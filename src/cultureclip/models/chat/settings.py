@@ -1,0 +1,40 @@
+"""Which servers a chat model is asked at, and how."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.settings_base import Settings
+
+
+class ServerSettings(Settings):
+    """A chat model behind OpenAI-compatible servers.
+
+    Attributes:
+        servers: Addresses, most of them ending in ``/v1``; asked in turn.
+        model: The model's name there.
+        revision: Which weights they are: a server does not say, and kept answers belong to a revision.
+        api_key_env: Name of the environment variable that holds the key; None: the servers ask for none.
+        concurrency: Most requests in flight.
+        timeout_s: Most seconds that one try of a request may take.
+        retries: Further tries after a time-out, a lost connection, 408, 409, 429 or 5xx, with back-off and jitter.
+        requests_per_minute: Most requests started per minute; None: no limit.
+        structured: Whether the servers take ``response_format`` with a JSON schema.
+        prices: Cost per million tokens read and written, in any currency; None: not known.
+    """
+
+    servers: tuple[Annotated[str, Field(pattern=r"^https?://[^\s@]+$")], ...] = Field(min_length=1)
+    model: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    concurrency: int = Field(default=16, ge=1, le=1024)
+    timeout_s: float = Field(default=120, gt=0, le=3600)
+    retries: int = Field(default=4, ge=0, le=20)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    structured: bool = True
+    prices: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None = None
+
+
+ChatSettings = LanguageModelSettings | ServerSettings
+"""Told apart by their keys: ``path`` for a model in this process, ``servers`` for one behind servers."""

@@ -1,0 +1,152 @@
+"""Vision-language models in this process: any ``AutoModelForImageTextToText`` with its processor.
+
+Generation is the library's (``generate``). It samples all rows of a batch from one generator, so that an answer would
+depend on its neighbours; here each row adds Gumbel noise of its own seed to its logits and takes the largest, which is
+sampling from the same distribution (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030) row by row.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+
+from cultureclip.engine.decode import decode_image
+from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
+from cultureclip.models.memory import halve_until_it_fits
+
+WINDOW = 16
+"""Batches of requests that are sorted by length together: the longer, the less padding, and the more a crash costs."""
+
+
+@dataclass(frozen=True)
+class VisionLanguageModel:
+    """A vision-language chat model; its weights are read at the first question.
+
+    Attributes:
+        name: As the config names it.
+        folder: Where its files lie.
+        fingerprint: Digest of its files and number type.
+        dtype: What it computes in.
+        device: Where it runs.
+        batch: Most requests computed together.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
+    dtype: torch.dtype
+    device: str
+    batch: int
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        from cultureclip.models.chat.vision_weights import read_vision_model
+
+        return read_vision_model(self.folder, self.dtype, self.device)
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer requests batch by batch, requests of one sampling and similar length together.
+
+        Yields:
+            (Place of the request, its answer) of each finished batch.
+        """
+        batch = self.batch
+        numbered = iter(enumerate(requests))
+        while window := list(islice(numbered, WINDOW * self.batch)):
+            ordered = sorted(window, key=lambda item: (repr(item[1].sampling), _length(item[1])))
+            start = 0
+            while start < len(ordered):
+                alike = [item for item in ordered[start:] if item[1].sampling == ordered[start][1].sampling]
+
+                def work(size: int, alike: Sequence[tuple[int, Request]] = alike) -> list[tuple[int, Answer]]:
+                    chosen = alike[:size]
+                    answers = self._answer([request for _, request in chosen])
+                    return list(zip([place for place, _ in chosen], answers, strict=True))
+
+                done, batch = halve_until_it_fits(work, batch)
+                yield done
+                start += len(done)
+
+    @torch.inference_mode()
+    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
+        model, processor = self._loaded
+        inputs = processor.apply_chat_template(
+            [_conversation(request) for request in requests],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+        ).to(model.device)
+        floats = {name: t.to(self.dtype) for name, t in inputs.items() if t.is_floating_point()}
+        sampling = requests[0].sampling
+        written = model.generate(
+            **{**inputs, **floats},
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            logits_processor=_drawing(sampling, [request.seed for request in requests]),
+            **({"stop_strings": [sampling.stop], "tokenizer": processor.tokenizer} if sampling.stop else {}),
+        )[:, inputs["input_ids"].shape[1] :]
+        read = inputs["attention_mask"].sum(1).tolist()
+        return [self._decode(row.tolist(), sampling, tokens) for row, tokens in zip(written, read, strict=True)]
+
+    def _decode(self, tokens: list[int], sampling: Sampling, read: int) -> Answer:
+        model, processor = self._loaded
+        ends = model.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends, processor.tokenizer.eos_token_id])
+        length = next((place for place, token in enumerate(tokens) if token in ends), None)
+        text = processor.tokenizer.decode(tokens[:length], skip_special_tokens=True)
+        stopped = sampling.stop is not None and sampling.stop in text
+        if stopped:
+            text = text[: text.index(str(sampling.stop))]
+        return Answer(
+            text=text.strip(),
+            finish="stop" if stopped or length is not None else "length",
+            prompt_tokens=int(read),
+            completion_tokens=len(tokens) if length is None else length + 1,
+        )
+
+
+class _OwnNoise(LogitsProcessor):
+    """Adds standard Gumbel noise to each row, from the row's own generator."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  their interface
+        uniform = torch.stack([torch.rand(scores.shape[1], generator=g) for g in self._generators])
+        return scores.float() - torch.log(-torch.log(uniform.clamp_min(torch.finfo().tiny))).to(scores.device)
+
+
+def _drawing(sampling: Sampling, seeds: Sequence[int]) -> LogitsProcessorList:
+    if sampling.temperature == 0:
+        return LogitsProcessorList()
+    warpers: list[Any] = [TemperatureLogitsWarper(sampling.temperature)]
+    if sampling.top_p < 1:
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+    return LogitsProcessorList([*warpers, _OwnNoise(seeds)])
+
+
+def _conversation(request: Request) -> list[dict[str, Any]]:
+    return [
+        {
+            "role": turn.role,
+            "content": [
+                {"type": "image", "image": decode_image(BytesIO(part.data))}
+                if isinstance(part, Picture)
+                else {"type": "text", "text": part}
+                for part in turn.parts
+            ],
+        }
+        for turn in request.turns
+    ]
+
+
+def _length(request: Request) -> int:
+    return sum(len(turn.text) + 1000 * len(turn.pictures) for turn in request.turns)
