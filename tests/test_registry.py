@@ -57,7 +57,11 @@ def test_a_pipeline_built_late_is_the_one_that_its_module_creates(pipelines):
     assert isinstance(late, Pipeline)
     assert late.describe() == made.describe()
     assert set((late + pipelines["captioning"]).nodes) > set(late.only_nodes_with_outputs("twins").nodes)
-    assert copy.deepcopy(pipelines["captioning"]).all_outputs() == {"captions", "captioning_metrics"}
+    assert copy.deepcopy(pipelines["captioning"]).all_outputs() == {
+        "captions",
+        "captioning.usage",
+        "captioning_metrics",
+    }
     with pytest.raises(AttributeError, match="no_such"):
         _ = late.no_such
 
