@@ -107,8 +107,11 @@ def test_a_load_cannot_take_what_another_environment_made(environment, root):
     places = {Path(entry["filepath"]) for entry in catalog.values() if "filepath" in entry}
     raw = {place for place in places if place.is_relative_to("data/01_raw")}
     assert Path("data/01_raw/atlas.csv") in raw, "what comes from outside is shared"
+    prompts = {place for place in places if place.parts[0] == "conf"}
+    own = "paper" if environment == "paper" else "base"
+    assert {place.parent for place in prompts} == {Path("conf", own, "prompts")}, "paper inherits no prompt"
     assert len(places - raw) > 30
-    assert all(place.relative_to(root).parts[0][:2].isdigit() for place in places - raw)
+    assert all(place.relative_to(root).parts[0][:2].isdigit() for place in places - raw - prompts)
 
 
 def test_the_models_are_the_published_ones_and_the_judge_is_another_than_the_trainee(merged):
