@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Declaration
-from cultureclip.benchmarks.protocols.choice import answer_questions, shared_credit
+from cultureclip.benchmarks.protocols.benchmark import Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions, shared_credit
 from cultureclip.benchmarks.protocols.crope import ConceptPictures, ask_crope
 from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval

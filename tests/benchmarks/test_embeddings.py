@@ -20,7 +20,8 @@ from cultureclip.benchmarks.embedding.embeddings import check_bases, embed_bench
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks
-from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Embeddings
+from cultureclip.benchmarks.protocols.benchmark import Embeddings
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.references import read_references
 from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder

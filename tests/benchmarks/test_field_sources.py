@@ -52,7 +52,7 @@ def write_ravenea(folder: Path) -> None:
 
 def test_ravenea_is_read_from_its_folder(tmp_path: Path) -> None:
     write_ravenea(tmp_path)
-    benchmark = load(tmp_path, "ranked_documents", {"type": "ravenea"})
+    benchmark = load(tmp_path, "ravenea", {"type": "ravenea"})
     assert sorted(benchmark.card()["left_out"].values()) == [1, 1, 1]
     assert benchmark.card()["left_out"]["fewer than two documents"] == 1
     assert benchmark.card()["left_out"]["its documents are not all there with a grade each"] == 1
@@ -74,11 +74,11 @@ def test_damaged_files_of_ravenea_are_refused_by_name(tmp_path: Path) -> None:
     write_ravenea(tmp_path)
     (tmp_path / "wiki_documents.jsonl").write_text("[1]\n", "utf-8")
     with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl, line 1: not a JSON object, but a list"):
-        load(tmp_path, "ranked_documents", {"type": "ravenea"})
+        load(tmp_path, "ravenea", {"type": "ravenea"})
     (tmp_path / "wiki_documents.jsonl").unlink()
     with pytest.raises(DatasetError, match=r"wiki_documents\.jsonl: cannot be read as JSON lines"):
-        load(tmp_path, "ranked_documents", {"type": "ravenea"})
-    absent = load(tmp_path, "ranked_documents", {"type": "ravenea", "split": "val"}).card()
+        load(tmp_path, "ravenea", {"type": "ravenea"})
+    absent = load(tmp_path, "ravenea", {"type": "ravenea", "split": "val"}).card()
     assert absent["status"] == "absent"
 
 
@@ -89,7 +89,7 @@ def test_annotated_concepts_are_asked_about(tmp_path: Path) -> None:
         "hanbok,KR,Clothing,0,0,1\nkimchi,KR,Cuisine,0,0,1\n",
         "utf-8",
     )
-    benchmark = load(path, "culturally_closer", {"type": "annotations"})
+    benchmark = load(path, "cunit", {"type": "annotations"})
     card = benchmark.card()
     assert (card["items"], card["images"], card["texts"], card["chances"]) == (2, 0, 3, {"accuracy": 0.5})
     assert card["left_out"] == {
@@ -101,9 +101,9 @@ def test_annotated_concepts_are_asked_about(tmp_path: Path) -> None:
 def test_a_protocol_over_a_format_that_lacks_its_columns_is_empty_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode(0))
     (tmp_path / "own.csv").write_text("image,documents,annotated\na.png,x,y\n", "utf-8")
-    ranked = load(tmp_path / "own.csv", "ranked_documents", {"type": "csv"}).card()
+    ranked = load(tmp_path / "own.csv", "ravenea", {"type": "csv"}).card()
     assert ranked["left_out"] == {"its documents are not all there with a grade each": 1}
-    assert load(tmp_path / "own.csv", "culturally_closer", {"type": "csv"}).card()["left_out"] == {"no annotated": 1}
+    assert load(tmp_path / "own.csv", "cunit", {"type": "csv"}).card()["left_out"] == {"no annotated": 1}
 
 
 def test_a_separator_inside_a_document_of_ravenea_does_not_end_its_line(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_separator_inside_a_document_of_ravenea_does_not_end_its_line(tmp_path
     (tmp_path / "wiki_documents.jsonl").write_text(lines, "utf-8")
     row = {"file_name": "0.png", "enwiki_ids": [f"cafe\u0301{i}" for i in range(2)], "culture_relevance": [3, 0]}
     (tmp_path / "metadata_test.jsonl").write_text(json.dumps(row), "utf-8")
-    benchmark = load(tmp_path, "ranked_documents", {"type": "ravenea"})
+    benchmark = load(tmp_path, "ravenea", {"type": "ravenea"})
     assert benchmark.card()["left_out"] == {}
     assert sorted(benchmark.texts) == ["One\u2028two 0.", "One\u2028two 1."]
 
@@ -122,4 +122,4 @@ def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     write_ravenea(tmp_path)
     (tmp_path / "metadata_test.jsonl").write_text('{"file_name": "0.png"}\n\n' + "[" * 100_000, "utf-8")
     with pytest.raises(DatasetError, match=r"metadata_test\.jsonl, line 3: .*nested too deeply"):
-        load(tmp_path, "ranked_documents", {"type": "ravenea"})
+        load(tmp_path, "ravenea", {"type": "ravenea"})

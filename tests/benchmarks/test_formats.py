@@ -16,6 +16,7 @@ from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetForm
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import MISSING, OUTSIDE, FileIn, LazyPictures
+from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
 from cultureclip.benchmarks.rows import Format, Intake, Row, Source, take_in
 from cultureclip.engine.decode import BROKEN, MAX_PIXELS, TOO_LARGE
 from cultureclip.errors import SourceDataError
@@ -211,7 +212,7 @@ def test_a_csv_with_lists_quotes_and_a_byte_order_mark(tmp_path: Path) -> None:
     write_pictures(tmp_path / "p", ["a.png", "b.png"])
     text = 'image,captions,label\na.png," one | ""two"" ",NA\nb.png,three, x \n'
     (tmp_path / "own.csv").write_text(text, encoding="utf-8-sig")
-    intake = take_in(CsvFormat(type="csv", pictures="p").read(tmp_path / "own.csv"))
+    intake = take_in(CsvFormat(type="csv", pictures="p").read_as(tmp_path / "own.csv", {}, CAPTIONS))
     assert [dict(row.values) for row in intake.rows] == [
         {"captions": ["one", '"two"'], "label": "NA"},
         {"captions": ["three"], "label": "x"},
@@ -223,7 +224,7 @@ def test_a_csv_with_lists_quotes_and_a_byte_order_mark(tmp_path: Path) -> None:
 def test_a_csv_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "own.csv").write_bytes(content)
     with pytest.raises(SourceDataError, match=r"own\.csv"):
-        CsvFormat(type="csv").read(tmp_path / "own.csv")
+        CsvFormat(type="csv").read_as(tmp_path / "own.csv", {}, CAPTIONS)
 
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
@@ -262,7 +263,7 @@ def test_a_name_is_one_name_in_both_unicode_forms(tmp_path: Path, kind: str) -> 
         found = write_in_one_form(kind, folder, table)
         column = "caption" if kind == "sugarcrepe" else COMPOSED
         path = folder / "own.csv" if kind == "csv" else folder
-        intakes.append(take_in(found.read_as(path, {"text": column})))
+        intakes.append(take_in(found.read_as(path, {"text": column}, CAPTIONS)))
     for intake in intakes:
         (row,) = intake.rows
         assert row.values["text"] == COMPOSED

@@ -13,14 +13,13 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from cultureclip.benchmarks import entry
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
-from cultureclip.benchmarks.protocols import registry
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction
+from cultureclip.benchmarks.protocols.registry import ProtocolName, all_protocols, load_protocol
 from cultureclip.benchmarks.protocols.zero_shot import Labelled, answer_zero_shot
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.errors import ConfigurationError, LeakError, SourceDataError
@@ -50,7 +49,7 @@ def load_csv(folder: Path, protocol: str, text: str, **more: Any) -> Benchmark:
 
 def test_a_twin_given_twice_is_asked_once_and_can_be_scored(tmp_path: Path) -> None:
     row = "0.png,1.png,one,two\n"
-    benchmark = load_csv(tmp_path, "twin_scores", f"image_0,image_1,caption_0,caption_1\n{row}{row}2.png,3.png,a,b\n")
+    benchmark = load_csv(tmp_path, "winoground", f"image_0,image_1,caption_0,caption_1\n{row}{row}2.png,3.png,a,b\n")
     assert benchmark.card()["left_out_items"] == [
         {"item": "line 3", "reason": "the same pictures and captions were asked about before"}
     ]
@@ -93,7 +92,7 @@ def test_grades_that_are_none_are_left_out(tmp_path: Path, ids: Any, grades: Any
     (tmp_path / "wiki_documents.jsonl").write_text('{"id": "1", "text": "x"}\n{"id": "2", "text": "y"}\n')
     row = {"file_name": "a.png", "enwiki_ids": ids, "culture_relevance": grades}
     (tmp_path / "metadata_test.jsonl").write_text(json.dumps(row))
-    card = load(tmp_path, "ranked_documents", {"type": "ravenea"}).card()
+    card = load(tmp_path, "ravenea", {"type": "ravenea"}).card()
     assert card["left_out"] == {"its documents are not all there with a grade each": 1}
 
 
@@ -108,7 +107,7 @@ def test_a_label_of_five_thousand_digits_is_unknown(tmp_path: Path) -> None:
 def test_annotated_concepts_need_a_name_and_are_named_when_repeated(tmp_path: Path) -> None:
     rows = ["A,x,c,1,0", "A,y,c,1,1", ",z,c,1,0", "B,y,c,0,1", "C,z,c,1,1"]
     (tmp_path / "own.csv").write_text("\n".join(["concept,culture,category,f,g", *rows]))
-    benchmark = load(tmp_path / "own.csv", "culturally_closer", {"type": "annotations"})
+    benchmark = load(tmp_path / "own.csv", "cunit", {"type": "annotations"})
     assert "" not in benchmark.texts
     listed = {(item["item"], item["reason"]) for item in benchmark.card()["left_out_items"]}
     assert {("A", "its name was annotated before"), ("a c", "a concept has no name")} <= listed
@@ -135,7 +134,7 @@ def test_classes_of_one_name_stay_two_classes() -> None:
 @pytest.mark.parametrize("more", [{"name": "x" * 100_000}, {"title": "x" * 100_000}])
 def test_a_name_of_a_hundred_thousand_characters_is_refused(tmp_path: Path, more: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="at most"):
-        load(tmp_path, "pairs", CSV, **more)
+        load(tmp_path, "sugarcrepe", CSV, **more)
 
 
 def answers(benchmark: Benchmark) -> list[Prediction]:
@@ -153,7 +152,7 @@ def test_a_concept_is_one_cluster_in_every_benchmark_and_a_line_of_two_files_is_
     )
     assert {answer.cluster for answer in answers(asked[0])} == {answer.cluster for answer in answers(asked[1])}
     twins = "image_0,image_1,caption_0,caption_1\n0.png,1.png,one,two\n"
-    one, other = (load_csv(tmp_path, "twin_scores", twins, name=name) for name in ("one", "other"))
+    one, other = (load_csv(tmp_path, "winoground", twins, name=name) for name in ("one", "other"))
     assert [answer.cluster for answer in answers(one) + answers(other)] == ["one: line 2"] * 3 + ["other: line 2"] * 3
 
 
@@ -162,7 +161,7 @@ def test_a_concept_is_one_cluster_in_every_benchmark_and_a_line_of_two_files_is_
     [
         ("image_text_retrieval", "image,captions", ["a|b", "c", "d"]),
         ("zero_shot", "image,label,region", ["a,R", "b,R", "a,S"]),
-        ("pairs", "image,caption,negative_caption,subset", ["a,b,R", "c,d,R", "a,b,S"]),
+        ("sugarcrepe", "image,caption,negative_caption,subset", ["a,b,R", "c,d,R", "a,b,S"]),
     ],
 )
 def test_the_hash_knows_groups_and_not_the_order_of_rows(
@@ -195,12 +194,13 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path,
     assert load(path, "globalrg_grounding", form, columns={"concept": "thing"}).card()["left_out"]
 
 
-def test_every_column_that_a_protocol_reads_may_be_given_another_name() -> None:
-    source = inspect.getsource(registry)
-    named = set(re.findall(r'(?:_text|image)\((?:row, )?"(\w+)"\)|values\.get\("(\w+)"\)', source))
-    read = {column for columns in entry._READ.values() for column in columns}
-    assert {one or other for one, other in named} <= read
-    assert set(entry._READ) == set(registry.PROTOCOLS)
+@pytest.mark.parametrize("name", all_protocols())
+def test_every_column_that_a_protocol_reads_may_be_given_another_name(name: ProtocolName) -> None:
+    protocol = load_protocol(name)
+    reading = re.findall(r"(?:text_of|image|values\.get|complete_rows)\((.*)\)", inspect.getsource(protocol.build))
+    named = {column for call in reading for column in re.findall(r'"([\w.]+)"', call)}
+    assert named <= {*protocol.columns}
+    assert named or name == "crope"  # whose columns of text are listed once
 
 
 # What is held out

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
 from cultureclip.benchmarks.protocols.culture_questions import Described, ask_culture_questions
-from cultureclip.benchmarks.protocols.cunit import Annotated, TripletBenchmark, ask_triplets, jaccard, read_annotations
+from cultureclip.benchmarks.protocols.cunit import CunitBenchmark, CunitConcept, ask_cunit, jaccard, read_annotations
 from cultureclip.benchmarks.protocols.items import Shown, metric_of
-from cultureclip.benchmarks.protocols.ranked_documents import (
+from cultureclip.benchmarks.protocols.ravenea import (
     Document,
-    Ranked,
-    RankingBenchmark,
-    ask_rankings,
+    RaveneaBenchmark,
+    RaveneaItem,
+    ask_ravenea,
     expected_reciprocal_rank,
     ndcg,
     precision,
@@ -29,16 +29,16 @@ DECLARATION = Declaration("b", "B", "?", "somewhere", "none", "images")
 
 
 class TestTriplets:
-    veil = Annotated("bridal veil", "US", "Clothing", frozenset({"bride", "wedding", "purity"}))
-    honggaitou = Annotated("honggaitou", "CN", "Clothing", frozenset({"bride", "wedding", "luck"}))
-    hanbok = Annotated("hanbok", "KR", "Clothing", frozenset({"festival", "wedding"}))
+    veil = CunitConcept("bridal veil", "US", "Clothing", frozenset({"bride", "wedding", "purity"}))
+    honggaitou = CunitConcept("honggaitou", "CN", "Clothing", frozenset({"bride", "wedding", "luck"}))
+    hanbok = CunitConcept("hanbok", "KR", "Clothing", frozenset({"festival", "wedding"}))
 
     def test_the_closer_concept_shares_more_of_the_features_of_either(self) -> None:
         assert jaccard(self.veil.features, self.honggaitou.features) == 2 / 4
         assert jaccard(self.veil.features, self.hanbok.features) == 1 / 4
         assert jaccard(self.honggaitou.features, self.hanbok.features) == 1 / 4
         assert jaccard(frozenset(), frozenset()) == 0
-        asked = ask_triplets([self.veil, self.honggaitou, self.hanbok])
+        asked = ask_cunit([self.veil, self.honggaitou, self.hanbok])
         assert {(q.image, q.options) for q in asked.questions} == {
             ("bridal veil", ("honggaitou", "hanbok")),
             ("honggaitou", ("bridal veil", "hanbok")),
@@ -49,8 +49,8 @@ class TestTriplets:
         assert tie.reason == "both are equally close"
 
     def test_the_text_tower_answers(self) -> None:
-        asked = ask_triplets([self.veil, self.honggaitou, self.hanbok])
-        benchmark = TripletBenchmark(DECLARATION, {}, asked.questions)
+        asked = ask_cunit([self.veil, self.honggaitou, self.hanbok])
+        benchmark = CunitBenchmark(DECLARATION, {}, asked.questions)
         assert sorted(benchmark.texts) == ["bridal veil", "hanbok", "honggaitou"]
         angles = np.radians([0, 40, 60])  # veil, honggaitou, hanbok: the honggaitou lies nearer to the hanbok
         rows = {"bridal veil": 0, "honggaitou": 1, "hanbok": 2}
@@ -61,25 +61,25 @@ class TestTriplets:
     def test_candidates_are_of_other_cultures_and_the_same_category(self) -> None:
         rng = np.random.default_rng(0)
         concepts = [
-            Annotated(
+            CunitConcept(
                 f"c{i}", f"R{i % 6}", f"kind {i % 2}", frozenset(f"f{f}" for f in np.flatnonzero(rng.random(9) < 0.4))
             )
             for i in range(60)
         ]
         by_name = {c.concept: c for c in concepts}
-        asked = ask_triplets(concepts)
+        asked = ask_cunit(concepts)
         assert len(asked.questions) > 150
         for question in asked.questions:
             anchor, right, wrong = (by_name[text] for text in (question.image, *question.options))
             assert jaccard(anchor.features, right.features) > jaccard(anchor.features, wrong.features)
             assert anchor.category == right.category == wrong.category == question.category
             assert anchor.culture not in (right.culture, wrong.culture)
-        assert {q.item_id for q in asked.questions} == {q.item_id for q in ask_triplets(concepts[::-1]).questions}
+        assert {q.item_id for q in asked.questions} == {q.item_id for q in ask_cunit(concepts[::-1]).questions}
         assert any(u.reason == "both are equally close" for u in asked.unposed)
 
     def test_what_cannot_be_asked_is_listed(self) -> None:
-        bare = Annotated("bare", "KR", "Clothing", frozenset())
-        asked = ask_triplets([self.veil, self.honggaitou, bare, self.veil])
+        bare = CunitConcept("bare", "KR", "Clothing", frozenset())
+        asked = ask_cunit([self.veil, self.honggaitou, bare, self.veil])
         assert asked.questions == ()
         assert sorted(u.reason for u in asked.unposed) == [
             "fewer than two concepts of its category and other cultures",
@@ -94,8 +94,8 @@ class TestTriplets:
             "concept,culture,category,bride,luck\nveil,US,Clothing,1,\n\n fan ,CN,Clothing,no,TRUE\n", "utf-8"
         )
         assert read_annotations(path) == {
-            2: Annotated("veil", "US", "Clothing", frozenset({"bride"})),
-            4: Annotated("fan", "CN", "Clothing", frozenset({"luck"})),
+            2: CunitConcept("veil", "US", "Clothing", frozenset({"bride"})),
+            4: CunitConcept("fan", "CN", "Clothing", frozenset({"luck"})),
         }
 
     @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ class TestRankings:
     def test_the_benchmark_ranks_by_cosine(self) -> None:
         rng = np.random.default_rng(0)
         items = tuple(
-            Ranked(
+            RaveneaItem(
                 f"i{i}",
                 tuple(Document(f"d{i}{d}", f"text {i} {d}", int(rng.integers(-3, 4))) for d in range(10)),
                 "Japan",
             )
             for i in range(4)
         )
-        benchmark = RankingBenchmark(DECLARATION, {}, items)
+        benchmark = RaveneaBenchmark(DECLARATION, {}, items)
         images, texts = unit(rng, 4, 8), unit(rng, 40, 8)
         rows = {text: i for i, text in enumerate(benchmark.texts)}
         answers = benchmark.answer(Embeddings(images, texts, {f"i{i}": i for i in range(4)}, rows))
@@ -187,10 +187,10 @@ class TestRankings:
         assert benchmark.without({"i2": "gone"}).size == 3
 
     def test_what_cannot_be_ranked_is_listed(self) -> None:
-        def item(image: str, *grades: float) -> Ranked:
-            return Ranked(image, tuple(Document(f"{i}", f"{i}", grade) for i, grade in enumerate(grades)))  # type: ignore[arg-type]
+        def item(image: str, *grades: float) -> RaveneaItem:
+            return RaveneaItem(image, tuple(Document(f"{i}", f"{i}", grade) for i, grade in enumerate(grades)))  # type: ignore[arg-type]
 
-        kept, unposed = ask_rankings(
+        kept, unposed = ask_ravenea(
             [item("a", 1, 0), item("a", 1, 0), item("b", 1), item("c", 4, 0), item("d", -3, -3), item("e", 0.5, 1)]
         )
         assert [k.image for k in kept] == ["a"]

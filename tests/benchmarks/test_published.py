@@ -1,9 +1,11 @@
 """Published benchmarks from files: the questions are the owners', and what cannot be asked is counted by reason."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from kedro.io import DatasetError
 
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
-from cultureclip.benchmarks.protocols.registry import PROTOCOLS
+from cultureclip.benchmarks.protocols.registry import RENAMED, ProtocolName, all_protocols
 from cultureclip.benchmarks.published import AbsentBenchmark
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.engine.decode import BROKEN
+from cultureclip.errors import ConfigurationError
 from cultureclip.ids import bytes_digest
 from tests.benchmarks.conftest import unit
 from tests.support.benchmark_files import (
@@ -163,7 +166,7 @@ def test_pairs_know_their_subset(tmp_path: Path) -> None:
         "3": ["no", "object"],
     }
     (tmp_path / "swap_att.json").write_text(json.dumps(rows))
-    benchmark = load(tmp_path, "pairs", {"type": "sugarcrepe"})
+    benchmark = load(tmp_path, "sugarcrepe", {"type": "sugarcrepe"})
     assert [(p.options, p.category) for p in answer(benchmark).values()] == [(("a", "b"), "swap_att")]
     assert sum(benchmark.card()["left_out"].values()) == 3
 
@@ -174,7 +177,7 @@ def test_a_table_of_ones_own_gives_twins_and_probes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "image_0,image_1,caption_0,caption_1\n0.png,1.png,x,y\n2.png,2.png,x,y\n3.png,,x,y\n"
     )
-    twins = load(tmp_path / "t.csv", "twin_scores", {"type": "csv"})
+    twins = load(tmp_path / "t.csv", "winoground", {"type": "csv"})
     assert {p.item_id.partition(":")[0] for p in answer(twins).values()} == {"text", "image", "group"}
     assert twins.card()["left_out"] == {"no two different captions and images": 1, "picture is missing": 1}
 
@@ -282,7 +285,7 @@ def test_a_wrong_entry_is_refused_when_the_catalog_is_read(tmp_path: Path, wrong
         "title": "Own",
         "source": "s",
         "licence": "l",
-        "protocol": "pairs",
+        "protocol": "sugarcrepe",
         "format": {"type": "csv"},
     }
     with pytest.raises(Exception, match=r"catalog entry of .*docs/benchmarks\.md"):
@@ -291,12 +294,42 @@ def test_a_wrong_entry_is_refused_when_the_catalog_is_read(tmp_path: Path, wrong
 
 def test_a_benchmark_is_never_saved(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="fetch_benchmarks"):
-        dataset(tmp_path, "pairs", {"type": "csv"}).save(1)  # type: ignore[arg-type]
+        dataset(tmp_path, "sugarcrepe", {"type": "csv"}).save(1)  # type: ignore[arg-type]
 
 
-def test_every_protocol_of_the_catalog_can_be_built() -> None:
-    from typing import get_args
+def test_every_protocol_of_the_catalog_can_be_built(tmp_path: Path) -> None:
+    protocols = all_protocols()
+    assert set(protocols) == set(get_args(ProtocolName))
+    for name, protocol in protocols.items():
+        assert {*protocol.pictures, *protocol.lists} <= {*protocol.columns}
+        (tmp_path / "own.csv").write_text(",".join(protocol.columns) + "\n")
+        if name == "linear_probe":  # it needs classes to fit
+            with pytest.raises(DatasetError, match="0 classes to fit"):
+                load(tmp_path / "own.csv", name, {"type": "csv"})
+        elif name == "zero_shot":
+            with pytest.raises(DatasetError, match="0 given"):
+                load(tmp_path / "own.csv", name, {"type": "csv"})
+        else:
+            assert load(tmp_path / "own.csv", name, {"type": "csv"}).card()["status"] == "empty"
 
-    from cultureclip.benchmarks.entry import ProtocolName
 
-    assert set(get_args(ProtocolName)) == set(PROTOCOLS)
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_of_a_protocol_is_answered_with_the_new_one(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{old} is called {new}: write protocol: {new}"):
+        dataset(tmp_path, old, {"type": "csv"})
+
+
+def test_the_catalog_is_checked_without_torch_and_without_what_reads_benchmarks() -> None:
+    script = """
+import sys
+from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
+fields = {"name": "own", "title": "t", "source": "s", "licence": "l", "format": {"type": "csv"}}
+BenchmarkDataset(filepath="x", protocol="zero_shot", **fields)
+assert "cultureclip.benchmarks.protocols.zero_shot" not in sys.modules
+assert "cultureclip.benchmarks.formats.webdataset" not in sys.modules
+BenchmarkDataset(filepath="x", protocol="zero_shot", holds_out="concepts", **fields)
+from cultureclip.report.score_view import order_metrics
+order_metrics(["accuracy"])
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -255,7 +255,7 @@ def test_a_probe_is_not_blamed_for_the_other_label(tmp_path: Path) -> None:
 
 def test_a_caption_that_is_right_elsewhere_is_no_wrong_caption(tmp_path: Path) -> None:
     rows = ["image,caption,negative_caption", "0.png,a dog,a cat", "0.png,a cat,a cow", "1.png,a dog,a cat"]
-    benchmark = load(tmp_path, "pairs", rows)
+    benchmark = load(tmp_path, "sugarcrepe", rows)
     assert {(p.image, p.options) for p in answer(benchmark)} == {
         (KEYS["0.png"], ("a cat", "a cow")),
         (KEYS["1.png"], ("a dog", "a cat")),
@@ -276,7 +276,7 @@ def test_twins_with_two_right_captions_are_left_out_and_what_they_share_ties_the
         "6.png,7.png,g,h",
         "8.png,9.png,g,i",
     ]
-    benchmark = load(tmp_path, "twin_scores", [TWINS, *rows])
+    benchmark = load(tmp_path, "winoground", [TWINS, *rows])
     assert benchmark.card()["left_out_items"] == [
         {"item": "line 3", "reason": "the same pictures and captions were asked about before"},
         {"item": "line 4", "reason": "both captions are right for one picture: another row says so"},
@@ -311,3 +311,17 @@ def test_a_universal_in_a_region_stays_one_concept(tmp_path: Path) -> None:
     rows = [f"{n}.png,flag,{region}" for n, region in enumerate("ABCDA")]
     found = answer(load(tmp_path, "globalrg_retrieval", ["image,universal,region", *rows]))
     assert {p.cluster for p in found} == {digest("concept", "flag", region) for region in "ABCD"}
+
+
+def test_culture_questions_over_a_file_take_no_statement_that_is_right(tmp_path: Path) -> None:
+    names = ["sari", "toga", "kilt", "hanbok", "kimono"]
+    rows = [f"{n if n else 1}.png,{name},Clothing,R{n},context of {name},a|b" for n, name in enumerate(names)]
+    header = "image,name,category,region,context,features"
+    benchmark = load(tmp_path, "culture_questions", [header, *rows, "7.png,kilt,Clothing,R2,,", "8.png,oud,,R8,,"])
+    asked = {(metric_of(p.item_id), p.image, p.options[0]): {*p.options[1:]} for p in answer(benchmark)}
+    assert len(asked) == 15
+    # Sari and toga are one picture: neither is wrong for it, so each is asked with the three others.
+    assert asked["recognition", KEYS["1.png"], "This is sari."] == {f"This is {name}." for name in names[2:]}
+    assert asked["knowledge", KEYS["1.png"], "context of toga"] == {f"context of {name}" for name in names[2:]}
+    assert ("scene", KEYS["2.png"], "A scene in R2 with a, b.") in asked
+    assert benchmark.card()["left_out"] == {"no category": 1, "the same concept was asked about before": 1}

@@ -3,51 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cultureclip.benchmarks.formats.registry import AnyFormat
-
-ProtocolName = Literal[
-    "globalrg_grounding",
-    "globalrg_retrieval",
-    "crope",
-    "culturally_closer",
-    "image_text_retrieval",
-    "linear_probe",
-    "pairs",
-    "ranked_documents",
-    "twin_scores",
-    "zero_shot",
-]
-"""What can be asked; :data:`cultureclip.benchmarks.protocols.registry.PROTOCOLS` has how."""
-
-
-_NAMING: tuple[ProtocolName, ...] = ("globalrg_grounding", "crope", "culturally_closer", "linear_probe", "zero_shot")
-"""Protocols whose rows name a concept or class, which a training row can be compared with."""
-
-_IN_TWO_VARIANTS: tuple[ProtocolName, ...] = ("globalrg_grounding", "globalrg_retrieval", "crope")
-"""Protocols that are asked as published and fairly."""
-
-
-_READ: Mapping[ProtocolName, tuple[str, ...]] = {
-    "globalrg_grounding": ("image", "concept", "region"),
-    "globalrg_retrieval": ("image", "universal", "region"),
-    "crope": (
-        "image",
-        "definition_images",
-        "metadata.image_en_concept",
-        "metadata.definition_concept",
-        "answer",
-    ),
-    "culturally_closer": ("annotated",),
-    "image_text_retrieval": ("image", "captions"),
-    "linear_probe": ("image", "label", "split", "region"),
-    "pairs": ("image", "caption", "negative_caption", "subset"),
-    "ranked_documents": ("image", "documents", "region", "category"),
-    "twin_scores": ("image_0", "image_1", "caption_0", "caption_1", "tag"),
-    "zero_shot": ("image", "label", "region"),
-}
-"""Columns that each protocol reads, as :mod:`cultureclip.benchmarks.protocols.registry` says."""
+from cultureclip.benchmarks.protocols.registry import RENAMED, ProtocolName, all_protocols, load_protocol
 
 
 class Entry(BaseModel):
@@ -82,18 +41,29 @@ class Entry(BaseModel):
     templates: tuple[str, ...] = ()
     as_published: bool = False
 
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _check_renamed(cls, name: object) -> object:
+        if isinstance(name, str) and name in RENAMED:
+            raise ValueError(f"{name} is called {RENAMED[name]}: write protocol: {RENAMED[name]}")
+        return name
+
     @model_validator(mode="after")
-    def _check_held_out(self) -> Self:
-        if self.holds_out == "concepts" and self.protocol not in _NAMING:
-            raise ValueError(f"holds_out: concepts needs a protocol that names them: {', '.join(_NAMING)}")
-        if self.as_published and self.protocol not in _IN_TWO_VARIANTS:
-            asked = ", ".join(_IN_TWO_VARIANTS)
-            raise ValueError(f"as_published needs a protocol that is asked in two variants: {asked}")
+    def _check_protocol(self) -> Self:
+        # Only what needs an answer imports the protocol.
+        if self.holds_out == "concepts" and not load_protocol(self.protocol).names_concepts:
+            fitting = ", ".join(name for name, protocol in all_protocols().items() if protocol.names_concepts)
+            raise ValueError(f"holds_out: concepts needs a protocol that names them: {fitting}")
+        if self.as_published and not load_protocol(self.protocol).has_published_variant:
+            fitting = ", ".join(name for name, protocol in all_protocols().items() if protocol.has_published_variant)
+            raise ValueError(f"as_published needs a protocol that is asked in two variants: {fitting}")
         return self
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
-        if unread := [name for name in self.columns if name not in _READ[self.protocol]]:
-            read = ", ".join(_READ[self.protocol])
-            raise ValueError(f"columns: {self.protocol} reads no {', '.join(unread)}; it reads {read}")
+        if not self.columns:
+            return self
+        read = load_protocol(self.protocol).columns
+        if unread := [name for name in self.columns if name not in read]:
+            raise ValueError(f"columns: {self.protocol} reads no {', '.join(unread)}; it reads {', '.join(read)}")
         return self

@@ -12,26 +12,24 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.benchmarks.protocols import (
-    crope,
-    culture_questions,
-    globalrg_grounding,
-    globalrg_retrieval,
-    twin_scores,
-)
-from cultureclip.benchmarks.protocols import image_text_retrieval as general_retrieval
-from cultureclip.benchmarks.protocols.benchmark import Benchmark, ChoiceBenchmark, Declaration, RetrievalBenchmark
-from cultureclip.benchmarks.protocols.crope import ConceptPictures
-from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described
-from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.crope import TEMPLATE, ConceptPictures, ask_crope
+from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described, ask_culture_questions
+from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
+from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, ImageTextRetrievalBenchmark
 from cultureclip.benchmarks.protocols.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
-from cultureclip.benchmarks.protocols.twin_scores import Twin, TwinBenchmark
+from cultureclip.benchmarks.protocols.winoground import WinogroundBenchmark, WinogroundItem
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
 from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from cultureclip.concepts.regions import region_name
 from cultureclip.graphs import connect
 
+GROUNDING, RETRIEVAL, CROPE = "globalrg-grounding", "globalrg-retrieval", "crope"
+TWIN_SCORES, CULTURE_QUESTIONS, GENERAL_RETRIEVAL = "twin-scores", "culture-questions", "general-retrieval"
+CAPTION = "a picture of {name}"
 NO_PICTURE = "concept has no held-out picture"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
@@ -39,7 +37,7 @@ DECLARATIONS = {
     declaration.name: declaration
     for declaration in (
         Declaration(
-            globalrg_grounding.NAME,
+            GROUNDING,
             "GlobalRG-Grounding",
             "Which of four things of this region is it?",
             f"{DRAWN} of culture-bound concepts",
@@ -47,7 +45,7 @@ DECLARATIONS = {
             "images",
         ),
         Declaration(
-            globalrg_retrieval.NAME,
+            RETRIEVAL,
             "GlobalRG-Retrieval",
             "From which of four regions is this kind of thing?",
             f"{DRAWN} of culture-bound concepts",
@@ -55,7 +53,7 @@ DECLARATIONS = {
             "images",
         ),
         Declaration(
-            crope.NAME,
+            CROPE,
             "CROPE",
             "Is it the concept or its look-alike twin?",
             f"{DRAWN} of accepted twins",
@@ -63,7 +61,7 @@ DECLARATIONS = {
             "images",
         ),
         Declaration(
-            twin_scores.NAME,
+            TWIN_SCORES,
             "Twin scores",
             "Of two pictures and two texts, which belongs to which?",
             f"{DRAWN} of accepted twins",
@@ -71,7 +69,7 @@ DECLARATIONS = {
             "images",
         ),
         Declaration(
-            culture_questions.NAME,
+            CULTURE_QUESTIONS,
             "Culture questions",
             "What is it called, what is it, and which scene does it belong to?",
             f"{DRAWN} of culture-bound concepts",
@@ -79,7 +77,7 @@ DECLARATIONS = {
             "images",
         ),
         Declaration(
-            general_retrieval.NAME,
+            GENERAL_RETRIEVAL,
             "General retrieval",
             "Which caption belongs to which picture, among all general things held out?",
             "OpenMoji and Twemoji drawings of the held-out tenth of the general emoji",
@@ -127,18 +125,18 @@ def culture_benchmarks(
     drawn = {keys[row["concept_id"]] for row in rows if row["concept_id"] in keys and _is_drawn(row)}
     unshown = [Unposed(f"{metric}: {item.item}", item.reason) for item in missing for metric in STATEMENTS]
     ask: dict[str, Callable[[], tuple[QuestionSet, Sequence[Unposed]]]] = {
-        globalrg_grounding.NAME: lambda: (ask_both(globalrg_grounding.ask_grounding, shown), missing),
-        globalrg_retrieval.NAME: lambda: (ask_both(globalrg_retrieval.ask_retrieval, shown), missing),
-        crope.NAME: lambda: (ask_both(crope.ask_crope, pairs), unpaired),
-        culture_questions.NAME: lambda: (culture_questions.ask_culture_questions(described), unshown),
+        GROUNDING: lambda: (ask_both(ask_grounding, shown), missing),
+        RETRIEVAL: lambda: (ask_both(ask_retrieval, shown), missing),
+        CROPE: lambda: (ask_both(ask_crope, pairs), unpaired),
+        CULTURE_QUESTIONS: lambda: (ask_culture_questions(described), unshown),
     }
     made: list[Benchmark] = [_choice(name, images, *pose()) for name, pose in ask.items() if name in listed]
-    if twin_scores.NAME in listed:
+    if TWIN_SCORES in listed:
         made.append(_twin_benchmark(pairs, images, unpaired))
     return [_declare(benchmark, drawn) for benchmark in made]
 
 
-def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
+def general_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalBenchmark:
     """Retrieval over the held-out tenth of the general emoji, in both styles, with up to two captions each.
 
     Args:
@@ -151,9 +149,7 @@ def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
     for entry in list_emoji():
         if roles[entry.char] != "held_out":
             continue
-        captions = tuple(
-            general_retrieval.TEMPLATE.format(name=name) for name in dict.fromkeys((entry.name, *entry.aliases[:1]))
-        )
+        captions = tuple(CAPTION.format(name=name) for name in dict.fromkeys((entry.name, *entry.aliases[:1])))
         for style in STYLES:
             pixels = render(entry.char, style, edge)
             key = picture_key(pixels)
@@ -161,7 +157,7 @@ def general_benchmark(culture_chars: set[str], edge: int) -> RetrievalBenchmark:
             # Two emoji drawn alike are one picture, with the captions of both.
             before = found[key].captions if key in found else ()
             found[key] = Captioned(key, tuple(dict.fromkeys((*before, *captions))), entry.family)
-    return RetrievalBenchmark(DECLARATIONS[general_retrieval.NAME], images, tuple(found.values()))
+    return ImageTextRetrievalBenchmark(DECLARATIONS[GENERAL_RETRIEVAL], images, tuple(found.values()))
 
 
 def collect_pocket(
@@ -179,9 +175,9 @@ def collect_pocket(
         SourceDataError: a reference image cannot be read.
     """
     made: list[Benchmark] = []
-    if set(listed) & (DECLARATIONS.keys() - {general_retrieval.NAME}):
+    if set(listed) & (DECLARATIONS.keys() - {GENERAL_RETRIEVAL}):
         made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed)
-    if general_retrieval.NAME in listed:
+    if GENERAL_RETRIEVAL in listed:
         made.append(general_benchmark(drawn_emoji(concepts), edge))
     return made
 
@@ -248,13 +244,13 @@ def _twin_benchmark(
     pairs: Sequence[tuple[ConceptPictures, ConceptPictures]],
     images: ReferencesByContent,
     unposed: Sequence[Unposed],
-) -> TwinBenchmark:
+) -> WinogroundBenchmark:
     """Twin scores; a twin with one side that may guide choices is in ``dev``."""
     component_of = connect((a.concept_id, b.concept_id) for a, b in pairs)
     asked = tuple(
-        Twin(
+        WinogroundItem(
             (a.images[0], b.images[0]),
-            (crope.TEMPLATE.format(concept=a.name), crope.TEMPLATE.format(concept=b.name)),
+            (TEMPLATE.format(concept=a.name), TEMPLATE.format(concept=b.name)),
             component_of[a.concept_id],
             min(a.part, b.part),
             a.category,
@@ -262,7 +258,7 @@ def _twin_benchmark(
         for a, b in pairs
     )
     pictures = images.only({key for twin in asked for key in twin.images})
-    return TwinBenchmark(DECLARATIONS[twin_scores.NAME], pictures, asked, unposed=unposed)
+    return WinogroundBenchmark(DECLARATIONS[TWIN_SCORES], pictures, asked, unposed=unposed)
 
 
 def _choice(name: str, images: ReferencesByContent, asked: QuestionSet, missing: Sequence[Unposed]) -> ChoiceBenchmark:

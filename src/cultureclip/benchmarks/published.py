@@ -7,7 +7,7 @@ from typing import Any
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE, read_record
 from cultureclip.benchmarks.entry import Entry
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.registry import PROTOCOLS
+from cultureclip.benchmarks.protocols.registry import load_protocol
 from cultureclip.benchmarks.rows import take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
@@ -53,22 +53,22 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
     path = stored_form(path)
     if not entry.format.find(path):
         return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
+    protocol = load_protocol(entry.protocol)
     try:
-        intake = take_in(entry.format.read_as(path, entry.columns))
+        intake = take_in(entry.format.read_as(path, entry.columns, protocol))
         intake = replace(intake, templates=normalise(entry.templates) or intake.templates)
-        return PROTOCOLS[entry.protocol].build(_declare(entry, path), intake)
+        return protocol.build(_declare(entry, path), intake)
     except SourceDataError as error:  # of all benchmarks that are listed, this one
         raise SourceDataError(f"benchmark {entry.name}: {error.item}", error.cause, error.remedy) from error
 
 
 def _declare(entry: Entry, path: Path) -> Declaration:
     """The declaration; the revision is the entry's, or the one that was fetched."""
-    protocol = PROTOCOLS[entry.protocol]
     record = read_record(path) or {}
     return Declaration(
         name=entry.name,
         title=entry.title,
-        question=protocol.question,
+        question=load_protocol(entry.protocol).question,
         source=entry.source,
         licence=entry.licence,
         holds_out=entry.holds_out,

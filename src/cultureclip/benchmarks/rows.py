@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -81,6 +81,56 @@ class Intake:
     templates: tuple[str, ...] = ()
 
 
+IMAGE = "image"
+"""The column of a row's one picture, under the name that every protocol gives it."""
+
+
+def complete_rows(intake: Intake, *columns: str) -> tuple[list[tuple[Taken, str, tuple[str, ...]]], list[Unposed]]:
+    """Rows that have a picture and every text, and what was left out up to here.
+
+    Args:
+        intake: All rows.
+        columns: Names of the texts.
+
+    Returns:
+        (row, key of its picture, its texts) of each; and the items that were left out.
+    """
+    complete, left_out = [], list(intake.left_out)
+    for row in intake.rows:
+        image = row.image(IMAGE)
+        texts = tuple(text_of(row, column) for column in columns)
+        if image is None:
+            left_out += without_image(row)
+        elif "" in texts:
+            left_out.append(Unposed(row.place, f"no {columns[texts.index('')]}"))
+        else:
+            complete.append((row, image, texts))
+    return complete, left_out
+
+
+def without_image(row: Taken) -> list[Unposed]:
+    """Why a row has no picture; nothing where it names one, for then the intake has said why it is not there."""
+    return [] if IMAGE in row.images else [Unposed(row.place, f"no {IMAGE}")]
+
+
+def text_of(row: Taken, column: str) -> str:
+    """A column's text, stripped; empty where there is none."""
+    value = row.values.get(column)
+    return value.strip() if isinstance(value, str) else ""
+
+
+class ColumnKinds(Protocol):
+    """Which columns of a protocol are no plain texts."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Columns of pictures."""
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Columns of several values."""
+
+
 class Format(BaseModel, ABC):
     """How a benchmark lies on disk; a subclass a format, its fields are what a catalog entry says under ``format``."""
 
@@ -98,12 +148,13 @@ class Format(BaseModel, ABC):
             SourceDataError: a file is damaged, or is not what the format says.
         """
 
-    def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
+    def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:  # noqa: ARG002 - for tables
         """The rows under the protocol's names of columns, with every text in Unicode's composed form.
 
         Args:
             path: What :meth:`find` has found.
             columns: The protocol's name of a column -> the owner's.
+            kinds: Which of the protocol's columns are pictures or lists, for a table that has only texts.
 
         Raises:
             SourceDataError: see :meth:`read`; or no row has a column that ``columns`` names.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.benchmarks.protocols.registry import all_protocols
 from cultureclip.ids import digest
 from cultureclip.scoring.groups import AXES, find_worst, macro_metric
 
@@ -20,17 +21,6 @@ PREDICTIONS_FILE = "predictions.parquet"
 PART = "test"
 """The part that results are about: choices may have been made on the other."""
 
-_METRICS = {
-    "accuracy": "acc",
-    "top-1": "acc1",
-    "top-5": "acc5",
-    macro_metric("top-1", "category"): "mean_per_class_recall",
-    # CLIP_benchmark names the retrieval after what is found.
-    **{f"text-to-image R@{k}": f"image_retrieval_recall@{k}" for k in (1, 5, 10)},
-    **{f"image-to-text R@{k}": f"text_retrieval_recall@{k}" for k in (1, 5, 10)},
-}
-_PREFIXES = {"linear_probe": "lp_"}
-"""Task -> what CLIP_benchmark puts before the names of its metrics."""
 _DIFFERENCE = ("difference", "diff_low", "diff_high", "detectable", "p_value", "p_holm", "mcnemar_p", "mcnemar_n")
 
 
@@ -100,8 +90,8 @@ def make_results(
 
 def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
     first = {str(row["metric"]): row for row in reversed(rows.to_dict("records"))}
-    prefix = _PREFIXES.get(card["task"], "")
-    keys = {metric: prefix + _METRICS[metric] if metric in _METRICS else metric for metric in first}
+    exported = _exported_names(card["task"])
+    keys = {metric: exported.get(metric, metric) for metric in first}
     return {
         "dataset": card["name"],
         "model": rows["model"].iloc[0],
@@ -130,6 +120,16 @@ def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any],
         "versions": dict(facts.versions),
         "commit": facts.commit,
     }
+
+
+def _exported_names(task: str) -> dict[str, str]:
+    """CLIP_benchmark's names of the metrics of a kind of task."""
+    names: dict[str, str] = {}
+    for protocol in all_protocols().values():
+        if protocol.benchmark.task == task:
+            names |= protocol.exported
+            names |= {macro_metric(metric, "category"): name for metric, name in protocol.exported_mean.items()}
+    return names
 
 
 def _worst(groups: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:

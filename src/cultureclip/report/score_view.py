@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.benchmarks.protocols.registry import all_protocols
 from cultureclip.scoring.groups import AXES, macro_metric
 from cultureclip.scoring.scores import BASE, split_instance, split_scale
 
@@ -23,18 +24,6 @@ TITLES = {
     "clip_caption_neg_concept": "CLIP on captions, NegCLIP on concepts",
     "cultureclip": "CultureCLIP",
 }
-_FIRST_METRICS = (
-    "accuracy",
-    "top-1",
-    "group",
-    "recognition",
-    "knowledge",
-    "scene",
-    *(f"{figure}@{k}" for figure in ("nDCG", "P") for k in (5, 3, 1)),
-    "ERR@5",
-    *(f"{way} R@{k}" for way in ("image-to-text", "text-to-image") for k in (1, 5, 10)),
-)
-"""Metrics shown first, in this order; others follow in alphabetical order, macro averages right after their metric."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +128,14 @@ def model_title(model: str) -> str:
 
 
 def order_metrics(metrics: Iterable[str]) -> list[str]:
-    """Metrics in the order in which they are shown; the first is a benchmark's main one."""
+    """Order metrics as they are shown: the protocols' own first; the very first is a benchmark's main one.
+
+    Others follow in alphabetical order, macro averages right after their metric.
+    """
+    first = [*dict.fromkeys(metric for protocol in all_protocols().values() for metric in protocol.metrics)]
     present = set(metrics)
     macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
-    plain = sorted(present - macros, key=lambda m: (_FIRST_METRICS.index(m) if m in _FIRST_METRICS else 99, m))
+    plain = sorted(present - macros, key=lambda m: (first.index(m) if m in first else len(first), m))
     return [name for m in plain for name in (m, *(macro_metric(m, axis) for axis in AXES)) if name in present]
 
 

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from cultureclip.benchmarks.pictures import FileIn
-from cultureclip.benchmarks.rows import Format, Row, Source, check_columns, rename
+from cultureclip.benchmarks.rows import ColumnKinds, Format, Row, Source, check_columns, rename
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.text import normalise
 
-_LISTS = {"captions", "definition_images"}
-"""Columns whose cells hold several values, separated by ``|``."""
-_PICTURES = ("image", "image_0", "image_1", "definition_images")
+_SEPARATOR = "|"
+"""What parts the values of a cell that holds several."""
 
 
 class CsvFormat(Format):
@@ -26,36 +25,45 @@ class CsvFormat(Format):
         return ""
 
     def read(self, path: Path) -> Source:
-        """Rows in the order of the file.
+        """Rows in the order of the file, all cells as texts.
 
         Raises:
-            SourceDataError: it is no CSV in UTF-8, or has no column of pictures; with the lines.
+            SourceDataError: it is not a CSV in UTF-8; with the lines.
         """
-        return self.read_as(path, {})
+        table = read_csv_file(path)
+        records = zip(table.index, table.to_dict("records"), strict=True)
+        return Source(Row(f"line {line}", {str(name): cell for name, cell in row.items()}, {}) for line, row in records)
 
-    def read_as(self, path: Path, columns: Mapping[str, str]) -> Source:
-        """The same under the protocol's names, by which alone a cell of text is known as a picture's name or a list."""
+    def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:
+        """The rows under the protocol's names, by which alone a cell is known as a picture's name or a list.
+
+        Raises:
+            SourceDataError: see :meth:`read`; or the table has no column of the protocol's pictures.
+        """
         table, columns = read_csv_file(path), normalise(columns)
         check_columns(path, columns, table.columns)
         names = rename({name: name for name in table.columns}, columns)
-        if not set(_PICTURES) & set(names):
-            cause = f"no column image among {', '.join(table.columns[:10])}"
+        if kinds.pictures and not set(kinds.pictures) & set(names):
+            cause = f"no column {' or '.join(kinds.pictures)} among {', '.join(table.columns[:10])}"
             raise SourceDataError(path, cause, "Add it: the picture's file name; or name yours under columns")
         records = table[list(names.values())].set_axis(list(names), axis=1).to_dict("records")
         folder = path.parent / self.pictures
-        return Source(_make_row(line, record, folder) for line, record in zip(table.index, records, strict=True))
+        rows = zip(table.index, records, strict=True)
+        return Source(_make_row(line, record, folder, kinds) for line, record in rows)
 
 
-def _make_row(line: int, record: Mapping[Hashable, str], folder: Path) -> Row:
-    cells = {str(column): _split(cell) if column in _LISTS else [cell.strip()] for column, cell in record.items()}
+def _make_row(line: int, record: Mapping[Hashable, str], folder: Path, kinds: ColumnKinds) -> Row:
+    cells = {str(column): _split(cell) if column in kinds.lists else [cell.strip()] for column, cell in record.items()}
     pictures = {
-        column: tuple(FileIn(folder, name) for name in cells[column]) for column in _PICTURES if cells.get(column)
+        column: tuple(FileIn(folder, name) for name in cells[column]) for column in kinds.pictures if cells.get(column)
     }
     values = {
-        column: parts if column in _LISTS else parts[0] for column, parts in cells.items() if column not in _PICTURES
+        column: parts if column in kinds.lists else parts[0]
+        for column, parts in cells.items()
+        if column not in kinds.pictures
     }
     return Row(f"line {line}", values, pictures)
 
 
 def _split(cell: str) -> list[str]:
-    return [part for part in map(str.strip, cell.split("|")) if part]
+    return [part for part in map(str.strip, cell.split(_SEPARATOR)) if part]

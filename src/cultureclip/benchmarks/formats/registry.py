@@ -1,24 +1,40 @@
-"""All formats that a catalog entry can name; ``type`` says which one."""
+"""All formats that a catalog entry can name under ``type``, a line each; a format is imported when it is used."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, SerializeAsAny
 
-from cultureclip.benchmarks.formats.annotations import AnnotationsFormat
-from cultureclip.benchmarks.formats.csv_table import CsvFormat
-from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetFormat
-from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
-from cultureclip.benchmarks.formats.ravenea import RaveneaFormat
-from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
+from cultureclip.benchmarks.rows import Format
 
-AnyFormat = Annotated[
-    AnnotationsFormat
-    | ArrowFormat
-    | CsvFormat
-    | KarpathyFormat
-    | ParquetFormat
-    | RaveneaFormat
-    | SugarCrepeFormat
-    | WebDatasetFormat,
-    Field(discriminator="type"),
-]
+FORMATS = {
+    "annotations": "annotations:AnnotationsFormat",
+    "arrow": "hugging_face:ArrowFormat",
+    "csv": "csv_table:CsvFormat",
+    "karpathy": "json_files:KarpathyFormat",
+    "parquet": "hugging_face:ParquetFormat",
+    "ravenea": "ravenea:RaveneaFormat",
+    "sugarcrepe": "json_files:SugarCrepeFormat",
+    "webdataset": "webdataset:WebDatasetFormat",
+}
+"""Type -> module of this package and class."""
+
+
+def parse_format(fields: object) -> Format:
+    """Make the format that an entry's fields describe.
+
+    Raises:
+        ValueError: if there is no such type, or a field of it is wrong.
+    """
+    if isinstance(fields, Format):
+        return fields
+    named: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
+    if named.get("type") not in FORMATS:
+        raise ValueError(f"give a type, one of {', '.join(FORMATS)}; this is {fields!r}")
+    module, _, name = FORMATS[named["type"]].partition(":")
+    made: Format = getattr(import_module(f"{__package__}.{module}"), name).model_validate(named)
+    return made
+
+
+AnyFormat = Annotated[SerializeAsAny[Format], BeforeValidator(parse_format)]

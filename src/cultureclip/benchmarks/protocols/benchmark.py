@@ -8,10 +8,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.choice import answer_questions
-from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, answer_general_retrieval, distinct_texts
-from cultureclip.benchmarks.protocols.items import METRICS, Changed, Prediction, Question, Unposed, metric_of
-from cultureclip.ids import digest
+from cultureclip.benchmarks.protocols.items import Changed, Prediction, Unposed
 
 UNREADABLE = "picture cannot be read"
 Item = TypeVar("Item")
@@ -194,88 +191,3 @@ def split_readable(
         else:
             kept.append(item)
     return tuple(kept), tuple(lost)
-
-
-@dataclass(frozen=True)
-class ChoiceBenchmark(Benchmark):
-    """Questions with options."""
-
-    questions: Sequence[Question] = ()
-
-    @property
-    def texts(self) -> list[str]:
-        """Every option, once."""
-        return list(dict.fromkeys(option for question in self.questions for option in question.options))
-
-    @property
-    def size(self) -> int:
-        """Questions; one that is asked in two variants counts once."""
-        return sum(metric_of(question.item_id) != METRICS["fair"] for question in self.questions)
-
-    @property
-    def concepts(self) -> set[str]:
-        """Concepts shown."""
-        return {question.concept or question.cluster for question in self.questions}
-
-    @property
-    def data_hash(self) -> str:
-        """Digest of pictures, options, parts and groups."""
-        asked = [(q.item_id, q.image, q.options, q.part, q.culture, q.category) for q in self.questions]
-        return digest(self.name, sorted(asked))
-
-    @property
-    def chances(self) -> dict[str, float]:
-        """One over the number of options, in the mean over a metric's questions."""
-        shares: dict[str, list[float]] = {}
-        for question in self.questions:
-            shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
-        return {metric: sum(values) / len(values) for metric, values in shares.items()}
-
-    def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Cosine and argmax over each question's options."""
-        return answer_questions(
-            self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
-        )
-
-    def without(self, failed: Mapping[str, str]) -> Self:
-        """Less the questions about these pictures."""
-        return self._less("questions", lambda question: [question.image], failed)
-
-
-@dataclass(frozen=True)
-class RetrievalBenchmark(Benchmark):
-    """Captioned pictures, each to be found by its texts and the other way round."""
-
-    task: ClassVar[str] = "zeroshot_retrieval"
-
-    items: Sequence[Captioned] = ()
-
-    @property
-    def texts(self) -> list[str]:
-        """Every caption, once."""
-        return distinct_texts(self.items)
-
-    @property
-    def size(self) -> int:
-        """Pictures and texts: each is searched for."""
-        return len(self.items) + len(self.texts)
-
-    @property
-    def concepts(self) -> set[str]:
-        """Families of emoji."""
-        return {item.family for item in self.items}
-
-    @property
-    def data_hash(self) -> str:
-        """Digest of pictures and captions."""
-        return digest(self.name, sorted((item.image, sorted(item.captions), item.family) for item in self.items))
-
-    def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Recall at every cut-off, both ways."""
-        images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
-        texts = embeddings.texts[[embeddings.text_rows[text] for text in self.texts]]
-        return answer_general_retrieval(self.items, images, texts)
-
-    def without(self, failed: Mapping[str, str]) -> Self:
-        """Less these pictures and the captions that only they have."""
-        return self._less("items", lambda item: [item.image], failed)

@@ -3,11 +3,23 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.items import Prediction, Question, round_cosines
-from cultureclip.ids import seed_from_id
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
+from cultureclip.benchmarks.protocols.items import (
+    METRICS,
+    Prediction,
+    Question,
+    QuestionSet,
+    Unposed,
+    metric_of,
+    round_cosines,
+)
+from cultureclip.benchmarks.rows import Intake
+from cultureclip.ids import digest, seed_from_id
 
 
 def shared_credit(scores: np.ndarray) -> np.ndarray:
@@ -76,6 +88,68 @@ def answer_questions(
         for p, row, credit in zip(places, scores, shared_credit(scores), strict=True):
             answered[p] = _answer(questions[p], row, float(credit))
     return [answered[place] for place in range(len(questions))]
+
+
+@dataclass(frozen=True)
+class ChoiceBenchmark(Benchmark):
+    """Questions with options."""
+
+    questions: Sequence[Question] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every option, once."""
+        return list(dict.fromkeys(option for question in self.questions for option in question.options))
+
+    @property
+    def size(self) -> int:
+        """Questions; one that is asked in two variants counts once."""
+        return sum(metric_of(question.item_id) != METRICS["fair"] for question in self.questions)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Concepts shown."""
+        return {question.concept or question.cluster for question in self.questions}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, options, parts and groups."""
+        asked = [(q.item_id, q.image, q.options, q.part, q.culture, q.category) for q in self.questions]
+        return digest(self.name, sorted(asked))
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """One over the number of options, in the mean over a metric's questions."""
+        shares: dict[str, list[float]] = {}
+        for question in self.questions:
+            shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
+        return {metric: sum(values) / len(values) for metric, values in shares.items()}
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Cosine and argmax over each question's options."""
+        return answer_questions(
+            self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
+        )
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less the questions about these pictures."""
+        return self._less("questions", lambda question: [question.image], failed)
+
+
+def build_choices(
+    declaration: Declaration, intake: Intake, asked: QuestionSet, left_out: Sequence[Unposed]
+) -> ChoiceBenchmark:
+    """A benchmark of questions with the pictures that they show.
+
+    Args:
+        declaration: What it says about itself.
+        intake: Its rows and pictures.
+        asked: The questions.
+        left_out: What was left out before they were asked.
+    """
+    pictures = intake.pictures.only({question.image for question in asked.questions})
+    unposed = (*left_out, *asked.unposed)
+    return ChoiceBenchmark(declaration, pictures, asked.questions, unposed=unposed, changed=asked.changed)
 
 
 def _answer(question: Question, scores: np.ndarray, credit: float) -> Prediction:

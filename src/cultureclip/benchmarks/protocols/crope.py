@@ -7,10 +7,28 @@ picture of the definition is one two-way question; each time the concept of the 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cultureclip.benchmarks.protocols.items import METRICS, Question, QuestionSet, Unposed, Variant, item_key
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
+from cultureclip.benchmarks.protocols.items import (
+    AS_PUBLISHED,
+    METRICS,
+    Changed,
+    Question,
+    QuestionSet,
+    Unposed,
+    Variant,
+    ask_both,
+    item_key,
+    named_concept,
+)
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, right_answers
+from cultureclip.benchmarks.rows import IMAGE, Intake, text_of
 
-NAME = "crope"
+SALT = "crope"
+"""Part of every item's id; another one would give the same items other ids."""
 TEMPLATE = "There is {concept} in the image."
+_TEXTS = ("metadata.image_en_concept", "metadata.definition_concept", "answer")
 BOTH_RIGHT = "the picture shows both concepts"
 
 
@@ -46,7 +64,7 @@ def ask_crope(
     asked: dict[str, Question] = {}
     unposed = []
     for row in rows:
-        order = item_key("order", NAME, *(side.concept_id for side in row)) if variant == "as_published" else ""
+        order = item_key("order", SALT, *(side.concept_id for side in row)) if variant == "as_published" else ""
         for own, other in (row, row[::-1]):
             reason = _reason(own, other)
             if reason:
@@ -54,7 +72,7 @@ def ask_crope(
                 continue
             options = tuple(TEMPLATE.format(concept=name) for name in (own.name, other.name))
             for image in own.images:
-                item_id = item_key(METRICS[variant], NAME, own.concept_id, other.concept_id, image)
+                item_id = item_key(METRICS[variant], SALT, own.concept_id, other.concept_id, image)
                 if item_id in asked:
                     unposed.append(Unposed(own.name, "the same picture and concepts were asked about before"))
                     continue
@@ -103,3 +121,51 @@ def _reason(own: ConceptPictures, other: ConceptPictures) -> str:
     if not own.name or not other.name:
         return "a concept has no name"
     return "both concepts have the same name" if own.name == other.name else ""
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """CROPE. Columns: ``image``, ``definition_images``, two concepts and ``answer``; asked where that is "no"."""
+    rows: list[tuple[ConceptPictures, ConceptPictures]] = []
+    shows: list[tuple[str, str]] = []
+    left_out = list(intake.left_out)
+    for row in intake.rows:
+        own, other, answer = (text_of(row, name) for name in _TEXTS)
+        if missing := [name for name, text in zip(_TEXTS, (own, other, answer), strict=True) if not text]:
+            left_out.append(Unposed(row.place, f"no {missing[0]}"))
+            continue
+        sides = ((own, row.images.get(IMAGE, ())), (other, row.images.get("definition_images", ())))
+        shows += [(image, name) for name, images in sides for image in images]
+        if answer.casefold() != "no":
+            shows += [(image, other) for image in row.images.get(IMAGE, ())]
+            left_out.append(Unposed(row.place, "its answer is not no: the definition is the picture's own"))
+        else:
+            pictures = (IMAGE, "definition_images")
+            left_out += [Unposed(row.place, f"no {column}") for column in pictures if column not in row.images]
+            a, b = (ConceptPictures(named_concept(name), name, images) for name, images in sides)
+            rows.append((a, b))
+    clusters = cluster_by_picture((image, named_concept(name)) for image, name in shows)
+    rows = [(_in_cluster(a, clusters), _in_cluster(b, clusters)) for a, b in rows]
+    asked, doubtful = part_doubtful(rows, right_answers(shows))
+    if declaration.as_published:
+        changed = tuple(Changed(item.item, f"{item.reason}; {AS_PUBLISHED}") for item in doubtful)
+        questions = replace(ask_both(ask_crope, asked, rows), changed=changed)
+        return build_choices(declaration, intake, questions, left_out)
+    return build_choices(declaration, intake, ask_both(ask_crope, asked), [*left_out, *doubtful])
+
+
+def _in_cluster(side: ConceptPictures, clusters: Mapping[str, str]) -> ConceptPictures:
+    return replace(side, cluster=clusters.get(side.concept_id, side.concept_id))
+
+
+PROTOCOL = Protocol(
+    question="Is it the concept, or the look-alike that is defined beside it?",
+    benchmark=ChoiceBenchmark,
+    build=build,
+    columns=(IMAGE, "definition_images", *_TEXTS),
+    pictures=(IMAGE, "definition_images"),
+    lists=("definition_images",),
+    metrics=("accuracy",),
+    exported={"accuracy": "acc"},
+    names_concepts=True,
+    has_published_variant=True,
+)

@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     DISTRACTORS,
     Question,
@@ -25,8 +27,13 @@ from cultureclip.benchmarks.protocols.items import (
     draw_distractors,
     item_key,
 )
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, right_answers
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
+from cultureclip.ids import digest
 
-NAME = "culture-questions"
+SALT = "culture-questions"
+"""Part of every item's id; another one would give the same items other ids."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +92,60 @@ def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[
     """The question with the right statement and three of the others, or None and why."""
     if not right:
         return None, "the concept lacks what is asked about"
-    item_id = item_key(metric, NAME, shown.concept_id)
+    item_id = item_key(metric, SALT, shown.concept_id)
     wrong = {*others} - {right, ""}
     drawn = draw_distractors(wrong, (), item_id)
     if drawn is None:
         return None, f"fewer than {DISTRACTORS} wrong statements"
     culture = shown.regions[0] if len(shown.regions) == 1 else ""
     options = (right, *drawn)
-    return Question(item_id, shown.image, options, shown.concept_id, shown.part, culture, shown.category), ""
+    question = Question(
+        item_id=item_id,
+        image=shown.image,
+        options=options,
+        cluster=shown.cluster or shown.concept_id,
+        part=shown.part,
+        culture=culture,
+        category=shown.category,
+        concept=shown.concept_id,
+    )
+    return question, ""
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """One concept a row. Columns: ``image``, ``name``, ``category``; optional ``region``, ``context``, ``features``."""
+    complete, left_out = complete_rows(intake, "name", "category")
+    concepts = [digest("concept", name, text_of(row, "region")) for row, _, (name, _) in complete]
+    pictures = [image for _, image, _ in complete]
+    right = right_answers(zip(pictures, concepts, strict=True))
+    clusters = cluster_by_picture(zip(pictures, concepts, strict=True))
+    items: dict[str, Described] = {}
+    for concept, (row, image, (name, category)) in zip(concepts, complete, strict=True):
+        if concept in items:
+            left_out.append(Unposed(row.place, "the same concept was asked about before"))
+            continue
+        shown = Shown(
+            concept_id=concept,
+            name=name,
+            universal="",
+            regions=tuple(filter(None, [text_of(row, "region")])),
+            image=image,
+            alike=frozenset(right[image] - {concept}),
+            category=category,
+            cluster=clusters[concept],
+        )
+        features = row.values.get("features")
+        listed = features if isinstance(features, list) else []
+        told = tuple(feature for feature in listed if isinstance(feature, str))
+        items[concept] = Described(shown, text_of(row, "context"), told)
+    return build_choices(declaration, intake, ask_culture_questions(list(items.values())), left_out)
+
+
+PROTOCOL = Protocol(
+    question="What is it called, what is it, and which scene does it belong to?",
+    benchmark=ChoiceBenchmark,
+    build=build,
+    columns=(IMAGE, "name", "category", "region", "context", "features"),
+    lists=("features",),
+    metrics=tuple(STATEMENTS),
+)

@@ -11,14 +11,17 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-from cultureclip.benchmarks.protocols.benchmark import ChoiceBenchmark, Embeddings
-from cultureclip.benchmarks.protocols.choice import answer_questions
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.rows import Intake
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import seed_from_id
 from cultureclip.reading.csv_table import read_csv_file
 
-NAME = "cunit"
+SALT = "cunit"
+"""Part of every item's id; another one would give the same items other ids."""
 PER_ANCHOR = 5
 """Questions an anchor, as many as CUNIT has."""
 _NAMED = ("concept", "culture", "category")
@@ -26,7 +29,7 @@ _BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "
 
 
 @dataclass(frozen=True)
-class Annotated:
+class CunitConcept:
     """A concept, its culture, its category and the features that hold for it."""
 
     concept: str
@@ -35,7 +38,7 @@ class Annotated:
     features: frozenset[str]
 
 
-def read_annotations(path: Path) -> dict[int, Annotated]:
+def read_annotations(path: Path) -> dict[int, CunitConcept]:
     """Read a user's annotations: a CSV with the columns concept, culture, category, and one column a feature.
 
     A feature's cell is 1, true or yes where it holds; 0, false, no or empty where it does not.
@@ -63,7 +66,9 @@ def read_annotations(path: Path) -> dict[int, Annotated]:
     holds = cells.apply(lambda column: column.map(_BOOLEANS)).to_numpy(bool)
     names = [table[column].str.strip().tolist() for column in _NAMED]
     return {
-        line: Annotated(concept, culture, category, frozenset(f for f, held in zip(features, row, strict=True) if held))
+        line: CunitConcept(
+            concept, culture, category, frozenset(f for f, held in zip(features, row, strict=True) if held)
+        )
         for line, concept, culture, category, row in zip(table.index, *names, holds, strict=True)
     }
 
@@ -73,7 +78,7 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
-def ask_triplets(concepts: Sequence[Annotated], per_anchor: int = PER_ANCHOR) -> QuestionSet:
+def ask_cunit(concepts: Sequence[CunitConcept], per_anchor: int = PER_ANCHOR) -> QuestionSet:
     """Up to five questions for every concept as anchor.
 
     Candidates are concepts of the anchor's category and of other cultures. They are sorted, shuffled by a generator
@@ -82,7 +87,7 @@ def ask_triplets(concepts: Sequence[Annotated], per_anchor: int = PER_ANCHOR) ->
     """
     questions: list[Question] = []
     unposed: list[Unposed] = []
-    usable: dict[str, Annotated] = {}
+    usable: dict[str, CunitConcept] = {}
     for concept in concepts:
         if reason := _reason(concept, repeated=concept.concept in usable):
             unposed.append(Unposed(concept.concept or f"a {concept.category}", reason))
@@ -97,7 +102,7 @@ def ask_triplets(concepts: Sequence[Annotated], per_anchor: int = PER_ANCHOR) ->
 
 
 @dataclass(frozen=True)
-class TripletBenchmark(ChoiceBenchmark):
+class CunitBenchmark(ChoiceBenchmark):
     """Questions whose ``image`` is a text: the anchor. There are no pictures."""
 
     task: ClassVar[str] = "text_selection"
@@ -118,7 +123,7 @@ class TripletBenchmark(ChoiceBenchmark):
         return [replace(answer, image="") for answer in answer_questions(self.questions, texts, rows, texts, rows)]
 
 
-def _reason(concept: Annotated, *, repeated: bool) -> str:
+def _reason(concept: CunitConcept, *, repeated: bool) -> str:
     """Why a concept cannot be asked about; empty where it can."""
     if not concept.concept:
         return "a concept has no name"
@@ -127,11 +132,13 @@ def _reason(concept: Annotated, *, repeated: bool) -> str:
     return "its name was annotated before" if repeated else ""
 
 
-def _ask(anchor: Annotated, concepts: Sequence[Annotated], per_anchor: int) -> tuple[list[Question], list[Unposed]]:
+def _ask(
+    anchor: CunitConcept, concepts: Sequence[CunitConcept], per_anchor: int
+) -> tuple[list[Question], list[Unposed]]:
     others = [c for c in concepts if c.category == anchor.category and c.culture != anchor.culture]
     if len(others) < 2:
         return [], [Unposed(anchor.concept, "fewer than two concepts of its category and other cultures")]
-    Random(seed_from_id(item_key("triplets", NAME, anchor.concept))).shuffle(others)
+    Random(seed_from_id(item_key("triplets", SALT, anchor.concept))).shuffle(others)
     questions: list[Question] = []
     ties = []
     for one, other in zip(others[::2], others[1::2], strict=False):
@@ -140,10 +147,30 @@ def _ask(anchor: Annotated, concepts: Sequence[Annotated], per_anchor: int) -> t
             ties.append(Unposed(f"{anchor.concept}: {one.concept} or {other.concept}", "both are equally close"))
             continue
         options = (one.concept, other.concept) if close[0] > close[1] else (other.concept, one.concept)
-        item_id = item_key("accuracy", NAME, anchor.concept, *options)
+        item_id = item_key("accuracy", SALT, anchor.concept, *options)
         questions.append(
             Question(item_id, anchor.concept, options, anchor.concept, "test", anchor.culture, anchor.category)
         )
         if len(questions) == per_anchor:
             break
     return questions, ties
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """CUNIT, of texts alone. Column: ``annotated``."""
+    annotated = {row.place: row.values.get("annotated") for row in intake.rows}
+    bare = [Unposed(place, "no annotated") for place, found in annotated.items() if not isinstance(found, CunitConcept)]
+    asked = ask_cunit([found for found in annotated.values() if isinstance(found, CunitConcept)])
+    return CunitBenchmark(declaration, intake.pictures.only(set()), asked.questions, unposed=(*bare, *asked.unposed))
+
+
+PROTOCOL = Protocol(
+    question="Which of two concepts is culturally closer to a third?",
+    benchmark=CunitBenchmark,
+    build=build,
+    columns=("annotated",),
+    pictures=(),
+    metrics=("accuracy",),
+    exported={"accuracy": "acc"},
+    names_concepts=True,
+)

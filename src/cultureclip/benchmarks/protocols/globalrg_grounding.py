@@ -7,6 +7,8 @@ are other concepts of the region. Every picture is one question for each of its 
 from collections import defaultdict
 from collections.abc import Sequence
 
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     ALSO_RIGHT,
     DISTRACTORS,
@@ -19,10 +21,15 @@ from cultureclip.benchmarks.protocols.items import (
     Variant,
     draw_distractors,
     item_key,
+    named_concept,
     several_pictures,
 )
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.shared_pictures import ask_shown
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows
 
-NAME = "globalrg-grounding"
+SALT = "globalrg-grounding"
+"""Part of every item's id; another one would give the same items other ids."""
 TEMPLATE = "The item in the picture is {concept} in {region}"
 
 
@@ -47,7 +54,7 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
     pairs = sorted(((region, item) for item in items for region in item.regions), key=_order)
     for region, item in pairs:
         fields = (item.concept_id, region, *((item.image,) if item.concept_id in several else ()))
-        item_id = item_key(METRICS[variant], NAME, *fields)
+        item_id = item_key(METRICS[variant], SALT, *fields)
         reason, options = _options(item, region, concepts[region], item_id, variant)
         if item_id in asked:
             reason = "the same picture and concept were asked about before"
@@ -91,3 +98,25 @@ def _options(
         return "fewer than three distinguishable distractors", ()
     names = (item.name, *(concepts[other] for other in drawn))
     return "", tuple(TEMPLATE.format(concept=name, region=region) for name in names)
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """GlobalRG-Grounding. Columns: ``image``, ``concept``, ``region``."""
+    complete, left_out = complete_rows(intake, "concept", "region")
+    items = [
+        Shown(concept_id=named_concept(concept), name=concept, universal="", regions=(region,), image=image)
+        for _, image, (concept, region) in complete
+    ]
+    return build_choices(declaration, intake, ask_shown(declaration, ask_grounding, items), left_out)
+
+
+PROTOCOL = Protocol(
+    question="Which thing of this region is it?",
+    benchmark=ChoiceBenchmark,
+    build=build,
+    columns=(IMAGE, "concept", "region"),
+    metrics=("accuracy",),
+    exported={"accuracy": "acc"},
+    names_concepts=True,
+    has_published_variant=True,
+)

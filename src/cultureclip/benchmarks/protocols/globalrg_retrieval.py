@@ -7,6 +7,8 @@ about, and the wrong options are other regions of the universal. Every picture i
 from collections import defaultdict
 from collections.abc import Sequence
 
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     ALSO_RIGHT,
     DISTRACTORS,
@@ -21,8 +23,13 @@ from cultureclip.benchmarks.protocols.items import (
     item_key,
     several_pictures,
 )
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.shared_pictures import ask_shown
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows
+from cultureclip.ids import digest
 
-NAME = "globalrg-retrieval"
+SALT = "globalrg-retrieval"
+"""Part of every item's id; another one would give the same items other ids."""
 TEMPLATE = "The picture depicts a kind of {universal} in {region}"
 
 
@@ -49,7 +56,7 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
         also_right = {region for same in (item.concept_id, *item.alike) for region in home.get(same, ())}
         for region in item.regions:
             fields = (item.concept_id, region, *((item.image,) if item.concept_id in several else ()))
-            item_id = item_key(METRICS[variant], NAME, *fields)
+            item_id = item_key(METRICS[variant], SALT, *fields)
             drawn = draw_distractors(regions[item.universal], also_right, item_id, variant)
             reason = _reason(item, len(regions[item.universal]), drawn, repeated=item_id in asked)
             if reason or drawn is None:
@@ -81,3 +88,31 @@ def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated:
     if regions <= DISTRACTORS:
         return "universal has fewer than four regions"
     return "fewer than three wrong regions" if drawn is None else ""
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """GlobalRG-Retrieval. Columns: ``image``, ``universal``, ``region``."""
+    complete, left_out = complete_rows(intake, "universal", "region")
+    items = [
+        Shown(
+            concept_id=digest("concept", universal, region),
+            name=universal,
+            universal=universal,
+            regions=(region,),
+            image=image,
+            category=universal,
+        )
+        for _, image, (universal, region) in complete
+    ]
+    return build_choices(declaration, intake, ask_shown(declaration, ask_retrieval, items), left_out)
+
+
+PROTOCOL = Protocol(
+    question="From which region is this kind of thing?",
+    benchmark=ChoiceBenchmark,
+    build=build,
+    columns=(IMAGE, "universal", "region"),
+    metrics=("accuracy",),
+    exported={"accuracy": "acc"},
+    has_published_variant=True,
+)

@@ -4,16 +4,22 @@ An image finds its text when one of its own captions is among the first k; a tex
 Candidates of equal cosine come in random order: an item's credit is the chance that this order is lucky.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.items import Prediction, item_key, part_of
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, part_of
+from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.recall import Ranking, rank
+from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture
+from cultureclip.benchmarks.rows import IMAGE, Intake, without_image
+from cultureclip.ids import digest
 
-NAME = "general-retrieval"
-TEMPLATE = "a picture of {name}"
+SALT = "general-retrieval"
+"""Part of every item's id; another one would give the same items other ids."""
 CUTOFFS = (1, 5, 10)
 
 
@@ -40,7 +46,7 @@ class _Query:
     image: str = ""
 
 
-def answer_general_retrieval(items: Sequence[Captioned], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
+def answer_image_text_retrieval(items: Sequence[Captioned], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
     """Predictions for every image and every distinct text, at every cut-off.
 
     Args:
@@ -86,7 +92,7 @@ def _answer(direction: str, ranking: Ranking, queries: Sequence[_Query], candida
         best, cosines, credit = ranking.best[:, :k].tolist(), ranking.cosines[:, :k].tolist(), ranking.credit(k)
         predictions += [
             Prediction(
-                item_key(f"{direction} R@{k}", NAME, query.name),
+                item_key(f"{direction} R@{k}", SALT, query.name),
                 query.family,
                 query.part,
                 tuple(candidates[i] for i in best[row]),
@@ -98,3 +104,76 @@ def _answer(direction: str, ranking: Ranking, queries: Sequence[_Query], candida
             for row, query in enumerate(queries)
         ]
     return predictions
+
+
+@dataclass(frozen=True)
+class ImageTextRetrievalBenchmark(Benchmark):
+    """Captioned pictures, each to be found by its texts and the other way round."""
+
+    task: ClassVar[str] = "zeroshot_retrieval"
+
+    items: Sequence[Captioned] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every caption, once."""
+        return distinct_texts(self.items)
+
+    @property
+    def size(self) -> int:
+        """Pictures and texts: each is searched for."""
+        return len(self.items) + len(self.texts)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Families of emoji."""
+        return {item.family for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures and captions."""
+        return digest(self.name, sorted((item.image, sorted(item.captions), item.family) for item in self.items))
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """Recall at every cut-off, both ways."""
+        images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
+        texts = embeddings.texts[[embeddings.text_rows[text] for text in self.texts]]
+        return answer_image_text_retrieval(self.items, images, texts)
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less these pictures and the captions that only they have."""
+        return self._less("items", lambda item: [item.image], failed)
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """Image-text retrieval. Columns: ``image``, ``captions`` (any number)."""
+    left_out = list(intake.left_out)
+    captions: dict[str, dict[str, None]] = {}
+    for row in intake.rows:
+        image = row.image(IMAGE)
+        given = row.values.get("captions")
+        listed = given if isinstance(given, list) else [given]  # a column of single captions is one of lists of one
+        texts = [text.strip() for text in listed if isinstance(text, str) and text.strip()]
+        if image is None:
+            left_out += without_image(row)
+        elif not texts:
+            left_out.append(Unposed(row.place, "no captions"))
+        else:
+            captions.setdefault(image, {}).update(dict.fromkeys(texts))
+    # Pictures that share a caption are one cluster: the caption is one item, about all of them.
+    families = cluster_by_picture((text, image) for image, texts in captions.items() for text in texts)
+    items = tuple(Captioned(image, tuple(texts), families[image], "test") for image, texts in captions.items())
+    return ImageTextRetrievalBenchmark(declaration, intake.pictures.only(set(captions)), items, unposed=tuple(left_out))
+
+
+PROTOCOL = Protocol(
+    question="Which caption belongs to which picture?",
+    benchmark=ImageTextRetrievalBenchmark,
+    build=build,
+    columns=(IMAGE, "captions"),
+    lists=("captions",),
+    metrics=tuple(f"{way} R@{k}" for way in ("image-to-text", "text-to-image") for k in CUTOFFS),
+    # CLIP_benchmark names the retrieval after what is found.
+    exported={f"text-to-image R@{k}": f"image_retrieval_recall@{k}" for k in CUTOFFS}
+    | {f"image-to-text R@{k}": f"text_retrieval_recall@{k}" for k in CUTOFFS},
+)

@@ -12,19 +12,23 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
+from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import (
     cluster_by_picture,
     hide_also_right,
     mean_chance,
+    part_labelled,
     right_answers,
 )
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
-NAME = "linear-probe"
+SALT = "linear-probe"
+"""Part of every item's id; another one would give the same items other ids."""
 STRENGTHS = tuple(10.0**exponent for exponent in range(-4, 5))
 """Inverse regularisation strengths C that are tried."""
 FEWEST = {"train": 2, "validation": 1}
@@ -202,7 +206,7 @@ def _predict(
 ) -> Prediction:
     shown = shown_options(scores, classes.index(item.label))
     return Prediction(
-        item_key("top-1", NAME, item.image, item.label),
+        item_key("top-1", SALT, item.image, item.label),
         clusters[named_concept(item.label)],
         "test",
         tuple(classes[column] for column in shown),
@@ -213,3 +217,34 @@ def _predict(
         item.culture,
         item.label,
     )
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """Linear probe. Columns: ``image``, ``label``, ``split`` (train, validation or test)."""
+    complete, left_out = complete_rows(intake, "label", "split")
+    items: list[Probed] = []
+    for row, image, (label, split) in complete:
+        if split in ("train", "validation", "test"):
+            items.append(Probed(image, label, split, culture=text_of(row, "region")))  # type: ignore[arg-type]
+        else:
+            left_out.append(Unposed(row.place, "its split is none of train, validation, test"))
+    usable, unknown = ask_probe(items)
+    fitted = [item for item in usable if item.split != "test"]
+    classes = len({item.label for item in fitted})
+    asked, all_right, changed = part_labelled((item for item in usable if item.split == "test"), classes)
+    kept = (*fitted, *asked)
+    pictures = intake.pictures.only({item.image for item in kept})
+    unposed = (*left_out, *unknown, *all_right)
+    return LinearProbeBenchmark(declaration, pictures, unposed=unposed, changed=changed, items=kept)
+
+
+PROTOCOL = Protocol(
+    question="Which class does a probe of the embeddings see?",
+    benchmark=LinearProbeBenchmark,
+    build=build,
+    columns=(IMAGE, "label", "split", "region"),
+    metrics=("top-1",),
+    exported={"top-1": "lp_acc1"},
+    exported_mean={"top-1": "lp_mean_per_class_recall"},
+    names_concepts=True,
+)

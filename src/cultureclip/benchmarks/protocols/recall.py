@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.stats import hypergeom
 
 from cultureclip.benchmarks.protocols.items import COSINE_DECIMALS
@@ -87,6 +86,8 @@ def _rank_block(scores: np.ndarray, pairs: np.ndarray, first: int) -> tuple[np.n
 
 def _find_first(scores: np.ndarray, first: int) -> np.ndarray:
     """Best candidates of each row; a candidate's place is made part of its score, so that no two are equal."""
+    import torch  # it takes seconds to load, and a report needs this protocol's metrics alone
+
     count = scores.shape[1]
     distinct = scores * count
     distinct -= np.arange(count)

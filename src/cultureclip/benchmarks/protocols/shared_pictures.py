@@ -1,13 +1,15 @@
 """Pictures that occur in several rows: all that is right for each, and which rows are not independent."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.items import ALSO_RIGHT, Changed, Unposed
+from cultureclip.benchmarks.protocols.benchmark import Declaration
+from cultureclip.benchmarks.protocols.items import ALSO_RIGHT, Changed, QuestionSet, Shown, Unposed, ask_both
 from cultureclip.graphs import Node, connect
 
 ALL_RIGHT = "every class is right for the picture"
@@ -72,6 +74,21 @@ def mean_chance(items: Sequence[LabelledItem], classes: int, k: int) -> float:
     labels = right_answers((item.image, item.label) for item in items)
     offered = Counter(classes + 1 - len(labels[item.image]) for item in items) or Counter([classes])
     return float(sum(n * Fraction(min(k, count), count) for count, n in offered.items()) / offered.total())
+
+
+def ask_shown(declaration: Declaration, ask: Callable[..., QuestionSet], items: Sequence[Shown]) -> QuestionSet:
+    """Ask both variants about pictures that several rows may name.
+
+    Args:
+        declaration: Says whether the published variant asks as published.
+        ask: A protocol's question.
+        items: One for each row.
+    """
+    right = right_answers((item.image, item.concept_id) for item in items)
+    clusters = cluster_by_picture((item.image, item.concept_id) for item in items)
+    items = [replace(item, cluster=clusters[item.concept_id]) for item in items]
+    told = [replace(item, alike=frozenset(right[item.image] - {item.concept_id})) for item in items]
+    return ask_both(ask, told, items if declaration.as_published else None)
 
 
 def hide_also_right(scores: np.ndarray, right: np.ndarray, also_right: Iterable[Iterable[int]]) -> np.ndarray:

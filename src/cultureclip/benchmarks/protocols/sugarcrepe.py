@@ -8,14 +8,19 @@ given first, which is the right one, a collapsed model scores 100 %.)
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import Question, QuestionSet, Unposed, item_key
+from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.shared_pictures import right_answers
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 
-NAME = "sugarcrepe"
+SALT = "sugarcrepe"
+"""Part of every item's id; another one would give the same items other ids."""
 
 
 @dataclass(frozen=True)
-class CaptionPair:
+class SugarCrepeItem:
     """A picture with two captions.
 
     Attributes:
@@ -31,7 +36,7 @@ class CaptionPair:
     subset: str
 
 
-def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
+def ask_sugarcrepe(pairs: Iterable[SugarCrepeItem]) -> QuestionSet:
     """One two-way question for every pair, with the subset as category and the picture as cluster.
 
     A pair whose wrong caption is the right one of the same picture in another pair is left out.
@@ -41,7 +46,7 @@ def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
     asked: dict[str, Question] = {}
     unposed = []
     for pair in pairs:
-        item_id = item_key("accuracy", NAME, pair.image, pair.caption, pair.wrong, pair.subset)
+        item_id = item_key("accuracy", SALT, pair.image, pair.caption, pair.wrong, pair.subset)
         reason = _reason(pair, repeated=item_id in asked, both_right=pair.wrong in right[pair.image])
         if reason:
             unposed.append(Unposed(f"{pair.subset}: {pair.caption or pair.image}", reason))
@@ -58,7 +63,7 @@ def ask_pairs(pairs: Iterable[CaptionPair]) -> QuestionSet:
     return QuestionSet(tuple(asked.values()), tuple(unposed))
 
 
-def _reason(pair: CaptionPair, *, repeated: bool, both_right: bool) -> str:
+def _reason(pair: SugarCrepeItem, *, repeated: bool, both_right: bool) -> str:
     """Why nothing can be asked; empty where something can."""
     if not pair.caption.strip() or not pair.wrong.strip():
         return "a caption is empty"
@@ -67,3 +72,22 @@ def _reason(pair: CaptionPair, *, repeated: bool, both_right: bool) -> str:
     if both_right:
         return "both captions are right: another pair has the wrong one as the picture's own"
     return "the same picture and captions were asked about before" if repeated else ""
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """SugarCrepe. Columns: ``image``, ``caption``, ``negative_caption``; and ``subset``, which may be missing."""
+    complete, left_out = complete_rows(intake, "caption", "negative_caption")
+    asked = ask_sugarcrepe(
+        SugarCrepeItem(image, right, wrong, text_of(row, "subset")) for row, image, (right, wrong) in complete
+    )
+    return build_choices(declaration, intake, asked, left_out)
+
+
+PROTOCOL = Protocol(
+    question="Which of two captions is right?",
+    benchmark=ChoiceBenchmark,
+    build=build,
+    columns=(IMAGE, "caption", "negative_caption", "subset"),
+    metrics=("accuracy",),
+    exported={"accuracy": "acc"},
+)

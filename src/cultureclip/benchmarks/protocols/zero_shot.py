@@ -14,19 +14,23 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
+from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import (
     cluster_by_picture,
     hide_also_right,
     mean_chance,
+    part_labelled,
     right_answers,
 )
+from cultureclip.benchmarks.rows import IMAGE, Intake, text_of, without_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
-NAME = "zero-shot"
+SALT = "zero-shot"
+"""Part of every item's id; another one would give the same items other ids."""
 PLACEHOLDER = "{c}"
 """Where a template has the class's name, as CLIP_benchmark writes it."""
 CUTOFFS = (1, 5)
@@ -205,7 +209,7 @@ def _predict(
 ) -> Prediction:
     name = classes[item.label]
     return Prediction(
-        item_key(f"top-{k}", NAME, item.image, str(item.label)),
+        item_key(f"top-{k}", SALT, item.image, str(item.label)),
         clusters[named_concept(name)],
         "test",
         tuple(classes[column] for column in shown),
@@ -216,3 +220,49 @@ def _predict(
         item.culture,
         name,
     )
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """Zero-shot classification. Columns: ``image``, ``label``; and ``region``, which may be missing.
+
+    A label is a class's number where the class names lie beside the data, else its name.
+
+    Raises:
+        SourceDataError: there are no two classes, or no templates, or a template without a place for the class.
+    """
+    classes = intake.classes or tuple(sorted({text_of(row, "label") for row in intake.rows} - {""}))
+    class_texts(classes, intake.templates)
+    numbers = {name: number for number, name in enumerate(classes)} if not intake.classes else {}
+    left_out, items = list(intake.left_out), []
+    for row in intake.rows:
+        image, label = row.image(IMAGE), row.values.get("label")
+        number = numbers.get(text_of(row, "label")) if numbers else label
+        if image is None:
+            left_out += without_image(row)
+        elif not isinstance(number, int) or not 0 <= number < len(classes):
+            left_out.append(Unposed(row.place, "no label" if label in (None, "") else "unknown label"))
+        else:
+            items.append(Labelled(image, number, culture=text_of(row, "region")))
+    known, repeated = known_labels(items, len(classes))
+    kept, all_right, changed = part_labelled(known, len(classes))
+    return ZeroShotBenchmark(
+        declaration,
+        intake.pictures.only({item.image for item in kept}),
+        unposed=(*left_out, *repeated, *all_right),
+        changed=changed,
+        items=kept,
+        classes=classes,
+        templates=intake.templates,
+    )
+
+
+PROTOCOL = Protocol(
+    question="Which class is it?",
+    benchmark=ZeroShotBenchmark,
+    build=build,
+    columns=(IMAGE, "label", "region"),
+    metrics=("top-1",),
+    exported={"top-1": "acc1", "top-5": "acc5"},
+    exported_mean={"top-1": "mean_per_class_recall"},
+    names_concepts=True,
+)

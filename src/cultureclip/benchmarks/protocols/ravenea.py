@@ -17,11 +17,14 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, round_cosines
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.rows import IMAGE, Intake, text_of, without_image
 from cultureclip.ids import digest
 
-NAME = "ravenea-retrieval"
+SALT = "ravenea-retrieval"
+"""Part of every item's id; another one would give the same items other ids."""
 HIGHEST_GRADE = 3
 CUTOFFS = (1, 3, 5)
 ERR_DEPTH = 5
@@ -37,7 +40,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RaveneaItem:
     """A picture with its graded documents.
 
     Attributes:
@@ -53,9 +56,9 @@ class Ranked:
     category: str = ""
 
 
-def ask_rankings(items: Sequence[Ranked]) -> tuple[tuple[Ranked, ...], tuple[Unposed, ...]]:
+def ask_ravenea(items: Sequence[RaveneaItem]) -> tuple[tuple[RaveneaItem, ...], tuple[Unposed, ...]]:
     """The pictures whose documents can be ranked, and the others."""
-    kept: dict[str, Ranked] = {}
+    kept: dict[str, RaveneaItem] = {}
     unposed = []
     for item in items:
         reason = _reason(item, repeated=item.image in kept)
@@ -98,7 +101,7 @@ def expected_reciprocal_rank(scores: np.ndarray, grades: np.ndarray, k: int = ER
     return float(stops @ (1 / np.arange(1, len(stops) + 1)))
 
 
-def answer_rankings(items: Sequence[Ranked], cosines: Sequence[np.ndarray]) -> list[Prediction]:
+def answer_ravenea(items: Sequence[RaveneaItem], cosines: Sequence[np.ndarray]) -> list[Prediction]:
     """Every picture's nDCG and P at 1, 3 and 5, and its ERR.
 
     Args:
@@ -121,7 +124,7 @@ def answer_rankings(items: Sequence[Ranked], cosines: Sequence[np.ndarray]) -> l
         best = np.argsort(-scores, kind="stable")[: max(CUTOFFS)]
         predictions += [
             Prediction(
-                item_key(metric, NAME, item.image),
+                item_key(metric, SALT, item.image),
                 item.image,
                 "test",
                 tuple(item.documents[i].document_id for i in best),
@@ -138,15 +141,15 @@ def answer_rankings(items: Sequence[Ranked], cosines: Sequence[np.ndarray]) -> l
 
 
 @dataclass(frozen=True)
-class RankingBenchmark(Benchmark):
-    """Pictures with graded documents; its items come from :func:`ask_rankings`.
+class RaveneaBenchmark(Benchmark):
+    """Pictures with graded documents; its items come from :func:`ask_ravenea`.
 
     A CLIP reads the first 75 tokens of a document, about its first two sentences.
     """
 
     task: ClassVar[str] = "document_retrieval"
 
-    items: Sequence[Ranked] = ()
+    items: Sequence[RaveneaItem] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -179,14 +182,14 @@ class RankingBenchmark(Benchmark):
             @ embeddings.images[embeddings.image_rows[item.image]]
             for item in self.items
         ]
-        return answer_rankings(self.items, cosines)
+        return answer_ravenea(self.items, cosines)
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less these pictures."""
         return self._less("items", lambda item: [item.image], failed)
 
 
-def _reason(item: Ranked, *, repeated: bool) -> str:
+def _reason(item: RaveneaItem, *, repeated: bool) -> str:
     """Why a picture's documents cannot be ranked; empty where they can."""
     grades = [document.grade for document in item.documents]
     if len(grades) < 2:
@@ -207,3 +210,29 @@ def _tied_groups(scores: np.ndarray) -> list[np.ndarray]:
 def _by_rank(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values in the order of the ranks; tied documents all have their mean, which is the mean over their orders."""
     return np.concatenate([np.full(len(group), values[group].mean()) for group in _tied_groups(scores)])
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """RAVENEA. Columns: ``image``, ``documents``; ``region`` and ``category`` may be missing."""
+    left_out, items = list(intake.left_out), []
+    for row in intake.rows:
+        image = row.image(IMAGE)
+        documents = [d for d in row.values.get("documents") or () if isinstance(d, Document)]
+        if image is None:
+            left_out += without_image(row)
+        elif not documents:
+            left_out.append(Unposed(row.place, "its documents are not all there with a grade each"))
+        else:
+            items.append(RaveneaItem(image, tuple(documents), text_of(row, "region"), text_of(row, "category")))
+    kept, unranked = ask_ravenea(items)
+    pictures = intake.pictures.only({item.image for item in kept})
+    return RaveneaBenchmark(declaration, pictures, kept, unposed=(*left_out, *unranked))
+
+
+PROTOCOL = Protocol(
+    question="Which documents tell most of the picture's culture?",
+    benchmark=RaveneaBenchmark,
+    build=build,
+    columns=(IMAGE, "documents", "region", "category"),
+    metrics=(*(f"{figure}@{k}" for figure in ("nDCG", "P") for k in (5, 3, 1)), f"ERR@{ERR_DEPTH}"),
+)

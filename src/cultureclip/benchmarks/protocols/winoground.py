@@ -1,6 +1,6 @@
-"""Twin evaluation: two pictures, two texts, and which belongs to which.
+"""Winoground (Thrush et al., 2022, arXiv 2204.03162): two pictures, two texts, and which belongs to which.
 
-The scores are Winoground's (Thrush et al., 2022, arXiv 2204.03162). With s(i, t) the cosine of picture i and text t:
+With s(i, t) the cosine of picture i and text t:
 
     text score:  s(a, a) > s(a, b)  and  s(b, b) > s(b, a)      each picture prefers its own text
     image score: s(a, a) > s(b, a)  and  s(b, b) > s(a, b)      each text prefers its own picture
@@ -11,22 +11,26 @@ earn no part of the credit here: that would be another score than the published 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
-from cultureclip.benchmarks.protocols.items import Prediction, item_key, round_cosines
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, round_cosines
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, right_answers
+from cultureclip.benchmarks.rows import Intake, text_of
 from cultureclip.ids import digest
 
-NAME = "twin-scores"
+SALT = "twin-scores"
+"""Part of every item's id; another one would give the same items other ids."""
 CHANCES = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
 """Metric -> score of guessing."""
 
 
 @dataclass(frozen=True)
-class Twin:
+class WinogroundItem:
     """Two pictures and the text of each.
 
     Attributes:
@@ -44,7 +48,7 @@ class Twin:
     category: str = ""
 
 
-def answer_twins(twins: Sequence[Twin], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
+def answer_winoground(twins: Sequence[WinogroundItem], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
     """Text, image and group score of every twin.
 
     A prediction's options are the two sides of the comparison with the least margin, the right one first: that is what
@@ -66,10 +70,10 @@ def answer_twins(twins: Sequence[Twin], images: np.ndarray, texts: np.ndarray) -
 
 
 @dataclass(frozen=True)
-class TwinBenchmark(Benchmark):
+class WinogroundBenchmark(Benchmark):
     """Twins, each with two pictures and two texts."""
 
-    twins: Sequence[Twin] = ()
+    twins: Sequence[WinogroundItem] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -102,14 +106,14 @@ class TwinBenchmark(Benchmark):
             return []
         images = embeddings.images[[[embeddings.image_rows[key] for key in twin.images] for twin in self.twins]]
         texts = embeddings.texts[[[embeddings.text_rows[text] for text in twin.texts] for twin in self.twins]]
-        return answer_twins(self.twins, images, texts)
+        return answer_winoground(self.twins, images, texts)
 
     def without(self, failed: Mapping[str, str]) -> Self:
         """Less the twins of which a picture cannot be read."""
         return self._less("twins", lambda twin: twin.images, failed)
 
 
-def _answer(twin: Twin, s: np.ndarray) -> list[Prediction]:
+def _answer(twin: WinogroundItem, s: np.ndarray) -> list[Prediction]:
     """The three predictions of a twin; ``s`` are its cosines, [pictures, texts]."""
     comparisons: dict[str, list[tuple[str, tuple[str, str], float, float]]] = {"text": [], "image": []}
     for own, other in ((0, 1), (1, 0)):
@@ -124,7 +128,7 @@ def _answer(twin: Twin, s: np.ndarray) -> list[Prediction]:
         correct = right > wrong
         predictions.append(
             Prediction(
-                item_key(metric, NAME, *twin.images, *twin.texts),
+                item_key(metric, SALT, *twin.images, *twin.texts),
                 twin.cluster,
                 twin.part,
                 options,
@@ -136,3 +140,47 @@ def _answer(twin: Twin, s: np.ndarray) -> list[Prediction]:
             )
         )
     return predictions
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """Winoground. Columns: ``image_0``, ``image_1``, ``caption_0``, ``caption_1``; ``tag`` may be missing."""
+    left_out = list(intake.left_out)
+    complete: list[tuple[str, tuple[str, str], tuple[str, str], str]] = []
+    for row in intake.rows:
+        first, second = row.image("image_0"), row.image("image_1")
+        texts = (text_of(row, "caption_0"), text_of(row, "caption_1"))
+        if first is None or second is None:
+            left_out += [] if {"image_0", "image_1"} <= row.images.keys() else [Unposed(row.place, "no two images")]
+        elif "" in texts or texts[0] == texts[1] or first == second:
+            left_out.append(Unposed(row.place, "no two different captions and images"))
+        else:
+            complete.append((row.place, (first, second), texts, text_of(row, "tag")))
+    right = right_answers(own for _, images, texts, _ in complete for own in zip(images, texts, strict=True))
+    asked: dict[frozenset[tuple[str, str]], tuple[int, WinogroundItem]] = {}
+    for number, (place, images, texts, tag) in enumerate(complete):
+        key = frozenset(zip(images, texts, strict=True))  # the order of the sides changes nothing
+        if key in asked:
+            left_out.append(Unposed(place, "the same pictures and captions were asked about before"))
+        elif texts[1] in right[images[0]] or texts[0] in right[images[1]]:
+            left_out.append(Unposed(place, "both captions are right for one picture: another row says so"))
+        else:
+            asked[key] = (number, WinogroundItem(images, texts, "", category=tag))
+    # A picture or a caption in two rows ties them together, as a concept in two of pocket's twins does.
+    clusters = cluster_by_picture((thing, n) for n, twin in asked.values() for thing in (*twin.images, *twin.texts))
+    twins = tuple(
+        # Lines of two files are not one cluster.
+        replace(twin, cluster=f"{declaration.name}: {complete[clusters[number]][0]}")
+        for number, twin in asked.values()
+    )
+    pictures = intake.pictures.only({image for twin in twins for image in twin.images})
+    return WinogroundBenchmark(declaration, pictures, unposed=tuple(left_out), twins=twins)
+
+
+PROTOCOL = Protocol(
+    question="Which of two captions belongs to which of two pictures?",
+    benchmark=WinogroundBenchmark,
+    build=build,
+    columns=("image_0", "image_1", "caption_0", "caption_1", "tag"),
+    pictures=("image_0", "image_1"),
+    metrics=("group",),
+)

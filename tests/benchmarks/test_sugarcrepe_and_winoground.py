@@ -11,8 +11,8 @@ from clip_benchmark.metrics.image_caption_selection import evaluate
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
 from cultureclip.benchmarks.protocols.choice import answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, metric_of
-from cultureclip.benchmarks.protocols.sugarcrepe import CaptionPair, ask_pairs
-from cultureclip.benchmarks.protocols.twin_scores import CHANCES, Twin, TwinBenchmark, answer_twins
+from cultureclip.benchmarks.protocols.sugarcrepe import SugarCrepeItem, ask_sugarcrepe
+from cultureclip.benchmarks.protocols.winoground import CHANCES, WinogroundBenchmark, WinogroundItem, answer_winoground
 from cultureclip.graphs import connect
 from tests.benchmarks.conftest import unit
 
@@ -42,8 +42,8 @@ class Lookup:
 
 def answer_pairs(images: np.ndarray, texts: np.ndarray, *, swapped: bool = False) -> list[Prediction]:
     """Picture i, right caption 2i, wrong caption 2i + 1."""
-    pairs = [CaptionPair(f"{i}", f"{2 * i}", f"{2 * i + 1}", f"subset {i % 3}") for i in range(len(images))]
-    questions = ask_pairs(pairs).questions
+    pairs = [SugarCrepeItem(f"{i}", f"{2 * i}", f"{2 * i + 1}", f"subset {i % 3}") for i in range(len(images))]
+    questions = ask_sugarcrepe(pairs).questions
     rows = {str(i): i for i in range(2 * N)}
     if swapped:
         texts = texts.reshape(-1, 2, D)[:, ::-1].reshape(-1, D)
@@ -92,12 +92,12 @@ def test_the_order_of_captions_changes_nothing_and_a_collapsed_model_scores_half
 
 def test_pairs_that_cannot_be_asked_are_listed() -> None:
     pairs = [
-        CaptionPair("i", "a", "b", "swap"),
-        CaptionPair("i", "a", "b", "swap"),
-        CaptionPair("i", "a", "a", "swap"),
-        CaptionPair("i", " ", "b", "swap"),
+        SugarCrepeItem("i", "a", "b", "swap"),
+        SugarCrepeItem("i", "a", "b", "swap"),
+        SugarCrepeItem("i", "a", "a", "swap"),
+        SugarCrepeItem("i", " ", "b", "swap"),
     ]
-    asked = ask_pairs(pairs)
+    asked = ask_sugarcrepe(pairs)
     assert len(asked.questions) == 1
     assert [u.reason for u in asked.unposed] == [
         "the same picture and captions were asked about before",
@@ -106,8 +106,11 @@ def test_pairs_that_cannot_be_asked_are_listed() -> None:
     ]
 
 
-def make_twins() -> list[Twin]:
-    return [Twin((f"{2 * i}", f"{2 * i + 1}"), (f"{2 * i}", f"{2 * i + 1}"), f"{i}", category="kind") for i in range(N)]
+def make_twins() -> list[WinogroundItem]:
+    return [
+        WinogroundItem((f"{2 * i}", f"{2 * i + 1}"), (f"{2 * i}", f"{2 * i + 1}"), f"{i}", category="kind")
+        for i in range(N)
+    ]
 
 
 def test_twin_scores_agree_with_clip_benchmark_on_winoground() -> None:
@@ -116,7 +119,7 @@ def test_twin_scores_agree_with_clip_benchmark_on_winoground() -> None:
     texts = images + rng.normal(0, 0.4, images.shape).astype(np.float32)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     theirs = Lookup(images, texts).evaluate([([2 * i, 2 * i + 1], [2 * i, 2 * i + 1]) for i in range(N)])
-    ours = answer_twins(make_twins(), images.reshape(N, 2, D), texts.reshape(N, 2, D))
+    ours = answer_winoground(make_twins(), images.reshape(N, 2, D), texts.reshape(N, 2, D))
     assert mean(ours, "text") == pytest.approx(theirs["text_acc"])
     assert mean(ours, "image") == pytest.approx(theirs["image_acc"])
     assert mean(ours, "group") == pytest.approx(theirs["acc"])
@@ -127,7 +130,7 @@ def test_twin_scores_by_hand() -> None:
     # Pictures at 0 and 90 degrees; the first text at 10, the second at 40: nearer to the first picture.
     angles = np.radians([[[0, 90], [10, 40]], [[0, 90], [10, 50]], [[0, 0], [10, 50]]])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    answers = answer_twins(make_twins()[:3], vectors[:, 0], vectors[:, 1])
+    answers = answer_winoground(make_twins()[:3], vectors[:, 0], vectors[:, 1])
     credit = {(p.cluster, metric_of(p.item_id)): p.correct for p in answers}
     # First: each picture prefers its own text, but the second text prefers the first picture.
     assert [credit["0", m] for m in ("text", "image", "group")] == [1, 0, 0]
@@ -144,7 +147,7 @@ def test_guessing_scores_a_quarter_a_quarter_and_a_sixth() -> None:
     orders = np.array(list(permutations(range(4))), float).reshape(-1, 2, 2) / 10
     # Orthonormal pictures read a text's coordinates: cosine (picture, text) is whatever the order says.
     pictures = np.broadcast_to(np.eye(2), (len(orders), 2, 2))
-    answers = answer_twins(make_twins()[: len(orders)], pictures, orders.transpose(0, 2, 1))
+    answers = answer_winoground(make_twins()[: len(orders)], pictures, orders.transpose(0, 2, 1))
     assert {metric: mean(answers, metric) for metric in CHANCES} == pytest.approx(CHANCES)
     assert list(CHANCES.values()) == [1 / 4, 1 / 4, 1 / 6]
 
@@ -152,9 +155,12 @@ def test_guessing_scores_a_quarter_a_quarter_and_a_sixth() -> None:
 def test_swapping_the_two_sides_changes_no_score_and_a_collapsed_model_scores_none() -> None:
     rng = np.random.default_rng(4)
     images, texts = unit(rng, N, 2, D), unit(rng, N, 2, D)
-    one, other = answer_twins(make_twins(), images, texts), answer_twins(make_twins(), images[:, ::-1], texts[:, ::-1])
+    one, other = (
+        answer_winoground(make_twins(), images, texts),
+        answer_winoground(make_twins(), images[:, ::-1], texts[:, ::-1]),
+    )
     assert [p.correct for p in one] == [p.correct for p in other]
-    assert {p.correct for p in answer_twins(make_twins(), np.ones((N, 2, 1)), np.ones((N, 2, 1)))} == {0.0}
+    assert {p.correct for p in answer_winoground(make_twins(), np.ones((N, 2, 1)), np.ones((N, 2, 1)))} == {0.0}
 
 
 def test_twins_that_hang_together_are_one_cluster() -> None:
@@ -169,13 +175,15 @@ def test_the_twin_benchmark_reads_the_right_rows() -> None:
     images, texts = unit(rng, 8, D), unit(rng, 8, D)
     order = rng.permutation(8)
     rows = {str(k): int(np.flatnonzero(order == k)[0]) for k in range(8)}
-    benchmark = TwinBenchmark(Declaration("t", "T", "?", "s", "l", "images"), {}, twins)
+    benchmark = WinogroundBenchmark(Declaration("t", "T", "?", "s", "l", "images"), {}, twins)
     answers = benchmark.answer(Embeddings(images[order], texts[order], rows, rows))
-    expected = answer_twins(twins, images.reshape(4, 2, D), texts.reshape(4, 2, D))
+    expected = answer_winoground(twins, images.reshape(4, 2, D), texts.reshape(4, 2, D))
     assert answers == expected
     fewer = benchmark.without({"3": "gone"})
     assert (len(fewer.twins), [u.item for u in fewer.unposed]) == (3, ["3: gone"])
     assert fewer.data_hash != benchmark.data_hash
-    other_kind = TwinBenchmark(benchmark.declaration, {}, tuple(replace(twin, category="other") for twin in twins))
+    other_kind = WinogroundBenchmark(
+        benchmark.declaration, {}, tuple(replace(twin, category="other") for twin in twins)
+    )
     assert other_kind.data_hash != benchmark.data_hash
     assert {a != b for a, b in product(fewer.texts, ["2", "3"])} == {True}

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, answer_general_retrieval, distinct_texts
+from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, answer_image_text_retrieval, distinct_texts
 from cultureclip.benchmarks.protocols.items import item_key, round_cosines
 from cultureclip.benchmarks.protocols.recall import rank
 from tests.benchmarks.conftest import unit
@@ -89,9 +89,9 @@ def test_memory_does_not_grow_with_texts_times_images() -> None:
 def test_parts_are_drawn_by_family_unless_given() -> None:
     items = [Captioned(f"image {i}", (f"text {i}",), f"f{i}", "test") for i in range(30)]
     vectors = unit(np.random.default_rng(0), 30, 4)
-    assert {a.part for a in answer_general_retrieval(items, vectors, vectors)} == {"test"}
+    assert {a.part for a in answer_image_text_retrieval(items, vectors, vectors)} == {"test"}
     drawn = [Captioned(item.image, item.captions, item.family) for item in items]
-    assert {a.part for a in answer_general_retrieval(drawn, vectors, vectors)} == {"dev", "test"}
+    assert {a.part for a in answer_image_text_retrieval(drawn, vectors, vectors)} == {"dev", "test"}
 
 
 def test_answers_equal_a_loop_over_queries() -> None:
@@ -100,7 +100,7 @@ def test_answers_equal_a_loop_over_queries() -> None:
     captions = distinct_texts(items)
     assert len(captions) == len(set(captions))
     images, texts = unit(rng, len(items), 8), unit(rng, len(captions), 8)
-    answers = {a.item_id: a for a in answer_general_retrieval(items, images, texts)}
+    answers = {a.item_id: a for a in answer_image_text_retrieval(items, images, texts)}
     cosines = images @ texts.T
     for k in (1, 5, 10):
         for i, item in enumerate(items):
@@ -119,6 +119,6 @@ def test_answers_equal_a_loop_over_queries() -> None:
 def test_a_collapsed_model_scores_the_share_of_relevant_candidates() -> None:
     items = [Captioned(f"image {i}", (f"text {i}",), f"f{i}") for i in range(20)]
     same = np.full((20, 4), 0.5, np.float32)
-    answers = answer_general_retrieval(items, same, same)
+    answers = answer_image_text_retrieval(items, same, same)
     by_metric = {k: {round(a.correct, 9) for a in answers if f"R@{k}:" in a.item_id} for k in (1, 5, 10)}
     assert by_metric == {1: {0.05}, 5: {0.25}, 10: {0.5}}
