@@ -56,6 +56,13 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: pa.DataFrameSchema) ->
     return table if rows else table.astype({name: column.dtype.type for name, column in schema.columns.items()})
 
 
+_MODEL = {
+    "model": _text(),  # the next three as text
+    "objective": _text(),  # for the base and for models from elsewhere their name
+    "seed": pa.Column("Int64", pa.Check.ge(0), nullable=True),  # null for means over seeds, the base and others' models
+    "scale": pa.Column(float, pa.Check.in_range(0, 1)),  # share of the update that is applied; 1: all of it
+}
+
 CONCEPTS = _table(
     {
         "concept_id": _id(unique=True),
@@ -159,7 +166,7 @@ CULTWIN = _table(
 PREDICTIONS = _table(
     {
         "benchmark": _text(),
-        "model": _text(),
+        **_MODEL,
         "item_id": _text(),
         "cluster": _text(),  # the concept shown: items of one cluster are not independent
         "part": _one_of("dev", "test"),
@@ -177,7 +184,7 @@ PREDICTIONS = _table(
 SCORES = _table(
     {
         "benchmark": _text(),
-        "model": _text(),
+        **_MODEL,
         "metric": _text(),
         "part": _one_of("dev", "test"),
         "value": _score(0, 1),
@@ -249,6 +256,7 @@ ABILITIES = _table(
         "part": _one_of("dev", "test"),
         "model": _text(),
         "objective": _text(),
+        "seed": _MODEL["seed"],
         "scale": _score(0, 1),  # of the update: 0 is the base
         "seeds": _list(non_empty=False),
         **{

@@ -14,6 +14,7 @@ from cultureclip.report.data import ReportData
 from cultureclip.report.pages import describe_run, render_pages
 from cultureclip.report.stages import count_stages
 from cultureclip.report.trade_off import draw_trade_off
+from cultureclip.scoring.models import ModelName
 from tests.support.report_data import HOSTILE, SETTINGS, make_data
 
 
@@ -164,7 +165,7 @@ def test_hostile_text_stays_text() -> None:
         metrics={HOSTILE: {"in": 1, "kept": 0, "rejected": {HOSTILE: 1}, HOSTILE: HOSTILE}},
         manifest={HOSTILE: HOSTILE, "deep": {"a": [{HOSTILE: HOSTILE}]}},
         cards=[card | {"title": HOSTILE, "question": HOSTILE, "left_out": {HOSTILE: 1}} for card in data.cards],
-        logs={HOSTILE: [{"step": 1, "loss": 1.0}]},
+        logs={ModelName(HOSTILE): [{"step": 1, "loss": 1.0}]},
         training={HOSTILE: data.training["cultureclip_s1"]},
     )
     for file, html in render_pages(data, SETTINGS).items():
@@ -195,7 +196,7 @@ def test_pages_about_nothing_are_left_out(data: ReportData) -> None:
 def test_what_is_missing_is_said(data: ReportData) -> None:
     cards = [data.cards[0] | {"texts": 0, "items": 0, "left_out": {"region has fewer than four concepts": 2}}]
     cards += [data.cards[1] | {"items": 0, "status": "absent", "looked_for": "data/01_raw/x/*.parquet"}]
-    pages = render(dataclasses.replace(data, cards=cards, logs={"cultureclip_s1": []}))
+    pages = render(dataclasses.replace(data, cards=cards, logs={ModelName("cultureclip", 1): []}))
     assert "Not measured: absent. Looked for data/01_raw/x/*.parquet" in pages["scores.html"].line
     assert "Not measured: no question could be asked." in pages["scores.html"].line
     assert "No loss was logged" in pages["training.html"].line

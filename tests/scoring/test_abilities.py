@@ -6,6 +6,7 @@ import pytest
 
 from cultureclip.scoring.abilities import compare_abilities, draw_abilities
 from cultureclip.tables import ABILITIES
+from tests.support.predictions import label
 
 GENERAL = ("general-retrieval",)
 
@@ -26,7 +27,7 @@ def make(right: dict[str, tuple[int, int]], parts: tuple[str, ...] = ("dev", "te
                     for i in range(items)
                 ]
     frame = pd.DataFrame(rows, columns=["benchmark", "model", "item_id", "cluster", "part", "correct"])
-    return frame.assign(culture="", category="")
+    return label(frame).assign(culture="", category="")
 
 
 def compare(right: dict[str, tuple[int, int]], limit: float = 0.1, **kwargs) -> pd.DataFrame:

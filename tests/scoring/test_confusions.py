@@ -5,13 +5,14 @@ import pandas as pd
 
 from cultureclip.scoring.confusions import BROKEN, MENDED, count_confusions, read_confusions
 from cultureclip.tables import CONFUSIONS
+from tests.support.predictions import label
 
 COLUMNS = ["model", "item_id", "options", "scores", "predicted", "correct", "image"]
 
 
 def table(rows: list[tuple]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.assign(benchmark="crope", cluster="c", part="test", culture="", category="")
+    return label(frame).assign(benchmark="crope", cluster="c", part="test", culture="", category="")
 
 
 def answer(model: str, item: str, right: float, wrong: float, options: tuple[str, str] = ("Chad", "Romania")) -> tuple:

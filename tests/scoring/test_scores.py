@@ -7,16 +7,11 @@ import pytest
 from cultureclip.errors import SourceDataError
 from cultureclip.report.score_view import build_blocks, order_metrics
 from cultureclip.scoring.groups import find_worst
-from cultureclip.scoring.scores import (
-    instance_name,
-    plan_scores,
-    score_all_groups,
-    score_predictions,
-    split_instance,
-    split_scale,
-)
+from cultureclip.scoring.models import ModelName
+from cultureclip.scoring.scores import plan_scores, score_all_groups, score_predictions
 from cultureclip.scoring.significance import correct_holm
 from cultureclip.tables import GROUP_SCORES, PREDICTIONS, SCORES
+from tests.support.predictions import label
 
 MODELS = ["base", *(f"{o}_s{s}" for o in ("clip_both", "cultureclip") for s in (1, 2, 3))]
 
@@ -33,7 +28,7 @@ def make_predictions(models: list[str] = MODELS, items: int = 60) -> pd.DataFram
                 )
     frame = pd.DataFrame(rows, columns=["benchmark", "model", "item_id", "cluster", "part", "correct"])
     number = frame["cluster"].str[1:].astype(int)
-    return frame.assign(
+    return label(frame).assign(
         options=[["a", "b"]] * len(frame),
         scores=[[0.2, 0.1] if right else [0.1, 0.2] for right in frame["correct"]],
         predicted=1 - frame["correct"].astype(int),
@@ -85,8 +80,8 @@ def test_order_of_rows_does_not_matter() -> None:
 
 
 def test_plan_without_plain_tuning_compares_with_the_base_only() -> None:
-    plan = plan_scores(["base", "cultureclip_s1"], "clip_both")
-    assert [(m.name, m.references) for m in plan] == [
+    plan = plan_scores(map(ModelName.parse, ["base", "cultureclip_s1"]), "clip_both")
+    assert [(str(m.name), tuple(map(str, m.references))) for m in plan] == [
         ("base", ()),
         ("cultureclip", ("base",)),
         ("cultureclip_s1", ("base",)),
@@ -109,23 +104,20 @@ def test_predictions_made_for_tests_are_valid() -> None:
     PREDICTIONS.validate(make_predictions())
 
 
-def test_names_carry_seed_and_scale() -> None:
-    assert instance_name("cultureclip@0.50", 2) == "cultureclip_s2@0.50"
-    assert split_instance("cultureclip_s2@0.50") == ("cultureclip@0.50", 2)
-    assert split_instance("clip_both") == ("clip_both", None)
-    assert split_scale("cultureclip_s2@0.50") == ("cultureclip_s2", 0.5)
-    assert split_scale("siglip-v2") == ("siglip-v2", None)
+def texts(names: tuple[ModelName, ...]) -> tuple[str, ...]:
+    return tuple(map(str, names))
 
 
 def test_scaled_models_have_means_and_are_compared_at_their_scale() -> None:
     names = [f"{o}_s{s}@0.50" for o in ("clip_both", "cultureclip") for s in (1, 2)]
-    plan = {model.name: model for model in plan_scores(["base", "clip_both_s1", "siglip", *names], "clip_both")}
-    assert plan["cultureclip@0.50"].members == ("cultureclip_s1@0.50", "cultureclip_s2@0.50")
-    assert plan["cultureclip@0.50"].references == ("base", "clip_both@0.50")
-    assert plan["cultureclip_s1@0.50"].references == ("base", "clip_both_s1@0.50")
-    assert plan["clip_both@0.50"].references == ("base",)
-    assert plan["siglip"].references == ("base",)
-    assert [name for name, model in plan.items() if model.is_headline] == ["base", "siglip", "clip_both"]
+    models = map(ModelName.parse, ["base", "clip_both_s1", "siglip", *names])
+    plan = {str(model.name): model for model in plan_scores(models, "clip_both")}
+    assert texts(plan["cultureclip@0.50"].members) == ("cultureclip_s1@0.50", "cultureclip_s2@0.50")
+    assert texts(plan["cultureclip@0.50"].references) == ("base", "clip_both@0.50")
+    assert texts(plan["cultureclip_s1@0.50"].references) == ("base", "clip_both_s1@0.50")
+    assert texts(plan["clip_both@0.50"].references) == ("base",)
+    assert texts(plan["siglip"].references) == ("base",)
+    assert [name for name, model in plan.items() if model.name.is_headline] == ["base", "siglip", "clip_both"]
 
 
 def test_macro_averages_are_means_of_the_groups_means() -> None:

@@ -14,8 +14,10 @@ from cultureclip.report.data import ReportData, ReportSettings
 from cultureclip.report.gallery import GalleryTables
 from cultureclip.scoring.abilities import compare_abilities
 from cultureclip.scoring.confusions import count_confusions
+from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.scores import score_all_groups, score_predictions
 from tests.benchmarks.conftest import make_concepts, make_twins
+from tests.support.predictions import label
 
 SETTINGS = ReportSettings("clip_both", "cultureclip", ("general-retrieval",), 1000)
 HOSTILE = '</script><script>alert("x")</script>"\'><img src=x onerror=y>&amp;\x00\u202e\u2028{{ 7 * 7 }}'
@@ -58,7 +60,7 @@ def make_predictions(names: list[str], images: list[str], models: tuple[str, ...
                         "category": CATEGORIES[i % 2] if benchmark == "crope" else "",
                     }
                 )
-    return pd.DataFrame(rows)
+    return label(pd.DataFrame(rows))
 
 
 @cache
@@ -153,7 +155,13 @@ def make_data(
                 "chosen": {"step": 20, "dev_accuracy": 0.75},
             }
         },
-        logs={"cultureclip_s1": [{"step": 0, "dev_loss": 1.0}, {"step": 1, "loss": 2.0}, {"step": 9, "loss": 0.5}]},
+        logs={
+            ModelName("cultureclip", 1): [
+                {"step": 0, "dev_loss": 1.0},
+                {"step": 1, "loss": 2.0},
+                {"step": 9, "loss": 0.5},
+            ]
+        },
         manifest={
             "run_id": "run-7",
             "git": {"commit": "abc", "dirty": False},

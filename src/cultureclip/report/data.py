@@ -9,6 +9,7 @@ import pandas as pd
 
 from cultureclip.report.gallery import GalleryTables
 from cultureclip.report.thumbnails import ImageSource
+from cultureclip.scoring.models import ModelName
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,5 @@ class ReportData:
     asked: Mapping[str, np.ndarray]
     metrics: Mapping[str, Mapping[str, Any]]
     training: Mapping[str, Mapping[str, Any]]
-    logs: Mapping[str, Sequence[Mapping[str, Any]]]
+    logs: Mapping[ModelName, Sequence[Mapping[str, Any]]]
     manifest: Mapping[str, Any]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cultureclip.report.score_view import order_metrics
 from cultureclip.scoring.groups import AXES, WorstGroup, find_worst
-from cultureclip.scoring.scores import BASE
+from cultureclip.scoring.models import BASE
 
 STEPS = 0.10, 0.02
 """Differences from which a tile has the strong and the faint colour."""

@@ -14,7 +14,7 @@ from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError, normalise
 from cultureclip.report.markdown import printable
-from cultureclip.scoring.scores import split_instance
+from cultureclip.scoring.models import ModelName
 
 UNKNOWN = "data unknown"
 """Stands for the hash in files that do not say what was asked: CLIP_benchmark's own."""
@@ -112,8 +112,8 @@ def merge_results(files: Iterable[Path]) -> list[Row]:
     present = {(file.parent, document["model"]) for file, document in documents}
     runs: dict[tuple[str, str, str], dict[Column, Cell]] = {}
     for file, document in documents:
-        objective, seed = split_instance(document["model"])
-        if seed is not None and (file.parent, objective) in present:
+        name = ModelName.parse(document["model"])
+        if name.seed is not None and (file.parent, str(name.mean)) in present:
             continue
         cells, run = runs.setdefault(_run_of(document), {}), _cells(document)
         if any(cells[column].value != run[column].value for column in cells.keys() & run.keys()):

@@ -17,7 +17,7 @@ from cultureclip.report.score_view import ScoreBlock, build_blocks, model_title
 from cultureclip.report.stages import count_benchmarks, count_stages, other_figures
 from cultureclip.report.summary import summarise
 from cultureclip.report.trade_off import describe_model, draw_trade_off
-from cultureclip.scoring.scores import split_instance
+from cultureclip.scoring.models import ModelName
 
 CHART_SIZE = (460, 190)
 TRADE_OFF_SIZE = (760, 380)
@@ -45,7 +45,7 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
     """HTML by file name; each file has a template of its name. A page about nothing is left out, and so is its link."""
     groups = build_groups(data.group_scores, data.cards, settings.proposed)
     confusions = build_confusions(data.confusions, data.predictions, data.cards, data.asked, settings.proposed)
-    abilities = data.abilities[(data.abilities["part"] == "test") & data.abilities["model"].map(_is_mean)]
+    abilities = data.abilities[(data.abilities["part"] == "test") & data.abilities["seed"].isna()]
     pages = {
         "index.html": Page("Overview", "What was run and what came out.", _overview(data, settings)),
         "scores.html": Page("Scores", "Every model on every benchmark, with intervals.", _scores(data, settings)),
@@ -140,16 +140,11 @@ def _training(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
 def _abilities(abilities: pd.DataFrame) -> dict[str, Any]:
     if abilities.empty:
         return {}
-    titles = abilities["model"].map(describe_model)
+    titles = [describe_model(*point) for point in zip(abilities["objective"], abilities["scale"], strict=True)]
     return {
         "chart": draw_trade_off(abilities, TRADE_OFF_SIZE),
         "abilities": abilities.assign(title=titles).to_dict("records"),
     }
-
-
-def _is_mean(model: str) -> bool:
-    """Whether a model stands for itself or for all seeds, not for one of several."""
-    return split_instance(model)[1] is None
 
 
 def _run(data: ReportData) -> dict[str, Any]:
@@ -182,11 +177,10 @@ def _headlines(blocks: Sequence[ScoreBlock]) -> list[ScoreBlock]:
     return list({block.benchmark: block for block in reversed(blocks)}.values())[::-1]
 
 
-def _loss_charts(logs: Mapping[str, Sequence[Mapping[str, Any]]], settings: ReportSettings) -> list[LineChart]:
+def _loss_charts(logs: Mapping[ModelName, Sequence[Mapping[str, Any]]], settings: ReportSettings) -> list[LineChart]:
     """One chart an objective (their losses have different scales), one line a seed."""
     by_objective: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = defaultdict(dict)
     for model, log in logs.items():
-        objective, seed = split_instance(model)
-        by_objective[objective]["run" if seed is None else f"seed {seed}"] = log
+        by_objective[model.objective]["run" if model.seed is None else f"seed {model.seed}"] = log
     order = sorted(by_objective, key=lambda o: (o == settings.proposed, o != settings.plain, o))
     return [draw_losses(model_title(objective), by_objective[objective], CHART_SIZE) for objective in order]

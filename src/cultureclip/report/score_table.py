@@ -8,7 +8,7 @@ import pandas as pd
 
 from cultureclip.report.markdown import to_markdown
 from cultureclip.report.score_view import ScoreBlock, build_blocks
-from cultureclip.scoring.scores import BASE, split_instance, split_scale
+from cultureclip.scoring.models import BASE
 
 NOTE = (
     "Test items, per cent; in brackets the difference to the base in points, with its 95 % interval; * where that "
@@ -41,7 +41,6 @@ def tabulate_scores(
             **{ability: _ability(of_test, model, ability) for ability in ("culture", "general")},
         }
         for model in models
-        if split_instance(model)[1] is None and split_scale(model)[1] is None
     }
     return f"{to_markdown(pd.DataFrame.from_dict(rows, orient='index'))}\n{NOTE}\n"
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cultureclip.benchmarks.protocols.registry import all_protocols
 from cultureclip.scoring.groups import AXES, macro_metric
-from cultureclip.scoring.scores import BASE, split_instance, split_scale
+from cultureclip.scoring.models import BASE
 
 TITLES = {
     BASE: "Base CLIP",
@@ -26,7 +26,7 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """A paired difference in points, with its interval and what it allows to say.
 
@@ -60,7 +60,7 @@ class Difference:
         return "below" if self.high < 0 else "unclear"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelScore:
     """One model's line.
 
@@ -91,7 +91,7 @@ class ModelScore:
     to_plain: Difference | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreBlock:
     """One benchmark and metric.
 
@@ -166,20 +166,19 @@ def build_blocks(
         macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
         for metric in order_metrics(present):
             group = of_benchmark[of_benchmark["metric"] == metric]
-            order = [m for m in dict.fromkeys(group["model"]) if split_instance(m)[1] is None]
-            order = [m for m in order if split_scale(m)[1] is None]
+            order = list(dict.fromkeys(group.loc[group["seed"].isna() & (group["scale"] == 1), "model"]))
             order.sort(key=lambda m: (m != BASE, m == proposed, m != plain, m))
             blocks.append(
                 ScoreBlock(
-                    card["name"],
-                    card["title"],
-                    card["question"],
-                    metric,
-                    metric in macros,
-                    card["chances"].get(metric),
-                    int(group["n"].iloc[0]),
-                    int(group["clusters"].iloc[0]),
-                    tuple(_model_score(group, model, plain) for model in order),
+                    benchmark=card["name"],
+                    title=card["title"],
+                    question=card["question"],
+                    metric=metric,
+                    is_macro=metric in macros,
+                    chance=card["chances"].get(metric),
+                    n=int(group["n"].iloc[0]),
+                    clusters=int(group["clusters"].iloc[0]),
+                    models=tuple(_model_score(group, model, plain) for model in order),
                 )
             )
     return blocks
@@ -188,20 +187,19 @@ def build_blocks(
 def _model_score(group: pd.DataFrame, model: str, plain: str) -> ModelScore:
     rows = group[group["model"] == model]
     first = rows.iloc[0]
-    seeded = [m for m in dict.fromkeys(group["model"]) if split_instance(m)[0] == model and m != model]
-    values = group[group["model"].isin(seeded)]["value"]
+    values = group[(group["objective"] == model) & group["seed"].notna() & (group["scale"] == 1)]["value"]
     return ModelScore(
-        model,
-        model_title(model),
-        float(first["value"]),
-        float(first["ci_low"]),
-        float(first["ci_high"]),
-        tuple(int(seed) for seed in first["seeds"]),
-        (float(values.min()), float(values.max())) if len(values) else None,
-        _given(first["seed_std"]),
-        _given(first["undecided"]),
-        _difference(rows, BASE),
-        _difference(rows, plain),
+        model=model,
+        title=model_title(model),
+        value=float(first["value"]),
+        low=float(first["ci_low"]),
+        high=float(first["ci_high"]),
+        seeds=tuple(int(seed) for seed in first["seeds"]),
+        spread=(float(values.min()), float(values.max())) if len(values) else None,
+        seed_std=_given(first["seed_std"]),
+        undecided=_given(first["undecided"]),
+        to_base=_difference(rows, BASE),
+        to_plain=_difference(rows, plain),
     )
 
 
@@ -212,15 +210,15 @@ def _difference(rows: pd.DataFrame, reference: str) -> Difference | None:
     row = found.iloc[0]
     value, low, high = (100 * float(row[name]) for name in ("difference", "diff_low", "diff_high"))
     return Difference(
-        value,
-        low,
-        high,
-        float(row["p_value"]),
-        float(row["p_holm"]),
-        100 * float(row["detectable"]),
-        float(row["mcnemar_p"]),
-        int(row["mcnemar_n"]),
-        int(row["mcnemar_excluded"]),
+        value=value,
+        low=low,
+        high=high,
+        p_value=float(row["p_value"]),
+        p_holm=float(row["p_holm"]),
+        detectable=100 * float(row["detectable"]),
+        mcnemar_p=float(row["mcnemar_p"]),
+        mcnemar_n=int(row["mcnemar_n"]),
+        mcnemar_excluded=int(row["mcnemar_excluded"]),
     )
 
 

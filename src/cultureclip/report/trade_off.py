@@ -6,7 +6,6 @@ import pandas as pd
 
 from cultureclip.report.charts import nice_ticks
 from cultureclip.report.score_view import model_title
-from cultureclip.scoring.scores import split_scale
 
 COLOURS = 6
 """Colours of the style sheet, ``c0`` to ``c5``."""
@@ -67,7 +66,7 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
 
     drawn = tuple(
         Point(
-            describe_model(row["model"]),
+            describe_model(row["objective"], row["scale"]),
             colours[row["objective"]],
             x(row["general_change"]),
             x(row["general_change_low"]),
@@ -94,7 +93,6 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
     )
 
 
-def describe_model(model: str) -> str:
-    """A model's name for readers, with the scale of its update where its name has one."""
-    name, scale = split_scale(model)
-    return model_title(name) if scale is None else f"{model_title(name)} at {scale:g}"
+def describe_model(objective: str, scale: float) -> str:
+    """Name a point of the trade-off for readers, with the scale of its update where that is a part of it."""
+    return f"{model_title(objective)} at {scale:g}" if 0 < scale < 1 else model_title(objective)

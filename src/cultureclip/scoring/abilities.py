@@ -14,7 +14,8 @@ import pandas as pd
 
 from cultureclip.report.score_view import model_title, order_metrics
 from cultureclip.scoring.answers import Answers, read_answers
-from cultureclip.scoring.scores import BASE, ScoredModel, plan_scores, split_instance, split_scale
+from cultureclip.scoring.models import BASE, read_names
+from cultureclip.scoring.scores import ScoredModel, plan_scores
 from cultureclip.scoring.statistics import ClusteredItems
 from cultureclip.tables import ABILITIES, make_table
 
@@ -51,7 +52,7 @@ def compare_abilities(
     Raises:
         SourceDataError: the models did not answer the same items.
     """
-    plan = plan_scores(predictions["model"], plain)
+    plan = plan_scores(read_names(predictions), plain)
     answers = list(read_answers(predictions, {member for model in plan for member in model.members}))
     asked = _names(answers)
     logger.info(
@@ -69,7 +70,7 @@ def compare_abilities(
             placed = [{"part": part} | _place(model, plan[0], pools) for model in plan]
             rows += [row | {"on_front": _on_front(row, placed)} for row in placed]
     chosen = set(_choose(rows, max_general_loss))
-    return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES)
+    return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES).astype({"seed": "Int64"})
 
 
 def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
@@ -82,7 +83,7 @@ def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
     import plotly.graph_objects as go
 
     of_part = abilities[abilities["part"] == part]
-    shown = of_part[np.array([split_instance(model)[1] is None for model in of_part["model"]], bool)]
+    shown = of_part[of_part["seed"].isna()]
     base = shown[shown["model"] == BASE]
     figure = go.Figure()
     for objective, own in shown.groupby("objective", sort=False):
@@ -124,7 +125,7 @@ class _Pool:
         return cls(ClusteredItems(clusters, weights), pd.concat([a.credit for a in answers]))
 
     def mean(self, model: ScoredModel) -> np.ndarray:
-        return self.credit[list(model.members)].mean(axis=1).to_numpy()
+        return self.credit[list(map(str, model.members))].mean(axis=1).to_numpy()
 
 
 def _main_metrics(answers: Sequence[Answers]) -> list[Answers]:
@@ -138,19 +139,20 @@ def _names(answers: Sequence[Answers]) -> set[str]:
 
 
 def _place(model: ScoredModel, base: ScoredModel, pools: Mapping[str, _Pool]) -> dict[str, Any]:
-    name, scale = split_scale(split_instance(model.name)[0])
+    name, is_base = model.name, model is base
     full = 1.0 if model.seeds else np.nan  # how much of which update a model from elsewhere holds is not known
     row: dict[str, Any] = {
-        "model": model.name,
-        "objective": name,
-        "scale": 0.0 if model.name == BASE else full if scale is None else scale,
+        "model": str(name),
+        "objective": name.objective,
+        "seed": name.seed,
+        "scale": 0.0 if is_base else full if name.scale == 1 else name.scale,
         "seeds": list(model.seeds),
     }
     for ability, pool in pools.items():
         own = pool.sample.estimate_mean(pool.mean(model))
         change = pool.sample.estimate_difference(pool.mean(model), pool.mean(base))
         row |= {ability: own.value, f"{ability}_low": own.low, f"{ability}_high": own.high}
-        if model.name == BASE:
+        if is_base:
             change = replace(change, low=0.0, high=0.0)
         row |= {
             f"{ability}_change": change.value,
@@ -162,8 +164,7 @@ def _place(model: ScoredModel, base: ScoredModel, pools: Mapping[str, _Pool]) ->
 
 def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
     """Whether nothing else of its kind (means among means, seeds among seeds) is at least as good at both."""
-    single = split_instance(row["model"])[1]
-    rivals = [other for other in others if split_instance(other["model"])[1] == single or other["model"] == BASE]
+    rivals = [other for other in others if other["seed"] == row["seed"] or other["model"] == BASE]
     own = (row[CULTURE], row[GENERAL])
     points = [(other[CULTURE], other[GENERAL]) for other in rivals]
     return not any(p != own and p[0] >= own[0] and p[1] >= own[1] for p in points)
@@ -171,7 +172,7 @@ def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bo
 
 def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Iterator[str]:
     """The chosen model of each objective, by the dev part."""
-    means = [r for r in rows if r["part"] == "dev" and r["seeds"] and split_instance(r["model"])[1] is None]
+    means = [r for r in rows if r["part"] == "dev" and r["seeds"] and r["seed"] is None]
     kept = [row for row in means if row["general_change"] >= -max_general_loss - 1e-12]
     for objective in sorted({row["objective"] for row in kept}):
         yield max((r for r in kept if r["objective"] == objective), key=lambda r: (r[CULTURE], r["scale"]))["model"]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.errors import SourceDataError
+from cultureclip.scoring.models import ModelName
 
 _OF_ITEM = ["cluster", "culture", "category"]
 
@@ -30,12 +31,12 @@ class Answers:
     items: pd.DataFrame
     credit: pd.DataFrame
 
-    def mean(self, models: Collection[str]) -> np.ndarray:
+    def mean(self, models: Collection[ModelName]) -> np.ndarray:
         """Credit averaged over models, [items]."""
-        return self.credit[list(models)].mean(axis=1).to_numpy()
+        return self.credit[list(map(str, models))].mean(axis=1).to_numpy()
 
 
-def read_answers(predictions: pd.DataFrame, models: Collection[str]) -> Iterator[Answers]:
+def read_answers(predictions: pd.DataFrame, models: Collection[ModelName]) -> Iterator[Answers]:
     """One :class:`Answers` a benchmark, metric and part, in alphabetical order.
 
     Args:
@@ -49,7 +50,7 @@ def read_answers(predictions: pd.DataFrame, models: Collection[str]) -> Iterator
     for key, group in predictions.groupby(["benchmark", metrics.rename("metric"), "part"], sort=True):
         benchmark, metric, part = map(str, key)
         credit = group.pivot(index="item_id", columns="model", values="correct").sort_index()
-        _check_answered(credit.reindex(columns=sorted(set(models))), f"{benchmark} {metric}")
+        _check_answered(credit.reindex(columns=sorted(map(str, set(models)))), f"{benchmark} {metric}")
         items = group.drop_duplicates("item_id").set_index("item_id")[_OF_ITEM].loc[credit.index]
         yield Answers(benchmark, metric, part, items, credit)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.benchmarks.protocols.items import metric_of
-from cultureclip.scoring.scores import BASE, plan_scores
+from cultureclip.scoring.models import BASE, ModelName, read_names
+from cultureclip.scoring.scores import plan_scores
 from cultureclip.tables import CONFUSIONS, make_table
 
 MENDED, BROKEN = "mended", "broken"
@@ -69,11 +70,11 @@ def count_confusions(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
     choices = _choices(predictions)
     base = choices[choices["model"] == BASE]
     rows: list[dict[str, Any]] = []
-    for model in plan_scores(predictions["model"], plain):
-        if model.is_headline and model.name != BASE:
-            answers = choices[choices["model"].isin(model.members)]
+    for model in plan_scores(read_names(predictions), plain):
+        if model.name.is_headline and model.name != ModelName(BASE):
+            answers = choices[choices["model"].isin(list(map(str, model.members)))]
             pairs = base.merge(answers, on=["benchmark", "item_id"], suffixes=("", "_model"))
-            rows += [{"model": model.name} | row for row in _confusions(pairs)]
+            rows += [{"model": str(model.name)} | row for row in _confusions(pairs)]
     return make_table(rows, CONFUSIONS)
 
 

@@ -1,9 +1,9 @@
 """From per-item predictions to the tables of scores."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,10 @@ from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.errors import SourceDataError
 from cultureclip.scoring.answers import Answers, read_answers
 from cultureclip.scoring.groups import AXES, MIN_GROUP, macro_metric, macro_weights, score_groups
+from cultureclip.scoring.models import BASE, ModelName, label_rows, read_names
 from cultureclip.scoring.significance import NOISE, correct_holm, mcnemar_test, undecided_share
 from cultureclip.scoring.statistics import ClusteredItems
 from cultureclip.tables import GROUP_SCORES, SCORES, make_table
-
-BASE = "base"
-_NAME = re.compile(r"(?P<objective>.+?)(_s(?P<seed>\d{1,18}))?(?P<scale>@[01]\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -26,78 +24,46 @@ class ScoredModel:
     """What is scored: one model, or an objective's mean over its seeds.
 
     Attributes:
-        name: Model name; for a mean the objective.
+        name: The model; without a seed a mean.
         members: Models in ``predictions`` whose items are averaged.
         seeds: Their seeds; empty for the base and for models from elsewhere.
         references: Scored models that it is compared with.
     """
 
-    name: str
-    members: tuple[str, ...]
+    name: ModelName
+    members: tuple[ModelName, ...]
     seeds: tuple[int, ...]
-    references: tuple[str, ...]
-
-    @property
-    def is_headline(self) -> bool:
-        """Whether it stands for itself: the base, a mean over seeds, a model from elsewhere, each at full scale."""
-        return split_instance(self.name)[1] is None and split_scale(self.name)[1] is None
+    references: tuple[ModelName, ...]
 
 
-def instance_name(objective: str, seed: int) -> str:
-    """Name of the model trained with an objective (``<objective>@<scale>`` with its update scaled) and a seed."""
-    name, at, scale = objective.partition("@")
-    return f"{name}_s{seed}{at}{scale}"
-
-
-def split_instance(model: str) -> tuple[str, int | None]:
-    """Objective (with its scale, if any) and seed of a model's name; no seed for the base, means and others' models."""
-    match = _NAME.fullmatch(model)
-    if match is None or match["seed"] is None:
-        return model, None
-    return match["objective"] + (match["scale"] or ""), int(match["seed"])
-
-
-def split_scale(model: str) -> tuple[str, float | None]:
-    """A name ``<model>@<scale>`` as model and scale of its update (WiSE-FT); the scale is None where none is named."""
-    match = _NAME.fullmatch(model)
-    if match is None or match["scale"] is None:
-        return model, None
-    return model.removesuffix(match["scale"]), float(match["scale"][1:])
-
-
-def scaled_name(model: str, scale: float) -> str:
-    """Name of a model with its update scaled, as :func:`split_scale` reads it."""
-    return f"{model}@{scale:.2f}"
-
-
-def plan_scores(models: Iterable[str], plain: str) -> list[ScoredModel]:
-    """Which models and means are scored, and against what.
+def plan_scores(models: Iterable[ModelName], plain: str) -> list[ScoredModel]:
+    """Plan which models and means are scored, and against what.
 
     Everything is compared with the base; means also with the mean of ``plain`` at the same scale, and each seed with
     the same seed of it.
 
     Args:
-        models: Names in the predictions.
+        models: Those in the predictions.
         plain: The objective of plain contrastive tuning.
     """
-    present = sorted(set(models) - {BASE})
-    by_objective: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    plan = [ScoredModel(BASE, (BASE,), (), ())]
+    base = ModelName(BASE)
+    present = sorted(set(models) - {base}, key=str)
+    trained: dict[ModelName, list[tuple[int, ModelName]]] = defaultdict(list)
+    plan = [ScoredModel(base, (base,), (), ())]
     for model in present:
-        objective, seed = split_instance(model)
-        if seed is None:
-            plan.append(ScoredModel(model, (model,), (), (BASE,)))
+        if model.seed is None:
+            plan.append(ScoredModel(model, (model,), (), (base,)))
         else:
-            by_objective[objective].append((seed, model))
-    for objective, runs in sorted(by_objective.items()):
-        runs.sort()
-        rival = plain + objective.removeprefix(split_scale(objective)[0])
-        others = (rival,) if objective != rival and rival in by_objective else ()
-        seeds, members = zip(*runs, strict=True)
-        plan.append(ScoredModel(objective, members, seeds, (BASE, *others)))
-        for seed, model in runs:
-            same_seed = [name for name in (instance_name(other, seed) for other in others) if name in present]
-            plan.append(ScoredModel(model, (model,), (seed,), (BASE, *same_seed)))
+            trained[model.mean].append((model.seed, model))
+    for mean in sorted(trained, key=str):
+        seeds, members = zip(*sorted(trained[mean], key=itemgetter(0)), strict=True)
+        rival = replace(mean, objective=plain)
+        others = (rival,) if mean != rival and rival in trained else ()
+        plan.append(ScoredModel(mean, members, seeds, (base, *others)))
+        for model in members:
+            same_seed = [replace(other, seed=model.seed) for other in others]
+            references = (base, *(name for name in same_seed if name in present))
+            plan.append(ScoredModel(model, (model,), (model.seed,), references))
     return plan
 
 
@@ -133,9 +99,9 @@ def score_predictions(
             scorer = _Scorer(items, weights, resamples, seed)
             for row in scorer.score(plan):
                 key = (answers.benchmark, answers.metric, answers.part)
-                shares = [undecided[(*key, member)] for member in row.pop("members")]
+                shares = [undecided[(*key, str(member))] for member in row.pop("members")]
                 rows.append(common | row | {"undecided": float(np.mean(shares)) if weights is None else np.nan})
-    scores = pd.DataFrame(rows)
+    scores = label_rows(pd.DataFrame(rows), {model.name for model in plan})
     families = scores.groupby(["model", "reference", "part"])["p_value"]  # rows without a reference are in none
     scores["p_holm"] = families.transform(lambda p: correct_holm(p.to_numpy())).astype(float)
     return scores[list(SCORES.columns)]
@@ -154,10 +120,10 @@ def score_all_groups(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
     Raises:
         SourceDataError: the base is missing, or the models did not answer the same items.
     """
-    plan = [model for model in _plan(predictions, plain) if model.is_headline]
+    plan = [model for model in _plan(predictions, plain) if model.name.is_headline]
     rows: list[dict[str, Any]] = []
     for answers in read_answers(predictions, _members(plan)):
-        values = {model.name: answers.mean(model.members) for model in plan}
+        values = {str(model.name): answers.mean(model.members) for model in plan}
         common = {"benchmark": answers.benchmark, "metric": answers.metric, "part": answers.part}
         rows += [common | row for row in score_groups(answers.items, values, BASE, MIN_GROUP)]
     return make_table(rows, GROUP_SCORES).astype({"rank": "Int64"})
@@ -187,7 +153,7 @@ class _Scorer:
             seeds = [self.sample.mean(self.answers.mean([member])) for member in model.members]
             spread = {"seed_std": float(np.std(seeds, ddof=1)), "seed_low": min(seeds), "seed_high": max(seeds)}
         return {
-            "model": model.name,
+            "model": str(model.name),
             "members": model.members,
             "value": own.value,
             "ci_low": own.low,
@@ -207,7 +173,7 @@ class _Scorer:
         own, other = self.answers.mean(model.members), self.answers.mean(reference.members)
         found = self.sample.estimate_difference(own, other)
         row = {
-            "reference": reference.name,
+            "reference": str(reference.name),
             "difference": found.value,
             "diff_low": found.low,
             "diff_high": found.high,
@@ -217,17 +183,18 @@ class _Scorer:
         if self.is_macro:  # it weighs items, which the test cannot
             return row | {"mcnemar_p": np.nan, "mcnemar_n": 0, "mcnemar_excluded": 0}
         credit = self.answers.credit
-        test = mcnemar_test(credit[list(model.members)].to_numpy(), credit[list(reference.members)].to_numpy())
+        test = mcnemar_test(*(credit[list(map(str, scored.members))].to_numpy() for scored in (model, reference)))
         return row | {"mcnemar_p": test.p_value, "mcnemar_n": test.n, "mcnemar_excluded": test.excluded}
 
 
 def _plan(predictions: pd.DataFrame, plain: str) -> list[ScoredModel]:
-    if BASE not in set(predictions["model"]):
+    names = read_names(predictions)
+    if ModelName(BASE) not in names:
         raise SourceDataError("predictions", "the base model has none", "Run: kedro run --pipelines=evaluation")
-    return plan_scores(predictions["model"], plain)
+    return plan_scores(names, plain)
 
 
-def _members(plan: Iterable[ScoredModel]) -> set[str]:
+def _members(plan: Iterable[ScoredModel]) -> set[ModelName]:
     return {member for model in plan for member in model.members}
 
 

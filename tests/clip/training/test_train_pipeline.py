@@ -146,7 +146,7 @@ def test_instances_follow_the_environment(tmp_path, monkeypatch):
     note_config(None)
     assert read_instances() == make_instances(["clip"], [1, 2])
     monkeypatch.setenv("KEDRO_ENV", "paper")
-    assert [i.name for i in read_instances()] == ["cultureclip_s1", "cultureclip_s2", "negclip_s1", "negclip_s2"]
+    assert list(map(str, read_instances())) == ["cultureclip_s1", "cultureclip_s2", "negclip_s1", "negclip_s2"]
     (tmp_path / "conf/paper/parameters_train.yml").write_text("train: {seeds: []}")
     with pytest.raises(ConfigurationError, match=r"train\.objectives"):
         read_instances()

@@ -120,7 +120,18 @@ def test_chunks_as_released_are_batches_of_their_own(base_folder, tmp_path, enco
         for update in adapter.updates():
             update.b.normal_(0, 0.1)
     objective = build_objective("cultureclip")
-    trainer = Trainer(encoder, adapter, objective, data, None, None, settings, 3, tmp_path, "test")
+    trainer = Trainer(
+        encoder=encoder,
+        adapter=adapter,
+        objective=objective,
+        data=data,
+        dev=None,
+        replay=None,
+        settings=settings,
+        seed=3,
+        folder=tmp_path,
+        name="test",
+    )
     loss = trainer.loss = TwinLoss(encoder, adapter, objective, None, settings, Group())
     trainer._step(torch.optim.SGD(adapter.parameters(), lr=1e-30), 0)
     found = [p.grad.clone() for p in adapter.parameters()]
@@ -237,7 +248,7 @@ def test_activations_computed_twice_and_compiled_towers_learn_the_same(base_fold
 
 def test_curves_and_metrics_of_several_logs(undisturbed):
     logs = {"clip_both_s1": undisturbed[1], "cultureclip_s1": undisturbed[1]}
-    figure = loss_curves(logs)
+    figure = loss_curves(logs, {"clip_both_s1": "clip_both", "cultureclip_s1": "cultureclip"})
     assert len(figure.data) == 6 and list(figure.data[0].x) == [4, 8, 10]
     metrics = training_metrics(logs, dict.fromkeys(logs, "dev_accuracy"))
     assert metrics["clip_both_s1"]["data"] == {"train_rows": 12, "dev_rows": 4, "unreadable_images": 0, "cut_texts": 0}

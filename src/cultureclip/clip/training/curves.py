@@ -7,21 +7,24 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from cultureclip.clip.training.training_log import LogRow, best_row, objective_of
+from cultureclip.clip.training.training_log import LogRow, best_row
 
 _PANELS = (("loss", "training loss"), ("dev_loss", "dev loss"), ("dev_accuracy", "dev twin accuracy"))
 
 
-def loss_curves(logs: Mapping[str, list[LogRow]]) -> go.Figure:
-    """A line a training in three panels: loss on batches, loss and accuracy on dev twins, over steps.
+def loss_curves(logs: Mapping[str, list[LogRow]], objectives: Mapping[str, str]) -> go.Figure:
+    """Draw one line per training in three panels: loss on batches, loss and accuracy on dev twins, over steps.
 
-    Trainings of one objective (``<objective>_s<seed>``) share a colour. Losses of different objectives are sums over
-    different candidates: their heights do not compare.
+    Losses of different objectives are sums over different candidates: their heights do not compare.
+
+    Args:
+        logs: By name of the training.
+        objectives: Of each training; those of one objective share a colour.
     """
     figure = make_subplots(rows=1, cols=len(_PANELS), subplot_titles=[title for _, title in _PANELS])
-    objectives = list(dict.fromkeys(objective_of(name) for name in logs))
+    coloured = list(dict.fromkeys(objectives[name] for name in logs))
     for name, log in logs.items():
-        colour = qualitative.Plotly[objectives.index(objective_of(name)) % len(qualitative.Plotly)]
+        colour = qualitative.Plotly[coloured.index(objectives[name]) % len(qualitative.Plotly)]
         for column, (field, _) in enumerate(_PANELS, start=1):
             points = [(row["step"], row[field]) for row in log if field in row]
             line = go.Scatter(

@@ -240,7 +240,16 @@ def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _I
         launch_training(job, *inputs)
     else:
         loss = build_objective(job.objective, job.settings.objective)
-        Trainer(encoder, adapter, loss, *inputs, job.settings, job.seed, job.folder, job.name).run()
+        Trainer(
+            encoder=encoder,
+            adapter=adapter,
+            objective=loss,
+            **inputs._asdict(),
+            settings=job.settings,
+            seed=job.seed,
+            folder=job.folder,
+            name=job.name,
+        ).run()
     (job.folder / BEST_NAME).replace(job.folder / RESULT_NAME)
     (job.folder / STATE_NAME).unlink(missing_ok=True)
     shutil.rmtree(job.folder / BOUNDARY_NAME, ignore_errors=True)

@@ -49,7 +49,7 @@ def learning_rate(step: int, settings: TrainerSettings) -> float:
     return settings.lr * min(1.0, rise, fall)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trainer:
     """Trains an adapter on twins.
 

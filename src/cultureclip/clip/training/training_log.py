@@ -17,11 +17,6 @@ START_AFRESH = "Remove the folder that it is in, to train from the beginning"
 LogRow = dict[str, Any]
 
 
-def objective_of(run: str) -> str:
-    """The objective, or variant, in the name of a training: ``<objective>_s<seed>``."""
-    return run.rpartition("_s")[0]
-
-
 def read_log(path: Path) -> list[LogRow]:
     """The rows that :func:`write_log` wrote, the base's and at least one more.
 

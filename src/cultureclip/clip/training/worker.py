@@ -61,17 +61,17 @@ def build_trainer(job: Job, data_folder: Path, group: Group, device: str) -> Tra
     adapter = LoraAdapter(encoder.model, job.settings.lora, job.seed)
     dev, replay = data_folder / DEV_NAME, data_folder / REPLAY_NAME
     return Trainer(
-        encoder,
-        adapter,
-        build_objective(job.objective, job.settings.objective),
-        TwinData.load(data_folder / TRAIN_NAME),
-        TwinData.load(dev) if dev.exists() else None,
-        Replay.load(replay, encoder) if replay.exists() else None,
-        job.settings,
-        job.seed,
-        job.folder,
-        job.name,
-        group,
+        encoder=encoder,
+        adapter=adapter,
+        objective=build_objective(job.objective, job.settings.objective),
+        data=TwinData.load(data_folder / TRAIN_NAME),
+        dev=TwinData.load(dev) if dev.exists() else None,
+        replay=Replay.load(replay, encoder) if replay.exists() else None,
+        settings=job.settings,
+        seed=job.seed,
+        folder=job.folder,
+        name=job.name,
+        group=group,
     )
 
 

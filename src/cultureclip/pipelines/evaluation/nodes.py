@@ -3,15 +3,18 @@
 import logging
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cultureclip.clip.contracts import SavedCheckpoint
 from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.evaluation.entries import check_benchmarks, check_names
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.scoring.models import BASE, ModelName, label_rows
 
 # Kedro reads these hints when it checks parameters, so they cannot name types whose modules are imported lazily.
 Benchmarks = list[Any]
@@ -93,7 +96,10 @@ def check_leaks(
 
 
 def evaluate_models(
-    benchmarks: Benchmarks, cards: list[dict[str, Any]], parameters: EvaluationParameters, **checkpoints: Any
+    benchmarks: Benchmarks,
+    cards: list[dict[str, Any]],
+    parameters: EvaluationParameters,
+    **checkpoints: SavedCheckpoint,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Answer every question with the base, every further model and every one tuned here, also at scales of its update.
 
@@ -101,7 +107,7 @@ def evaluate_models(
         benchmarks: The questions.
         cards: Of all benchmarks that are listed.
         parameters: Where the base, further models and the kept embeddings are.
-        checkpoints: Model name -> ``clip.contracts.SavedCheckpoint``.
+        checkpoints: Model name -> the tuned model.
 
     Returns:
         Predictions; and the cards as asked, less the items about pictures that turned out to be unreadable.
@@ -112,9 +118,9 @@ def evaluate_models(
     from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.benchmarks.evaluate import answer_benchmarks
     from cultureclip.models.locate import locate
-    from cultureclip.scoring.scores import BASE, split_instance
 
-    objectives = {split_instance(name)[0] for name in checkpoints}
+    tuned = {ModelName.parse(name): checkpoint for name, checkpoint in checkpoints.items()}
+    objectives = {name.objective for name in tuned}
     taken = parameters.models.keys() & objectives
     if taken:
         raise ConfigurationError(f"evaluation.models.{min(taken)}", "this is an objective's name", "Rename the model")
@@ -122,13 +128,15 @@ def evaluate_models(
         _warn_of_untrained(objectives, parameters)
         bases = {name: checkpoint.card.base_fingerprint for name, checkpoint in checkpoints.items()}
         check_bases(locate(parameters.base_model), bases)
-    tuned = {name: checkpoint.merged_path for name, checkpoint in checkpoints.items()}
-    models = {BASE: parameters.base_model, **parameters.models, **tuned}
+    models: dict[ModelName, str | Path] = {ModelName(BASE): parameters.base_model}
+    models |= {ModelName(name): location for name, location in parameters.models.items()}
+    models |= {name: checkpoint.merged_path for name, checkpoint in tuned.items()}
     with scratch_folder() as folder:
-        models |= _write_scaled(checkpoints, parameters, folder)
-        rows, asked = answer_benchmarks(models, benchmarks, Path(parameters.embedding_cache), parameters)
+        models |= _write_scaled(tuned, parameters, folder)
+        places = {str(name): place for name, place in models.items()}
+        rows, asked = answer_benchmarks(places, benchmarks, Path(parameters.embedding_cache), parameters)
     after = {benchmark.name: benchmark.card() for benchmark in asked}
-    return pd.DataFrame(rows), [after.get(card["name"], card) for card in cards]
+    return label_rows(pd.DataFrame(rows), models), [after.get(card["name"], card) for card in cards]
 
 
 def _warn_of_untrained(objectives: Collection[str], parameters: EvaluationParameters) -> None:
@@ -143,18 +151,20 @@ def _warn_of_untrained(objectives: Collection[str], parameters: EvaluationParame
             )
 
 
-def _write_scaled(checkpoints: Mapping[str, Any], parameters: EvaluationParameters, folder: Path) -> dict[str, Path]:
-    """Models of the plain and the proposed objective with a share of their update, by the name that scores know."""
+def _write_scaled(
+    tuned: Mapping[ModelName, SavedCheckpoint], parameters: EvaluationParameters, folder: Path
+) -> dict[ModelName, Path]:
+    """Write models of the plain and the proposed objective with a share of their update."""
     from cultureclip.clip.export.checkpoint import save_scaled
     from cultureclip.models.locate import locate
-    from cultureclip.scoring.scores import scaled_name, split_instance
 
     written = {}
-    for name, checkpoint in checkpoints.items():
-        if split_instance(name)[0] in (parameters.plain_objective, parameters.proposed_objective):
+    for name, checkpoint in tuned.items():
+        if name.objective in (parameters.plain_objective, parameters.proposed_objective):
             for scale in parameters.scales:
-                place = written[scaled_name(name, scale)] = folder / f"{name}-{scale}"
-                save_scaled(checkpoint, locate(parameters.base_model), scale, place)
+                scaled = replace(name, scale=scale)
+                written[scaled] = folder / str(scaled)
+                save_scaled(checkpoint, locate(parameters.base_model), scale, written[scaled])
     return written
 
 
@@ -272,7 +282,7 @@ def render_report(
         asked=ChainMap(*(benchmark.images for benchmark in benchmarks)),
         metrics={"mining": mining, "captioning": captioning, "synthesis": synthesis, "filtering": filtering},
         training=training,
-        logs=logs,
+        logs={ModelName.parse(name): log for name, log in logs.items()},
         manifest=manifest,
     )
     settings = ReportSettings(

@@ -39,7 +39,7 @@ def create_pipeline(
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     listed = benchmarks or read_benchmarks()
-    names = [instance.name for instance in instances]
+    names = list(map(str, instances))
     checkpoints = {name: f"checkpoint_{name}" for name in names}
     logs = {name: f"training_log_{name}" for name in names}
     shown = {table: table for table in _TABLES} | {stage: f"{stage}_metrics" for stage in _METRICS}

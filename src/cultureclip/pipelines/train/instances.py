@@ -2,33 +2,21 @@
 
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.shape import read_config
 from cultureclip.pipelines.train.parameters import Trainings
+from cultureclip.scoring.models import ModelName
 
 
-class Instance(NamedTuple):
-    """One training."""
-
-    objective: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """``<objective>_s<seed>``; with ``train_`` before it, the namespace."""
-        return f"{self.objective}_s{self.seed}"
-
-
-def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[Instance]:
+def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[ModelName]:
     """Every objective with every seed."""
-    return [Instance(objective, seed) for objective, seed in product(objectives, seeds)]
+    return [ModelName(objective, seed) for objective, seed in product(objectives, seeds)]
 
 
-def read_instances() -> list[Instance]:
+def read_instances() -> list[ModelName]:
     """The trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
 
     Raises:
@@ -49,7 +37,7 @@ def read_instances() -> list[Instance]:
     return make_instances(shape.objectives, shape.seeds)
 
 
-def check_instances(built: Sequence[Instance], objectives: Sequence[str], seeds: Sequence[int]) -> None:
+def check_instances(built: Sequence[ModelName], objectives: Sequence[str], seeds: Sequence[int]) -> None:
     """Make sure that the pipeline was built for these parameters.
 
     Raises:
@@ -58,6 +46,6 @@ def check_instances(built: Sequence[Instance], objectives: Sequence[str], seeds:
     if list(built) != make_instances(objectives, seeds):
         raise ConfigurationError(
             "train.objectives, train.seeds",
-            f"the pipeline was built for {', '.join(i.name for i in built)}, which --params cannot change",
+            f"the pipeline was built for {', '.join(map(str, built))}, which --params cannot change",
             "Set them in conf/<environment>/parameters_train.yml",
         )

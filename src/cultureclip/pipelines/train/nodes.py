@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.clip.contracts import Checkpoint, ImageSource
-from cultureclip.pipelines.train.instances import Instance, check_instances
+from cultureclip.pipelines.train.instances import check_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.scoring.models import ModelName
 
 Trained = tuple[Checkpoint, list[dict[str, Any]]]
 TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, TrainParameters], Trained]
@@ -22,13 +23,16 @@ def list_general_pairs(concepts: pd.DataFrame, parameters: TrainParameters) -> p
     return list_pairs(source, parameters.general_pairs.most, concepts)
 
 
-def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
+def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
     """The node function of one training.
 
     Args:
         instance: The objective and seed of this node.
         built: All trainings of the pipeline.
     """
+    if instance.seed is None:
+        raise ValueError(f"{instance} is a mean, not a training")
+    seed = instance.seed
 
     def train_model(
         cultwin: pd.DataFrame,
@@ -59,9 +63,9 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
             GeneralPairs(texts, pictures) if texts else None,
             locate(parameters.base),
             card=card,
-            name=instance.name,
+            name=str(instance),
             objective=parameters.objective_of(instance.objective),
-            seed=instance.seed,
+            seed=seed,
             settings=settings,
             work_dir=Path(parameters.work_dir),
             mirrorable=mirrorable_concepts(concepts, settings.augmentation.never_mirrored),
@@ -73,7 +77,7 @@ def for_instance(instance: Instance, built: Sequence[Instance]) -> TrainNode:
 def summarise_training(parameters: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """Draw all logs into one figure and gather the chosen steps' figures."""
     from cultureclip.clip.training.curves import loss_curves, training_metrics
-    from cultureclip.clip.training.training_log import objective_of
 
-    chosen_by = {name: parameters.run_settings(objective_of(name)).effective().trainer.select_by for name in logs}
-    return loss_curves(logs), training_metrics(logs, chosen_by)
+    objectives = {name: ModelName.parse(name).objective for name in logs}
+    chosen_by = {name: parameters.run_settings(o).effective().trainer.select_by for name, o in objectives.items()}
+    return loss_curves(logs, objectives), training_metrics(logs, chosen_by)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.train.instances import Instance, make_instances, read_instances
+from cultureclip.pipelines.train.instances import make_instances, read_instances
 from cultureclip.pipelines.train.nodes import for_instance, list_general_pairs, summarise_training
+from cultureclip.scoring.models import ModelName
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
@@ -17,7 +18,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     trainings = [_training(instance, instances) for instance in instances]
-    logs = {instance.name: f"training_log_{instance.name}" for instance in instances}
+    logs = {str(instance): f"training_log_{instance}" for instance in instances}
     summary = Node(
         summarise_training,
         {"parameters": "params:train", **logs},
@@ -31,7 +32,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     return sum(trainings, Pipeline([pairs, summary]))
 
 
-def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
+def _training(instance: ModelName, instances: Sequence[ModelName]) -> Pipeline:
     """The template: one training in its own namespace."""
     node = Node(
         for_instance(instance, instances),
@@ -41,8 +42,8 @@ def _training(instance: Instance, instances: Sequence[Instance]) -> Pipeline:
     )
     return Pipeline(
         [node],
-        namespace=f"train_{instance.name}",
+        namespace=f"train_{instance}",
         inputs={"cultwin", "images", "concepts", "general_pairs"},
-        outputs={"checkpoint": f"checkpoint_{instance.name}", "log": f"training_log_{instance.name}"},
+        outputs={"checkpoint": f"checkpoint_{instance}", "log": f"training_log_{instance}"},
         parameters={"params:train"},
     )
