@@ -16,7 +16,8 @@ from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import WEIGHTS_NAME, load_encoder
 from cultureclip.models.files import check_model
-from cultureclip.models.pickles import convert_pickle, is_pickle, main
+from cultureclip.models.pickled_files import is_pickle
+from cultureclip.models.pickles import convert_pickle, main
 from tests.support.tiny_clip import write_tiny_clip
 
 

@@ -10,7 +10,8 @@ from transformers import LlamaForCausalLM
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
 from cultureclip.models.precision import fast_dtype
-from cultureclip.models.text import LanguageModel, _common_prefix, _draw
+from cultureclip.models.sampling import common_prefix, draw
+from cultureclip.models.text import LanguageModel
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
@@ -117,10 +118,10 @@ def test_what_is_computed_once_does_not_depend_on_which_prompts_are_left(model):
 def test_draw_follows_the_nucleus():
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(4000, 1)
     generators = [torch.Generator().manual_seed(seed) for seed in range(4000)]
-    shares = torch.bincount(_draw(logits, generators, 1.0, 0.7), minlength=4) / 4000
+    shares = torch.bincount(draw(logits, generators, 1.0, 0.7), minlength=4) / 4000
     np.testing.assert_allclose(shares.numpy(), [0.5 / 0.8, 0.3 / 0.8, 0, 0], atol=0.03)
     generators = [torch.Generator().manual_seed(seed) for seed in range(4000)]
-    shares = torch.bincount(_draw(logits, generators, 1.0, 1.0), minlength=4) / 4000
+    shares = torch.bincount(draw(logits, generators, 1.0, 1.0), minlength=4) / 4000
     np.testing.assert_allclose(shares.numpy(), [0.5, 0.3, 0.15, 0.05], atol=0.03)
 
 
@@ -129,7 +130,7 @@ def test_draw_follows_the_nucleus():
     [([[1, 2, 3], [1, 2, 4]], 2), ([[1, 2, 3], [1, 2]], 1), ([[1, 2, 3]], 2), ([[1], [1]], 0), ([[5, 1], [6, 1]], 0)],
 )
 def test_common_prefix_leaves_each_a_token(sequences, expected):
-    assert _common_prefix(sequences) == expected
+    assert common_prefix(sequences) == expected
 
 
 def test_fingerprint_changes_with_bytes_and_dtype(folder, tmp_path):

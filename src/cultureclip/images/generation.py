@@ -20,7 +20,6 @@ from tqdm.auto import tqdm
 
 from cultureclip import __version__
 from cultureclip.engine.local import run_local
-from cultureclip.errors import ConfigurationError
 from cultureclip.images.records import ImageRecord, encode_image
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
@@ -220,16 +219,12 @@ def generate_halving(model: "TextToImage", batch: Batch, call: Mapping[str, Any]
     Raises:
         ConfigurationError: memory runs out with one image.
     """
-    from cultureclip.models.memory import halve_until_it_fits, is_out_of_memory
+    from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 
     def generate(size: int) -> list["Image.Image"]:
         cuts = [slice(start, start + size) for start in range(0, len(batch.ids), size)]
         return [image for cut in cuts for image in model.generate(batch.prompts[cut], batch.seeds[cut], call)]
 
-    try:
+    remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
+    with fitting_into_memory(f"image {batch.ids[0]}", remedy):
         return halve_until_it_fits(generate, len(batch.ids))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
-        raise ConfigurationError(f"image {batch.ids[0]}", f"does not fit into memory ({error})", remedy) from error

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import StorageError, WeightsError
-from cultureclip.models.pickles import is_pickle, refuse_pickle
+from cultureclip.models.finite import check_finite
+from cultureclip.models.pickled_files import is_pickle, refuse_pickle
 
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -37,7 +38,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         The tensors and the file's metadata.
 
     Raises:
-        WeightsError: the file is missing, truncated or in another format.
+        WeightsError: if the file is missing, truncated or in another format, or a tensor holds NaN or infinity.
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", "Check the path, or run the pipeline that writes it")
@@ -45,9 +46,12 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise refuse_pickle(path, path.with_suffix(".safetensors"))
     try:
         with safe_open(path, framework="pt") as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
+            metadata = handle.metadata() or {}
     except SafetensorError as error:
         raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
+    check_finite(tensors, path)
+    return tensors, metadata
 
 
 def save_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:

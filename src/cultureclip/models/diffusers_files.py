@@ -8,7 +8,7 @@ from typing import Any
 from cultureclip.errors import WeightsError
 from cultureclip.models.config_files import check_json
 from cultureclip.models.fingerprint import file_digest
-from cultureclip.models.pickles import PICKLE_SUFFIXES
+from cultureclip.models.pickled_files import PICKLE_SUFFIXES
 from cultureclip.models.safetensors_files import check_weights
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.names import find_inside

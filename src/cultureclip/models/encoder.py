@@ -4,7 +4,7 @@ This file holds what all of them do and the ``open_clip`` ones; ``transformers``
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,18 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.finite import check_computed
+from cultureclip.models.memory import fitting_into_memory
+from cultureclip.models.open_clip_weights import PREFERRED_NAMES, find_open_clip_weights, load_open_clip_weights
 from cultureclip.models.text_tower import embed_text, pool_positions
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 
 logger = logging.getLogger(__name__)
 
-CONFIG_NAME, WEIGHTS_NAME = "open_clip_config.json", "open_clip_model.safetensors"
+_SMALLER = "Take a smaller model or another device"
+CONFIG_NAME, WEIGHTS_NAME = "open_clip_config.json", PREFERRED_NAMES[0]
 
 
 @dataclass
@@ -40,6 +43,7 @@ class ImageTextEncoder:
         tokenizer: list of texts -> int64 tensor [N, context_length]; another length is asked for by that name.
         fingerprint: SHA-256 over weights, config, preprocessing and tokenizer; the key under which embeddings may be
             kept.
+        source: Where it was loaded from; errors name it.
         image_dtype: Number type of the image tower's matrix products; weights, the text tower and everything after the
             towers are float32.
     """
@@ -48,6 +52,7 @@ class ImageTextEncoder:
     preprocess: Any
     tokenizer: Any
     fingerprint: str
+    source: Path
     image_dtype: torch.dtype = torch.float32
 
     @property
@@ -62,17 +67,24 @@ class ImageTextEncoder:
 
     @torch.no_grad()
     def embed_pixels(self, pixels: Tensor) -> Tensor:
-        """L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU."""
+        """L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU.
+
+        Raises:
+            WeightsError: if an embedding is not finite.
+        """
         with torch.autocast(self.device.type, self.image_dtype, enabled=self.image_dtype != torch.float32):
             vectors = self._image_vectors(pixels.to(self.device))
-        return F.normalize(vectors.float(), dim=-1).cpu()
+        return self._normalised(vectors, "images")
 
     @torch.no_grad()
     def embed_tokens(self, tokens: Tensor) -> Tensor:
-        """L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU."""
+        """L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU.
+
+        Raises:
+            WeightsError: if an embedding is not finite.
+        """
         length = int(self.count_tokens(tokens).max())
-        vectors = self._text_vectors(tokens[:, :length].to(self.device))
-        return F.normalize(vectors.float(), dim=-1).cpu()
+        return self._normalised(self._text_vectors(tokens[:, :length].to(self.device)), "texts")
 
     def encode_images(self, images: Sequence[Image.Image], batch: int = 256) -> np.ndarray:
         """L2-normalised image embeddings, float32 [N, D]."""
@@ -93,6 +105,11 @@ class ImageTextEncoder:
         vectors = torch.cat([self.embed_tokens(part) for part in tokens.split(batch)]).numpy()
         return vectors[[place[text] for text in texts]]
 
+    def _normalised(self, vectors: Tensor, items: str) -> Tensor:
+        normalised = F.normalize(vectors.float(), dim=-1).cpu()
+        check_computed(normalised, self.source, f"{items} have embeddings")
+        return normalised
+
     def _image_vectors(self, pixels: Tensor) -> Tensor:
         return self.model.encode_image(pixels)
 
@@ -112,13 +129,13 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
             config does not say how images are normalised.
     """
     folder = Path(path)
-    config, weights = folder / CONFIG_NAME, folder / WEIGHTS_NAME
+    config = folder / CONFIG_NAME
     if not config.is_file():
         raise WeightsError(config, "no such model config", "Give the directory of an open_clip model")
     _check_preprocessing(config)
     own = fingerprint(folder)
-    model, preprocess = _create(f"local-dir:{folder}", weights, device)
-    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(f"local-dir:{folder}"), own)
+    model, preprocess = _create(f"local-dir:{folder}", find_open_clip_weights(folder), device)
+    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(f"local-dir:{folder}"), own, folder)
 
 
 def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint: str, device: str) -> ImageTextEncoder:
@@ -155,35 +172,20 @@ def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint:
         )
     overrides = {f"image_{name}": release[name] for name in ("mean", "std", "interpolation", "resize_mode")}
     model, preprocess = _create(architecture, weights, device, **overrides)
-    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(architecture), fingerprint)
-
-
-def check_finite(state: Mapping[str, Tensor], weights: Path) -> None:
-    """Refuse weights with NaN in them.
-
-    Raises:
-        WeightsError: naming the tensor.
-    """
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and tensor.isnan().any():
-            raise WeightsError(
-                weights, f"{name} holds values that are no numbers", "Copy the file or train the model anew"
-            )
+    return ImageTextEncoder(model, preprocess, open_clip.get_tokenizer(architecture), fingerprint, weights)
 
 
 def _create(name: str, weights: Path, device: str, **preprocessing: Any) -> tuple[Any, Any]:
-    state, _ = load_tensors(weights)
-    check_finite(state, weights)
     try:
-        with _weights_follow():
+        with _weights_follow(), fitting_into_memory(weights, _SMALLER, f"the memory of {device}"):
             model, _, preprocess = open_clip.create_model_and_transforms(
                 name, device=device, load_weights=False, pretrained_text=False, **preprocessing
             )
-        model.load_state_dict(state)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
-            weights.parent, f"weights and config disagree ({error})", "Take both from one release"
+            weights.parent, f"open_clip cannot build the model of its config ({error})", "Take it from the release"
         ) from error
+    load_open_clip_weights(model, weights)
     return model.eval(), preprocess
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.config_files import check_json
-from cultureclip.models.pickles import PICKLE_SUFFIXES, refuse_pickle
+from cultureclip.models.pickled_files import PICKLE_SUFFIXES, refuse_pickle
 
 WEIGHTS_SUFFIX = ".safetensors"
 CONFIG_FILES = ("open_clip_config.json", "config.json", "preprocessor_config.json", "processor_config.json")

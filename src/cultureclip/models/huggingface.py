@@ -13,13 +13,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.encoder import ImageTextEncoder, check_finite
+from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.finite import check_finite
+from cultureclip.models.memory import fitting_into_memory
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 
 logger = logging.getLogger(__name__)
 
+_SMALLER = "Take a smaller model or another device"
 _HALF = (0.5, 0.5, 0.5)
 _EXPECTED = {
     "clip": (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD),
@@ -77,9 +80,10 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
     preprocess = _load_preprocess(folder, kind)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model, found = {"clip": CLIPModel, "siglip": SiglipModel}[kind].from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
+        with fitting_into_memory(folder, _SMALLER, f"the memory of {device}"):
+            model, found = {"clip": CLIPModel, "siglip": SiglipModel}[kind].from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise WeightsError(folder, f"does not load ({error})", "Copy or download it again, whole") from error
     _check_loaded(folder, model, found)
@@ -93,7 +97,8 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
             texts, padding="max_length", max_length=context_length, truncation=True, return_tensors="pt"
         ).input_ids
 
-    return HuggingFaceEncoder(model.to(device).eval(), preprocess, tokenize, own)
+    with fitting_into_memory(folder, _SMALLER, f"the memory of {device}"):
+        return HuggingFaceEncoder(model.to(device).eval(), preprocess, tokenize, own, folder)
 
 
 def _pooled(output: Any) -> Tensor:

@@ -1,16 +1,18 @@
 """Safetensors files, checked by their headers: nothing is loaded, and no torch is needed."""
 
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.pickles import is_pickle, refuse_pickle
+from cultureclip.models.pickled_files import is_pickle, refuse_pickle
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.names import find_inside
 from cultureclip.reading.text import RefusedError
 
 _REMEDY = "Copy or download it again"
+_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.")
 
 
 def check_safetensors(path: Path) -> None:
@@ -28,6 +30,14 @@ def check_safetensors(path: Path) -> None:
             handle.keys()
     except SafetensorError as error:
         raise WeightsError(path, f"not a whole safetensors file ({error})", _REMEDY) from error
+
+
+def strip_wrappers(name: str) -> str:
+    """Take the prefixes of distributed training (``module.``) and ``torch.compile`` (``_orig_mod.``) off a name.
+
+    They may stand in any order. A compiled part has its prefix inside the name.
+    """
+    return _WRAPPERS.sub("", name)
 
 
 def check_weights(folder: Path) -> None:

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.config_files import check_json
+from cultureclip.models.finite import check_computed, check_finite
 from cultureclip.models.locate import locate
+from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 from cultureclip.reading.json_text import parse_json
 from cultureclip.reading.names import find_inside
 from cultureclip.reading.text import RefusedError, read_bytes
+
+_SMALLER = "Take a smaller sentence encoder or another device"
 
 
 @dataclass(frozen=True)
@@ -22,24 +27,38 @@ class SentenceEncoder:
 
     Attributes:
         model: The ``SentenceTransformer``.
+        source: Where it was loaded from; errors name it.
     """
 
     model: Any
+    source: Path
 
     def encode(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
-        """L2-normalised embeddings, float32 [N, D]; each distinct text is computed once."""
+        """L2-normalised embeddings, float32 [N, D]; each distinct text is computed once.
+
+        Raises:
+            WeightsError: if an embedding is not finite.
+            ConfigurationError: if memory runs out with one text.
+        """
         distinct = list(dict.fromkeys(texts))
         if not distinct:
             return np.zeros((0, self.model.get_embedding_dimension()), np.float32)
-        vectors = self.model.encode(
-            distinct,
-            batch_size=batch,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=len(distinct) > batch,
-        )
+
+        def encode(size: int) -> np.ndarray:
+            return self.model.encode(
+                distinct,
+                batch_size=size,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=len(distinct) > size,
+            )
+
+        with fitting_into_memory(self.source, _SMALLER):
+            vectors, _ = halve_until_it_fits(encode, batch)
+        rows = np.asarray(vectors, dtype=np.float32)
+        check_computed(torch.from_numpy(rows), self.source, "texts have embeddings")
         place = {text: i for i, text in enumerate(distinct)}
-        return np.asarray(vectors, dtype=np.float32)[[place[text] for text in texts]]
+        return rows[[place[text] for text in texts]]
 
 
 def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEncoder:
@@ -50,7 +69,7 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
         device: Where to put the weights.
 
     Raises:
-        WeightsError: a file is missing, truncated, pickled, or not what the config says.
+        WeightsError: if a file is missing, truncated, pickled, not what the config says, or holds NaN or infinity.
     """
     # Importing sentence_transformers takes seconds: whoever only names this module does not pay for it.
     from sentence_transformers import SentenceTransformer
@@ -63,12 +82,14 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
             )
     _check_modules(folder)
     try:
-        model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
-        )
+        with fitting_into_memory(folder, _SMALLER, f"the memory of {device}"):
+            model = SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(folder, f"the sentence encoder does not load ({error})", "Copy it again, whole") from error
-    return SentenceEncoder(model)
+    check_finite(model.state_dict(), folder)
+    return SentenceEncoder(model, folder)
 
 
 def _check_modules(folder: Path) -> None:

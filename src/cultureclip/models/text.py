@@ -5,12 +5,12 @@ cache is copied into each batch, which is most of the work when the prompt holds
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,19 +18,21 @@ from tqdm.auto import tqdm
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Request, Sampling
+from cultureclip.models.finite import check_computed
 from cultureclip.models.locate import locate
+from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 from cultureclip.models.precision import fast_dtype
+from cultureclip.models.sampling import common_prefix, draw
 from cultureclip.models.settings import LanguageModelSettings
-from cultureclip.models.text_weights import fingerprint_files, list_weight_files, read_weights
+from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
+
+Result = TypeVar("Result")
 
 Message = Mapping[str, str]
 """One chat turn: ``role`` and ``content``."""
 
 WINDOW = 16
 """Batches of requests that are sorted by length together: the longer, the less padding."""
-
-NUCLEUS_LIMIT = 256
-"""Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class LanguageModel:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
+        with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.device}"):
+            return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
 
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests batch by batch, requests of one sampling and similar length together.
@@ -88,8 +91,10 @@ class LanguageModel:
             (Place of the request, its answer) of each finished batch.
 
         Raises:
-            ConfigurationError: if a request has pictures.
+            ConfigurationError: if a request has pictures, or memory runs out with one request.
+            WeightsError: if logits are not finite.
         """
+        limit = self.batch
         numbered = iter(enumerate(requests))
         while window := list(islice(numbered, WINDOW * self.batch)):
             alike: dict[Sampling, list[tuple[int, Request]]] = {}
@@ -99,9 +104,10 @@ class LanguageModel:
                 alike.setdefault(request.sampling, []).append((place, request))
             for sampling, part in alike.items():
                 prompts = [[{"role": turn.role, "content": turn.text} for turn in r.turns] for _, r in part]
+                seeds = [request.seed for _, request in part]
                 for chosen, shared, endings in self._batches(prompts):
-                    generators = [torch.Generator().manual_seed(part[i][1].seed) for i in chosen]
-                    answers = self._answer(shared, endings, generators, sampling)
+                    answer = partial(self._answer, shared, endings, [seeds[i] for i in chosen], sampling)
+                    answers, limit = self._in_parts(answer, len(chosen), limit)
                     yield [(part[i][0], answer) for i, answer in zip(chosen, answers, strict=True)]
 
     def choose(
@@ -118,17 +124,38 @@ class LanguageModel:
             float32 [N]; positive where the first option is likelier.
 
         Raises:
-            ConfigurationError: an option is not a single token.
+            ConfigurationError: if an option is not a single token, or memory runs out with one question.
+            WeightsError: if logits are not finite.
         """
         first, second = (self._single_token(option) for option in options)
         prompts = [[*messages, {"role": "user", "content": item}] for item in items]
-        log_odds = np.zeros(len(items), np.float32)
+        log_odds, limit = np.zeros(len(items), np.float32), self.batch
         with tqdm(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
             for chosen, shared, endings in self._batches(prompts):
-                logits, _, _ = self._read(shared, endings)
-                log_odds[chosen] = (logits[:, first] - logits[:, second]).numpy()
+
+                def compare(part: slice, shared: Any = shared, endings: Any = endings) -> list[float]:
+                    logits, _, _ = self._read(shared, endings[part])
+                    return (logits[:, first] - logits[:, second]).tolist()
+
+                log_odds[chosen], limit = self._in_parts(compare, len(chosen), limit)
                 bar.update(len(chosen))
         return log_odds
+
+    def _in_parts(self, work: Callable[[slice], list[Result]], count: int, limit: int) -> tuple[list[Result], int]:
+        """Work through a batch in parts of at most ``limit`` items, halved when memory runs out.
+
+        Returns:
+            The results in order, and the limit that fitted.
+
+        Raises:
+            ConfigurationError: if memory runs out with one prompt.
+        """
+
+        def run(size: int) -> list[Result]:
+            return [result for start in range(0, count, size) for result in work(slice(start, start + size))]
+
+        with fitting_into_memory(self.folder, MEMORY_REMEDY):
+            return halve_until_it_fits(run, limit)
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         turns = [dict(message) for message in messages]
@@ -152,8 +179,9 @@ class LanguageModel:
             return
         token_ids = [self._encode(prompt) for prompt in prompts]
         *fixed, last = prompts[0]
-        shared_length = _common_prefix([self._encode([*fixed, {**last, "content": ""}]), *token_ids])
-        shared = self._read_shared(token_ids[0][:shared_length])
+        shared_length = common_prefix([self._encode([*fixed, {**last, "content": ""}]), *token_ids])
+        with fitting_into_memory(self.folder, MEMORY_REMEDY):
+            shared = self._read_shared(token_ids[0][:shared_length])
         order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
         for start in range(0, len(order), self.batch):
             chosen = order[start : start + self.batch]
@@ -198,18 +226,22 @@ class LanguageModel:
             use_cache=True,
             logits_to_keep=1,
         )
-        return result.logits[:, -1].float().cpu(), result.past_key_values
+        logits = result.logits[:, -1].float().cpu()
+        # a model may rule out a token with minus infinity, so the largest of each row is looked at
+        check_computed(logits.amax(1, keepdim=True), self.folder, "prompts have logits")
+        return logits, result.past_key_values
 
     @torch.inference_mode()
     def _answer(
-        self, shared: Any, endings: list[list[int]], generators: list[torch.Generator], sampling: Sampling
+        self, shared: Any, endings: list[list[int]], seeds: list[int], sampling: Sampling, part: slice
     ) -> list[Answer]:
+        endings, generators = endings[part], [torch.Generator().manual_seed(seed) for seed in seeds[part]]
         answers: list[list[int]] = [[] for _ in endings]
         live = list(range(len(endings)))
         logits, cache, mask = self._read(shared, endings)
         read = mask.sum(1).tolist()
         for step in range(sampling.max_tokens):
-            tokens = _draw(logits, [generators[i] for i in live], sampling.temperature, sampling.top_p)
+            tokens = draw(logits, [generators[i] for i in live], sampling.temperature, sampling.top_p)
             for i, token in zip(live, tokens.tolist(), strict=True):
                 answers[i].append(token)
             kept = [row for row, i in enumerate(live) if not self._is_finished(answers[i], sampling.stop)]
@@ -239,26 +271,6 @@ class LanguageModel:
         if stop is None or stop[-1] not in self.tokenizer.decode(answer[-1:]):
             return False
         return stop in self.tokenizer.decode(answer).lstrip()
-
-
-def _common_prefix(token_ids: list[list[int]]) -> int:
-    """How many first tokens all sequences share, leaving each at least one of its own."""
-    low, high = min(token_ids), max(token_ids)
-    limit = min(map(len, token_ids)) - 1
-    return next((i for i in range(limit) if low[i] != high[i]), limit)
-
-
-def _draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:
-    """One token per row, int64 [B]: nucleus sampling, the cumulative distribution inverted at the row's own number."""
-    if temperature == 0:
-        return logits.argmax(dim=1)
-    values, tokens = torch.softmax(logits / temperature, dim=1).topk(min(NUCLEUS_LIMIT, logits.shape[1]), dim=1)
-    cumulative = values.cumsum(1)
-    inside = (cumulative - values) < top_p  # the token that crosses the threshold belongs to the nucleus
-    mass = (values * inside).sum(1, keepdim=True)
-    numbers = torch.stack([torch.rand(1, generator=generator) for generator in generators])
-    places = (cumulative < numbers * mass).sum(1, keepdim=True)
-    return tokens.gather(1, torch.minimum(places, inside.sum(1, keepdim=True) - 1))[:, 0]
 
 
 def load_language_model(settings: LanguageModelSettings) -> LanguageModel:

@@ -5,18 +5,23 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
+from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.diffusers_files import INDEX_NAME, check_files, list_parts, read_json, scheduler_settings
-from cultureclip.models.memory import is_out_of_memory
+from cultureclip.models.finite import check_computed, check_finite
+from cultureclip.models.memory import fitting_into_memory, is_out_of_memory
 
+_MEMORY_REMEDY = "Set synthesis.dtype to bfloat16, take a smaller model, or set synthesis.device to a larger one"
+_PIXELS = "pictures have pixels"
 _LIBRARIES = ("diffusers", "transformers")
 _GIVEN_BY_US = frozenset(
     {"self", "prompt", "generator", "output_type", "return_dict", "num_images_per_prompt", "latents"}
@@ -29,9 +34,11 @@ class TextToImage:
 
     Attributes:
         pipeline: The diffusers pipeline, on its device and in its dtype.
+        source: Its directory; errors name it.
     """
 
     pipeline: Any
+    source: Path
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
@@ -45,14 +52,17 @@ class TextToImage:
             call: Further arguments of the pipeline's call, passed on as they are.
 
         Raises:
-            ConfigurationError: the pipeline does not take a value of the call.
+            ConfigurationError: if the pipeline does not take a value of the call.
+            WeightsError: if a picture holds NaN or infinity: it would be stored as black.
         """
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
             with _quiet_libraries():  # they list the cut tokens of every prompt in a batch, padding included
-                return list(self.pipeline(prompt=list(prompts), generator=generators, **call).images)
+                pixels = self.pipeline(prompt=list(prompts), generator=generators, output_type="np", **call).images
         except (ValueError, TypeError) as error:
             raise ConfigurationError("synthesis.call", str(error), "Change the value that is named") from error
+        check_computed(torch.from_numpy(pixels), self.source, _PIXELS)
+        return VaeImageProcessor.numpy_to_pil(pixels)
 
     def find_cut(self, prompts: Sequence[str]) -> tuple[str, ...]:
         """Those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
@@ -105,7 +115,8 @@ def load_text_to_image(
         scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
 
     Raises:
-        WeightsError: a part is missing, truncated, in a refused format, or not what its config says.
+        WeightsError: if a part is missing, truncated, in a refused format, not what its config says, or holds NaN or
+            infinity, also after the change to ``dtype``.
         ConfigurationError: the device or the scheduler class does not exist here, or the model does not fit
             into memory.
     """
@@ -113,8 +124,18 @@ def load_text_to_image(
     check_files(folder)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("synthesis.device", f"no {device} on this machine", "Set it to cpu")
-    pipeline_class = _pipeline_class(folder)
-    parts = list_parts(folder)
+    with fitting_into_memory(folder, _MEMORY_REMEDY, f"the memory of {device}"):
+        pipeline = _load_pipeline(folder, precision)
+        if scheduler is not None:
+            pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
+        pipeline.set_progress_bar_config(disable=True)
+        _watch(pipeline, folder)
+        return TextToImage(pipeline.to(device), folder)
+
+
+def _load_pipeline(folder: Path, precision: torch.dtype) -> Any:
+    """Load all parts onto the CPU; those that the class wants and the directory lacks stay absent."""
+    pipeline_class, parts = _pipeline_class(folder), list_parts(folder)
     wanted = inspect.signature(pipeline_class.__init__).parameters.values()
     required = [p.name for p in wanted if p.name != "self" and p.default is p.empty]
     absent = {name: None for name in required if parts.get(name, (None, None))[0] is None}
@@ -123,17 +144,25 @@ def load_text_to_image(
             modules = {name: _load_module(folder / name, kind, precision) for name, kind in _models(parts).items()}
             pipeline = pipeline_class.from_pretrained(folder, local_files_only=True, **modules, **absent)
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
-    if scheduler is not None:
-        pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
-    pipeline.set_progress_bar_config(disable=True)
-    try:
-        return TextToImage(pipeline.to(device))
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
-        remedy = "Set synthesis.dtype to bfloat16, take a smaller model, or set synthesis.device to a larger one"
-        raise ConfigurationError(folder, f"does not fit into the memory of {device} ({error})", remedy) from error
+        raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
+    return pipeline
+
+
+def _watch(pipeline: Any, folder: Path) -> None:
+    """Check that all weights are finite, and have every decoded picture checked."""
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module):
+            check_finite(part.state_dict(), folder / name)
+    if isinstance(decoder := getattr(getattr(pipeline, "vae", None), "decoder", None), torch.nn.Module):
+        decoder.register_forward_hook(partial(_check_decoded, folder))
+
+
+def _check_decoded(folder: Path, _decoder: Any, _inputs: Any, decoded: Any) -> None:
+    """Check pixels before the pipeline clips them, which turns infinity into white or black."""
+    if isinstance(decoded, torch.Tensor):
+        check_computed(decoded, folder, _PIXELS)
 
 
 def _pipeline_class(folder: Path) -> Any:

@@ -9,16 +9,18 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.errors import WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.config_files import check_json
 from cultureclip.models.fingerprint import file_digest
+from cultureclip.models.finite import check_finite
 from cultureclip.models.memory import is_out_of_memory
-from cultureclip.models.pickles import PICKLE_SUFFIXES
+from cultureclip.models.pickled_files import PICKLE_SUFFIXES
 
 _BESIDE_WEIGHTS = ("*.json", "*.jinja", "merges.txt", "*.model")
 """Configs, chat template, vocabulary."""
 
+MEMORY_REMEDY = "Set language_model.dtype to bfloat16, take a smaller model, or another language_model.device"
 _PICKLES = PICKLE_SUFFIXES | {".pkl"}
 
 
@@ -26,8 +28,8 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
     """Load the model, in evaluation mode, and its tokenizer.
 
     Raises:
-        WeightsError: a file is truncated or damaged, or is not what the config says.
-        ConfigurationError: the model does not fit into the device's memory.
+        WeightsError: if a file is truncated, is not what the config says, or holds NaN or infinity.
+        RuntimeError: if the model does not fit into the device's memory.
     """
     options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
     packed = getattr(transformers, "GgufConfig", None)  # older releases always unpack; packed blocks compute slower
@@ -39,6 +41,8 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options, **unpack
         )
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
+        if is_out_of_memory(error):
+            raise
         reason = f"the model does not load ({type(error).__name__}: {error})"
         raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
     model, info = loaded
@@ -49,13 +53,8 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
         )
     if not tokenizer.chat_template:
         raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
-    try:
-        return model.to(device).eval(), tokenizer
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        remedy = "Set language_model.dtype to bfloat16, take a smaller model, or another language_model.device"
-        raise ConfigurationError(folder, f"does not fit into the memory of {device} ({error})", remedy) from error
+    check_finite(model.state_dict(), folder / gguf_file if gguf_file else folder)
+    return model.to(device).eval(), tokenizer
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:

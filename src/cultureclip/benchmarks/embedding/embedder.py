@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
-from cultureclip.errors import SourceDataError, WeightsError
+from cultureclip.errors import SourceDataError
 from cultureclip.models.families import load_model
 from cultureclip.models.memory import halve_until_it_fits
 from cultureclip.models.precision import fast_dtype
@@ -134,11 +134,6 @@ class Embedder:
 
     def _keep(self, store: EmbeddingStore, keys: Sequence[str], vectors: Tensor) -> dict[str, np.ndarray]:
         rows = vectors.numpy()
-        bad = int((~np.isfinite(rows).all(axis=1)).sum())
-        if bad:
-            raise WeightsError(
-                self.model, f"{bad} of {len(rows)} {store.kind} have embeddings that are not finite", "Train it again"
-            )
         store.add(keys, rows, self.batch)
         return dict(zip(keys, rows, strict=True))
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
+from safetensors import safe_open
 from torch import Tensor
 
 from cultureclip.clip.contracts import (
@@ -20,9 +21,10 @@ from cultureclip.clip.lora.merging import merge
 from cultureclip.engine.folders import building
 from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import load_tensors, save_atomically
-from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder
+from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import TOKENIZER_FILES
-from cultureclip.models.pickles import is_pickle, refuse_pickle
+from cultureclip.models.open_clip_weights import find_open_clip_weights
+from cultureclip.models.pickled_files import is_pickle, refuse_pickle
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 
@@ -49,7 +51,9 @@ def save_merged(checkpoint: Checkpoint, folder: Path) -> None:
     for name in (CONFIG_NAME, *TOKENIZER_FILES):
         if (checkpoint.base / name).is_file():
             shutil.copyfile(checkpoint.base / name, folder / name)
-    base, metadata = load_tensors(checkpoint.base / WEIGHTS_NAME)
+    base = load_encoder(checkpoint.base).model.state_dict()  # by the model's own names, whatever the file calls them
+    with safe_open(find_open_clip_weights(checkpoint.base), framework="pt") as handle:
+        metadata = handle.metadata()
     merged = merge(base, checkpoint.adapter, checkpoint.card.lora.scale, checkpoint.card.update_scale)
     save_atomically(merged, folder / WEIGHTS_NAME, metadata)
 
@@ -63,7 +67,7 @@ def save_scaled(checkpoint: SavedCheckpoint, base: Path, scale: float, folder: P
         scale: Share of the update, 0 (the base) to 1.
         folder: Must not exist yet.
     """
-    adapter, _ = load_tensors(checkpoint.path / ADAPTER_NAME)
+    adapter = read_weights(checkpoint.path / ADAPTER_NAME)
     save_merged(Checkpoint(adapter, checkpoint.card.model_copy(update={"update_scale": scale}), base), folder)
 
 
@@ -102,7 +106,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """An adapter's tensors by name.
 
     Raises:
-        WeightsError: the file is missing, damaged, or a pickle, which could run code when it is opened.
+        WeightsError: if the file is missing, damaged, holds NaN or infinity, or is a pickle, which could run code when
+            it is opened.
     """
     found = path if path.is_file() else next(iter(sorted(path.parent.glob(f"{path.stem}.*"))), path)
     if found.is_file() and is_pickle(found):

@@ -17,6 +17,7 @@ from cultureclip.errors import WeightsError
 from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.config_files import check_json
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
+from cultureclip.models.finite import check_finite
 from cultureclip.reading.json_text import read_object
 
 
@@ -95,4 +96,5 @@ def _load_clip_model(source: Path) -> CLIPModel:
         raise WeightsError(source, f"no CLIPModel in safetensors ({error})", "Save it with save_pretrained") from error
     if missing := sorted(report["missing_keys"]):
         raise WeightsError(source, f"{len(missing)} tensors are missing, {missing[0]} first", "Copy the folder again")
+    check_finite(model.state_dict(), source)
     return model

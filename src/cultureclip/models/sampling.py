@@ -1,0 +1,26 @@
+"""Draw tokens from a language model's logits, and compare token sequences."""
+
+import torch
+
+NUCLEUS_LIMIT = 256
+"""Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
+
+
+def common_prefix(token_ids: list[list[int]]) -> int:
+    """How many first tokens all sequences share, leaving each at least one of its own."""
+    low, high = min(token_ids), max(token_ids)
+    limit = min(map(len, token_ids)) - 1
+    return next((i for i in range(limit) if low[i] != high[i]), limit)
+
+
+def draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:
+    """One token per row, int64 [B]: nucleus sampling, the cumulative distribution inverted at the row's own number."""
+    if temperature == 0:
+        return logits.argmax(dim=1)
+    values, tokens = torch.softmax(logits / temperature, dim=1).topk(min(NUCLEUS_LIMIT, logits.shape[1]), dim=1)
+    cumulative = values.cumsum(1)
+    inside = (cumulative - values) < top_p  # the token that crosses the threshold belongs to the nucleus
+    mass = (values * inside).sum(1, keepdim=True)
+    numbers = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    places = (cumulative < numbers * mass).sum(1, keepdim=True)
+    return tokens.gather(1, torch.minimum(places, inside.sum(1, keepdim=True) - 1))[:, 0]
