@@ -3,7 +3,6 @@
 import io
 import json
 import unicodedata
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ from cultureclip.benchmarks.formats.csv_table import CsvFormat
 from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetFormat
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
-from cultureclip.benchmarks.pictures import MISSING, OUTSIDE, FileIn, LazyPictures
+from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, LazyPictures
 from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
 from cultureclip.benchmarks.rows import Format, Intake, Row, Source, take_in
-from cultureclip.engine.decode import BROKEN, MAX_PIXELS, TOO_LARGE
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
+from cultureclip.reading.pictures import BROKEN, MAX_PIXELS, MISSING, NOT_A_PICTURE, TOO_LARGE, unread_format
 from tests.support.benchmark_files import (
     encode,
     make_table,
@@ -30,6 +29,7 @@ from tests.support.benchmark_files import (
     write_pictures,
     write_webdataset,
 )
+from tests.support.picture_files import png
 
 CROPE = {
     "image": [stored(encode(0)), stored(encode(1))],
@@ -280,28 +280,17 @@ def test_lines_end_at_a_line_feed_alone(tmp_path: Path) -> None:
     assert [row.values["captions"] for row in source.rows] == [[separated, "two"]] * 3
 
 
-def bomb() -> bytes:
-    """A PNG of a few kilobytes that says it is 30,000 pixels wide and high."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-
-    side = (30_000).to_bytes(4, "big")
-    header = chunk(b"IHDR", side + side + bytes([8, 2, 0, 0, 0]))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(10_000))) + chunk(b"IEND", b"")
-
-
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", BROKEN),
-        (b"no image", BROKEN),
+        (b"", NOT_A_PICTURE),
+        (b"no image", NOT_A_PICTURE),
         (encode(0, "JPEG", (200, 160))[:-500], BROKEN),
         (encode(0, "PNG", (200, 160))[:-500], BROKEN),
         (encode(0, "WEBP", (200, 160))[:-500], BROKEN),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", BROKEN),
-        (bomb(), TOO_LARGE),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", unread_format("EPS")),
+        (png(30_000, 30_000, 8, 2, bytes(30_000)), TOO_LARGE),
     ],
 )
 def test_a_picture_that_is_none_is_left_out_and_the_others_stay(tmp_path: Path, data: bytes, reason: str) -> None:

@@ -16,9 +16,9 @@ from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
 from cultureclip.benchmarks.protocols.registry import RENAMED, ProtocolName, all_protocols
 from cultureclip.benchmarks.published import AbsentBenchmark
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
-from cultureclip.engine.decode import BROKEN
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import bytes_digest
+from cultureclip.reading.pictures import NOT_A_PICTURE
 from tests.benchmarks.conftest import unit
 from tests.support.benchmark_files import (
     encode,
@@ -72,7 +72,7 @@ def test_grounding_takes_its_options_from_the_region(tmp_path: Path) -> None:
     asked = Counter(p.options[0] for p in answer(benchmark).values() if p.item_id.startswith("accuracy:"))
     named = "The item in the picture is {} in China".format
     assert asked == {named("baozi"): 2, named("zongzi"): 1, named("erhu"): 1, named("guqin"): 1}
-    assert benchmark.card()["left_out"] == {BROKEN: 1, "no concept": 1, "region has fewer than four concepts": 3}
+    assert benchmark.card()["left_out"] == {NOT_A_PICTURE: 1, "no concept": 1, "region has fewer than four concepts": 3}
     assert benchmark.card()["images"] == 5
     assert not any("pipa" in text for text in benchmark.texts)  # its only picture is broken, as in the released code
 
@@ -116,7 +116,7 @@ def test_crope_asks_about_every_picture_of_the_rows_that_say_no(tmp_path: Path) 
         (bytes_digest(encode(12)), (there("oud"), there("lute"))),
     }
     assert benchmark.card()["left_out"] == {
-        BROKEN: 1,
+        NOT_A_PICTURE: 1,
         "its answer is not no: the definition is the picture's own": 1,
         "no metadata.definition_concept": 1,
     }

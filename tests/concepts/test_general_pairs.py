@@ -1,7 +1,9 @@
 """General pairs: nothing culture-bound or held out among them; a folder of one's own."""
 
+import os
 import unicodedata
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -130,3 +132,32 @@ def test_a_table_may_begin_with_a_byte_order_mark_and_name_pictures_in_either_un
         assert PairPictures(pairs, 16).read(list(pairs["pair_id"]))[0].size == (20, 10)
         ids |= set(pairs["pair_id"])
     assert len(ids) == 1
+
+
+def test_pictures_behind_links_are_read_and_deep_ones_are_scaled(tmp_path):
+    (tmp_path / "cache").mkdir()
+    deep = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(deep).save(tmp_path / "cache/blob", "PNG")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/deep.png").symlink_to("../cache/blob")
+    pairs = list_general_pairs(folder_with(tmp_path / "own", ["deep.png,a ramp"]), 10, CONCEPTS)
+    (picture,) = PairPictures(pairs, 16).read(list(pairs["pair_id"]))
+    np.testing.assert_array_equal(np.asarray(picture)[..., 0], deep >> 8)
+
+
+def test_what_is_not_a_picture_file_is_named_with_its_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    (tmp_path / "sub").mkdir()
+    for name, cause in {"pipe.png": "a named pipe", "gone.png": "a symbolic link whose target is missing"}.items():
+        with pytest.raises(SourceDataError, match=f"line 2: '{name}' is not a picture in the folder: it is {cause}"):
+            list_general_pairs(folder_with(tmp_path, [f"{name},a"]), 10, CONCEPTS)
+    with pytest.raises(SourceDataError, match="'sub' is not a picture in the folder: it is a folder"):
+        list_general_pairs(folder_with(tmp_path, ["sub,a"]), 10, CONCEPTS)
+
+
+def test_a_picture_of_floats_is_refused_by_name_when_it_is_read(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "float.tif")
+    pairs = list_general_pairs(folder_with(tmp_path, ["float.tif,a"]), 10, CONCEPTS)
+    with pytest.raises(SourceDataError, match=r"float\.tif: picture has pixels of mode F.*save it as 8-bit RGB"):
+        PairPictures(pairs, 16).read(list(pairs["pair_id"]))

@@ -1,5 +1,6 @@
 """Reference pictures: what is refused, and which are alike to the pixel."""
 
+import os
 from itertools import combinations
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def test_own_picture_is_padded_to_a_square_on_white(tmp_path: Path) -> None:
     assert pictures[0].shape == (16, 16, 3)
     assert tuple(pictures[0][0, 8]) == (255, 255, 255)
     assert tuple(pictures[0][8, 8]) == (255, 0, 0)
+
+
+def test_a_reference_of_16_bits_is_scaled_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(read_pictures(str(tmp_path / "deep.png"), 16)[0][..., 0], deep >> 8)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(SourceDataError, match=r"pipe\.png: picture is a named pipe, not a regular file"):
+        read_pictures(str(tmp_path / "pipe.png"), 16)
 
 
 def test_bad_pictures_are_refused_by_name(tmp_path: Path) -> None:

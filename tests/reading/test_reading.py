@@ -116,3 +116,13 @@ def test_a_link_is_followed_wherever_it_leads(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/a.png").symlink_to("../blob")
     assert find_inside(tmp_path / "folder", "a.png").read_bytes() == b"x"
+
+
+def test_a_link_to_nothing_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to("gone.txt")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    for name in ("a.txt", "loop.txt"):
+        with pytest.raises(RefusedError, match="a symbolic link whose target is missing"):
+            read_bytes(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "gone.txt")

@@ -141,3 +141,9 @@ def test_thumbnails_are_small_and_like_the_picture() -> None:
     expected = np.asarray(Image.fromarray(picture).resize(small.size, Image.Resampling.BOX)).astype(float)
     assert np.abs(np.asarray(small.convert("RGB")) - expected).mean() < 6
     assert len(uri) < 4000
+
+
+def test_a_thumbnail_of_16_bits_shows_what_it_shows() -> None:
+    deep = np.repeat(np.linspace(0, 65535, 32).astype(np.uint16)[None], 32, axis=0)
+    shown = Image.open(io.BytesIO(base64.b64decode(str(thumbnail(Image.fromarray(deep))).partition(",")[2])))
+    assert np.abs(np.asarray(shown.convert("L")).astype(int) - (deep >> 8)).max() < 12

@@ -13,6 +13,7 @@ from cultureclip.benchmarks.pictures import LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
 from cultureclip.benchmarks.protocols.items import named_concept, picture_key
 from cultureclip.errors import LeakError
+from cultureclip.reading.pictures import to_rgb
 
 _LISTED = 10
 _HASH_EDGE = 8
@@ -54,7 +55,7 @@ def check_held_out(
     for kind, pictures in (("image", images), ("general pair", general)):
         for identifier, picture in pictures:
             compared[kind] += 1
-            owner = held.find(np.asarray(picture.convert("RGB")))
+            owner = held.find(np.asarray(to_rgb(picture)))
             if owner is not None:
                 rows = _rows_with(cultwin, identifier) if kind == "image" else [""]
                 leaks += [f"{row}{kind} {identifier} is held out by {owner}" for row in rows]

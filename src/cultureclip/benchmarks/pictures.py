@@ -1,6 +1,5 @@
 """Pictures that stay on disk until they are looked at: 5,000 photographs do not fit in memory."""
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,20 @@ from typing import Protocol
 
 import numpy as np
 
-from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
 from cultureclip.reading.names import find_inside
+from cultureclip.reading.pictures import (
+    MAX_BYTES,
+    MISSING,
+    TOO_MANY_BYTES,
+    UNREADABLE,
+    ImageError,
+    decode_image,
+    read_picture,
+)
 from cultureclip.reading.text import RefusedError
 
-MISSING = "picture is missing"
 OUTSIDE = "picture lies outside the benchmark's folder"
 
 
@@ -25,7 +31,7 @@ class Encoded(Protocol):
         """The bytes.
 
         Raises:
-            ImageError: there are none, or they may not be read.
+            ImageError: if there are none, or they may not be read.
         """
 
 
@@ -38,12 +44,13 @@ class FileIn:
 
     def read(self) -> bytes:
         """The file's bytes."""
+        if not self.name:
+            raise ImageError(MISSING) from ValueError("it has no name")
         try:
-            return find_inside(self.folder, self.name).read_bytes()
+            path = find_inside(self.folder, self.name)
         except RefusedError as error:
             raise ImageError(OUTSIDE) from error
-        except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-            raise ImageError(MISSING) from error
+        return read_picture(path)
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,16 @@ class Slice:
 
     def read(self) -> bytes:
         """The part's bytes."""
+        if self.size > MAX_BYTES:
+            raise ImageError(TOO_MANY_BYTES) from ValueError(f"{self.size:,} bytes")
         try:
             with self.path.open("rb") as handle:
                 handle.seek(self.offset)
                 return handle.read(self.size)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise ImageError(MISSING) from error
+        except OSError as error:
+            raise ImageError(UNREADABLE) from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class LazyPictures(Mapping[str, np.ndarray]):
             data = where.read()
             if bytes_digest(data) != key:
                 raise ImageError("the file has changed since it was listed")
-            return np.asarray(decode_image(io.BytesIO(data)))
+            return np.asarray(decode_image(data))
         except ImageError as error:
             raise SourceDataError(where, str(error), "Leave the files as they are while a run reads them") from error
 

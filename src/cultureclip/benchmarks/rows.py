@@ -1,6 +1,5 @@
 """What every format gives: rows of values and pictures. And their intake: each picture hashed and tried once."""
 
-import io
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,10 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
 from cultureclip.benchmarks.protocols.items import Unposed, picture_key
-from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
 from cultureclip.reading.names import unicode_forms
+from cultureclip.reading.pictures import ImageError, decode_image
 from cultureclip.reading.text import normalise
 
 Cell = TypeVar("Cell")
@@ -261,7 +260,7 @@ def _try(where: Encoded) -> _Tried | ImageError:
     """Decode a picture, or say why there is none."""
     try:
         data = where.read()
-        pixels = np.asarray(decode_image(io.BytesIO(data)))
+        pixels = np.asarray(decode_image(data))
     except ImageError as error:
         return error
     return _Tried(bytes_digest(data), picture_key(pixels), StoredImage(where, (pixels.shape[1], pixels.shape[0])))

@@ -4,7 +4,6 @@ Either the general emoji in both styles, the held-out tenth left out, or a folde
 Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns ``file_name`` and ``text``.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest, hash_fraction
 from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.names import find_inside
-from cultureclip.reading.text import RefusedError
+from cultureclip.reading.pictures import RULES, ImageError, read_picture
+from cultureclip.reading.text import RefusedError, check_file
 
 EMOJI_SOURCE, METADATA = "emoji", "metadata.csv"
 TEMPLATE = "a picture of {name}"
@@ -92,8 +92,12 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
 def _find_picture(folder: Path, name: str) -> Path:
     """The picture of that name, which :class:`PairPictures` opens whatever the working folder is by then."""
     picture = find_inside(folder.resolve(), name)
-    if not os.path.isfile(picture):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
-        raise RefusedError("is not a picture in the folder")
+    try:
+        check_file(picture)
+    except RefusedError as error:
+        raise RefusedError(f"is not a picture in the folder: it is {error}") from error
+    except (OSError, ValueError) as error:  # a null byte in a name is a ValueError
+        raise RefusedError("is not a picture in the folder") from error
     return picture
 
 
@@ -122,15 +126,15 @@ class PairPictures:
         """The pictures with those ids, in that order.
 
         Raises:
-            SourceDataError: a file is no whole image of a sane size.
+            SourceDataError: if a file is refused by :func:`~cultureclip.concepts.looks.open_image`.
         """
         return [self._read(self._pictures[i]) for i in ids]
 
     def checksums(self, ids: Sequence[str]) -> list[str]:
-        """What the pictures with those ids are: SHA-256 of the file, and for an emoji the size it is drawn at, too.
+        """What the pictures with those ids are: SHA-256 of the file, and the rules or the size that it is drawn by.
 
         Raises:
-            SourceDataError: a file is gone or cannot be read.
+            SourceDataError: if a file is gone or cannot be read.
         """
         return [self._checksum(self._pictures[i]) for i in ids]
 
@@ -140,9 +144,9 @@ class PairPictures:
             drawing = svg_path(picture.removeprefix(f"{style}:"), style)
             return f"{bytes_digest(drawing.read_bytes())} at {self._size}"
         try:
-            return bytes_digest(Path(picture).read_bytes())
-        except OSError as error:
-            raise SourceDataError(picture, f"cannot be read ({error.strerror})", "Put the file back") from error
+            return f"{bytes_digest(read_picture(Path(picture)))} decoded by rules {RULES}"
+        except ImageError as error:
+            raise SourceDataError(picture, f"cannot be read ({error})", "Put the file back") from error
 
     def _read(self, picture: str) -> Image.Image:
         style = _emoji_style(picture)

@@ -1,5 +1,6 @@
 """What concepts look like: their reference pictures, and which of them are drawn alike to the pixel."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,9 +10,9 @@ from PIL import Image, ImageOps
 
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import STYLES, render
-from cultureclip.engine.decode import ImageError, decode_image
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
+from cultureclip.reading.pictures import FORMATS, ImageError, decode_image, read_picture
 
 if TYPE_CHECKING:  # loading torch takes seconds, and only who embeds needs it
     from cultureclip.models.encoder import ImageTextEncoder
@@ -40,7 +41,7 @@ def read_pictures(reference: str, size: int) -> list[np.ndarray]:
         uint8 arrays [size, size, 3] on white.
 
     Raises:
-        SourceDataError: there is no such drawing, or the file is no whole image of a sane size.
+        SourceDataError: if there is no such drawing, or the file is refused by :func:`open_image`.
     """
     if reference.startswith(EMOJI_SCHEME):
         return [render(reference.removeprefix(EMOJI_SCHEME), style, size) for style in STYLES]
@@ -49,16 +50,16 @@ def read_pictures(reference: str, size: int) -> list[np.ndarray]:
 
 
 def open_image(path: str) -> Image.Image:
-    """An image file as RGB on white.
+    """Read an image file as RGB on white; see :mod:`cultureclip.reading.pictures` for the rules.
 
     Raises:
-        SourceDataError: it is no whole image of a sane size.
+        SourceDataError: if there is no file, or it is not a whole picture of a kind and size that is read.
     """
     try:
-        return decode_image(path)
+        return decode_image(read_picture(Path(path)))
     except ImageError as error:
         raise SourceDataError(
-            path, f"{error} ({error.__cause__})", "Replace the file: a PNG, JPEG or WebP of a sane size"
+            path, f"{error} ({error.__cause__})", f"Give a whole picture of 8 bits per sample: {', '.join(FORMATS)}"
         ) from error
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from cultureclip.ids import bytes_digest
+from cultureclip.reading.pictures import to_rgb
 
 _IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _COLUMNS: dict[str, tuple[pa.DataType, dict[str, str]]] = {
@@ -60,7 +61,7 @@ class ImageRecord:
 def encode_image(image_id: str, image: Image.Image, batch_size: int, versions: Mapping[str, str]) -> ImageRecord:
     """Encode a picture as PNG without any metadata: the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    picture = image.convert("RGB")
+    picture = to_rgb(image)
     picture.save(buffer, "PNG")
     png = buffer.getvalue()
     return ImageRecord(

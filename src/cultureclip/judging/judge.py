@@ -20,6 +20,7 @@ from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.locate import locate
 from cultureclip.models.memory import halve_until_it_fits
+from cultureclip.reading.pictures import to_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Judge:
 def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:
     """Read a batch at once; when something in it cannot be read, one by one, to lose no more than that."""
     try:
-        return {i: picture.convert("RGB") for i, picture in zip(ids, images.read(ids), strict=True)}
+        return {i: to_rgb(picture) for i, picture in zip(ids, images.read(ids), strict=True)}
     except _UNREADABLE as error:
         check_picture_error(error)
         if len(ids) > 1:

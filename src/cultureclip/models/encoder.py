@@ -25,6 +25,7 @@ from cultureclip.models.memory import fitting_into_memory
 from cultureclip.models.open_clip_weights import PREFERRED_NAMES, find_open_clip_weights, load_open_clip_weights
 from cultureclip.models.text_tower import embed_text, pool_positions
 from cultureclip.reading.json_text import read_object
+from cultureclip.reading.pictures import to_rgb
 from cultureclip.reading.text import RefusedError
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class ImageTextEncoder:
         self.model.eval()
         chunks = []
         for start in tqdm(range(0, len(images), batch), desc="embed images", disable=len(images) <= batch):
-            pixels = torch.stack([self.preprocess(i.convert("RGB")) for i in images[start : start + batch]])
+            pixels = torch.stack([self.preprocess(to_rgb(i)) for i in images[start : start + batch]])
             chunks.append(self.embed_pixels(pixels))
         return torch.cat(chunks).numpy() if chunks else np.zeros((0, 0), np.float32)
 

@@ -1,5 +1,6 @@
 """Text from outside: UTF-8, bounded in size, lines that end at a line feed, and one Unicode form."""
 
+import os
 import stat
 import unicodedata
 from collections.abc import Mapping
@@ -14,6 +15,14 @@ MAX_CONFIG_BYTES = 128 * 2**20
 """Largest config, card or record that is read; the longest tokenizer.json in use has about a quarter of it."""
 MAX_DATA_BYTES = 2**30
 """Largest table or list of annotations that is read; COCO's captions have about a seventh of it."""
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class RefusedError(ValueError):
@@ -55,18 +64,37 @@ def split_lines(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def read_bytes(path: Path, most: int = MAX_CONFIG_BYTES) -> bytes:
-    """Read a file whole, if it is a regular file of at most ``most`` bytes: a pipe would wait for ever.
+def check_file(path: Path) -> int:
+    """Make sure that a path names a regular file, or a link to one, without opening it: a pipe would wait for ever.
+
+    Returns:
+        Its size in bytes.
 
     Raises:
-        OSError: if it is not there or cannot be read.
-        RefusedError: if it is not a regular file, or larger; nothing was read then.
+        OSError: if it is not there or cannot be looked at.
+        RefusedError: if it is not a regular file, or a link to nothing.
     """
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError as error:
+        if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises where a name is too long
+            raise RefusedError("a symbolic link whose target is missing") from error
+        raise
     if not stat.S_ISREG(found.st_mode):
-        raise RefusedError("not a regular file")
-    if found.st_size > most:
-        raise RefusedError(f"{found.st_size:,} bytes, more than the {most:,} that are read")
+        raise RefusedError(f"{_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a regular file")
+    return found.st_size
+
+
+def read_bytes(path: Path, most: int = MAX_CONFIG_BYTES) -> bytes:
+    """Read a file whole, if it is a regular file of at most ``most`` bytes.
+
+    Raises:
+        OSError: see :func:`check_file`; or if it cannot be read.
+        RefusedError: see :func:`check_file`; or if it is larger. Nothing was read then.
+    """
+    size = check_file(path)
+    if size > most:
+        raise RefusedError(f"{size:,} bytes, more than the {most:,} that are read")
     return path.read_bytes()
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from cultureclip.reading.pictures import to_rgb
+
 EDGE = 152
 """Longest edge in pixels: twice the edge at which pictures are shown, for dense screens."""
 _AT_ONCE = 256
@@ -54,7 +56,7 @@ class ImageSource(Protocol):
 
 def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
     """A WebP data URI of at most :data:`EDGE` pixels; small pictures keep their size. Base64 needs no escaping."""
-    image = (Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture).convert("RGB")
+    image = to_rgb(Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture)
     image.thumbnail((EDGE, EDGE), reducing_gap=2.0)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90, method=0)

@@ -15,6 +15,7 @@ from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.families import fingerprint_model
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.reading.pictures import RULES
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ def embed_benchmarks(
     """Embeddings of everything that the benchmarks ask about: what is kept is read, the rest is embedded and kept.
 
     Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type of that
-    tower, by the content of picture or text: nothing stale can be read, and a further benchmark costs no more than its
-    own items. A model of which all is kept is not loaded.
+    tower, by the content of the text, or of the picture and the rules it is decoded by: nothing stale can be read, and
+    a further benchmark costs no more than its own items. A model of which all is kept is not loaded.
 
     Args:
         model: Its location, as :func:`~cultureclip.models.families.locate_model` reads it.
@@ -66,7 +67,7 @@ def embed_benchmarks(
     image_store = EmbeddingStore(cache, own, "images", image_dtype(settings))
     text_store = EmbeddingStore(cache, own, "texts", torch.float32)
     pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
-    images = {name: digest("image", name) for name in sorted(pictures)}
+    images = {name: digest("image", RULES, name) for name in sorted(pictures)}
     texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
     kept = image_store.get(images.values()) | text_store.get(texts.values())
     new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))

@@ -1,10 +1,11 @@
 """WebDataset archives as CLIP_benchmark writes them: numbered tar files, class names and templates beside them."""
 
+import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -13,10 +14,12 @@ from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object
 from cultureclip.reading.names import stored_form
-from cultureclip.reading.text import RefusedError, decode, normalise, read_lines, split_lines
+from cultureclip.reading.pictures import SUFFIXES
+from cultureclip.reading.text import RefusedError, check_file, decode, normalise, read_lines, split_lines
 
-_IMAGES = ("jpg", "jpeg", "png", "webp")
 _LONGEST_NUMBER = 18
+_LARGEST_TEXT = 1 << 24
+"""Most bytes of a label, of captions, of fields, and of a tar header's extensions."""
 _REMEDY = "Fetch it again"
 
 
@@ -48,27 +51,76 @@ class WebDatasetFormat(Format):
 
 def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
     found = sorted(files, key=lambda file: (len(file.name), file.name))
-    if not counter.is_file():
+    if not os.path.lexists(counter):  # a link to nothing is not "no count"
         return found
     count = "".join(_read_lines(counter))
-    if not count.isdecimal():
+    if not count.isdecimal() or len(count) > _LONGEST_NUMBER:
         raise SourceDataError(counter, f"no number of archives: {count[:20]!r}", _REMEDY)
-    expected = [f"{number}.tar" for number in range(int(count))]
-    if absent := sorted(set(expected) - {file.name for file in found}):
-        raise SourceDataError(
-            counter, f"it counts {len(expected)} archives, {', '.join(absent[:5])} not there", _REMEDY
-        )
+    numbers, there = range(int(count)), {file.name for file in found}
+    if absent := list(islice((f"{number}.tar" for number in numbers if f"{number}.tar" not in there), 5)):
+        raise SourceDataError(counter, f"it counts {count} archives, {', '.join(absent)} not there", _REMEDY)
+    expected = {f"{number}.tar" for number in numbers}  # no more than there are files
     return [file for file in found if file.name in expected]
+
+
+class _Member(tarfile.TarInfo):
+    """A tar header whose size can be true. The library steps back for a negative one and reads any other."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As the library does.
+
+        Raises:
+            ReadError: if the size is negative, or too large for what is not a file.
+        """
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0 or (member.size > _LARGEST_TEXT and not member.isreg()):
+            raise tarfile.ReadError(f"{member.name!r} claims to have {member.size:,} bytes")
+        return member
 
 
 def _read_shard(shard: Path) -> Iterator[Row]:
     """A row for each run of members that share a name up to its first dot."""
     try:
-        with tarfile.open(shard, "r:") as archive:
-            for key, members in groupby((m for m in archive if m.isfile()), lambda member: _split_name(member)[0]):
+        size = check_file(shard)
+        with tarfile.open(shard, "r:", tarinfo=_Member, encoding="utf-8", errors="backslashreplace") as archive:
+            for key, members in groupby(_list_files(archive, size), lambda member: _split_name(member)[0]):
                 yield _make_row(shard, key, archive, members)
-    except (tarfile.TarError, OSError) as error:
+            _check_end(shard, archive.offset)
+    except (tarfile.TarError, OSError, ValueError, OverflowError, IndexError) as error:
         raise SourceDataError(shard, f"no whole tar archive ({error})", _REMEDY) from error
+
+
+def _list_files(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+    """The archive's files.
+
+    Args:
+        archive: Just opened.
+        size: Of the archive, in bytes.
+
+    Raises:
+        ReadError: if a member is not a plain file within the archive.
+    """
+    for member in archive:
+        if member.isdir():
+            continue
+        if not member.isreg() or member.issparse():
+            raise tarfile.ReadError(f"{member.name!r} is a link, a device or sparse: pack the files themselves")
+        if not 0 <= member.size <= size - member.offset_data:
+            raise tarfile.ReadError(f"{member.name!r} claims to have {member.size:,} bytes; the archive ends before")
+        yield member
+
+
+def _check_end(shard: Path, offset: int) -> None:
+    """Make sure that the members end at the archive's end mark: the library takes any damaged header for the end.
+
+    Raises:
+        ReadError: if they do not.
+    """
+    with shard.open("rb") as handle:
+        handle.seek(offset)
+        if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"damaged or cut off after {offset:,} bytes")
 
 
 def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo]) -> Row:
@@ -76,8 +128,10 @@ def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable
     pictures: dict[str, tuple[Encoded, ...]] = {}
     for member in members:
         kind = _split_name(member)[1]
-        if kind in _IMAGES:
+        if kind in SUFFIXES:
             pictures["image"] = (Slice(shard, member.offset_data, member.size),)
+        elif kind in _PARSERS and member.size > _LARGEST_TEXT:
+            raise tarfile.ReadError(f"{member.name!r} has {member.size:,} bytes of text")
         elif kind in _PARSERS:
             handle = archive.extractfile(member)
             values |= _PARSERS[kind](handle.read() if handle else b"")

@@ -28,11 +28,12 @@ from cultureclip.engine.disk import check_picture_error
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import digest
 from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.reading.pictures import to_rgb
 
 logger = logging.getLogger(__name__)
 
 PIXELS_NAME = "pixels.npy"
-_LAYOUT = 1  # part of the key: raise it when the same pictures come to be decoded differently
+_LAYOUT = 2  # part of the key: raise it when the same pictures come to be decoded differently
 _READ_AT_ONCE, _THREADS = 128, min(4, os.cpu_count() or 1)
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, KeyError, DamagedImageError)
 
@@ -239,7 +240,7 @@ def _read(images: ImageSource, ids: Sequence[str]) -> Iterator[Image.Image | Exc
 def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
     """Preprocess one image; the normalisation of x / 255, its last step, is undone so that bytes can be kept."""
     mean, std = _normalisation(encoder)
-    pixels = encoder.preprocess(image.convert("RGB"))
+    pixels = encoder.preprocess(to_rgb(image))
     return ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
