@@ -184,5 +184,5 @@ def test_a_damaged_shard_is_an_error_and_no_missing_images(encoder, tmp_path, mo
     part = files(store.root, "a/*.parquet")[0]
     flip_a_bit(part, None)
     monkeypatch.setattr(pixels_module, "_READ_AT_ONCE", 1)  # a thread for each image
-    with pytest.raises(DamagedShardError, match=rf"{part.name}.*kedro run --pipeline=synthesis"):
+    with pytest.raises(DamagedShardError, match=rf"{part.name}.*kedro run --pipelines=synthesis"):
         decode(ImageSet(ShardStore(store.root), ids), ids, encoder)
