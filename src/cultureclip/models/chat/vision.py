@@ -8,7 +8,6 @@ sampling from the same distribution (Gumbel 1954; Maddison et al. 2014, arXiv 14
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
-from cultureclip.engine.decode import decode_image
 from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
 from cultureclip.models.memory import halve_until_it_fits
+from cultureclip.reading.pictures import decode_image
 
 WINDOW = 16
 """Batches of requests that are sorted by length together: the longer, the less padding, and the more a crash costs."""
@@ -138,7 +137,7 @@ def _conversation(request: Request) -> list[dict[str, Any]]:
         {
             "role": turn.role,
             "content": [
-                {"type": "image", "image": decode_image(BytesIO(part.data))}
+                {"type": "image", "image": decode_image(part.data)}
                 if isinstance(part, Picture)
                 else {"type": "text", "text": part}
                 for part in turn.parts
