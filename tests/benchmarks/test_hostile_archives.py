@@ -15,6 +15,7 @@ from cultureclip.benchmarks.formats.hugging_face import ParquetFormat
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, Slice
+from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
 from cultureclip.benchmarks.rows import Intake, Row, Source, take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.pictures import FORMATS, MAX_BYTES, TOO_MANY_BYTES, ImageError, unread_format
@@ -175,8 +176,8 @@ def test_links_of_a_cache_are_followed_and_names_that_lead_out_are_not(tmp_path:
     (snapshot / "gone.png").symlink_to("../../blobs/2.png")
     names = ["photos/a.png", "whole/1.png", "gone.png", "../../blobs/0.png", str(tmp_path / "blobs/0.png")]
     names.append("whole/../../../blobs/0.png")
-    (snapshot / "own.csv").write_text("image,label\n" + "".join(f"{name},x\n" for name in names))
-    intake = take_in(CsvFormat(type="csv").read(snapshot / "own.csv"))
+    (snapshot / "own.csv").write_text("image,captions\n" + "".join(f"{name},x\n" for name in names))
+    intake = take_in(CsvFormat(type="csv").read_as(snapshot / "own.csv", {}, CAPTIONS))
     assert [row.image("image") is not None for row in intake.rows] == [True, True, False, False, False, False]
     reasons = ["picture is a symbolic link whose target is missing", OUTSIDE, OUTSIDE, OUTSIDE]
     assert [item.reason for item in intake.left_out] == reasons
