@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -96,6 +96,14 @@ def test_kedro_can_read_the_hints_of_every_node(pipelines, name):
     """Else each run begins with a warning, and the node's parameters are not checked."""
     for node in pipelines[name].nodes:
         assert get_type_hints(node.func), node.name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nodes_name_the_types_of_what_they_take_and_give(pipelines, name):
+    """Benchmarks are the exception: what holds them is imported only by a node that runs."""
+    for node in pipelines[name].nodes:
+        vague = {argument for argument, hint in get_type_hints(node.func).items() if hint is Any}
+        assert vague <= {"entries"}, f"{node.name}: {vague}"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cultureclip.ids import concept_id, digest, twin_id
 from cultureclip.pocket.encoder import model_config, save_encoder
+from cultureclip.pocket.settings import EncoderSettings
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 NAMES = {
@@ -99,7 +100,8 @@ def noise_picture(seed: int, size: int = 16) -> Image.Image:
 def judge_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judge")
     tokenizer = train_tokenizer(list(NAMES), vocabulary=300, max_length=24)
-    config = model_config(tokenizer, size=16, width=32, layers=1, text_width=32)
+    tiny = EncoderSettings(seed=0, steps=1, batch=2, lr=1e-3, view_weight=0, width=32, layers=1, text_width=32)
+    config = model_config(tokenizer, 16, tiny)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         save_encoder(CLIP(**config), config, tokenizer, folder)

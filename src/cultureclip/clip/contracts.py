@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from cultureclip.clip.settings import LoraSettings, RunSettings
+from cultureclip.images.source import ImageSource
 
 if TYPE_CHECKING:
     import torch
 
 CARD_FORMAT = 3
 ADAPTER_NAME, CARD_NAME, MERGED_NAME = "adapter.safetensors", "card.json", "merged"
-
-
-class ImageSource(Protocol):
-    """Images by id."""
-
-    def read(self, ids: list[str]) -> list[Image.Image]:
-        """The images with those ids, in that order."""
-        ...
-
-    def checksums(self, ids: Sequence[str]) -> list[str]:
-        """What those pictures are, a text each: equal only for equal pictures, and found without decoding any."""
-        ...
 
 
 @dataclass(frozen=True)

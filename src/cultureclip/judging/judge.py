@@ -4,7 +4,7 @@ import base64
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from cultureclip.engine.disk import check_picture_error
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import DamagedImageError
 from cultureclip.ids import digest
+from cultureclip.images.source import ImageSource
 from cultureclip.judging.duplicates import look_of
 from cultureclip.judging.settings import JudgeSettings
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -26,17 +27,6 @@ logger = logging.getLogger(__name__)
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DamagedImageError)
 """What Pillow raises for a file that is truncated, lies about its format or unpacks beyond all bounds; the store's."""
-
-
-class ImageReader(Protocol):
-    """A set of images that can be read by id."""
-
-    @property
-    def ids(self) -> Iterable[str]:
-        """Ids of the images at hand."""
-
-    def read(self, ids: Sequence[str]) -> list[Image.Image]:
-        """The images with those ids, in that order."""
 
 
 class Judge:
@@ -78,7 +68,7 @@ class Judge:
             kept |= answers
         return np.stack([_unpack(kept[key]) for key in keys])
 
-    def look_at(self, images: ImageReader, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    def look_at(self, images: ImageSource, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """Embed images and note their looks.
 
         Args:
@@ -103,7 +93,7 @@ class Judge:
             kept |= answers
         return {i: {**kept[key], "embedding": _unpack(kept[key])} for i, key in keys.items() if key in kept}
 
-    def _answer(self, images: ImageReader, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _answer(self, images: ImageSource, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         pictures = _read(images, ids)
         if not pictures:
             return {}
@@ -120,7 +110,7 @@ class Judge:
         return made, self.batch
 
 
-def _read(images: ImageReader, ids: Sequence[str]) -> dict[str, Image.Image]:
+def _read(images: ImageSource, ids: Sequence[str]) -> dict[str, Image.Image]:
     """Read a batch at once; when something in it cannot be read, one by one, to lose no more than that."""
     try:
         return {i: to_rgb(picture) for i, picture in zip(ids, images.read(ids), strict=True)}

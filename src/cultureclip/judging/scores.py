@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.errors import MissingInputError
-from cultureclip.judging.judge import ImageReader, Judge
+from cultureclip.images.source import ImageSource
+from cultureclip.judging.judge import Judge
 from cultureclip.judging.verdicts import Reason
 
 _ROWS = 4096
@@ -44,7 +45,7 @@ def _check_same_run(halves: pd.DataFrame, column: str, tables: str, pipeline: st
 
 
 def measure(
-    halves: pd.DataFrame, images: ImageReader, judge: Judge, concept_ids: list[str], texts: np.ndarray
+    halves: pd.DataFrame, images: ImageSource, judge: Judge, concept_ids: list[str], texts: np.ndarray
 ) -> pd.DataFrame:
     """Measure every planned image.
 

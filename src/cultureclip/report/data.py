@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cultureclip.images.source import ImageSource
 from cultureclip.report.gallery import GalleryTables
-from cultureclip.report.thumbnails import ImageSource
 from cultureclip.scoring.models import ModelName
 
 

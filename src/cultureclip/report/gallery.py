@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.concepts.regions import region_name
+from cultureclip.images.source import ImageSource
 from cultureclip.report.page import script_call, shorten
-from cultureclip.report.thumbnails import ImageSource, Thumbnails, read_thumbnails, thumbnail
+from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
 
 PAGE = 24
 """Twins a file, and twins that the page shows at once."""

@@ -3,14 +3,15 @@
 import base64
 import io
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from cultureclip.images.source import ImageSource
 from cultureclip.reading.pictures import to_rgb
 
 EDGE = 152
@@ -41,17 +42,6 @@ class Thumbnails:
         start, length = self.places[image_id]
         self.file.seek(start)
         return self.file.read(length).decode("ascii")
-
-
-class ImageSource(Protocol):
-    """Generated images by id."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Ids of the images that are there."""
-
-    def read(self, ids: Sequence[str]) -> list[Image.Image]:
-        """The images of these ids, in this order."""
 
 
 def thumbnail(picture: Image.Image | np.ndarray) -> Markup:

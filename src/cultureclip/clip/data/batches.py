@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cultureclip.clip.contracts import ImageSource
 from cultureclip.clip.data.augmentation import Augmentation, draw_augmentation
 from cultureclip.clip.data.pixels import decode, gather, normalise, open_pixels, save_pixels
 from cultureclip.clip.data.towers import crop_tokens, tokenize
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
 from cultureclip.errors import TrainingError
+from cultureclip.images.source import ImageSource
 from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import ImageTextEncoder
 

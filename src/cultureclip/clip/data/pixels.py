@@ -22,11 +22,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cultureclip.clip.contracts import ImageSource
 from cultureclip.engine.atomic import replacing
 from cultureclip.engine.disk import check_picture_error
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import digest
+from cultureclip.images.source import ImageSource
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.reading.pictures import to_rgb
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs, ImageSource
+from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs
 from cultureclip.clip.data.batches import HALVES, TwinData, prepare
 from cultureclip.clip.data.replay import Replay, prepare_replay
 from cultureclip.clip.lora.adapter import LoraAdapter
@@ -22,6 +22,7 @@ from cultureclip.clip.training.training_log import LOG_NAME, LogRow, best_row, r
 from cultureclip.clip.training.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
+from cultureclip.images.source import ImageSource
 from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 

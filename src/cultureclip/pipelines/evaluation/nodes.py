@@ -2,16 +2,20 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from cultureclip.clip.contracts import SavedCheckpoint
+from cultureclip.datasets.site_dataset import SiteFiles
+from cultureclip.drawings import Chart
 from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import ConfigurationError
+from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.evaluation.entries import check_benchmarks, check_names
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.scoring.models import BASE, ModelName, label_rows
@@ -71,7 +75,7 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
 def check_leaks(
     benchmarks: Benchmarks,
     cultwin: pd.DataFrame,
-    images: Any,
+    images: ImageSource,
     general_pairs: pd.DataFrame,
     parameters: EvaluationParameters,
 ) -> tuple[Benchmarks, dict[str, Any]]:
@@ -186,7 +190,7 @@ def score_models(
 
 def compare_models(
     predictions: pd.DataFrame, parameters: EvaluationParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, Any]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Chart]:
     """What the base confuses and tuned models do not, and what culture costs in general ability.
 
     Returns:
@@ -220,7 +224,7 @@ def export_results(
     cards: list[dict[str, Any]],
     manifest: dict[str, Any],
     parameters: EvaluationParameters,
-) -> Any:
+) -> SiteFiles:
     """Scores as ``benchmarks.results.Results``: JSON that CLIP_benchmark's users can read."""
     from cultureclip.report.results import RunFacts, make_results
 
@@ -251,7 +255,7 @@ def render_report(
     image_requests: pd.DataFrame,
     judgements: pd.DataFrame,
     cultwin: pd.DataFrame,
-    images: Any,
+    images: ImageSource,
     mining: dict[str, Any],
     captioning: dict[str, Any],
     synthesis: dict[str, Any],
@@ -260,7 +264,7 @@ def render_report(
     manifest: dict[str, Any],
     parameters: EvaluationParameters,
     **logs: Log,
-) -> Any:
+) -> SiteFiles:
     """The whole run as a ``report.site.Site``; ``logs`` are training logs by model name."""
     from cultureclip.benchmarks.references import read_references
     from cultureclip.report.data import ReportData, ReportSettings
@@ -294,7 +298,7 @@ def render_report(
     return Site(data, settings)
 
 
-def _read_all(images: Any, ids: list[str]) -> Iterator[tuple[str, Any]]:
+def _read_all(images: ImageSource, ids: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
     for start in range(0, len(ids), _READ_AT_ONCE):
         part = ids[start : start + _READ_AT_ONCE]
         yield from zip(part, images.read(part), strict=True)

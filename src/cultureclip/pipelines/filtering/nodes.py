@@ -7,17 +7,14 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 
 logger = logging.getLogger(__name__)
 
-# Kedro reads the hints of nodes when it checks parameters, so they cannot name types that are imported lazily.
-Images = Any
-"""``judging.judge.ImageReader``."""
-
 
 def measure_images(
-    images: Images,
+    images: ImageSource,
     image_requests: pd.DataFrame,
     captions: pd.DataFrame,
     twins: pd.DataFrame,

@@ -4,15 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.drawings import Drawing
+from cultureclip.images.source import ImageSource
+from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
-
-# Kedro reads the hints of nodes when it checks parameters, so they cannot name types that are imported lazily.
-Store = Any
-"""``images.store.ShardStore``."""
-Images = Any
-"""``images.store.ImageSet``."""
-Sheet = Any
-"""``matplotlib.figure.Figure``."""
 
 
 def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
@@ -36,7 +31,7 @@ def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.D
 
 
 def generate_images(
-    image_requests: pd.DataFrame, image_store: Store, parameters: SynthesisParameters
+    image_requests: pd.DataFrame, image_store: ShardStore, parameters: SynthesisParameters
 ) -> tuple[list[str], dict[str, Any]]:
     """Generate those of the requested images that the store does not have.
 
@@ -59,12 +54,12 @@ def generate_images(
 
 
 def draw_contact_sheet(
-    images: Images,
+    images: ImageSource,
     image_requests: pd.DataFrame,
     captions: pd.DataFrame,
     concepts: pd.DataFrame,
     parameters: SynthesisParameters,
-) -> Sheet:
+) -> Drawing:
     """Draw twins side by side with names and captions.
 
     Args:

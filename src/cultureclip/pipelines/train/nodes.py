@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.clip.contracts import Checkpoint, ImageSource
+from cultureclip.clip.contracts import Checkpoint
+from cultureclip.drawings import Chart
+from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.train.instances import check_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.scoring.models import ModelName
@@ -74,7 +76,7 @@ def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
     return train_model
 
 
-def summarise_training(parameters: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+def summarise_training(parameters: TrainParameters, **logs: list[dict[str, Any]]) -> tuple[Chart, dict[str, Any]]:
     """Draw all logs into one figure and gather the chosen steps' figures."""
     from cultureclip.clip.training.curves import loss_curves, training_metrics
 
