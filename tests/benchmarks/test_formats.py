@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cultureclip.benchmarks.formats.arrow import ArrowFormat
 from cultureclip.benchmarks.formats.csv_table import CsvFormat
-from cultureclip.benchmarks.formats.hugging_face import ArrowFormat, ParquetFormat
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepeFormat
+from cultureclip.benchmarks.formats.parquet import ParquetFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, LazyPictures
 from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
@@ -37,16 +38,6 @@ CROPE = {
     "metadata": [{"image_en_concept": "a", "definition_concept": "b"}] * 2,
     "answer": ["no", "yes"],
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def library_cache(tmp_path_factory: pytest.TempPathFactory):
-    import datasets
-
-    before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
-    yield
-    datasets.config.HF_DATASETS_CACHE = before
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -117,10 +108,10 @@ def test_an_image_that_a_table_names_lies_beside_it(tmp_path: Path) -> None:
 
 def test_damaged_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(SourceDataError, match=r"no parquet files.*Fetch them again"):
+    with pytest.raises(SourceDataError, match=r"a\.parquet: cannot be read as parquet.*Fetch it again"):
         ParquetFormat(type="parquet").read(tmp_path)
     (tmp_path / "dataset_info.json").write_text("{}")
-    with pytest.raises(SourceDataError, match="no saved dataset"):
+    with pytest.raises(SourceDataError, match=r"state\.json: not of a saved dataset \(.*No such file"):
         take_in(ArrowFormat(type="arrow").read(tmp_path))
 
 

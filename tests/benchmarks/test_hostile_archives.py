@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cultureclip.benchmarks.formats.csv_table import CsvFormat
-from cultureclip.benchmarks.formats.hugging_face import ParquetFormat
 from cultureclip.benchmarks.formats.json_files import KarpathyFormat
+from cultureclip.benchmarks.formats.parquet import ParquetFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, Slice
 from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS

@@ -31,16 +31,6 @@ from tests.support.benchmark_files import (
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def library_cache(tmp_path_factory: pytest.TempPathFactory):
-    import datasets
-
-    before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
-    yield
-    datasets.config.HF_DATASETS_CACHE = before
-
-
 def dataset(path: Path, protocol: str, form: dict[str, Any], **more: Any) -> BenchmarkDataset:
     fields = {"name": "own", "title": "Own", "source": "https://example.org", "licence": "CC0-1.0"} | more
     return BenchmarkDataset(filepath=str(path), protocol=protocol, format=form, **fields)

@@ -67,7 +67,8 @@ def embed_benchmarks(
     image_store = EmbeddingStore(cache, own, "images", image_dtype(settings))
     text_store = EmbeddingStore(cache, own, "texts", torch.float32)
     pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
-    images = {name: digest("image", RULES, name) for name in sorted(pictures)}
+    # In the order in which they lie on disk: a table is read from front to back.
+    images = {name: digest("image", RULES, name) for name in pictures}
     texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
     kept = image_store.get(images.values()) | text_store.get(texts.values())
     new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))

@@ -10,10 +10,10 @@ from cultureclip.benchmarks.rows import Format
 
 FORMATS = {
     "annotations": "annotations:AnnotationsFormat",
-    "arrow": "hugging_face:ArrowFormat",
+    "arrow": "arrow:ArrowFormat",
     "csv": "csv_table:CsvFormat",
     "karpathy": "json_files:KarpathyFormat",
-    "parquet": "hugging_face:ParquetFormat",
+    "parquet": "parquet:ParquetFormat",
     "ravenea": "ravenea:RaveneaFormat",
     "sugarcrepe": "json_files:SugarCrepeFormat",
     "webdataset": "webdataset:WebDatasetFormat",

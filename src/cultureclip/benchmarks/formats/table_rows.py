@@ -1,0 +1,110 @@
+"""Rows of tables in Arrow's types, and the pictures in their cells as the Hugging Face libraries store them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from cultureclip.benchmarks.pictures import MISSING, FileIn
+from cultureclip.benchmarks.rows import Row
+from cultureclip.reading.json_text import parse_object
+from cultureclip.reading.pictures import ImageError
+from cultureclip.reading.text import RefusedError
+
+BATCH = 16
+"""Rows read at a time: one may hold a dozen photographs."""
+_FIELDS = {"bytes", "path"}
+"""What the libraries store of an image: its bytes, or the path of a file beside the table."""
+
+
+class Cells(Protocol):
+    """The cells of a table on disk."""
+
+    def value(self, row: int, column: str) -> Any:
+        """A cell as Python values.
+
+        Raises:
+            ImageError: the file is gone.
+            SourceDataError: it can no longer be read.
+        """
+
+
+@dataclass(frozen=True)
+class PictureCell:
+    """An image in a table: its row, column, and place in a cell that holds a list of them."""
+
+    cells: Cells = field(repr=False)
+    folder: Path
+    row: int
+    column: str
+    place: int | None = None
+
+    def read(self) -> bytes:
+        """The bytes in the cell, or those of the file that it names.
+
+        Raises:
+            ImageError: there are none.
+        """
+        image = self.cells.value(self.row, self.column)
+        if self.place is not None:
+            image = image[self.place]
+        fields = image if isinstance(image, dict) else {"path" if isinstance(image, str) else "bytes": image}
+        if fields.get("bytes"):
+            return bytes(fields["bytes"])
+        if not fields.get("path"):
+            raise ImageError(MISSING)
+        return FileIn(self.folder, fields["path"]).read()
+
+
+def find_image_columns(schema: pa.Schema) -> set[str]:
+    """Columns of images, or of lists of them: by their type, or declared by the ``datasets`` library."""
+    declared = _declared_images(schema.metadata or {})
+    return {column.name for column in schema if column.name in declared or _is_image(column.type)}
+
+
+def make_row(place: str, record: Mapping[str, Any], images: Collection[str], picture: PictureCell) -> Row:
+    """A row with the fields of structs under dotted names (``metadata.answer``).
+
+    Args:
+        place: How a message names it.
+        record: Column -> value. An image that holds bytes alone may be left out; of others the bytes may be.
+        images: Names of the columns of images.
+        picture: A cell of the row, in any column.
+    """
+    values: dict[str, Any] = {}
+    pictures: dict[str, tuple[PictureCell, ...]] = {}
+    for column in [*record, *(name for name in images if name not in record)]:
+        value = record.get(column)
+        whole = PictureCell(picture.cells, picture.folder, picture.row, column)
+        if column not in images or (column in record and value in (None, [])):
+            values |= _flatten(column, value)
+        elif isinstance(value, list):
+            pictures[column] = tuple(
+                PictureCell(whole.cells, whole.folder, whole.row, column, place) for place in range(len(value))
+            )
+        else:
+            pictures[column] = (whole,)
+    return Row(place, values, pictures)
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_struct(kind)) and {inner.name for inner in kind} == _FIELDS
+
+
+def _declared_images(metadata: Mapping[bytes, bytes]) -> set[str]:
+    """Columns that ``datasets`` wrote down as images: of bytes, of paths, or of structs with one of the two."""
+    try:
+        features = parse_object(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name for name, feature in features.items() if feature.get("_type") == "Image"}
+    except (RefusedError, KeyError, TypeError, AttributeError):  # a note beside the data, and not needed
+        return set()
+
+
+def _flatten(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part, inner in value.items() for key, leaf in _flatten(f"{name}.{part}", inner).items()}
