@@ -1,5 +1,6 @@
 """Runs of the real project on small data: what stops before any work, and what a run leaves behind."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,13 +13,15 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import Version
 from kedro.pipeline import Node, Pipeline
 from kedro.validation import ParameterValidationError
+from kedro_datasets.text import TextDataset
 from PIL import Image
 
 from cultureclip import provenance
+from cultureclip.datasets.json_dataset import JSONDataset
 from cultureclip.errors import ConfigurationError, CultureClipError, DamagedShardError, MissingInputError, WeightsError
-from cultureclip.hooks import ProjectHooks
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
 from cultureclip.pipeline_registry import MODULES
@@ -30,6 +33,7 @@ from cultureclip.preflight import (
     locate_models,
     select_stages,
 )
+from cultureclip.run_manifest import RunManifest
 from cultureclip.session_config import noted_config
 
 from .judging.conftest import judge_path, make_tables  # noqa: F401 - a fixture
@@ -265,9 +269,23 @@ def test_seeds_are_found_at_any_depth():
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_raw_input_that_is_a_folder_or_absent_has_no_hash_of_its_own(tmp_path: Path, there: bool):
-    hooks = ProjectHooks()
-    entry = {"filepath": str(tmp_path if there else tmp_path / "gone"), "metadata": {"kedro-viz": {"layer": "raw"}}}
-    hooks.after_catalog_created({"benchmark_own": entry})
-    hooks.after_dataset_loaded("benchmark_own")
-    assert hooks._record.loaded == {"benchmark_own"}
-    assert hooks._record.data_hashes == {}
+    path, file = tmp_path if there else tmp_path / "gone", tmp_path / "own.txt"
+    file.write_text("own")
+    raw = {"kedro-viz": {"layer": "raw"}}
+    catalog = DataCatalog(
+        {
+            "benchmark_own": TextDataset(filepath=str(path), metadata=raw),
+            "atlas": TextDataset(filepath=str(file), metadata=raw),
+            "made": TextDataset(filepath=str(file)),
+            "run_manifest": JSONDataset(filepath=str(tmp_path / "m.json"), version=Version(None, VERSION)),
+        }
+    )
+    node = Node(lambda *_: 1, ["benchmark_own", "atlas", "made"], "x", name="read")
+    manifest = RunManifest(VERSION, {}, Pipeline([node]), catalog)
+    manifest.begin()
+    manifest.start_node(node)
+    manifest.stop_node(node)
+    content = catalog.load("run_manifest")
+    assert content["data_hashes"] == {"atlas": hashlib.sha256(b"own").hexdigest()}
+    assert content["status"] == "running"
+    assert "read" in content["node_seconds"]

@@ -7,10 +7,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.io import AbstractVersionedDataset, CatalogProtocol, DatasetError, SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
+from cultureclip.datasets.versions import WholeVersions
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
 from cultureclip.models.files import are_same_weights, check_model, find_weights
 from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
@@ -61,6 +62,18 @@ def check_working_directory(project: Path) -> None:
         raise ConfigurationError(f"working directory {here}", cause, f"Run from the project's folder: cd {project}")
 
 
+def check_runner(catalog: CatalogProtocol) -> None:
+    """Refuse Kedro's ParallelRunner.
+
+    Raises:
+        ConfigurationError: if the catalog is the one that it works with.
+    """
+    if isinstance(catalog, SharedMemoryDataCatalog):
+        cause = "it copies what nodes hand on in memory, such as benchmarks, to other processes and calls no hooks"
+        remedy = "Leave the option out: nodes use all cores by themselves. ThreadRunner works, too"
+        raise ConfigurationError("--runner=ParallelRunner", cause, remedy)
+
+
 def check_inputs(
     pipeline: Pipeline,
     catalog: CatalogProtocol,
@@ -68,6 +81,7 @@ def check_inputs(
     supplied: Collection[str] = (),
     env: str | None = None,
     versions: Mapping[str, str] | None = None,
+    in_progress: Mapping[str, int] | None = None,
 ) -> None:
     """Make sure that everything the pipeline reads and does not make itself is there.
 
@@ -78,10 +92,11 @@ def check_inputs(
         supplied: Names of datasets that are made when the run starts.
         env: The run's environment, if it names one: what is missing should be made in it, too.
         versions: Versions asked for by ``--load-versions``.
+        in_progress: Other runs of the project, with their process ids: what they save is not there yet.
 
     Raises:
-        MissingInputError: there is no such version; or an input is missing: named are the first in the order of the
-            flow, and the command that makes it.
+        MissingInputError: if there is no such version or it is damaged; or if an input is missing: named are the first
+            in the order of the flow, and the command that makes it.
     """
     for name, version in (versions or {}).items():
         _check_version(catalog, name, version)
@@ -96,18 +111,32 @@ def check_inputs(
     if producer is None:
         raise MissingInputError(name, "there is no such input", f"Put the file where the catalog says: {catalog[name]}")
     command = f"kedro run --pipelines={producer}" + (f" --env={env}" if env else "")
-    raise MissingInputError(name, cause, f"Make it first: {command}")
+    waiting = ", ".join(f"{run} (process {process})" for run, process in (in_progress or {}).items())
+    remedy = f"Make it first: {command}" + (f"; or wait for the run in progress: {waiting}" if waiting else "")
+    raise MissingInputError(name, cause, remedy)
 
 
 def _check_version(catalog: CatalogProtocol, name: str, version: str) -> None:
     dataset = catalog.get(name)
-    if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
+    if not isinstance(dataset, AbstractVersionedDataset):
         return
-    known = sorted(file.parent.name for file in Path(dataset._filepath).glob(f"*/{dataset._filepath.name}"))
+    if dataset.exists():
+        _check_whole(name, version, dataset)
+        return
+    known = sorted(dataset.list_versions(full_path=False))
     near = get_close_matches(version, known, n=1)
     listing = f"There are {len(known)}, the nearest {(near or known)[-1]}, the latest {known[-1]}" if known else ""
     remedy = listing or "None has been made; leave the option out"
     raise MissingInputError(f"--load-versions {name}:{version}", "there is no such version", remedy)
+
+
+def _check_whole(name: str, version: str, dataset: AbstractVersionedDataset) -> None:
+    if isinstance(dataset, WholeVersions):
+        try:
+            dataset.inspect()
+        except DatasetError as error:
+            remedy = "Name another version, or leave the option out"
+            raise MissingInputError(f"--load-versions {name}:{version}", str(error), remedy) from error
 
 
 def read_stages(parameters: Mapping[str, Any]) -> dict[str, Settings]:

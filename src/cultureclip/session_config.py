@@ -1,28 +1,31 @@
-"""Which config the session of this process uses: pipelines read their shape from it while they are built.
+"""Which config a session uses: pipelines read their shape from it while they are built.
 
-Kedro builds pipelines without telling them. A note in the process, and not an environment variable, because a child
-process (kedro-viz, a worker) has a session and a config of its own.
+Kedro builds pipelines without telling them. A note in the context of the thread, since a server runs several sessions
+in one process; and not an environment variable, because a child process (kedro-viz, a worker) has its own config.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 class SessionConfig(NamedTuple):
-    """Where a session's config lies, and its environment."""
+    """Where a session's config lies, its environment, and the parameters as configured."""
 
     source: str
     env: str | None
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
 
-_noted: SessionConfig | None = None
+_noted: ContextVar[SessionConfig | None] = ContextVar("session_config", default=None)
 
 
 def note_config(config: SessionConfig | None) -> None:
-    """Note the config of the session that has begun; None when its pipelines are built."""
-    global _noted  # noqa: PLW0603 - one session at a time lives in a process
-    _noted = config
+    """Note the config of the session that has begun in this thread; None when its pipelines are built."""
+    _noted.set(config)
 
 
 def noted_config() -> SessionConfig | None:
-    """The noted config, or None outside of a session."""
-    return _noted
+    """Return the noted config, or None outside of a session."""
+    return _noted.get()

@@ -4,9 +4,11 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+from cultureclip.datasets.catalog import ProjectCatalog
 from cultureclip.hooks import ProjectHooks
 
 HOOKS = (ProjectHooks(),)
+DATA_CATALOG_CLASS = ProjectCatalog
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",

@@ -1,6 +1,8 @@
 """Versions of datasets that are saved whole or not at all, and that belong to the run that works with them."""
 
 import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,7 @@ class WholeVersions(Versioned):
     """
 
     _pinned: str | None = None
+    _hidden: Collection[str] = ()
 
     def save(self, data: Any) -> None:
         """Write a version, or without versions the file or folder itself: there is a whole one in the end, or none.
@@ -50,15 +53,22 @@ class WholeVersions(Versioned):
         """
         self._check_local()
         target = Path(self._get_save_path())
-        try:
+        with _explaining(target):
             if self._version:
                 with building(target.parent) as folder:
                     self._write(data, folder / target.name)
             else:
                 with replacing(target) as temporary:
                     self._write(data, temporary)
-        except (OSError, CultureClipError, DatasetError) as error:
-            raise _explain(error, target) from error
+
+    def rewrite(self, data: Any) -> None:
+        """Write this run's version again, of a dataset that is a file; a reader sees the old content or the new one.
+
+        Raises:
+            VersionStorageError: if the disk is full or failing, or the folder is not writable.
+        """
+        with _explaining(self.saved_path()), replacing(self.saved_path()) as temporary:
+            self._write(data, temporary)
 
     def _write(self, data: Any, path: Path) -> None:
         """Write data to a path that does not exist yet."""
@@ -79,15 +89,23 @@ class WholeVersions(Versioned):
         if damage := self._find_damage(path):
             raise DatasetError(f"{path} is damaged: {damage}")
 
-    def pin(self) -> None:
+    def pin(self, hidden: Collection[str] = ()) -> None:
         """Load from now on what this run saves, or else what is the newest now, whatever other runs save meanwhile.
+
+        Args:
+            hidden: Versions that do not count, because the runs that save them are in progress.
 
         Raises:
             DatasetError: if the dataset is not on a local disk, or cannot be read.
         """
         self._check_local()
+        self._hidden = hidden
         if self.exists():
             self._pinned = self.resolve_load_version()
+
+    def is_saved(self) -> bool:
+        """Tell whether this run has saved its version."""
+        return self.saved_path().exists()
 
     def saved_path(self) -> Path:
         """Where this run's version lies, whether it has been saved or not."""
@@ -114,10 +132,9 @@ class WholeVersions(Versioned):
     def _get_versions(self) -> list[str]:
         """Paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
         now = generate_timestamp()
-        found = [path for path in super()._get_versions() if not is_temporary(Path(path).parent.name)]
-        return sorted(
-            found, key=lambda path: (not _is_later(self._get_version_from_path(path), now), path), reverse=True
-        )
+        named = {path: Path(path).parent.name for path in super()._get_versions()}
+        shown = [path for path, name in named.items() if not is_temporary(name) and name not in self._hidden]
+        return sorted(shown, key=lambda path: (not _is_later(named[path], now), path), reverse=True)
 
     def _fetch_latest_load_version(self) -> str:
         """Find the newest whole version; name those that are passed over."""
@@ -160,11 +177,15 @@ def _is_later(version: str, now: str) -> bool:
     return version[:4].isdigit() and version > now
 
 
-def _explain(error: Exception, target: Path) -> Exception:
-    """The error to raise for a failed save: typed and with a remedy if it is the disk's or our own, else Kedro's."""
-    cause = error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error
-    if isinstance(cause, OSError):
-        cause = cannot_write(target, cause)
-    if isinstance(cause, StorageError):
-        return VersionStorageError(cause.item, cause.cause, cause.remedy)
-    return error
+@contextmanager
+def _explaining(target: Path) -> Iterator[None]:
+    """Turn an error of the disk into a typed one with a remedy, out of Kedro's if need be; other errors pass."""
+    try:
+        yield
+    except (OSError, CultureClipError, DatasetError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error
+        if isinstance(cause, OSError):
+            cause = cannot_write(target, cause)
+        if isinstance(cause, StorageError):
+            raise VersionStorageError(cause.item, cause.cause, cause.remedy) from error
+        raise

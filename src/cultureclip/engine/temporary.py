@@ -16,7 +16,7 @@ from cultureclip.ids import digest
 
 TEMPORARY = ".tmp"
 """Suffix of a file or folder that is still being written."""
-_NAME = re.compile(r"\..+\.(?P<place>[0-9a-f]{12})-(?P<process>\d+)-[0-9a-f]{12}" + re.escape(TEMPORARY))
+_NAME = re.compile(r"\.(?P<name>.+)\.(?P<place>[0-9a-f]{12})-(?P<process>\d+)-[0-9a-f]{12}" + re.escape(TEMPORARY))
 _UNTOUCHED_FOR_S = 3600.0
 
 
@@ -47,6 +47,12 @@ def sweep(folder: Path, start: str = "") -> None:
         for entry in entries:
             if is_temporary(entry.name) and entry.name.startswith(f".{start}") and _is_abandoned(Path(entry)):
                 remove(Path(entry))
+
+
+def at_work(folder: Path) -> dict[str, int]:
+    """Find what is being written in a folder: its name once it is whole, and the id of the process that writes it."""
+    names = [_NAME.fullmatch(path.name) for path in folder.glob(f".*{TEMPORARY}") if not _is_abandoned(path)]
+    return {name["name"]: int(name["process"]) for name in names if name}
 
 
 def remove(path: Path) -> None:

@@ -27,7 +27,7 @@ def read_config(kind: str) -> tuple[str, dict[str, Any]]:
         ConfigurationError: there is no such configuration.
     """
     # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
-    conf, env = noted_config() or _project_config()
+    conf, env, _ = noted_config() or _project_config()
     loader = OmegaConfigLoader(conf, env=env, **CONFIG_LOADER_ARGS)
     try:
         return conf, loader[kind]

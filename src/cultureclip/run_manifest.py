@@ -1,0 +1,134 @@
+"""The manifest of a run: on disk from its start, since the report reads it and a killed run leaves one as well."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from kedro.io import AbstractDataset, AbstractVersionedDataset, CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from cultureclip import provenance
+from cultureclip.datasets.versions import WholeVersions
+from cultureclip.engine.temporary import at_work, remove, sweep, temporary_beside
+from cultureclip.errors import ConfigurationError
+
+MANIFEST = "run_manifest"
+
+
+def runs_in_progress(catalog: CatalogProtocol) -> dict[str, int]:
+    """Ids of the runs of this project that are in progress, each with its process id."""
+    return at_work(_find(catalog, MANIFEST).saved_path().parents[1])
+
+
+class RunManifest:
+    """Keeps the manifest of one run up to date.
+
+    Args:
+        run_id: Of the run; also the name of the versions that it saves.
+        facts: What is known at its start.
+        pipeline: What runs.
+        catalog: The run's own.
+    """
+
+    def __init__(self, run_id: str, facts: Mapping[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        self._catalog, self._outputs = catalog, pipeline.all_outputs()
+        self._record = provenance.RunRecord()
+        self._facts = {"run_id": run_id, "started": self._record.started, **facts}
+        self._path = self.saved_path(MANIFEST)
+        self._mark = temporary_beside(self._path.parent)
+        self._lock = Lock()  # a ThreadRunner ends several nodes at once
+
+    def begin(self) -> None:
+        """Save the manifest, and mark the run as in progress for as long as its process lives.
+
+        Raises:
+            ConfigurationError: if another run has this id.
+            VersionStorageError: if the disk is full, or the folder is not writable.
+        """
+        if self._path.exists():
+            cause = "another run started in the same millisecond and has its id"
+            raise ConfigurationError(f"run {self._facts['run_id']}", cause, "Start this run again")
+        sweep(self._path.parents[1])
+        self._catalog.save(MANIFEST, self._content("running"))
+        self._mark.touch()
+
+    def start_node(self, node: Node) -> None:
+        """Note what a node has read, of raw files also the content, and start its clock."""
+        for name in set(node.inputs) - self._record.loaded:
+            path = _raw_file(self._catalog.get(name))
+            if path is not None:
+                self._record.data_hashes[name] = provenance.hash_file(path)
+            self._record.loaded.add(name)
+        self._record.start_node(node.name)
+
+    def stop_node(self, node: Node) -> None:
+        """Stop a node's clock and bring the manifest up to date."""
+        self._record.stop_node(node.name)
+        self._save("running")
+        with suppress(FileNotFoundError):
+            os.utime(self._mark)  # a sign of life for other machines
+
+    def end(self, error: Exception | None = None) -> None:
+        """Close the manifest of a run that completed, or failed with an error.
+
+        Raises:
+            VersionStorageError: if it cannot be saved.
+        """
+        try:
+            self._save("failed" if error else "completed", error)
+        finally:
+            remove(self._mark)
+
+    def saved(self) -> dict[str, str]:
+        """Versions that this run has saved, by dataset."""
+        names = sorted(self._outputs | {MANIFEST})
+        datasets = {name: dataset for name in names if isinstance(dataset := self._catalog.get(name), WholeVersions)}
+        return {name: dataset.resolve_save_version() or "" for name, dataset in datasets.items() if dataset.is_saved()}
+
+    def saved_path(self, name: str) -> Path:
+        """Where this run's version of a dataset lies."""
+        return _find(self._catalog, name).saved_path()
+
+    def _save(self, status: str, error: Exception | None = None) -> None:
+        """Write the manifest again in its place: a version is a run, and the catalog saves a version only once."""
+        with self._lock:
+            _find(self._catalog, MANIFEST).rewrite(self._content(status, error))
+
+    def _content(self, status: str, error: Exception | None = None) -> dict[str, Any]:
+        record = self._record
+        return {
+            **self._facts,
+            "status": status,
+            "error": f"{type(error).__name__}: {error}" if error else None,
+            "updated": provenance.now(),
+            "load_versions": self._loaded(),
+            "save_versions": self.saved(),
+            "data_hashes": dict(record.data_hashes),
+            "node_seconds": dict(record.node_seconds),
+        }
+
+    def _loaded(self) -> dict[str, str]:
+        datasets = {name: self._catalog.get(name) for name in sorted(self._record.loaded)}
+        versioned = {name: d for name, d in datasets.items() if isinstance(d, AbstractVersionedDataset)}
+        found = {name: dataset.resolve_load_version() for name, dataset in versioned.items()}
+        return {name: version for name, version in found.items() if version is not None}
+
+
+def _find(catalog: CatalogProtocol, name: str) -> WholeVersions:
+    dataset = catalog.get(name)
+    if not isinstance(dataset, WholeVersions):
+        raise ConfigurationError(f"catalog entry {name}", f"{dataset} is not of this package", "Keep its type")
+    return dataset
+
+
+def _raw_file(dataset: AbstractDataset | None) -> Path | None:
+    """The file of a dataset that comes from outside; a benchmark may be a folder, or absent: its card has its hash."""
+    metadata = getattr(dataset, "metadata", None) or {}
+    if dataset is None or metadata.get("kedro-viz", {}).get("layer") != "raw":
+        return None
+    path = Path(str(dataset._describe()["filepath"]))
+    return path if path.is_file() else None
