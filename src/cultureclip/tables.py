@@ -232,6 +232,28 @@ GROUP_SCORES = _table(
     unique=["benchmark", "model", "metric", "part", "axis", "group"],
 )
 
+NAME_GROUPS = ("right only", "wrong only", "both", "neither")
+"""Which names in a question's options were tuned on: the right one and no wrong one, the other way round, ..."""
+
+NAME_BIAS = _table(
+    {
+        "benchmark": _text(),
+        "metric": _text(),
+        "part": _one_of("dev", "test"),
+        "tuned_on": _one_of(*NAME_GROUPS),
+        "model": _text(),
+        "n": pa.Column(int, pa.Check.ge(1)),
+        "clusters": pa.Column(int, pa.Check.ge(1)),
+        "value": _score(0, 1),
+        "ci_low": _score(0, 1),
+        "ci_high": _score(0, 1),
+        "difference": _score(-1, 1),  # to the base; null for the base
+        "diff_low": _score(-1, 1),
+        "diff_high": _score(-1, 1),
+    },
+    unique=["benchmark", "metric", "part", "tuned_on", "model"],
+)
+
 CONFUSIONS = _table(
     {
         "benchmark": _text(),

@@ -57,6 +57,7 @@ def test_grounding_follows_its_rules(seed: int) -> None:
             assert question.cluster == item.concept_id
             assert question.options[0] == f"The item in the picture is {item.name} in {region}"
             assert len(set(question.options)) == 4
+            assert question.options == tuple(f"The item in the picture is {n} in {region}" for n in question.names)
             assert set(question.options[1:]) <= {f"The item in the picture is {name} in {region}" for name in wrong}
     assert len(asked.questions) == expected > 10
     assert len(asked.questions) + len(asked.unposed) == sum(len(item.regions) for item in items)

@@ -74,6 +74,15 @@ def test_every_page_links_to_every_other_and_to_nothing_else(pages: dict[str, Pa
         assert [a["href"] for a in links if a.get("aria-current") == "page"] == [file]
 
 
+def test_name_bias_stands_beside_the_base(pages: dict[str, Page], data: ReportData) -> None:
+    rows = data.name_bias.query("part == 'test' and tuned_on == 'wrong only'").set_index("model")
+    expected = [f"{100 * rows.loc[model, 'value']:.1f}" for model in ("base", "clip_both", "cultureclip")]
+    text = pages["scores.html"].line
+    line = text[text.index("wrong ones only") :].split()
+    assert line[3] == str(rows.loc["base", "n"])
+    assert [word for word in line if word in expected][:3] == expected
+
+
 def test_figures_are_those_of_the_tables(pages: dict[str, Page], data: ReportData) -> None:
     row = data.scores.query(
         "model == 'cultureclip' and benchmark == 'crope' and part == 'test' and reference == 'base'"

@@ -15,6 +15,7 @@ from cultureclip.report.gallery import GalleryTables
 from cultureclip.scoring.abilities import compare_abilities
 from cultureclip.scoring.confusions import count_confusions
 from cultureclip.scoring.models import ModelName
+from cultureclip.scoring.name_bias import measure_name_bias
 from cultureclip.scoring.scores import score_all_groups, score_predictions
 from tests.benchmarks.conftest import make_concepts, make_twins
 from tests.support.predictions import label
@@ -117,11 +118,15 @@ def make_data(
     asked = {picture_key(picture): picture for picture in pictures.values()}
     predictions = make_predictions(names[:4], list(asked), models)
     cards = [b.card() for b in culture_benchmarks(concepts, twins, pictures)]
+    options = (
+        predictions[predictions["benchmark"] == "crope"].drop_duplicates("item_id").set_index("item_id")["options"]
+    )
     cards.append(cards[-1] | {"name": "general-retrieval", "title": "General retrieval", "chances": {}})
     return ReportData(
         **score(models),
         predictions=predictions,
         confusions=count_confusions(predictions, "clip_both"),
+        name_bias=measure_name_bias(predictions, {"crope": dict(options)}, names[:1], "clip_both"),
         cards=cards,
         leak_check={
             "training_images": 6,

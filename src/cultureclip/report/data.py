@@ -39,6 +39,7 @@ class ReportData:
         group_scores: The table of group scores.
         confusions: The table of confusions.
         abilities: The table of abilities: culture and general score of every model.
+        name_bias: The table of name bias.
         cards: Cards of the benchmarks, in order.
         leak_check: What the check for held-out data compared.
         tables: The stages' tables.
@@ -56,6 +57,7 @@ class ReportData:
     group_scores: pd.DataFrame
     confusions: pd.DataFrame
     abilities: pd.DataFrame
+    name_bias: pd.DataFrame
     cards: Sequence[Mapping[str, Any]]
     leak_check: Mapping[str, Any]
     tables: GalleryTables

@@ -12,12 +12,13 @@ from cultureclip.report.charts import LineChart, draw_losses
 from cultureclip.report.confusions_view import build_confusions
 from cultureclip.report.data import ReportData, ReportSettings
 from cultureclip.report.groups_view import build_groups
+from cultureclip.report.name_bias_view import build_name_bias
 from cultureclip.report.page import make_environment
 from cultureclip.report.score_view import ScoreBlock, build_blocks, model_title
 from cultureclip.report.stages import count_benchmarks, count_stages, other_figures
 from cultureclip.report.summary import summarise
 from cultureclip.report.trade_off import describe_model, draw_trade_off
-from cultureclip.scoring.models import ModelName
+from cultureclip.scoring.models import BASE, ModelName
 
 CHART_SIZE = (460, 190)
 TRADE_OFF_SIZE = (760, 380)
@@ -116,7 +117,10 @@ def _scores(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
     culture, general = _split(_blocks(data, settings, "test"), settings)
     dev = _blocks(data, settings, "dev")
     models = {line.model: line.title for block in dev for line in block.models}
+    named = [model for model in (BASE, settings.plain, settings.proposed) if model in set(data.name_bias["model"])]
     return {
+        "name_blocks": build_name_bias(data.name_bias, data.cards, named),
+        "name_titles": [model_title(model) for model in named],
         "culture_blocks": culture,
         "general_blocks": general,
         "dev_blocks": dev,

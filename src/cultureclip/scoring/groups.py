@@ -79,10 +79,30 @@ def score_groups(
             sample = ClusteredItems(items["cluster"].to_numpy()[inside])
             rows += [
                 {"axis": axis, "group": group, "model": model, "n": int(inside.sum()), "clusters": sample.count}
-                | _score_group(sample, own[inside], None if model == reference else values[reference][inside])
+                | score_group(sample, own[inside], None if model == reference else values[reference][inside])
                 for model, own in values.items()
             ]
         yield from _rank(rows, minimum)
+
+
+def score_group(sample: ClusteredItems, own: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
+    """Value and difference of one group with their intervals, as columns of a table.
+
+    Args:
+        sample: The group's items.
+        own: The model's credit on them, [items].
+        reference: Of the model that the difference is taken to; None where that is the model itself.
+    """
+    estimate = sample.estimate_mean(own)
+    difference = Difference(np.nan, np.nan, np.nan) if reference is None else sample.estimate_difference(own, reference)
+    return {
+        "value": estimate.value,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+        "difference": difference.value,
+        "diff_low": difference.low,
+        "diff_high": difference.high,
+    }
 
 
 def find_worst(group_scores: pd.DataFrame, axis: str) -> WorstGroup | None:
@@ -110,19 +130,6 @@ def find_worst(group_scores: pd.DataFrame, axis: str) -> WorstGroup | None:
         len(ranked),
         len(rows) - len(ranked),
     )
-
-
-def _score_group(sample: ClusteredItems, own: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
-    estimate = sample.estimate_mean(own)
-    difference = Difference(np.nan, np.nan, np.nan) if reference is None else sample.estimate_difference(own, reference)
-    return {
-        "value": estimate.value,
-        "ci_low": estimate.low,
-        "ci_high": estimate.high,
-        "difference": difference.value,
-        "diff_low": difference.low,
-        "diff_high": difference.high,
-    }
 
 
 def _rank(rows: list[dict[str, Any]], minimum: int) -> Iterator[dict[str, Any]]:

@@ -107,6 +107,11 @@ class Benchmark(ABC):
         """Metric -> mean credit of guessing, where guessing makes sense."""
         return {}
 
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Item id -> names in its options, the right one first; only items whose options differ in the name alone."""
+        return {}
+
     @abstractmethod
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Predictions, one an item and metric."""

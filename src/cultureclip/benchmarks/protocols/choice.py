@@ -125,6 +125,11 @@ class ChoiceBenchmark(Benchmark):
             shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
         return {metric: sum(values) / len(values) for metric, values in shares.items()}
 
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Of every question that has them."""
+        return {question.item_id: question.names for question in self.questions if question.names}
+
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Cosine and argmax over each question's options."""
         return answer_questions(

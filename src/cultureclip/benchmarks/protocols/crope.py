@@ -70,7 +70,8 @@ def ask_crope(
             if reason:
                 unposed.append(Unposed(own.name, reason))
                 continue
-            options = tuple(TEMPLATE.format(concept=name) for name in (own.name, other.name))
+            names = (own.name, other.name)
+            options = tuple(TEMPLATE.format(concept=name) for name in names)
             for image in own.images:
                 item_id = item_key(METRICS[variant], SALT, own.concept_id, other.concept_id, image)
                 if item_id in asked:
@@ -86,6 +87,7 @@ def ask_crope(
                     category=own.category,
                     shuffled_by=order,
                     concept=own.concept_id,
+                    names=names,
                 )
     return QuestionSet(tuple(asked.values()), tuple(unposed))
 

@@ -55,7 +55,7 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
     for region, item in pairs:
         fields = (item.concept_id, region, *((item.image,) if item.concept_id in several else ()))
         item_id = item_key(METRICS[variant], SALT, *fields)
-        reason, options = _options(item, region, concepts[region], item_id, variant)
+        reason, names = _names(item, concepts[region], item_id, variant)
         if item_id in asked:
             reason = "the same picture and concept were asked about before"
         if reason:
@@ -66,13 +66,14 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
         asked[item_id] = Question(
             item_id=item_id,
             image=item.image,
-            options=options,
+            options=tuple(TEMPLATE.format(concept=name, region=region) for name in names),
             cluster=item.cluster or item.concept_id,
             part=item.part,
             culture=region,
             category=item.category,
             shuffled_by=item_id if variant == "as_published" else "",
             concept=item.concept_id,
+            names=names,
         )
     return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 
@@ -82,10 +83,8 @@ def _order(pair: tuple[str, Shown]) -> tuple[str, str, str]:
     return region, item.concept_id, item.image
 
 
-def _options(
-    item: Shown, region: str, concepts: dict[str, str], item_id: str, variant: Variant
-) -> tuple[str, tuple[str, ...]]:
-    """Why nothing can be asked, or an empty reason and the options."""
+def _names(item: Shown, concepts: dict[str, str], item_id: str, variant: Variant) -> tuple[str, tuple[str, ...]]:
+    """Why nothing can be asked, or an empty reason and what the options name, the right one first."""
     if not item.name:
         return "names no concept", ()
     if len(concepts) <= DISTRACTORS:
@@ -96,8 +95,7 @@ def _options(
     drawn = draw_distractors(by_name.values(), {item.concept_id}, item_id, variant)
     if drawn is None:
         return "fewer than three distinguishable distractors", ()
-    names = (item.name, *(concepts[other] for other in drawn))
-    return "", tuple(TEMPLATE.format(concept=name, region=region) for name in names)
+    return "", (item.name, *(concepts[other] for other in drawn))
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:

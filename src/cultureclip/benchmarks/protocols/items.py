@@ -52,6 +52,7 @@ class Question:
         concept: Id of the concept shown; empty where the cluster is it.
         shuffled_by: Id that seeds the order in which the options are shown, of which a tie takes the first; by default
             a tie shares the credit.
+        names: Name of the concept in each option, where options differ in that alone.
     """
 
     item_id: str
@@ -63,6 +64,7 @@ class Question:
     category: str = ""
     shuffled_by: str = ""
     concept: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,17 @@ def compare_models(
     return count_confusions(predictions, plain), abilities, draw_abilities(abilities)
 
 
+def measure_name_bias(
+    predictions: pd.DataFrame, benchmarks: Benchmarks, cultwin: pd.DataFrame, parameters: EvaluationParameters
+) -> pd.DataFrame:
+    """Accuracy by which names in a question's options were tuned on."""
+    from cultureclip.scoring.name_bias import measure_name_bias as measure
+    from cultureclip.scoring.name_bias import tuned_names
+
+    names = {benchmark.name: benchmark.names for benchmark in benchmarks}
+    return measure(predictions, names, tuned_names(cultwin), parameters.plain_objective)
+
+
 def tabulate_scores(
     scores: pd.DataFrame, abilities: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
 ) -> str:
@@ -246,6 +257,7 @@ def render_report(
     group_scores: pd.DataFrame,
     confusions: pd.DataFrame,
     abilities: pd.DataFrame,
+    name_bias: pd.DataFrame,
     benchmarks: Benchmarks,
     cards: list[dict[str, Any]],
     leak_check: dict[str, Any],
@@ -278,6 +290,7 @@ def render_report(
         group_scores=group_scores,
         confusions=confusions,
         abilities=abilities,
+        name_bias=name_bias,
         cards=cards,
         leak_check=leak_check,
         tables=GalleryTables(concepts, twins, captions, image_requests, judgements, cultwin),

@@ -12,6 +12,7 @@ from cultureclip.pipelines.evaluation.nodes import (
     draw_pocket_benchmarks,
     evaluate_models,
     export_results,
+    measure_name_bias,
     render_report,
     score_models,
     tabulate_scores,
@@ -54,6 +55,12 @@ def create_pipeline(
         ),
         *answer("checked_benchmarks", checkpoints),
         Node(
+            measure_name_bias,
+            inputs=["predictions", "checked_benchmarks", "cultwin", "params:evaluation"],
+            outputs="name_bias",
+            name="measure_name_bias",
+        ),
+        Node(
             render_report,
             inputs={
                 "scores": "scores",
@@ -61,6 +68,7 @@ def create_pipeline(
                 "group_scores": "group_scores",
                 "confusions": "confusions",
                 "abilities": "abilities",
+                "name_bias": "name_bias",
                 "benchmarks": "checked_benchmarks",
                 "cards": "benchmark_cards",
                 "leak_check": "leak_check",
@@ -75,7 +83,7 @@ def create_pipeline(
         nodes,
         namespace="evaluation",
         inputs={*shown.values(), *checkpoints.values(), *files_of(listed), "general_pairs"},
-        outputs={"leak_check", "report", *ANSWERS},
+        outputs={"leak_check", "name_bias", "report", *ANSWERS},
         parameters={"params:evaluation"},
     )
 
