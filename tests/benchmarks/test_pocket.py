@@ -14,6 +14,7 @@ from cultureclip.benchmarks.protocols.benchmark import Embeddings
 from cultureclip.benchmarks.protocols.items import metric_of, part_of, picture_key
 from cultureclip.benchmarks.references import read_reference, read_references
 from cultureclip.concepts.emoji import LICENCES, list_emoji, render, split_emoji
+from cultureclip.concepts.general_pairs import list_general_pairs
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import make_concepts, make_twins
 
@@ -68,7 +69,8 @@ def test_crope_takes_accepted_twins_both_ways(benchmarks: dict, flags: pd.DataFr
     pictures = read_references(flags, EDGE)
     names = dict(zip(flags["concept_id"], flags["name"], strict=True))
     for question in questions:
-        assert question.options[0] == f"There is {names[question.cluster]} in the image."
+        assert question.options == tuple(f"There is {name} in the image." for name in question.names)
+        assert question.names[0] == names[question.cluster]
         np.testing.assert_array_equal(benchmarks["crope"].images[question.image], pictures[question.cluster])
 
 
@@ -80,6 +82,21 @@ def test_general_retrieval_holds_only_the_held_out_tenth(benchmarks: dict, flags
     assert 1.9 * len(held) < len(general.images) <= 2 * len(held)
     assert all(text.startswith("a picture of ") for text in general.texts)
     assert f"a picture of {held[0].name}" in general.texts
+
+
+def test_general_known_is_what_may_be_seen_and_is_never_replayed(benchmarks: dict, flags: pd.DataFrame) -> None:
+    known = benchmarks["general-known"]
+    chars = {r.removeprefix("emoji:") for r in flags["reference_image"]}
+    roles = split_emoji(list_emoji(), chars)
+    general = {e.family for e in list_emoji() if roles[e.char] == "general"}
+    shown = set(list_general_pairs("emoji", 10_000, flags)["picture"].str.partition(":")[2])
+    replayed = {e.family for e in list_emoji() if e.char in shown}
+    asked = {item.family for item in known.items}
+    assert not replayed & asked
+    assert replayed | asked == general
+    for part in ("dev", "test"):
+        assert len({item.family for item in known.items if item.part == part}) > 100
+    assert not {i.family for i in known.items if i.part == "dev"} & {i.family for i in known.items if i.part == "test"}
 
 
 def test_the_hash_follows_the_data(flags: pd.DataFrame, twins: pd.DataFrame, benchmarks: dict) -> None:

@@ -1,8 +1,7 @@
 """The pocket benchmarks: the published protocols over real pictures that no pocket model has seen.
 
 Region is the culture, universal the atlas's kind of thing, CROPE's definition concept the accepted twin. Culture-bound
-pictures are the concepts' reference images (for the atlas: Twemoji drawings), general ones the held-out tenth of the
-other emoji in both styles.
+pictures are the concepts' reference images (for the atlas: Twemoji drawings); general ones are in ``pocket_general``.
 """
 
 from collections import defaultdict
@@ -12,24 +11,23 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.benchmarks import pocket_general
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.crope import TEMPLATE, ConceptPictures, ask_crope
 from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described, ask_culture_questions
 from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
-from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, ImageTextRetrievalBenchmark
 from cultureclip.benchmarks.protocols.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
 from cultureclip.benchmarks.protocols.winoground import WinogroundBenchmark, WinogroundItem
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
-from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
+from cultureclip.concepts.emoji import LICENCES
 from cultureclip.concepts.regions import region_name
 from cultureclip.graphs import connect
 
 GROUNDING, RETRIEVAL, CROPE = "globalrg-grounding", "globalrg-retrieval", "crope"
-TWIN_SCORES, CULTURE_QUESTIONS, GENERAL_RETRIEVAL = "twin-scores", "culture-questions", "general-retrieval"
-CAPTION = "a picture of {name}"
+TWIN_SCORES, CULTURE_QUESTIONS = "twin-scores", "culture-questions"
 NO_PICTURE = "concept has no held-out picture"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
@@ -76,14 +74,8 @@ DECLARATIONS = {
             LICENCES["twemoji"],
             "images",
         ),
-        Declaration(
-            GENERAL_RETRIEVAL,
-            "General retrieval",
-            "Which caption belongs to which picture, among all general things held out?",
-            "OpenMoji and Twemoji drawings of the held-out tenth of the general emoji",
-            f"{LICENCES['openmoji']}, {LICENCES['twemoji']}",
-            "images",
-        ),
+        pocket_general.HELD_OUT,
+        pocket_general.KNOWN,
     )
 }
 
@@ -136,30 +128,6 @@ def culture_benchmarks(
     return [_declare(benchmark, drawn) for benchmark in made]
 
 
-def general_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalBenchmark:
-    """Retrieval over the held-out tenth of the general emoji, in both styles, with up to two captions each.
-
-    Args:
-        culture_chars: The emoji that are culture-bound; neither they nor variants of them are general.
-        edge: Edge of the pictures in pixels.
-    """
-    roles = split_emoji(list_emoji(), culture_chars)
-    found: dict[str, Captioned] = {}
-    images = {}
-    for entry in list_emoji():
-        if roles[entry.char] != "held_out":
-            continue
-        captions = tuple(CAPTION.format(name=name) for name in dict.fromkeys((entry.name, *entry.aliases[:1])))
-        for style in STYLES:
-            pixels = render(entry.char, style, edge)
-            key = picture_key(pixels)
-            images[key] = pixels
-            # Two emoji drawn alike are one picture, with the captions of both.
-            before = found[key].captions if key in found else ()
-            found[key] = Captioned(key, tuple(dict.fromkeys((*before, *captions))), entry.family)
-    return ImageTextRetrievalBenchmark(DECLARATIONS[GENERAL_RETRIEVAL], images, tuple(found.values()))
-
-
 def collect_pocket(
     concepts: pd.DataFrame, twins: pd.DataFrame, edge: int, listed: Collection[str] = tuple(DECLARATIONS)
 ) -> list[Benchmark]:
@@ -175,10 +143,9 @@ def collect_pocket(
         SourceDataError: a reference image cannot be read.
     """
     made: list[Benchmark] = []
-    if set(listed) & (DECLARATIONS.keys() - {GENERAL_RETRIEVAL}):
+    if set(listed) & (DECLARATIONS.keys() - pocket_general.BENCHMARKS.keys()):
         made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed)
-    if GENERAL_RETRIEVAL in listed:
-        made.append(general_benchmark(drawn_emoji(concepts), edge))
+    made += [make(drawn_emoji(concepts), edge) for name, make in pocket_general.BENCHMARKS.items() if name in listed]
     return made
 
 

@@ -25,6 +25,8 @@ _VARIATION_SELECTOR = "\ufe0f"
 _RENDER_SCALE = 4
 HELD_OUT_SHARE = 0.1
 """Share of the general emoji families that no pocket model sees: the general-retrieval benchmark."""
+NOT_REPLAYED_SHARE = 0.3
+"""Share of the other general families, which the base knows, that no training replays: the general-known benchmark."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Emoji:
         Splits are made over families, so that "man wearing turban" never gives away "person wearing turban".
         """
         return self.char if self.is_flag else self.char[0]
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether a training may replay it, if it is general: the others say what a training makes the base forget."""
+        return hash_fraction(self.family, "pocket-not-replayed") >= NOT_REPLAYED_SHARE
 
     @property
     def is_flag(self) -> bool:

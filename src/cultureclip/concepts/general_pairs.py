@@ -1,7 +1,8 @@
 """General pictures with a text each: what a tuned model is held to while it learns culture.
 
-Either the general emoji in both styles, the held-out tenth left out, or a folder of one's own in the layout that the
-Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns ``file_name`` and ``text``.
+Either the general emoji in both styles, without those that general ability is measured on, or a folder of one's own in
+the layout that the Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns
+``file_name`` and ``text``.
 """
 
 from collections.abc import Sequence
@@ -60,9 +61,9 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
 
 
 def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str, str]]:
-    """(what the id is made of, picture, text) of every general emoji in both styles."""
+    """(what the id is made of, picture, text) of every general emoji that may be replayed, in both styles."""
     roles = split_emoji(list_emoji(), culture_bound)
-    general = [entry for entry in list_emoji() if roles[entry.char] == "general"]
+    general = [entry for entry in list_emoji() if roles[entry.char] == "general" and entry.is_replayed]
     shown = [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
     return [(picture, picture, text) for picture, text in shown]
 

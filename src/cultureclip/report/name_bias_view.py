@@ -1,6 +1,6 @@
 """Name bias as a reader sees it: a block a benchmark, a line for each group of questions, a figure for each model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +82,13 @@ def build_name_bias(
 
 
 def _line(group: str, rows: pd.DataFrame, models: Sequence[str]) -> NameLine:
-    by_model = rows.set_index("model")
-    base = by_model.loc[BASE]
-    figures = tuple(_figure(by_model.loc[model]) if model in by_model.index else None for model in models)
+    by_model = {str(row["model"]): row for row in rows.to_dict("records")}
+    base = by_model[BASE]
+    figures = tuple(_figure(by_model[model]) if model in by_model else None for model in models)
     return NameLine(LABELS[group], int(base["n"]), int(base["clusters"]), figures)
 
 
-def _figure(row: pd.Series) -> NameFigure:
+def _figure(row: Mapping[Hashable, Any]) -> NameFigure:
     return NameFigure(
         float(row["value"]),
         float(row["ci_low"]),

@@ -13,6 +13,7 @@ POCKET = (
     "twin-scores",
     "culture-questions",
     "general-retrieval",
+    "general-known",
 )
 """Benchmarks that are made from the tables of concepts and twins; every other one is an entry of the catalog."""
 
