@@ -29,6 +29,7 @@ from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.scoring.scores import score_predictions
 from tests.benchmarks.conftest import unit
 from tests.support.benchmark_files import encode, write_karpathy, write_pictures, write_webdataset
+from tests.support.predictions import label, scoring
 
 CSV = {"type": "csv"}
 
@@ -56,8 +57,8 @@ def test_a_twin_given_twice_is_asked_once_and_can_be_scored(tmp_path: Path) -> N
     rng = np.random.default_rng(0)
     rows = {key: i for i, key in enumerate(benchmark.images)}, {text: i for i, text in enumerate(benchmark.texts)}
     answers = benchmark.answer(Embeddings(unit(rng, 4, 8), unit(rng, 4, 8), *rows))
-    predictions = pd.DataFrame([answer.as_row("own", "base") for answer in answers])
-    scores = score_predictions(predictions, {"own": "h"}, "clip_both", 200, 0)
+    predictions = label(pd.DataFrame([answer.as_row("own", "base") for answer in answers]))
+    scores = score_predictions(predictions, {"own": "h"}, scoring())
     assert set(scores["n"]) == {2}
 
 

@@ -6,9 +6,7 @@ import pytest
 
 from cultureclip.scoring.abilities import compare_abilities, draw_abilities
 from cultureclip.tables import ABILITIES
-from tests.support.predictions import label
-
-GENERAL = ("general-retrieval",)
+from tests.support.predictions import label, scoring
 
 
 def make(right: dict[str, tuple[int, int]], parts: tuple[str, ...] = ("dev", "test"), items: int = 10) -> pd.DataFrame:
@@ -31,7 +29,7 @@ def make(right: dict[str, tuple[int, int]], parts: tuple[str, ...] = ("dev", "te
 
 
 def compare(right: dict[str, tuple[int, int]], limit: float = 0.1, **kwargs) -> pd.DataFrame:
-    table = compare_abilities(make(right, **kwargs), general=GENERAL, plain="clip_both", max_general_loss=limit)
+    table = compare_abilities(make(right, **kwargs), scoring(max_general_loss=limit))
     ABILITIES.validate(table)
     return table
 
@@ -50,9 +48,7 @@ def test_scores_are_means_over_benchmarks_main_metrics_and_over_seeds() -> None:
 def test_concepts_shared_by_benchmarks_count_once() -> None:
     one = compare({"base": (5, 8), "ours_s1": (7, 8)})
     frame = make({"base": (5, 8), "ours_s1": (7, 8)})
-    alone = compare_abilities(
-        frame[frame["benchmark"] != "grounding"], general=GENERAL, plain="clip_both", max_general_loss=0.1
-    )
+    alone = compare_abilities(frame[frame["benchmark"] != "grounding"], scoring(max_general_loss=0.1))
     columns = ["culture_low", "culture_high", "culture_change_low", "culture_change_high"]
     np.testing.assert_allclose(one[columns], alone[columns])
 
@@ -92,7 +88,7 @@ def test_nothing_is_chosen_on_the_test_part() -> None:
 
 def test_what_counts_as_culture_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        compare_abilities(make(SCALES), general=("coco",), plain="clip_both", max_general_loss=0.1)
+        compare_abilities(make(SCALES), scoring(general_benchmarks=("coco",), max_general_loss=0.1))
     assert "by evaluation.general_benchmarks: none" in caplog.text
     assert "count as culture: crope, general-retrieval, grounding" in caplog.text
 
@@ -100,7 +96,7 @@ def test_what_counts_as_culture_is_logged(caplog: pytest.LogCaptureFixture) -> N
 def test_where_general_ability_was_not_measured_there_is_no_point() -> None:
     frame = make(SCALES)
     frame = frame[frame["benchmark"] != "general-retrieval"]
-    table = compare_abilities(frame, general=GENERAL, plain="clip_both", max_general_loss=0.1)
+    table = compare_abilities(frame, scoring(max_general_loss=0.1))
     ABILITIES.validate(table)
     assert table.empty
     assert not draw_abilities(table).data

@@ -11,7 +11,7 @@ from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.scores import plan_scores, score_all_groups, score_predictions
 from cultureclip.scoring.significance import correct_holm
 from cultureclip.tables import GROUP_SCORES, PREDICTIONS, SCORES
-from tests.support.predictions import label
+from tests.support.predictions import label, scoring
 
 MODELS = ["base", *(f"{o}_s{s}" for o in ("clip_both", "cultureclip") for s in (1, 2, 3))]
 
@@ -42,7 +42,7 @@ HASHES = {"crope": "x", "general-retrieval": "y"}
 
 
 def score(predictions: pd.DataFrame) -> pd.DataFrame:
-    return score_predictions(predictions, HASHES, "clip_both", resamples=300, seed=0)
+    return score_predictions(predictions, HASHES, scoring())
 
 
 def test_rows_equal_what_a_loop_gives() -> None:

@@ -18,7 +18,7 @@ from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.name_bias import measure_name_bias
 from cultureclip.scoring.scores import score_all_groups, score_predictions
 from tests.benchmarks.conftest import make_concepts, make_twins
-from tests.support.predictions import label
+from tests.support.predictions import label, scoring
 
 SETTINGS = ReportSettings("clip_both", "cultureclip", ("general-retrieval",), 1000)
 HOSTILE = '</script><script>alert("x")</script>"\'><img src=x onerror=y>&amp;\x00\u202e\u2028{{ 7 * 7 }}'
@@ -69,11 +69,9 @@ def score(models: tuple[str, ...]) -> dict[str, pd.DataFrame]:
     """Scores of these models: who was asked about what does not matter to them, so once is enough."""
     predictions = make_predictions(["a", "b"], ["x"], models)
     return {
-        "scores": score_predictions(predictions, HASHES, "clip_both", resamples=300, seed=0),
+        "scores": score_predictions(predictions, HASHES, scoring()),
         "group_scores": score_all_groups(predictions, "clip_both"),
-        "abilities": compare_abilities(
-            predictions, general=["general-retrieval"], plain="clip_both", max_general_loss=0.05
-        ),
+        "abilities": compare_abilities(predictions, scoring(max_general_loss=0.05)),
     }
 
 

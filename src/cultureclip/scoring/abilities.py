@@ -5,7 +5,7 @@ the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base a
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from cultureclip.report.score_view import model_title, order_metrics
 from cultureclip.scoring.answers import Answers, read_answers
 from cultureclip.scoring.models import BASE, read_names
 from cultureclip.scoring.scores import ScoredModel, plan_scores
+from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.scoring.statistics import ClusteredItems
 from cultureclip.tables import ABILITIES, make_table
 
@@ -27,9 +28,7 @@ CULTURE, GENERAL = "culture", "general"
 logger = logging.getLogger(__name__)
 
 
-def compare_abilities(
-    predictions: pd.DataFrame, *, general: Collection[str], plain: str, max_general_loss: float
-) -> pd.DataFrame:
+def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> pd.DataFrame:
     """Culture and general score of every model, of means over seeds and of each seed, with intervals.
 
     The culture score is the mean of the main metric (:func:`~.score_view.order_metrics`) of every benchmark that is
@@ -42,9 +41,7 @@ def compare_abilities(
 
     Args:
         predictions: The predictions table.
-        general: Benchmarks of general ability.
-        plain: The objective of plain contrastive tuning.
-        max_general_loss: In [0, 1].
+        settings: Which benchmarks are general, and how much may be lost at them.
 
     Returns:
         The table of abilities; a part in which culture or general ability was not measured has no rows.
@@ -52,7 +49,8 @@ def compare_abilities(
     Raises:
         SourceDataError: the models did not answer the same items.
     """
-    plan = plan_scores(read_names(predictions), plain)
+    plan = plan_scores(read_names(predictions), settings.plain_objective)
+    general = settings.general_benchmarks
     answers = list(read_answers(predictions, {member for model in plan for member in model.members}))
     asked = _names(answers)
     logger.info(
@@ -69,7 +67,7 @@ def compare_abilities(
             pools = {CULTURE: _Pool.of(culture), GENERAL: _Pool.of(overall)}
             placed = [{"part": part} | _place(model, plan[0], pools) for model in plan]
             rows += [row | {"on_front": _on_front(row, placed)} for row in placed]
-    chosen = set(_choose(rows, max_general_loss))
+    chosen = set(_choose(rows, settings.max_general_loss))
     return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES).astype({"seed": "Int64"})
 
 

@@ -14,6 +14,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.scoring.answers import Answers, read_answers
 from cultureclip.scoring.groups import AXES, MIN_GROUP, macro_metric, macro_weights, score_groups
 from cultureclip.scoring.models import BASE, ModelName, label_rows, read_names
+from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.scoring.significance import NOISE, correct_holm, mcnemar_test, undecided_share
 from cultureclip.scoring.statistics import ClusteredItems
 from cultureclip.tables import GROUP_SCORES, SCORES, make_table
@@ -68,16 +69,14 @@ def plan_scores(models: Iterable[ModelName], plain: str) -> list[ScoredModel]:
 
 
 def score_predictions(
-    predictions: pd.DataFrame, data_hashes: Mapping[str, str], plain: str, resamples: int, seed: int
+    predictions: pd.DataFrame, data_hashes: Mapping[str, str], settings: ScoringSettings
 ) -> pd.DataFrame:
     """Score every model on every benchmark, metric and part; macro averages are metrics of their own.
 
     Args:
         predictions: The predictions table.
         data_hashes: Benchmark -> digest of what it asks.
-        plain: The objective of plain contrastive tuning.
-        resamples: Sign flips of a test.
-        seed: Their seed.
+        settings: What is compared, and the sign flips of a test.
 
     Returns:
         The scores table: one row a (benchmark, metric, part, model, reference).
@@ -85,7 +84,7 @@ def score_predictions(
     Raises:
         SourceDataError: the base is missing, or the models did not answer the same items.
     """
-    plan = _plan(predictions, plain)
+    plan = _plan(predictions, settings.plain_objective)
     undecided = _undecided(predictions)
     rows: list[dict[str, Any]] = []
     for answers in read_answers(predictions, _members(plan)):
@@ -96,7 +95,7 @@ def score_predictions(
                 "part": answers.part,
                 "data_hash": data_hashes[answers.benchmark],
             }
-            scorer = _Scorer(items, weights, resamples, seed)
+            scorer = _Scorer(items, weights, settings.resamples, settings.seed)
             for row in scorer.score(plan):
                 key = (answers.benchmark, answers.metric, answers.part)
                 shares = [undecided[(*key, str(member))] for member in row.pop("members")]

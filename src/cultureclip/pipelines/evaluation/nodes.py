@@ -183,9 +183,8 @@ def score_models(
     from cultureclip.scoring.scores import score_all_groups, score_predictions
 
     hashes = {card["name"]: card["data_hash"] for card in cards if "data_hash" in card}
-    plain = parameters.plain_objective
-    scores = score_predictions(predictions, hashes, plain, resamples=parameters.resamples, seed=parameters.seed)
-    return scores, score_all_groups(predictions, plain)
+    scores = score_predictions(predictions, hashes, parameters)
+    return scores, score_all_groups(predictions, parameters.plain_objective)
 
 
 def compare_models(
@@ -199,11 +198,8 @@ def compare_models(
     from cultureclip.scoring.abilities import compare_abilities, draw_abilities
     from cultureclip.scoring.confusions import count_confusions
 
-    plain = parameters.plain_objective
-    abilities = compare_abilities(
-        predictions, general=parameters.general_benchmarks, plain=plain, max_general_loss=parameters.max_general_loss
-    )
-    return count_confusions(predictions, plain), abilities, draw_abilities(abilities)
+    abilities = compare_abilities(predictions, parameters)
+    return count_confusions(predictions, parameters.plain_objective), abilities, draw_abilities(abilities)
 
 
 def measure_name_bias(

@@ -7,12 +7,13 @@ from pydantic import Field, model_validator
 
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.models.settings import ModelPath
+from cultureclip.scoring.settings import ScoringSettings
 
 FurtherModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z"))]
 """Name of a further model; neither ``base`` nor the name of a trained one."""
 
 
-class EvaluationParameters(EmbeddingSettings):
+class EvaluationParameters(EmbeddingSettings, ScoringSettings):
     """What is compared, and how; see ``parameters_evaluation.yml`` for what each one means."""
 
     benchmarks: list[str] = Field(min_length=1)
@@ -21,13 +22,7 @@ class EvaluationParameters(EmbeddingSettings):
     embedding_cache: str = Field(min_length=1)
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
-    plain_objective: str = Field(min_length=1)
-    proposed_objective: str = Field(min_length=1)
     scales: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    general_benchmarks: tuple[str, ...] = ("general-retrieval",)
-    max_general_loss: float = Field(default=0.01, ge=0, le=1)
-    resamples: int = Field(ge=200, le=100_000)
-    seed: int = Field(ge=0)
     gallery_twins: int = Field(ge=1, le=1_000_000)
 
     @model_validator(mode="after")
