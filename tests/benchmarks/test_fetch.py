@@ -122,6 +122,19 @@ def test_files_come_with_checksums_and_archives_are_unpacked(tmp_path: Path) -> 
     assert json.loads((folder / RECORD).read_text())["files"]["add_obj.json"] == digest
 
 
+def test_an_archive_that_claims_more_than_the_disk_holds_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "made.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("val/1.jpg", bytes(5_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4_000_000))
+    files = (served(tmp_path / "server", "val.zip", archive.read_bytes(), unpack=True),)
+    with pytest.raises(DownloadError, match="its files have 5,000,000 bytes, and 4,000,000 are free"):
+        fetch_benchmark("b", UrlOrigin(urls=files), tmp_path / "b")
+    assert not (tmp_path / "b/val").exists()
+
+
 def test_a_wrong_checksum_or_archive_stops_and_a_second_run_goes_on(tmp_path: Path) -> None:
     server, folder = tmp_path / "server", tmp_path / "b"
     good, wrong = served(server, "a.json", b"{}"), served(server, "b.json", b"[]", sha256="0" * 64)

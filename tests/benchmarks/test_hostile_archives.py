@@ -91,6 +91,13 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_sample_that_lies_in_two_places_is_not_taken_for_two(tmp_path: Path) -> None:
+    """Other readers give two samples, each without half of its fields (ray-project/ray #44068)."""
+    write_tar(tmp_path / "test/0.tar", {"a.png": encode(0), "b.png": encode(1), "a.cls": b"0", "b.cls": b"1"})
+    with pytest.raises(SourceDataError, match=r"0\.tar: .*files of 'a' are not next to each other"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_a_member_that_is_not_a_file_is_named(tmp_path: Path, kind: bytes) -> None:
     path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0)})

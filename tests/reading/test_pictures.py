@@ -102,7 +102,7 @@ BOMB = png(30_000, 30_000, 8, 2, bytes(30_000))
 ANIMATED = {"save_all": True, "append_images": [Image.new("RGB", (40, 30), "red")]}
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF data")
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -123,6 +123,19 @@ def test_palettes_with_alpha_with_a_key_and_of_a_gif() -> None:
         np.testing.assert_array_equal(decoded(saved(image, form, transparency=3)), expected)
 
 
+@pytest.mark.parametrize("scale", [1, 257])
+def test_a_tiff_palette_of_8_bits_is_not_black(scale: int) -> None:
+    """TIFF's palettes have 16 bits; many writers store 8 in them (python-pillow #2157)."""
+    palette, places = RNG.integers(0, 256, (256, 3), np.uint8), RNG.integers(0, 256, (6, 8), np.uint8)
+    image = Image.fromarray(places, "P")
+    image.putpalette(palette.tobytes())
+    data = saved(image, "TIFF")
+    stored = (palette.T.astype("<u2") * 256).tobytes()
+    assert data.count(stored) == 1
+    data = data.replace(stored, (palette.T.astype("<u2") * scale).astype("<u2").tobytes())
+    np.testing.assert_array_equal(decoded(data), palette[places])
+
+
 def test_cmyk_of_tiff_and_of_jpeg() -> None:
     ink = np.broadcast_to(np.array([200, 60, 10, 40], np.uint8), (16, 16, 4))
     expected = (255 - ink[..., :3].astype(int)) * (255 - ink[..., 3:].astype(int)) / 255

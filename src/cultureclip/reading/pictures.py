@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageFile, ImageOps, ImagePalette, UnidentifiedImageError, features
 
 from cultureclip.reading.text import RefusedError, check_file
 
@@ -82,7 +82,7 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexE
 """All that Pillow's plugins raise about damaged files: of AVIF RuntimeError, of PNG SyntaxError, and so on."""
 _SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _CONVERTED = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"})
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _COLOUR_MAP, _WHITE_IS_ZERO = 258, 262, 320, 0
 """Tags of TIFF, and a value."""
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -188,6 +188,13 @@ def _scale_key(file: ImageFile.ImageFile) -> None:
         file.info["transparency"] = tuple(part >> 8 if stored == "RGB;16B" else part & 255 for part in key)
 
 
+def _scale_palette(file: ImageFile.ImageFile) -> None:
+    """Take a TIFF's palette as 8-bit where no colour in it exceeds 255, as libtiff does: Pillow makes it all black."""
+    stored = getattr(file, "tag_v2", {}).get(_COLOUR_MAP)
+    if file.mode == "P" and stored and max(stored) <= 255:
+        file.palette = ImagePalette.raw("RGB;L", bytes(stored))
+
+
 def _orientation(image: Image.Image) -> int:
     """As EXIF has it; of a picture that is whole, damaged EXIF is not a fault."""
     try:
@@ -203,6 +210,7 @@ def _opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(TOO_LARGE) from ValueError(f"{image.width} x {image.height}")
             _scale_key(image)
+            _scale_palette(image)
             yield image
     except ImageError:
         raise

@@ -153,9 +153,18 @@ def _check_file(name: str, file: UrlFile, target: Path) -> str:
 def _unpack(name: str, archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
+            _check_room(archive, sum(member.file_size for member in members.infolist()), folder)
             members.extractall(folder)  # names that lead out of the folder are cut by zipfile
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: it is encrypted
         raise DownloadError(archive, f"no whole zip archive ({error})", f"Remove it, fetch {name} again") from error
+
+
+def _check_room(archive: Path, size: int, folder: Path) -> None:
+    """Make sure that an archive's files fit on the disk; zipfile unpacks no more than their headers claim."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        cause = f"its files have {size:,} bytes, and {free:,} are free"
+        raise DownloadError(archive, cause, "Make room if that size can be true; else remove the archive")
 
 
 def _failed(name: str, origin: str, error: Exception) -> DownloadError:

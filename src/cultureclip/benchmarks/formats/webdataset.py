@@ -81,10 +81,14 @@ class _Member(tarfile.TarInfo):
 
 def _read_shard(shard: Path) -> Iterator[Row]:
     """A row for each run of members that share a name up to its first dot."""
+    seen: set[str] = set()
     try:
         size = check_file(shard)
         with tarfile.open(shard, "r:", tarinfo=_Member, encoding="utf-8", errors="backslashreplace") as archive:
             for key, members in groupby(_list_files(archive, size), lambda member: _split_name(member)[0]):
+                if key in seen:
+                    raise tarfile.ReadError(f"the files of {key!r} are not next to each other: sort them")
+                seen.add(key)
                 yield _make_row(shard, key, archive, members)
             _check_end(shard, archive.offset)
     except (tarfile.TarError, OSError, ValueError, OverflowError, IndexError) as error:
