@@ -18,6 +18,7 @@ from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
 from cultureclip.models.settings import JudgePath, LanguageModelSettings, ModelPath
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
+from cultureclip.reading.text import first_line
 from cultureclip.settings_base import CPU, Device, Settings
 
 PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
@@ -235,7 +236,7 @@ def _check_device(path: str, device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        cause = f"no {device} on this machine ({str(error).splitlines()[0]})"
+        cause = f"no {device} on this machine ({first_line(error)})"
         raise ConfigurationError(path, cause, "Run on a machine that has one, or set it to cpu") from error
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from cultureclip.reading.text import split_lines
+
 _SEED_NAMES = ("seed", "seeds")
 
 
@@ -94,7 +96,7 @@ def describe_machine() -> dict[str, Any]:
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
+        for line in split_lines(info.read_text(encoding="utf-8")):
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cultureclip.reading.json_text import parse_json, read_object
 from cultureclip.reading.names import find_inside, stored_form
-from cultureclip.reading.text import RefusedError, decode, normalise, read_bytes, read_lines, split_lines
+from cultureclip.reading.text import RefusedError, decode, first_line, normalise, read_bytes, read_lines, split_lines
 
 NFC, NFD = "café ガ", unicodedata.normalize("NFD", "café ガ")
 SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
@@ -126,3 +126,8 @@ def test_a_link_to_nothing_is_called_one(tmp_path: Path) -> None:
             read_bytes(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         read_bytes(tmp_path / "gone.txt")
+
+
+def test_an_error_without_a_message_is_named_by_its_type() -> None:
+    assert first_line(ValueError("one\u2028still one\ntwo")) == "one\u2028still one"
+    assert first_line(ValueError()) == first_line(ValueError("\n")) == "ValueError"

@@ -14,6 +14,7 @@ import torch
 from cultureclip.errors import CultureClipError, WeightsError
 from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.safetensors_files import strip_wrappers
+from cultureclip.reading.text import first_line
 
 
 def convert_pickle(path: Path, target: Path) -> None:
@@ -31,7 +32,7 @@ def convert_pickle(path: Path, target: Path) -> None:
         with path.open("rb") as handle:
             held = torch.load(handle, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise WeightsError(path, f"holds more than tensors ({str(error).splitlines()[0]})", remedy) from error
+        raise WeightsError(path, f"holds more than tensors ({first_line(error)})", remedy) from error
     state = held.get("state_dict", held) if isinstance(held, Mapping) else {}
     tensors = {strip_wrappers(str(name)): t for name, t in state.items() if isinstance(t, torch.Tensor)}
     if not tensors:

@@ -85,6 +85,11 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the error's type where it has none."""
+    return str(error).split("\n")[0].strip() or type(error).__name__
+
+
 def read_bytes(path: Path, most: int = MAX_CONFIG_BYTES) -> bytes:
     """Read a file whole, if it is a regular file of at most ``most`` bytes.
 

@@ -23,6 +23,7 @@ from cultureclip.benchmarks.downloads.origins import (
 )
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import ConfigurationError, DownloadError
+from cultureclip.reading.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ def _check_room(archive: Path, size: int, folder: Path) -> None:
 
 
 def _failed(name: str, origin: str, error: Exception) -> DownloadError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    reason = first_line(error)
     cause = f"could not be downloaded from {origin} ({reason})"
     remedy = "Check the network and the address; what has arrived is kept, so run it again"
     return DownloadError(f"benchmark {name}", cause, remedy)

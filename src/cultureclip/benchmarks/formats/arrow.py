@@ -14,7 +14,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.names import find_inside
 from cultureclip.reading.pictures import ImageError
-from cultureclip.reading.text import RefusedError
+from cultureclip.reading.text import RefusedError, first_line
 
 _INFO, _STATE = "dataset_info.json", "state.json"
 _REMEDY = "Fetch it again, or write it again with save_to_disk"
@@ -103,5 +103,4 @@ def _list_rows(files: Sequence[Path], folder: Path) -> Iterator[Row]:
                     count += 1
                     yield make_row(f"row {count}", record, images, PictureCell(cells, folder, row, ""))
         except (pa.ArrowException, OSError, ValueError) as error:
-            reason = next(iter(str(error).split("\n")), type(error).__name__)
-            raise SourceDataError(file, f"cannot be read as Arrow ({reason})", _REMEDY) from error
+            raise SourceDataError(file, f"cannot be read as Arrow ({first_line(error)})", _REMEDY) from error

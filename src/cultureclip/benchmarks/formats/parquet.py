@@ -14,7 +14,7 @@ from cultureclip.benchmarks.formats.parquet_cells import ParquetCells, PictureSt
 from cultureclip.benchmarks.formats.table_rows import BATCH, PictureCell, find_image_columns, make_row
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
-from cultureclip.reading.text import normalise
+from cultureclip.reading.text import first_line, normalise
 
 _REMEDY = "Fetch it again"
 
@@ -110,5 +110,4 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:  # a text that is not UTF-8 is a ValueError
-        reason = next(iter(str(error).split("\n")), type(error).__name__)
-        raise SourceDataError(file, f"cannot be read as parquet ({reason})", _REMEDY) from error
+        raise SourceDataError(file, f"cannot be read as parquet ({first_line(error)})", _REMEDY) from error
