@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the catalog checks entries before anything heavy is importe
     from cultureclip.benchmarks.protocols.protocol import Protocol
 
 ProtocolName = Literal[
+    "confused_tourist",
     "crope",
     "culture_questions",
     "cunit",

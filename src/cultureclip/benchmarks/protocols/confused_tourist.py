@@ -1,0 +1,246 @@
+"""Stacked cues after ConfusedTourist (arXiv 2511.17004): does a flag beside a dish mislead?
+
+ConfusedTourist asks vision-language models about an item (a dish, a garment, an instrument) with a cue of another
+country stacked onto its picture: a flag or a landmark. For CLIP each is a zero-shot classification, of the clean
+picture and of the stacked one, among all countries and among all items of the benchmark:
+
+    country clean, item clean    share of pictures whose own country, item is closest; asked once for every picture
+    country cued, item cued      the same with the cue above the item
+    moved to cue                 share whose answer is the cue's country with the cue and not without: less is better
+
+Answers that tie share the credit, and what else is right for a picture is not offered. Where only one item is left to
+offer, nothing is asked.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
+from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
+from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
+from cultureclip.benchmarks.protocols.protocol import Protocol
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, hide_also_right, right_answers
+from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
+from cultureclip.ids import bytes_digest, digest
+from cultureclip.reading.pictures import decode_image
+
+SALT = "confused-tourist"
+"""Part of every item's id; another one would give the same items other ids."""
+COUNTRY = "The item in the picture is from {}"
+ITEM = "The item in the picture is {}"
+MOVED = "moved to cue"
+METRICS = ("country cued", "country clean", MOVED, "item cued", "item clean")
+EDGE = 1024
+"""Longest side of an item below its cue, in pixels: no model looks at more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuedItem:
+    """A picture of an item, and the same below a cue.
+
+    Attributes:
+        clean: Key of the item's picture.
+        cued: Key of the stacked picture.
+        name: The item.
+        region: Its country.
+        cue_region: The cue's country.
+        category: Kind of thing, where there is one.
+        cluster: What its predictions are resampled by.
+    """
+
+    clean: str
+    cued: str
+    name: str
+    region: str
+    cue_region: str
+    category: str = ""
+    cluster: str = ""
+
+
+def stack(cue: Image.Image, item: Image.Image) -> Image.Image:
+    """The item's picture below a cue of the same size: fitted whole, on white, in the middle.
+
+    Args:
+        cue: RGB.
+        item: RGB; one of more than 1,024 pixels a side is shrunk to that.
+    """
+    below = item.copy()
+    below.thumbnail((EDGE, EDGE))
+    stacked = Image.new("RGB", (below.width, 2 * below.height))
+    stacked.paste(ImageOps.pad(cue, below.size, color="white"), (0, 0))
+    stacked.paste(below, (0, below.height))
+    return stacked
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A picture made of two others, whenever it is read: nothing is written beside the benchmark's files."""
+
+    cue: Encoded
+    item: Encoded
+
+    def read(self) -> bytes:
+        """The stacked picture as BMP, which has the same bytes on every machine."""
+        cue, item = (decode_image(where.read()) for where in (self.cue, self.item))
+        buffer = io.BytesIO()
+        stack(cue, item).save(buffer, "BMP")
+        return buffer.getvalue()
+
+
+def answer_cued(
+    items: Sequence[CuedItem], clean: np.ndarray, cued: np.ndarray, texts: Mapping[str, np.ndarray]
+) -> list[Prediction]:
+    """Predictions of all five metrics.
+
+    Args:
+        items: What is asked.
+        clean: L2-normalised embeddings of the items' pictures, [items, D].
+        cued: Of the stacked pictures, [items, D].
+        texts: Text -> its L2-normalised embedding, [D]; see :meth:`ConfusedTouristBenchmark.texts`.
+
+    Raises:
+        WeightsError: if a cosine is not finite.
+    """
+    predictions: dict[str, Prediction] = {}
+    for kind, template, of in (("country", COUNTRY, "region"), ("item", ITEM, "name")):
+        answers = _answers(items, of)
+        vectors = np.stack([texts[template.format(answer)] for answer in answers])
+        column = {answer: i for i, answer in enumerate(answers)}
+        right = np.array([column[getattr(item, of)] for item in items])
+        labels = right_answers((item.clean, column[getattr(item, of)]) for item in items)
+        also_right = [labels[item.clean] for item in items]
+        scores = {
+            way: hide_also_right(round_cosines(pictures @ vectors.T), right, also_right)
+            for way, pictures in (("clean", clean), ("cued", cued))
+        }
+        for way, found in scores.items():
+            credit = top_k_credit(found, right, 1)
+            for row, item in enumerate(items):
+                asked = _predict(f"{kind} {way}", item, answers, found[row], int(right[row]), float(credit[row]))
+                predictions.setdefault(asked.item_id, asked)
+        if kind == "country":
+            cue = np.array([column[item.cue_region] for item in items])
+            chosen = {way: top_k_credit(found, cue, 1) for way, found in scores.items()}
+            moved = chosen["cued"] * (1 - chosen["clean"])
+            for row, item in enumerate(items):
+                asked = _predict(MOVED, item, answers, scores["cued"][row], int(cue[row]), float(moved[row]))
+                predictions.setdefault(asked.item_id, asked)
+    return [prediction for prediction in predictions.values() if len(prediction.options) > 1]
+
+
+@dataclass(frozen=True)
+class ConfusedTouristBenchmark(Benchmark):
+    """Items with their cues."""
+
+    task: ClassVar[str] = "zeroshot_classification_with_cues"
+
+    items: Sequence[CuedItem] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every country and every item."""
+        countries, names = (_answers(self.items, of) for of in ("region", "name"))
+        return [*map(COUNTRY.format, countries), *map(ITEM.format, names)]
+
+    @property
+    def size(self) -> int:
+        """Stacked pictures."""
+        return len(self.items)
+
+    @property
+    def concepts(self) -> set[str]:
+        """Items, by their names."""
+        return {named_concept(item.name) for item in self.items}
+
+    @property
+    def data_hash(self) -> str:
+        """Digest of pictures, names, countries and categories."""
+        return digest(
+            self.name, sorted((i.clean, i.cued, i.name, i.region, i.cue_region, i.category) for i in self.items)
+        )
+
+    def answer(self, embeddings: Embeddings) -> list[Prediction]:
+        """All five metrics."""
+        if not self.items:
+            return []
+        clean, cued = (
+            embeddings.images[[embeddings.image_rows[getattr(item, side)] for item in self.items]]
+            for side in ("clean", "cued")
+        )
+        return answer_cued(self.items, clean, cued, {t: embeddings.texts[embeddings.text_rows[t]] for t in self.texts})
+
+    def without(self, failed: Mapping[str, str]) -> Self:
+        """Less the items of which a picture cannot be read."""
+        return self._less("items", lambda item: [item.clean, item.cued], failed)
+
+
+def _answers(items: Sequence[CuedItem], of: str) -> list[str]:
+    """All countries, those of cues included, or all names; sorted."""
+    cues = {item.cue_region for item in items} if of == "region" else set()
+    return sorted({getattr(item, of) for item in items} | cues)
+
+
+def _predict(
+    metric: str, item: CuedItem, answers: Sequence[str], scores: np.ndarray, first: int, credit: float
+) -> Prediction:
+    """A prediction; its first option earns the credit. That of a clean picture has one id for all cues."""
+    asked = [item.clean] if metric.endswith("clean") else [item.clean, item.cued, item.cue_region]
+    shown = shown_options(scores, first)
+    return Prediction(
+        item_id=item_key(metric, SALT, *asked, item.name, item.region),
+        cluster=item.cluster,
+        part="test",
+        options=tuple(answers[column] for column in shown),
+        scores=tuple(float(scores[column]) for column in shown),
+        predicted=int(np.argmax(scores[shown])),
+        correct=credit,
+        image=asked[1] if len(asked) > 1 else item.clean,
+        culture=item.region,
+        category=item.category,
+    )
+
+
+def build(declaration: Declaration, intake: Intake) -> Benchmark:
+    """Stack the pictures. Columns: ``image``, ``cue``, ``name``, ``region``, ``cue_region``; optional ``category``."""
+    complete, left_out = complete_rows(intake, "name", "region", "cue_region")
+    right = right_answers((image, region) for _, image, (_, region, _) in complete)
+    stored = dict(intake.pictures.stored)
+    items: dict[CuedItem, None] = {}
+    for row, clean, (name, region, cue_region) in complete:
+        cue = row.image("cue")
+        if cue is None:
+            left_out += [] if "cue" in row.images else [Unposed(row.place, "no cue")]
+            continue
+        if cue_region in right[clean]:
+            left_out.append(Unposed(row.place, "the cue's country is right for the picture"))
+            continue
+        where = Stacked(intake.pictures.stored[cue].where, intake.pictures.stored[clean].where)
+        data = where.read()
+        cued = bytes_digest(data)
+        stored[cued] = StoredImage(where, Image.open(io.BytesIO(data)).size)
+        kind = text_of(row, "category")
+        item = CuedItem(clean=clean, cued=cued, name=name, region=region, cue_region=cue_region, category=kind)
+        if item in items:
+            left_out.append(Unposed(row.place, "the same item and cue were asked about before"))
+        items[item] = None
+    clusters = cluster_by_picture((item.clean, named_concept(item.name)) for item in items)
+    asked = tuple(replace(item, cluster=clusters[named_concept(item.name)]) for item in items)
+    pictures = LazyPictures(stored).only({key for item in asked for key in (item.clean, item.cued)})
+    return ConfusedTouristBenchmark(declaration, pictures, asked, unposed=tuple(left_out))
+
+
+PROTOCOL = Protocol(
+    question="Does a cue of another country, stacked above an item, move the answer?",
+    benchmark=ConfusedTouristBenchmark,
+    build=build,
+    columns=(IMAGE, "cue", "name", "region", "cue_region", "category"),
+    pictures=(IMAGE, "cue"),
+    metrics=METRICS,
+    names_concepts=True,
+)
