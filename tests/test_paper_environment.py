@@ -93,7 +93,8 @@ def test_the_settings_are_the_published_ones(merged):
     assert trainer.steps * trainer.batch == pytest.approx(10 * 100_000, rel=0.05), "10 epochs"
 
     captioning = validate("captioning", merged)
-    assert (captioning.per_half, captioning.temperature, captioning.rules.max_words) == (10, 0.7, 14)
+    assert sum(kind.wanted for kind in captioning.kinds.values()) == 10
+    assert (captioning.temperature, captioning.rules.max_words) == (0.7, 14)
     synthesis = validate("synthesis", merged)
     assert (synthesis.call.num_inference_steps, synthesis.call.guidance_scale) == (4, 0.0)
     assert synthesis.images_per_caption == 1

@@ -103,13 +103,14 @@ CAPTIONS = _table(
         "caption_id": _id(unique=True),
         "twin_id": _id(),
         "concept_id": _id(),
+        "kind": _text(),
         "text": _text(nullable=True),
         "model": _text(),
         "revision": _text(nullable=True),
         "prompt_id": _text(),
         "seed": pa.Column(int),
         "tries": pa.Column(int, pa.Check.ge(1)),
-        "checks": _text(),  # JSON: words, features_shown, names_its_culture, facts
+        "checks": _text(),  # JSON: what each check saw: words, features, context, culture, units, precision, recall
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),
     }

@@ -7,9 +7,9 @@ import pytest
 from cultureclip.captions.checks import Reason, check_caption, features_shown, unsupported_terms
 from cultureclip.captions.cultures import foreign_cultures, names_culture
 from cultureclip.captions.facts import ConceptFacts, stem
-from cultureclip.captions.settings import CaptionRules
+from cultureclip.captions.settings import CaptionKind, CaptionRules
 from cultureclip.concepts.regions import region_name
-from tests.support.captions import CAPTION_PROMPT
+from tests.support.captions import CAPTION_PROMPT, PLAIN
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
 
@@ -26,7 +26,7 @@ GOOD = "A kimono from Japan with long wide sleeves."
 
 
 def reason(text: str, concept: ConceptFacts = KIMONO) -> Reason | None:
-    return check_caption(text, concept, CaptionRules()).reason
+    return check_caption(text, concept, CaptionRules(), PLAIN).reason
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,15 @@ def test_each_fault_has_its_reason(text, expected):
 
 
 def test_the_report_says_what_was_seen():
-    report = check_caption("A kimono from Japan with wide sleeves and the Osaka sash of 1920", KIMONO, CaptionRules())
+    report = check_caption(
+        "A kimono from Japan with wide sleeves and the Osaka sash of 1920", KIMONO, CaptionRules(), PLAIN
+    )
     assert report.as_dict() == {
         "words": 13,
         "features_shown": ("long wide sleeves",),
+        "twin_features_shown": (),
+        "context_shown": (),
+        "names_concept": True,
         "names_its_culture": True,
         "facts": ("Osaka", "1920"),
     }
@@ -102,7 +107,7 @@ def test_a_name_may_hold_its_twin():
 def test_hostile_names_neither_match_everything_nor_break_the_check():
     for name in ("../../x", "<script>alert(1)</script>", "a\x00b", "(.*)", "ki" * 50_000, "[", "\\"):
         concept = dataclasses.replace(KIMONO, name=name, aliases=())
-        assert check_caption(GOOD, concept, CaptionRules()).reason is Reason.CONCEPT_NOT_NAMED
+        assert check_caption(GOOD, concept, CaptionRules(), PLAIN).reason is Reason.CONCEPT_NOT_NAMED
 
 
 def test_a_name_of_filler_words_alone_is_named_by_no_sentence():
@@ -217,3 +222,39 @@ def test_the_examples_of_the_prompt_pass_the_checks():
         example = ConceptFacts("", fields["name"], (), (codes[fields["culture"]],), fields["context"], features)
         assert reason(caption, example) is None
         assert unsupported_terms(caption, example) == ()
+
+
+CONTEXTUAL = CaptionKind(wanted=1, templates=("contextual",), context=True)
+UNNAMED = CaptionKind(wanted=1, templates=("unnamed",), concept="unnamed", culture="free")
+SCENE = CaptionKind(wanted=1, templates=("scene",), culture="unnamed", context=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ("A kimono from Japan with long wide sleeves worn at weddings.", CONTEXTUAL, None),
+        ("A kimono from Japan with long wide sleeves.", CONTEXTUAL, Reason.CONTEXT_MISSING),
+        ("A wrapped robe with long wide sleeves.", UNNAMED, None),
+        ("A wrapped robe from Japan with long wide sleeves.", UNNAMED, None),
+        ("A kimono with long wide sleeves.", UNNAMED, Reason.CONCEPT_NAMED),
+        ("A wafuku with long wide sleeves.", UNNAMED, Reason.CONCEPT_NAMED),
+        ("A kimono with long wide sleeves at a wedding.", SCENE, None),
+        ("A Japanese kimono with long wide sleeves at a wedding.", SCENE, Reason.CULTURE_NAMED),
+    ],
+)
+def test_each_kind_says_what_it_must_and_must_not(text, kind, expected):
+    assert check_caption(text, KIMONO, CaptionRules(), kind).reason is expected
+
+
+def test_a_feature_that_only_the_look_alike_has_is_refused_and_named():
+    kimono = dataclasses.replace(KIMONO, twin_features=("short jacket with ribbon", "long wide sleeves"))
+    report = check_caption("A kimono from Japan with a short jacket and long sleeves", kimono, CaptionRules(), PLAIN)
+    assert report.twin_features_shown == ("short jacket with ribbon",)
+    assert report.reason is Reason.SHOWS_TWIN_FEATURE
+    shared = check_caption("A kimono from Japan with long wide sleeves", kimono, CaptionRules(), PLAIN)
+    assert shared.reason is None, "what both have may be said"
+
+
+def test_the_words_of_the_context_that_a_caption_shows_are_recorded():
+    report = check_caption("A kimono from Japan with wide sleeves at weddings in Kyoto", KIMONO, CaptionRules(), PLAIN)
+    assert set(report.context_shown) == {stem("weddings"), stem("Kyoto")}

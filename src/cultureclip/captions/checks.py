@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
 from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
-from cultureclip.captions.settings import CaptionRules
+from cultureclip.captions.settings import CaptionKind, CaptionRules
 
 _COLOURS = (
     "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white yellow"
@@ -26,12 +26,18 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     REPETITIVE = "repetitive"
     CONCEPT_NOT_NAMED = "concept_not_named"
+    CONCEPT_NAMED = "concept_named"
     CULTURE_NOT_NAMED = "culture_not_named"
+    CULTURE_NAMED = "culture_named"
     FEATURES_MISSING = "features_missing"
+    CONTEXT_MISSING = "context_missing"
     NAMES_TWIN = "names_twin"
+    SHOWS_TWIN_FEATURE = "shows_twin_feature"
     NAMES_OTHER_CULTURE = "names_other_culture"
     UNSUPPORTED_FACT = "unsupported_fact"
+    UNSUPPORTED_UNIT = "unsupported_unit"
     DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class CaptionReport:
     Attributes:
         words: Number of words.
         features_shown: The key visual features it shows.
+        twin_features_shown: Features that only its look-alikes have.
+        context_shown: Words of the context, beyond names and features.
+        names_concept: Whether it names the concept.
         names_its_culture: Whether it names one of the concept's cultures.
         facts: Terms that nothing known of the concept supports.
         reason: The first check that failed; None when the caption is accepted.
@@ -48,6 +57,9 @@ class CaptionReport:
 
     words: int
     features_shown: tuple[str, ...]
+    twin_features_shown: tuple[str, ...]
+    context_shown: tuple[str, ...]
+    names_concept: bool
     names_its_culture: bool
     facts: tuple[str, ...]
     reason: Reason | None
@@ -57,24 +69,31 @@ class CaptionReport:
         return {key: value for key, value in asdict(self).items() if key != "reason"}
 
 
-def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules) -> CaptionReport:
-    """Check one caption; the reason is that of the first check it fails, in the order of :class:`Reason`."""
+def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules, kind: CaptionKind) -> CaptionReport:
+    """Check one caption of a kind; the reason is that of the first check it fails, in the order of :class:`Reason`."""
     words = len(text.split())
-    shown = features_shown(text, concept)
+    shown, foreign = features_shown(text, concept), twin_features_shown(text, concept)
+    context = context_shown(text, concept)
+    named = any(contains(words_of(text), words_of(name)) for name in concept.names)
     its_culture = any(names_culture(text, code) for code in concept.regions)
     facts = unsupported_terms(text, concept)
     failures = {
         Reason.TOO_SHORT: words < rules.min_words,
         Reason.TOO_LONG: words > rules.max_words,
         Reason.REPETITIVE: _repeats_content(text),
-        Reason.CONCEPT_NOT_NAMED: not any(contains(words_of(text), words_of(name)) for name in concept.names),
-        Reason.CULTURE_NOT_NAMED: not its_culture,
+        Reason.CONCEPT_NOT_NAMED: kind.concept == "named" and not named,
+        Reason.CONCEPT_NAMED: kind.concept == "unnamed" and named,
+        Reason.CULTURE_NOT_NAMED: kind.culture == "named" and not its_culture,
+        Reason.CULTURE_NAMED: kind.culture == "unnamed" and its_culture,
         Reason.FEATURES_MISSING: len(shown) < rules.min_features,
+        Reason.CONTEXT_MISSING: kind.context and not context,
         Reason.NAMES_TWIN: _names_twin(text, concept),
+        Reason.SHOWS_TWIN_FEATURE: bool(foreign),
         Reason.NAMES_OTHER_CULTURE: bool(_other_cultures(text, concept)),
         Reason.UNSUPPORTED_FACT: bool(facts),
     }
-    return CaptionReport(words, shown, its_culture, facts, next((r for r, failed in failures.items() if failed), None))
+    reason = next((r for r, failed in failures.items() if failed), None)
+    return CaptionReport(words, shown, foreign, context, named, its_culture, facts, reason)
 
 
 def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
@@ -89,6 +108,24 @@ def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
         if telling and 2 * len(telling & said) >= len(telling):
             shown.append(feature)
     return tuple(shown)
+
+
+def twin_features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
+    """Features of the look-alikes: of their words that the concept's own facts lack, the caption says half or more."""
+    said = content_words(text)
+    own = set(words_of(" ".join((*concept.names, *concept.cultures, concept.context, *concept.features))))
+    shown = []
+    for feature in concept.twin_features:
+        telling = content_words(feature) - own
+        if telling and 2 * len(telling & said) >= len(telling):
+            shown.append(feature)
+    return tuple(shown)
+
+
+def context_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
+    """Stems of the context's words that the caption says, without those of names, cultures and features."""
+    told = content_words(" ".join((*concept.names, *concept.cultures, *concept.features)))
+    return tuple(sorted((content_words(concept.context) - told) & content_words(text)))
 
 
 def unsupported_terms(text: str, concept: ConceptFacts) -> tuple[str, ...]:

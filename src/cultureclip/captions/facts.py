@@ -29,6 +29,7 @@ class ConceptFacts:
         context: A sentence or two about it.
         features: Its key visual features.
         twins: Names of the look-alikes it must not be called by.
+        twin_features: Key visual features of the look-alikes.
     """
 
     concept_id: str
@@ -38,6 +39,7 @@ class ConceptFacts:
     context: str
     features: tuple[str, ...]
     twins: tuple[str, ...] = ()
+    twin_features: tuple[str, ...] = ()
 
     @property
     def cultures(self) -> tuple[str, ...]:
@@ -56,8 +58,9 @@ class ConceptFacts:
         return tuple(form for form in forms if content_words(form))
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], twins: Iterable[str] = ()) -> "ConceptFacts":
-        """Read a row of the ``concepts`` table."""
+    def from_row(cls, row: Mapping[str, Any], twins: Iterable[Mapping[str, Any]] = ()) -> "ConceptFacts":
+        """Read a row of the ``concepts`` table, and those of its look-alikes."""
+        others = list(twins)
         lists = {key: tuple(map(str, row[key])) for key in ("aliases", "cultures", "key_visual_features")}
         return cls(
             concept_id=str(row["concept_id"]),
@@ -66,7 +69,8 @@ class ConceptFacts:
             regions=lists["cultures"],
             context=str(row["context"]),
             features=lists["key_visual_features"],
-            twins=tuple(sorted(set(twins))),
+            twins=tuple(sorted({str(other["name"]) for other in others})),
+            twin_features=tuple(sorted({str(f) for other in others for f in other["key_visual_features"]})),
         )
 
 
@@ -75,6 +79,17 @@ def plain(text: str) -> str:
     while _CHAT_MARK.search(text):  # removing one mark can close up another
         text = _CHAT_MARK.sub(" ", text)
     return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
+
+
+def describe_facts(facts: ConceptFacts, limit: int) -> str:
+    """Write the facts on one line per field, each field cut to ``limit`` characters."""
+    fields = {
+        "Name": facts.name,
+        "Culture": ", ".join(facts.cultures),
+        "Context": facts.context,
+        "Key visual features": ", ".join(facts.features),
+    }
+    return "\n".join(f"{name}: {plain(text)[:limit]}" for name, text in fields.items())
 
 
 def tokens_of(text: str) -> list[str]:

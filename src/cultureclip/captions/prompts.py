@@ -1,52 +1,71 @@
-"""The question that asks a language model for one caption, and the strict reading of its answer."""
+"""The questions that ask a language model for one caption, and the strict reading of its answer."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from cultureclip.captions.facts import ConceptFacts, plain
+from cultureclip.captions.facts import ConceptFacts, describe_facts, plain
+from cultureclip.captions.settings import CaptionSettings
 from cultureclip.errors import UnparsableAnswerError
 from cultureclip.models.chat.request import Turn
 from cultureclip.prompts import Prompt, read_prompt
 
-SHOWN_FEATURES = {"full": 2, "short": 1}
-"""Features named in a question, by template: a small model drops what does not fit into 14 words."""
+SHOWN_FEATURES = 2
+FEWER_FEATURES = {"short": 1}
+"""Features named in a question, and templates that name fewer: a small model drops what does not fit into 14 words."""
 
 FIELD_LIMIT = 300
 """Most characters of a name, context or feature that enter a question: no cell can fill the model's window."""
 
+REVISE = "revise"
+"""Template that shows the model a caption and its unsupported units."""
+
 _FIELDS = frozenset({"context", "name", "culture", "features"})
+_REVISE_FIELDS = frozenset({"facts", "caption", "problems"})
 _ANSWER = re.compile(r"Caption: *(?P<text>\S.*)")
 
 
-def read_caption_prompt(content: Any) -> Prompt:
-    """Check the content of ``prompts/captions.yml``.
+def read_caption_prompt(content: Any, settings: CaptionSettings) -> Prompt:
+    """Check the content of ``prompts/captions.yml``: it must have every template that the settings name.
 
     Raises:
-        ConfigurationError: if it is not a prompt with the templates ``full`` and ``short``.
+        ConfigurationError: if it is not such a prompt.
     """
-    return read_prompt(content, "captions", dict.fromkeys(SHOWN_FEATURES, _FIELDS))
+    named = {template for kind in settings.kinds.values() for template in kind.templates}
+    templates = content.get("templates") if isinstance(content, Mapping) else None
+    written = set(templates) if isinstance(templates, Mapping) else set()
+    fields = dict.fromkeys(sorted(map(str, named | written)), _FIELDS)
+    if settings.revise or REVISE in written:
+        fields[REVISE] = _REVISE_FIELDS
+    return read_prompt(content, "captions", fields)
 
 
-def caption_turns(prompt: Prompt, concept: ConceptFacts, candidate: int, full_tries: int) -> tuple[Turn, ...]:
+def caption_turns(prompt: Prompt, template: str, concept: ConceptFacts, candidate: int) -> tuple[Turn, ...]:
     """Give the chat that asks for a concept's caption.
 
     Features and cultures are rotated by the candidate's number: each try is another view of the same facts.
 
     Args:
         prompt: The prompt file.
+        template: Name of the question.
         concept: The concept.
         candidate: Number of the try, from 0.
-        full_tries: From this try on the question is the short one.
     """
-    template = "full" if candidate < full_tries else "short"
     features = [concept.features[(candidate + i) % len(concept.features)] for i in range(len(concept.features))]
+    shown = features[: FEWER_FEATURES.get(template, SHOWN_FEATURES)]
     fields = {
         "context": plain(concept.context)[:FIELD_LIMIT],
         "name": plain(concept.name)[:FIELD_LIMIT],
         "culture": concept.cultures[candidate % len(concept.cultures)],
-        "features": ", ".join(plain(feature)[:FIELD_LIMIT] for feature in features[: SHOWN_FEATURES[template]]),
+        "features": ", ".join(plain(feature)[:FIELD_LIMIT] for feature in shown),
     }
     return prompt.ask(template, fields)
+
+
+def revision_turns(prompt: Prompt, concept: ConceptFacts, caption: str, problems: tuple[str, ...]) -> tuple[Turn, ...]:
+    """Give the chat that asks for a caption without what the facts do not support."""
+    fields = {"facts": describe_facts(concept, FIELD_LIMIT), "caption": caption, "problems": "; ".join(problems)}
+    return prompt.ask(REVISE, fields)
 
 
 def parse_caption(answer: str) -> str:

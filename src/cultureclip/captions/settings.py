@@ -1,24 +1,29 @@
-"""Settings of captions: how they are asked for, and the bounds of their checks."""
+"""Settings of captions: which kinds are wanted, how they are asked for, and the bounds of their checks."""
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cultureclip.models.settings import ModelPath
 from cultureclip.settings_base import Settings
 
 
 class CaptionRules(Settings):
-    """Bounds of the checks.
+    """Bounds of the checks that all kinds share.
 
     Attributes:
         min_words: Fewest words.
         max_words: Most words; the paper asks for fewer than 15.
         min_features: Fewest key visual features that the caption must show.
+        min_precision: Least share of a caption's units that the concept's facts must support.
+        max_similarity: Largest cosine of the sentence embeddings of two accepted captions of a concept.
     """
 
     min_words: int = Field(default=4, ge=1, le=100)
     max_words: int = Field(default=14, ge=1, le=100)
     min_features: int = Field(default=1, ge=0, le=10)
+    min_precision: float = Field(default=0.0, ge=0, le=1)
+    max_similarity: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -27,31 +32,59 @@ class CaptionRules(Settings):
         return self
 
 
+class CaptionKind(Settings):
+    """One kind of caption. Both sides of a twin get the same kinds, so what a kind gives away it gives away of both.
+
+    Attributes:
+        wanted: Accepted captions of this kind for each concept.
+        templates: Template of the prompt for each try; the last one serves all further tries.
+        concept: Whether the caption must name its concept, or must not.
+        culture: Whether it must name its culture, must not, or may.
+        context: Whether it must show something of the context: a setting, an occasion, a use.
+    """
+
+    wanted: int = Field(ge=1, le=100)
+    templates: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    concept: Literal["named", "unnamed"] = "named"
+    culture: Literal["named", "unnamed", "free"] = "named"
+    context: bool = False
+
+    def template(self, number: int) -> str:
+        """The template of a try, counted from 0."""
+        return self.templates[min(number, len(self.templates) - 1)]
+
+
 class CaptionSettings(Settings):
     """How captions are asked for.
 
     Attributes:
-        per_half: Accepted captions wanted for each concept; the paper has 10.
-        max_tries: Most candidates for each concept.
-        full_tries: Of these, the first that are asked with context and several features.
+        kinds: Kinds by name, in the order in which they are asked for.
+        max_tries: Most candidates of a kind for each concept.
+        revise: Whether a candidate with unsupported units is shown to the model with these units, to be corrected; a
+            correction is one of the tries.
         seed: Seed of the stage.
         max_new_tokens: Most tokens of an answer.
         temperature: Of sampling; 0 takes the likeliest token.
         top_p: Of nucleus sampling.
+        sentence_encoder: Model that tells near-duplicates; needed where ``rules.max_similarity`` is below 1.
         rules: Bounds of the checks.
     """
 
-    per_half: int = Field(ge=1, le=100)
+    kinds: dict[Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")], CaptionKind] = Field(min_length=1)
     max_tries: int = Field(ge=1, le=1000)
-    full_tries: int = Field(ge=0, le=1000)
+    revise: bool = False
     seed: int = Field(ge=0)
     max_new_tokens: int = Field(ge=4, le=512)
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
+    sentence_encoder: ModelPath | None = None
     rules: CaptionRules
 
     @model_validator(mode="after")
-    def _enough_tries(self) -> Self:
-        if self.max_tries < self.per_half:
-            raise ValueError(f"max_tries {self.max_tries} is below per_half {self.per_half}: no half can be complete")
+    def _possible(self) -> Self:
+        for name, kind in self.kinds.items():
+            if self.max_tries < kind.wanted:
+                raise ValueError(f"max_tries {self.max_tries} is below the {kind.wanted} captions wanted of {name}")
+        if self.rules.max_similarity < 1 and self.sentence_encoder is None:
+            raise ValueError("rules.max_similarity below 1 needs a sentence_encoder")
         return self

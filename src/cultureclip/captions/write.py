@@ -1,51 +1,27 @@
 """Captions for every concept of an accepted twin: asked, checked, asked again."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from cultureclip.captions.checks import CaptionReport, Reason, check_caption
+from cultureclip.captions.candidates import Candidate, check_repeats, check_units, read_candidate
+from cultureclip.captions.checks import Reason
 from cultureclip.captions.facts import ConceptFacts
-from cultureclip.captions.prompts import caption_turns, parse_caption
+from cultureclip.captions.prompts import caption_turns, revision_turns
 from cultureclip.captions.settings import CaptionSettings
+from cultureclip.captions.units import FactChecker, WordChecker, report_units
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.errors import SourceDataError, UnparsableAnswerError
+from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.asking import Usage, answer_all
 from cultureclip.models.chat.request import Answer, ChatModel, Request, Sampling
+from cultureclip.models.sentence import SentenceEncoder, load_sentence_encoder
 from cultureclip.prompts import Prompt
 from cultureclip.tables import CAPTIONS
-
-SHOWN_ANSWER = 200
-"""Most characters of an answer without a caption that are kept in the table."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One try at a concept's caption: which, with what seed, and what came back."""
-
-    concept: ConceptFacts
-    number: int
-    seed: int
-    text: str | None
-    answer: str
-    report: CaptionReport | None
-    reason: Reason | None
-
-    @property
-    def verdict(self) -> str:
-        """``accepted``, ``rejected`` by a check, or ``failed`` when there is no caption to check."""
-        return "accepted" if self.reason is None else "failed" if self.text is None else "rejected"
-
-    @property
-    def checks(self) -> str:
-        """The report as JSON; of an answer without a caption its beginning."""
-        seen = self.report.as_dict() if self.report else {"answer": self.answer[:SHOWN_ANSWER]}
-        return json.dumps(seen, ensure_ascii=False)
 
 
 def write_captions(
@@ -57,8 +33,9 @@ def write_captions(
     prompt: Prompt,
     settings: CaptionSettings,
     usage: Usage | None = None,
+    checker: FactChecker | None = None,
 ) -> pd.DataFrame:
-    """Write captions until every concept of an accepted twin has ``per_half`` or ``max_tries`` candidates.
+    """Write captions until every concept of an accepted twin has those that are wanted, or no tries are left.
 
     A concept's captions are shared by all its twins. Answers are kept in the store batch by batch, so what a killed run
     has been told is not asked again; verdicts are worked out anew in each run.
@@ -71,6 +48,7 @@ def write_captions(
         prompt: How it is asked.
         settings: Amounts, sampling and bounds.
         usage: Counts to add to.
+        checker: Who tells whether a caption's units are supported; by default :class:`WordChecker`.
 
     Returns:
         Table CAPTIONS: one row a twin, concept and candidate, also of the refused ones.
@@ -80,7 +58,7 @@ def write_captions(
     """
     accepted = twins[twins["verdict"] == "accepted"]
     asked = _concepts_to_caption(accepted, concepts)
-    writer = _Writer(store, model, prompt, settings, usage or Usage())
+    writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker())
     candidates = writer.ask_until_enough(asked)
     halves = [
         (str(twin), str(concept))
@@ -103,82 +81,128 @@ def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list
                 raise SourceDataError(one, "a twin names this concept, the concept table has none", "Run mining again")
             partners.setdefault(one, []).append(other)
     return [
-        ConceptFacts.from_row(rows[one], twins=[str(rows[other]["name"]) for other in others])
+        ConceptFacts.from_row(rows[one], twins=[rows[other] for other in others])
         for one, others in sorted(partners.items())
     ]
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """Who writes, how it is asked, and where answers are kept."""
+class Writer:
+    """Who writes captions, how it is asked, who checks them, and where answers are kept.
 
-    store: KeyedStore
-    model: ChatModel
-    prompt: Prompt
-    settings: CaptionSettings
-    usage: Usage
+    Args:
+        store: Where answers are kept.
+        model: Who writes.
+        prompt: How it is asked.
+        settings: Amounts, sampling and bounds.
+        usage: Counts to add to.
+        checker: Who tells whether a caption's units are supported.
+    """
+
+    def __init__(
+        self,
+        store: KeyedStore,
+        model: ChatModel,
+        prompt: Prompt,
+        settings: CaptionSettings,
+        usage: Usage,
+        checker: FactChecker,
+    ) -> None:
+        self.store, self.model, self.prompt, self.settings = store, model, prompt, settings
+        self.usage, self._checker = usage, checker
+        self._encoder: SentenceEncoder | None = None
+        self._vectors: dict[str, np.ndarray] = {}
+        self._places = {kind: place * settings.max_tries for place, kind in enumerate(settings.kinds)}
 
     def ask_until_enough(self, asked: list[ConceptFacts]) -> dict[str, list[Candidate]]:
+        """Ask until every concept has what is wanted of each kind, or no tries are left.
+
+        Returns:
+            Candidates by concept id, kind by kind and try by try.
+        """
         written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
-        with tqdm(total=len(asked) * self.settings.per_half, desc="captions accepted") as bar:
-            while questions := list(self._open_questions(asked, written)):
-                requests = [self.request(concept, number) for concept, number in questions]
+        wanted = sum(kind.wanted for kind in self.settings.kinds.values())
+        with tqdm(total=len(asked) * wanted, desc="captions accepted") as bar:
+            while blanks := list(self._open_questions(asked, written)):
+                requests = [self.request(blank) for blank in blanks]
                 answers: dict[int, Answer] = {}
                 for place, answer in answer_all(self.model, requests, self.store, self.usage):
                     answers[place] = answer
                     bar.set_postfix(answers=len(answers), refresh=False)
-                for place, (concept, number) in enumerate(questions):
-                    earlier = written[concept.concept_id]
-                    candidate = _judge(concept, number, requests[place].seed, answers[place], earlier, self.settings)
-                    earlier.append(candidate)
-                    bar.update(candidate.reason is None)
-        return written
+                for candidate in self._check([(blank, answers[place]) for place, blank in enumerate(blanks)]):
+                    earlier = written[candidate.concept.concept_id]
+                    final = check_repeats(candidate, _accepted(earlier), self._vectors, self.settings.rules)
+                    earlier.append(final)
+                    bar.update(final.reason is None)
+        return {one: sorted(found, key=lambda c: (self._places[c.kind], c.number)) for one, found in written.items()}
 
-    def _open_questions(
-        self, asked: Iterable[ConceptFacts], written: Mapping[str, list[Candidate]]
-    ) -> Iterator[tuple[ConceptFacts, int]]:
-        """The next candidates: as many as a concept still lacks, within its tries."""
-        for concept in asked:
-            tried = written[concept.concept_id]
-            lacking = self.settings.per_half - sum(candidate.reason is None for candidate in tried)
-            for number in range(len(tried), min(len(tried) + lacking, self.settings.max_tries)):
-                yield concept, number
-
-    def request(self, concept: ConceptFacts, number: int) -> Request:
+    def request(self, blank: Candidate) -> Request:
         """The question for one candidate; a caption is one line."""
-        settings = self.settings
+        settings, kind = self.settings, self.settings.kinds[blank.kind]
+        turns = caption_turns(self.prompt, kind.template(blank.number), blank.concept, blank.number)
+        if blank.revises is not None and blank.units is not None:
+            turns = revision_turns(self.prompt, blank.concept, blank.revises, blank.units.problems)
         return Request(
-            turns=caption_turns(self.prompt, concept, number, settings.full_tries),
+            turns=turns,
             sampling=Sampling(
                 max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p, stop="\n"
             ),
-            seed=seed_from_id(digest("caption seed", settings.seed, concept.concept_id, number)),
+            seed=blank.seed,
         )
 
+    def blank(self, concept: ConceptFacts, kind: str, number: int, revised: Candidate | None = None) -> Candidate:
+        """A try before its answer; with ``revised`` it corrects that candidate."""
+        seed = seed_from_id(digest("caption seed", self.settings.seed, concept.concept_id, self._places[kind] + number))
+        blank = Candidate(concept=concept, kind=kind, number=number, seed=seed, text=None, answer="")
+        return blank if revised is None else replace(blank, revises=revised.text, units=revised.units)
 
-def _judge(
-    concept: ConceptFacts, number: int, seed: int, answer: Answer, earlier: list[Candidate], settings: CaptionSettings
-) -> Candidate:
-    if answer.finish != "stop":
-        reason = Reason.CUT_OFF if answer.finish == "length" else Reason.UNPARSABLE
-        return Candidate(concept, number, seed, None, answer.text, None, reason)
-    try:
-        text = parse_caption(answer.text)
-    except UnparsableAnswerError:
-        return Candidate(concept, number, seed, None, answer.text, None, Reason.UNPARSABLE)
-    report = check_caption(text, concept, settings.rules)
-    repeated = any(other.text == text for other in earlier if other.reason is None)
-    return Candidate(
-        concept, number, seed, text, answer.text, report, report.reason or (Reason.DUPLICATE if repeated else None)
-    )
+    def _open_questions(
+        self, asked: Iterable[ConceptFacts], written: Mapping[str, list[Candidate]]
+    ) -> Iterator[Candidate]:
+        """The next candidates: as many as a concept still lacks of a kind, within its tries."""
+        for concept in asked:
+            for name, kind in self.settings.kinds.items():
+                tried = [candidate for candidate in written[concept.concept_id] if candidate.kind == name]
+                lacking = kind.wanted - len(_accepted(tried))
+                to_revise = [c for c in tried[-lacking:] if self._can_be_revised(c)] if lacking else []
+                for number in range(len(tried), min(len(tried) + lacking, self.settings.max_tries)):
+                    yield self.blank(concept, name, number, to_revise.pop(0) if to_revise else None)
+
+    def _can_be_revised(self, candidate: Candidate) -> bool:
+        """A correction is not corrected again: a model that failed at it once is asked afresh."""
+        unsupported = candidate.reason in (Reason.UNSUPPORTED_FACT, Reason.UNSUPPORTED_UNIT)
+        named = candidate.units is not None and bool(candidate.units.problems)
+        return self.settings.revise and unsupported and named and candidate.revises is None
+
+    def _check(self, answered: Sequence[tuple[Candidate, Answer]]) -> list[Candidate]:
+        settings = self.settings
+        read = [read_candidate(blank, answer, settings.kinds[blank.kind], settings.rules) for blank, answer in answered]
+        texts = [(candidate.text, candidate.concept) for candidate in read if candidate.text is not None]
+        reports = iter(report_units(texts, self._checker))
+        checked = [c if c.text is None else check_units(c, next(reports), settings.rules) for c in read]
+        self._embed([c.text for c in checked if c.reason is None and c.text is not None])
+        return checked
+
+    def _embed(self, texts: list[str]) -> None:
+        """Sentence embeddings of accepted captions; none where each concept has one caption and nothing is compared."""
+        settings = self.settings
+        if settings.sentence_encoder is None or sum(kind.wanted for kind in settings.kinds.values()) == 1:
+            return
+        if self._encoder is None:
+            self._encoder = load_sentence_encoder(settings.sentence_encoder)
+        self._vectors.update(zip(texts, self._encoder.encode(texts), strict=True))
 
 
-def _row(twin_id: str, candidate: Candidate, writer: _Writer) -> dict[str, object]:
+def _accepted(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.reason is None]
+
+
+def _row(twin_id: str, candidate: Candidate, writer: Writer) -> dict[str, object]:
     concept_id, fingerprint, prompt_id = candidate.concept.concept_id, writer.model.fingerprint, writer.prompt.id
     return {
         "caption_id": digest("caption", twin_id, concept_id, candidate.text, fingerprint, prompt_id, candidate.seed),
         "twin_id": twin_id,
         "concept_id": concept_id,
+        "kind": candidate.kind,
         "text": candidate.text,
         "model": writer.model.name,
         "revision": fingerprint,

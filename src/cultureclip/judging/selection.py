@@ -23,8 +23,9 @@ def build_cultwin(
 ) -> pd.DataFrame:
     """Pair the accepted images of both halves of every twin: first with first, second with second.
 
-    Images of a half are ordered by id. What one half has more of than the other stays unused, so no image occurs twice
-    in a twin. The positive side is the twin's concept a.
+    Only images of captions of one kind are paired: what a kind gives away, it gives away of both sides. Images of a
+    side are ordered by id. What one side has more of than the other stays unused, so no image occurs twice in a twin.
+    The positive side is the twin's concept a.
 
     Args:
         judgements: Verdicts, one row an image.
@@ -41,12 +42,12 @@ def build_cultwin(
         LeakError: an accepted image shows a concept that may be used for evaluation only.
     """
     accepted = requests.loc[requests["image_id"].isin(_accepted(judgements)), ["image_id", "caption_id"]]
-    shown = accepted.merge(captions[["caption_id", "twin_id", "concept_id", "text"]], on="caption_id")
+    shown = accepted.merge(captions[["caption_id", "twin_id", "concept_id", "kind", "text"]], on="caption_id")
     shown = shown.merge(concepts[["concept_id", "name", "terms"]], on="concept_id")
     _refuse_evaluation_only(shown)
     shown = shown.rename(columns={"text": "caption", "name": "concept"}).sort_values("image_id")
-    shown["pair"] = shown.groupby(["twin_id", "concept_id"]).cumcount()
-    shown = shown[["twin_id", "pair", *_FIELDS]]
+    shown["pair"] = shown.groupby(["twin_id", "concept_id", "kind"]).cumcount()
+    shown = shown[["twin_id", "kind", "pair", *_FIELDS]]
     rows = twins[["twin_id", "split", "a_concept_id", "b_concept_id"]]
     rows = rows.merge(
         shown.rename(columns={f: f"pos_{f}" for f in _FIELDS}),
@@ -57,16 +58,16 @@ def build_cultwin(
     rows = rows.merge(
         shown.rename(columns={f: f"neg_{f}" for f in _FIELDS}),
         how="inner",
-        left_on=["twin_id", "pair", "b_concept_id"],
-        right_on=["twin_id", "pair", "neg_concept_id"],
+        left_on=["twin_id", "kind", "pair", "b_concept_id"],
+        right_on=["twin_id", "kind", "pair", "neg_concept_id"],
     )
-    rows = rows.sort_values(["twin_id", "pair"], ignore_index=True)
+    rows = rows.sort_values(["twin_id", "kind", "pair"], ignore_index=True)
     ids = zip(rows["twin_id"], rows["pos_image_id"], rows["neg_image_id"], strict=True)
     rows.insert(0, "row_id", pd.Series([digest("cultwin", *fields) for fields in ids], dtype=str))
     restricted = concepts.loc[concepts["terms"] == NO_REDISTRIBUTE, "concept_id"]
     is_restricted = rows["pos_concept_id"].isin(restricted) | rows["neg_concept_id"].isin(restricted)
     rows["licence"] = pd.Series(licence, index=rows.index, dtype=str).mask(is_restricted, licence + RESTRICTED)
-    return rows.drop(columns=["pair", "a_concept_id", "b_concept_id"])
+    return rows.drop(columns=["kind", "pair", "a_concept_id", "b_concept_id"])
 
 
 def _accepted(judgements: pd.DataFrame) -> pd.Series:

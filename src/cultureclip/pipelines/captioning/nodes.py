@@ -29,7 +29,7 @@ def write_captions(
     from cultureclip.models.chat.asking import Usage
     from cultureclip.models.chat.open import open_chat_model
 
-    prompt, usage = read_caption_prompt(caption_prompt), Usage()
+    prompt, usage = read_caption_prompt(caption_prompt, parameters), Usage()
     model = open_chat_model(parameters.language_model)
     captions = write(twins, concepts, store=caption_store, model=model, prompt=prompt, settings=parameters, usage=usage)
     return captions, usage.to_metrics(getattr(parameters.language_model, "prices", None))
