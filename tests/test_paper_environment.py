@@ -200,6 +200,7 @@ def save_captions(project: Project) -> pd.DataFrame:
         {
             "caption_id": digest(twin, concept, text),
             "twin_id": twin,
+            "kind": "plain",
             "concept_id": concept,
             "text": text.format(names[concept]),
             "seed": 1,
@@ -261,13 +262,13 @@ def test_a_missing_gpu_stops_the_run_before_work(complete, stage, parameter):
 def test_captioning_keeps_every_try_of_a_model_that_cannot_write(complete):
     complete.run("captioning", captioning={"language_model": {"device": "cpu"}})
     captions = CAPTIONS.validate(complete.catalog.load("captions"))
-    tries = captions.groupby(["twin_id", "concept_id"])["tries"].agg(sorted)
-    assert tries.tolist() == [list(range(1, 41))] * 4
+    tries = captions.groupby(["twin_id", "concept_id", "kind"])["tries"].agg(sorted)
+    assert tries.tolist() == [list(range(1, 13))] * 16, "12 tries, four kinds, four sides"
     assert set(captions["verdict"]) <= {"rejected", "failed"}
     assert set(captions["reason"]) <= set(Reason)
     assert (captions["text"].isna() == (captions["verdict"] == "failed")).all()
     metrics = complete.catalog.load("captioning_metrics")
-    assert metrics["in"] == sum(metrics["rejected"].values()) == 160
+    assert metrics["in"] == sum(metrics["rejected"].values()) == 192
     assert metrics["halves_without_caption"] == 4
     spec = complete.catalog.load("run_manifest")["models"]["captioning.language_model.path"]["spec"]
     assert spec == "models/Qwen2.5-7B-Instruct"

@@ -76,6 +76,7 @@ def make_tables(pairs: list[tuple[str, str]], images_per_half: int = 3) -> Table
                 "caption_id": digest("caption", t, ids[n]),
                 "twin_id": t,
                 "concept_id": ids[n],
+                "kind": "plain",
                 "text": f"a picture of {n}",
             }
             for t, pair in zip(twins["twin_id"], pairs, strict=True)

@@ -102,6 +102,7 @@ def make_data(
                         "caption_id": caption,
                         "twin_id": twin,
                         "concept_id": concept,
+                        "kind": "plain",
                         "text": None if verdict == "failed" else f"{text} {i}",
                         "verdict": verdict,
                         "reason": None if verdict == "accepted" else "too_long",
