@@ -72,6 +72,18 @@ def test_a_size_that_cannot_be_true_names_the_archive(tmp_path: Path, size: int,
         read(tmp_path)
 
 
+@pytest.mark.parametrize("size", ["-1", "-512", "999999999999"])
+def test_a_size_in_an_extended_header_is_not_believed_either(tmp_path: Path, size: str) -> None:
+    """Of a picture of -1 bytes the rest of the archive would be read."""
+    (tmp_path / "test").mkdir()
+    entry = tarfile.TarInfo("a.png")
+    entry.size, entry.pax_headers = len(encode(0)), {"size": size}
+    with tarfile.open(tmp_path / "test/0.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(entry, io.BytesIO(encode(0)))
+    with pytest.raises(SourceDataError, match=r"0\.tar: no whole tar archive"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("kept", [1, 511, 512, 1023, 1024, 2048, 2560, 4000])
 def test_an_archive_that_is_cut_off_is_named_wherever_it_ends(tmp_path: Path, kept: int) -> None:
     path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0), "b.png": encode(1)})
