@@ -75,8 +75,19 @@ def make_benchmark(items: int) -> ChoiceBenchmark:
         images[f"{number:05}"] = np.asarray(Image.fromarray(colours).resize((256, 256), Image.Resampling.BICUBIC))
         universal = UNIVERSALS[number % len(UNIVERSALS)]
         options = tuple(TEMPLATE.format(universal, region) for region in rng.choice(REGIONS, 4, replace=False))
-        questions.append(Question(f"accuracy:{number:05}", f"{number:05}", options, universal, "test"))
-    about = Declaration("synthetic", "Synthetic", "From which of four regions?", "drawn", "none", "images")
+        questions.append(
+            Question(
+                item_id=f"accuracy:{number:05}", image=f"{number:05}", options=options, cluster=universal, part="test"
+            )
+        )
+    about = Declaration(
+        name="synthetic",
+        title="Synthetic",
+        question="From which of four regions?",
+        source="drawn",
+        licence="none",
+        holds_out="images",
+    )
     return ChoiceBenchmark(about, images, questions)
 
 

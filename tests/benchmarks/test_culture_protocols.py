@@ -35,7 +35,16 @@ def random_items(seed: int, count: int = 60) -> list[Shown]:
     for i in range(count):
         regions = tuple(sorted({f"R{r}" for r in rng.integers(0, 12, rng.integers(1, 4))}))
         alike = frozenset(f"c{j}" for j in rng.integers(0, count, 2) if j != i)
-        items.append(Shown(f"c{i}", f"thing {i}", f"kind {rng.integers(0, 8)}", regions, f"image {i}", alike))
+        items.append(
+            Shown(
+                concept_id=f"c{i}",
+                name=f"thing {i}",
+                universal=f"kind {rng.integers(0, 8)}",
+                regions=regions,
+                image=f"image {i}",
+                alike=alike,
+            )
+        )
     return items
 
 
@@ -133,7 +142,13 @@ def test_published_rows_are_asked_and_answered_as_by_a_loop(seed: int) -> None:
     by_region: dict[str, set[str]] = {}
     for _, region, concept in rows:
         by_region.setdefault(region, set()).add(concept)
-    asked = ask_both(ask_grounding, [Shown(concept, concept, "", (r,), image) for image, r, concept in rows])
+    asked = ask_both(
+        ask_grounding,
+        [
+            Shown(concept_id=concept, name=concept, universal="", regions=(r,), image=image)
+            for image, r, concept in rows
+        ],
+    )
     questions = {(metric_of(q.item_id), q.image): q for q in asked.questions}
     assert len(questions) == len(asked.questions)
 
@@ -169,18 +184,25 @@ def test_published_rows_are_asked_and_answered_as_by_a_loop(seed: int) -> None:
 
 
 def test_pictures_of_one_concept_have_draws_of_their_own() -> None:
-    items = [Shown(f"c{c}", f"thing {c}", "", ("R",), f"image {c} {i}") for c in range(12) for i in range(3)]
+    items = [
+        Shown(concept_id=f"c{c}", name=f"thing {c}", universal="", regions=("R",), image=f"image {c} {i}")
+        for c in range(12)
+        for i in range(3)
+    ]
     draws = [q.options[1:] for q in ask_grounding(items).questions if q.cluster == "c0"]
     assert len(draws) == len(set(draws)) == 3
 
 
 def test_what_cannot_be_asked_is_listed() -> None:
-    items = [Shown(f"c{c}", f"thing {c}", "kind", (f"R{c % 5}", "R"), f"image {c}") for c in range(8)]
+    items = [
+        Shown(concept_id=f"c{c}", name=f"thing {c}", universal="kind", regions=(f"R{c % 5}", "R"), image=f"image {c}")
+        for c in range(8)
+    ]
     bad = [
         items[0],
-        Shown("n", "", "kind", ("R",), "image n"),
-        Shown("r", "homeless", "kind", (), "image r"),
-        Shown("u", "thing u", "", ("R",), "image u"),
+        Shown(concept_id="n", name="", universal="kind", regions=("R",), image="image n"),
+        Shown(concept_id="r", name="homeless", universal="kind", regions=(), image="image r"),
+        Shown(concept_id="u", name="thing u", universal="", regions=("R",), image="image u"),
     ]
     grounding, retrieval = ask_grounding(items + bad), ask_retrieval(items + bad)
     assert Counter(u.reason for u in grounding.unposed) == {
@@ -196,16 +218,33 @@ def test_what_cannot_be_asked_is_listed() -> None:
     }
     for ask, published in ((ask_grounding, grounding), (ask_retrieval, retrieval)):
         assert ask_both(ask, items + bad).unposed == ask(items + bad, "fair").unposed == published.unposed
-    crope = ask_crope([(ConceptPictures("1", "", ("a",)), ConceptPictures("2", "x", ("b",)))])
+    crope = ask_crope(
+        [
+            (
+                ConceptPictures(concept_id="1", name="", images=("a",)),
+                ConceptPictures(concept_id="2", name="x", images=("b",)),
+            )
+        ]
+    )
     assert [u.reason for u in crope.unposed] == ["a concept has no name"] * 2
-    crope = ask_crope([(ConceptPictures("1", "y", ()), ConceptPictures("2", "x", ("b", "b")))])
+    crope = ask_crope(
+        [
+            (
+                ConceptPictures(concept_id="1", name="y", images=()),
+                ConceptPictures(concept_id="2", name="x", images=("b", "b")),
+            )
+        ]
+    )
     assert [u.reason for u in crope.unposed] == ["the same picture and concepts were asked about before"]
     assert len(crope.questions) == 1
 
 
 def test_concepts_of_one_name_are_offered_once() -> None:
     names = ["one", "two", "three", "four", "four", "five"]
-    items = [Shown(f"c{i}", name, "", ("R",), f"image {i}") for i, name in enumerate(names)]
+    items = [
+        Shown(concept_id=f"c{i}", name=name, universal="", regions=("R",), image=f"image {i}")
+        for i, name in enumerate(names)
+    ]
     for variant in METRICS:
         for question in ask_grounding(items, variant).questions:
             assert len(set(question.options)) == len(question.options) == (4 if variant == "as_published" else 5)
@@ -213,7 +252,10 @@ def test_concepts_of_one_name_are_offered_once() -> None:
 
 def test_as_published_a_collapsed_model_of_crope_is_right_about_one_side_of_each_row() -> None:
     rows = [
-        (ConceptPictures(f"a{i}", f"a {i}", (f"a{i}",)), ConceptPictures(f"b{i}", f"b {i}", (f"b{i}",)))
+        (
+            ConceptPictures(concept_id=f"a{i}", name=f"a {i}", images=(f"a{i}",)),
+            ConceptPictures(concept_id=f"b{i}", name=f"b {i}", images=(f"b{i}",)),
+        )
         for i in range(40)
     ]
     asked = ask_both(ask_crope, rows)
@@ -232,20 +274,35 @@ def test_cosines_that_are_not_finite_are_refused() -> None:
     rows = {"a": 0, "b": 1}
     vectors = np.array([[1.0, 0.0], [np.nan, 0.0]])
     with pytest.raises(WeightsError, match=r"2 of 2 cosines are not finite"):
-        answer_questions([Question("accuracy:1", "b", ("a", "b"), "c", "test")], vectors, rows, vectors, rows)
+        answer_questions(
+            [Question(item_id="accuracy:1", image="b", options=("a", "b"), cluster="c", part="test")],
+            vectors,
+            rows,
+            vectors,
+            rows,
+        )
 
 
 def test_the_chance_of_every_metric_is_its_own() -> None:
     questions = ask_both(ask_grounding, random_items(2)).questions
-    benchmark = ChoiceBenchmark(Declaration("any", "Any", "?", "somewhere", "none", "images"), {}, questions)
+    benchmark = ChoiceBenchmark(
+        Declaration(name="any", title="Any", question="?", source="somewhere", licence="none", holds_out="images"),
+        {},
+        questions,
+    )
     fair = [1 / len(q.options) for q in questions if metric_of(q.item_id) == "accuracy_all"]
     assert benchmark.card()["chances"] == pytest.approx({"accuracy": 0.25, "accuracy_all": np.mean(fair)})
     assert np.mean(fair) < 0.2
 
 
 def test_a_picture_that_cannot_be_read_is_not_asked_about() -> None:
-    questions = tuple(Question(f"accuracy:{i}", f"image {i}", ("a", "b"), "c", "test") for i in range(3))
-    declaration = Declaration("any", "Any", "?", "somewhere", "none", "images")
+    questions = tuple(
+        Question(item_id=f"accuracy:{i}", image=f"image {i}", options=("a", "b"), cluster="c", part="test")
+        for i in range(3)
+    )
+    declaration = Declaration(
+        name="any", title="Any", question="?", source="somewhere", licence="none", holds_out="images"
+    )
     before = ChoiceBenchmark(declaration, {}, questions, unposed=(Unposed("x", "why"),))
     after = before.without({"image 1": "truncated", "image 9": "not asked about"})
     assert after.questions == (questions[0], questions[2])
@@ -254,9 +311,9 @@ def test_a_picture_that_cannot_be_read_is_not_asked_about() -> None:
 
 
 def test_crope_asks_about_every_picture_of_both_sides() -> None:
-    taco = ConceptPictures("1", "taco", ("t",))
-    gyro = ConceptPictures("2", "gyro", ("g1", "g2"))
-    asked = ask_crope([(taco, gyro), (taco, ConceptPictures("3", "taco", ("x",)))])
+    taco = ConceptPictures(concept_id="1", name="taco", images=("t",))
+    gyro = ConceptPictures(concept_id="2", name="gyro", images=("g1", "g2"))
+    asked = ask_crope([(taco, gyro), (taco, ConceptPictures(concept_id="3", name="taco", images=("x",)))])
     assert [(q.image, q.options, q.cluster) for q in asked.questions] == [
         ("t", ("There is taco in the image.", "There is gyro in the image."), "1"),
         ("g1", ("There is gyro in the image.", "There is taco in the image."), "2"),
@@ -303,7 +360,9 @@ def test_answers_equal_a_loop_over_items() -> None:
     questions = []
     for k in range(200):
         options = tuple(str(t) for t in rng.choice(50, 4 if k % 3 else 2, replace=False))
-        questions.append(Question(f"accuracy:{k}", str(rng.integers(20)), options, "c", "test"))
+        questions.append(
+            Question(item_id=f"accuracy:{k}", image=str(rng.integers(20)), options=options, cluster="c", part="test")
+        )
     rows = {str(i): i for i in range(50)}
     answers = answer_questions(questions, images, rows, texts, rows)
     for question, answer in zip(questions, answers, strict=True):
@@ -326,7 +385,13 @@ def test_a_collapsed_model_scores_chance() -> None:
     images, texts = (one + rng.normal(0, 5e-9, (n, 64)).astype(np.float32) for n in (10, 40))
     rows = {str(i): i for i in range(40)}
     questions = [
-        Question(f"accuracy:{k}", str(k % 10), tuple(map(str, rng.choice(40, 4, replace=False))), "c", "test")
+        Question(
+            item_id=f"accuracy:{k}",
+            image=str(k % 10),
+            options=tuple(map(str, rng.choice(40, 4, replace=False))),
+            cluster="c",
+            part="test",
+        )
         for k in range(50)
     ]
     assert {a.correct for a in answer_questions(questions, images, rows, texts, rows)} == {0.25}

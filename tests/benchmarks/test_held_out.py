@@ -26,7 +26,10 @@ PICTURES = [render(char, "twemoji", 48) for char in ("👘", "🇹🇩", "🌮")
 @pytest.fixture
 def benchmark() -> ChoiceBenchmark:
     images = {picture_key(pixels): pixels for pixels in PICTURES}
-    questions = tuple(Question(f"accuracy:{i}", key, ("a", "b"), f"c{i}", "test") for i, key in enumerate(images))
+    questions = tuple(
+        Question(item_id=f"accuracy:{i}", image=key, options=("a", "b"), cluster=f"c{i}", part="test")
+        for i, key in enumerate(images)
+    )
     return ChoiceBenchmark(DECLARATIONS["crope"], images, questions)
 
 

@@ -87,16 +87,19 @@ def test_memory_does_not_grow_with_texts_times_images() -> None:
 
 
 def test_parts_are_drawn_by_family_unless_given() -> None:
-    items = [Captioned(f"image {i}", (f"text {i}",), f"f{i}", "test") for i in range(30)]
+    items = [Captioned(image=f"image {i}", captions=(f"text {i}",), family=f"f{i}", part="test") for i in range(30)]
     vectors = unit(np.random.default_rng(0), 30, 4)
     assert {a.part for a in answer_image_text_retrieval(items, vectors, vectors)} == {"test"}
-    drawn = [Captioned(item.image, item.captions, item.family) for item in items]
+    drawn = [Captioned(image=item.image, captions=item.captions, family=item.family) for item in items]
     assert {a.part for a in answer_image_text_retrieval(drawn, vectors, vectors)} == {"dev", "test"}
 
 
 def test_answers_equal_a_loop_over_queries() -> None:
     rng = np.random.default_rng(0)
-    items = [Captioned(f"image {i}", tuple(f"text {t}" for t in {i // 2, 20 + i % 7}), f"f{i // 2}") for i in range(24)]
+    items = [
+        Captioned(image=f"image {i}", captions=tuple(f"text {t}" for t in {i // 2, 20 + i % 7}), family=f"f{i // 2}")
+        for i in range(24)
+    ]
     captions = distinct_texts(items)
     assert len(captions) == len(set(captions))
     images, texts = unit(rng, len(items), 8), unit(rng, len(captions), 8)
@@ -117,7 +120,7 @@ def test_answers_equal_a_loop_over_queries() -> None:
 
 
 def test_a_collapsed_model_scores_the_share_of_relevant_candidates() -> None:
-    items = [Captioned(f"image {i}", (f"text {i}",), f"f{i}") for i in range(20)]
+    items = [Captioned(image=f"image {i}", captions=(f"text {i}",), family=f"f{i}") for i in range(20)]
     same = np.full((20, 4), 0.5, np.float32)
     answers = answer_image_text_retrieval(items, same, same)
     by_metric = {k: {round(a.correct, 9) for a in answers if f"R@{k}:" in a.item_id} for k in (1, 5, 10)}

@@ -21,7 +21,7 @@ SPLITS = ("train", "train", "train", "validation", "test")
 
 def make_items(classes: int, each: int = 20) -> list[Probed]:
     return [
-        Probed(f"{label} {i}", f"class {label}", SPLITS[i % 5], culture=f"R{label}")
+        Probed(image=f"{label} {i}", label=f"class {label}", split=SPLITS[i % 5], culture=f"R{label}")
         for label in range(classes)
         for i in range(each)
     ]
@@ -69,7 +69,7 @@ def test_a_collapsed_model_scores_chance() -> None:
 def test_classes_that_cannot_be_fitted_are_refused_by_name() -> None:
     items = make_items(3)
     with pytest.raises(SourceDataError, match="class 'rare' has 1 pictures for train, needs 2; class 'rare' has 0"):
-        answer_probe([*items, Probed("x", "rare", "train")], np.ones((61, 3)))
+        answer_probe([*items, Probed(image="x", label="rare", split="train")], np.ones((61, 3)))
     with pytest.raises(SourceDataError, match="1 classes to fit"):
         ask_probe(make_items(1))
     with pytest.raises(WeightsError, match="not finite"):
@@ -78,7 +78,12 @@ def test_classes_that_cannot_be_fitted_are_refused_by_name() -> None:
 
 def test_items_that_cannot_be_used_are_listed() -> None:
     items = make_items(2)
-    bad = [Probed("x", "unseen", "test"), Probed("0 0", "class 0", "test"), items[4], items[0]]
+    bad = [
+        Probed(image="x", label="unseen", split="test"),
+        Probed(image="0 0", label="class 0", split="test"),
+        items[4],
+        items[0],
+    ]
     kept, unposed = ask_probe(items + bad)
     assert kept == tuple(items)
     assert [u.reason for u in unposed] == [
@@ -94,7 +99,9 @@ def test_the_benchmark_reads_the_right_rows() -> None:
     images = embed(items, 0.4)
     order = np.random.default_rng(1).permutation(len(items))
     rows = {items[i].image: row for row, i in enumerate(order)}
-    benchmark = LinearProbeBenchmark(Declaration("p", "P", "?", "s", "l", "images"), {}, items)
+    benchmark = LinearProbeBenchmark(
+        Declaration(name="p", title="P", question="?", source="s", licence="l", holds_out="images"), {}, items
+    )
     answers = benchmark.answer(Embeddings(images[order], np.zeros((0, 0)), rows, {}))
     assert answers == answer_probe(items, images)
     assert benchmark.size == len(answers) == 12

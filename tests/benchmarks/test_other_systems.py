@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
 from cultureclip.benchmarks.protocols.culture_questions import Described, ask_culture_questions
@@ -25,13 +26,19 @@ from cultureclip.captions.region_score import score_regions
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import unit
 
-DECLARATION = Declaration("b", "B", "?", "somewhere", "none", "images")
+DECLARATION = Declaration(name="b", title="B", question="?", source="somewhere", licence="none", holds_out="images")
 
 
 class TestTriplets:
-    veil = CunitConcept("bridal veil", "US", "Clothing", frozenset({"bride", "wedding", "purity"}))
-    honggaitou = CunitConcept("honggaitou", "CN", "Clothing", frozenset({"bride", "wedding", "luck"}))
-    hanbok = CunitConcept("hanbok", "KR", "Clothing", frozenset({"festival", "wedding"}))
+    veil = CunitConcept(
+        concept="bridal veil", culture="US", category="Clothing", features=frozenset({"bride", "wedding", "purity"})
+    )
+    honggaitou = CunitConcept(
+        concept="honggaitou", culture="CN", category="Clothing", features=frozenset({"bride", "wedding", "luck"})
+    )
+    hanbok = CunitConcept(
+        concept="hanbok", culture="KR", category="Clothing", features=frozenset({"festival", "wedding"})
+    )
 
     def test_the_closer_concept_shares_more_of_the_features_of_either(self) -> None:
         assert jaccard(self.veil.features, self.honggaitou.features) == 2 / 4
@@ -62,7 +69,10 @@ class TestTriplets:
         rng = np.random.default_rng(0)
         concepts = [
             CunitConcept(
-                f"c{i}", f"R{i % 6}", f"kind {i % 2}", frozenset(f"f{f}" for f in np.flatnonzero(rng.random(9) < 0.4))
+                concept=f"c{i}",
+                culture=f"R{i % 6}",
+                category=f"kind {i % 2}",
+                features=frozenset(f"f{f}" for f in np.flatnonzero(rng.random(9) < 0.4)),
             )
             for i in range(60)
         ]
@@ -78,7 +88,7 @@ class TestTriplets:
         assert any(u.reason == "both are equally close" for u in asked.unposed)
 
     def test_what_cannot_be_asked_is_listed(self) -> None:
-        bare = CunitConcept("bare", "KR", "Clothing", frozenset())
+        bare = CunitConcept(concept="bare", culture="KR", category="Clothing", features=frozenset())
         asked = ask_cunit([self.veil, self.honggaitou, bare, self.veil])
         assert asked.questions == ()
         assert sorted(u.reason for u in asked.unposed) == [
@@ -94,8 +104,8 @@ class TestTriplets:
             "concept,culture,category,bride,luck\nveil,US,Clothing,1,\n\n fan ,CN,Clothing,no,TRUE\n", "utf-8"
         )
         assert read_annotations(path) == {
-            2: CunitConcept("veil", "US", "Clothing", frozenset({"bride"})),
-            4: CunitConcept("fan", "CN", "Clothing", frozenset({"luck"})),
+            2: CunitConcept(concept="veil", culture="US", category="Clothing", features=frozenset({"bride"})),
+            4: CunitConcept(concept="fan", culture="CN", category="Clothing", features=frozenset({"luck"})),
         }
 
     @pytest.mark.parametrize(
@@ -127,6 +137,19 @@ def graded(*grades: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class TestRankings:
+    def test_ndcg_agrees_with_scikit_learn_but_is_never_above_one(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(300):
+            grades = np.array([*rng.integers(-3, 4, rng.integers(1, 12)), rng.integers(-2, 4)])
+            for scores in (rng.integers(-3, 4, len(grades)) / 8, rng.normal(size=len(grades)), grades / 8):
+                for k in (1, 3, 5):
+                    expected = ndcg_score([2.0 ** (grades + 3) - 1], [scores], k=k)
+                    assert ndcg(scores, grades, k) == pytest.approx(expected, abs=1e-12)
+                    assert ndcg(scores, grades, k) <= 1
+        grades = np.array([0, 0, 1, 0, 3, -2])
+        assert ndcg_score([2.0 ** (grades + 3) - 1], [grades / 8], k=5) > 1
+        assert ndcg(grades / 8, grades, 5) == 1
+
     def test_ndcg_by_hand(self) -> None:
         # Gains 2^(grade + 3) - 1: 15, 63, 0; discounts 1, 1/log2(3), 1/2.
         scores, grades = graded(1, 3, -3)
@@ -166,9 +189,9 @@ class TestRankings:
         rng = np.random.default_rng(0)
         items = tuple(
             RaveneaItem(
-                f"i{i}",
-                tuple(Document(f"d{i}{d}", f"text {i} {d}", int(rng.integers(-3, 4))) for d in range(10)),
-                "Japan",
+                image=f"i{i}",
+                documents=tuple(Document(f"d{i}{d}", f"text {i} {d}", int(rng.integers(-3, 4))) for d in range(10)),
+                culture="Japan",
             )
             for i in range(4)
         )
@@ -188,7 +211,9 @@ class TestRankings:
 
     def test_what_cannot_be_ranked_is_listed(self) -> None:
         def item(image: str, *grades: float) -> RaveneaItem:
-            return RaveneaItem(image, tuple(Document(f"{i}", f"{i}", grade) for i, grade in enumerate(grades)))  # type: ignore[arg-type]
+            return RaveneaItem(
+                image=image, documents=tuple(Document(f"{i}", f"{i}", grade) for i, grade in enumerate(grades))
+            )  # type: ignore[arg-type]
 
         kept, unposed = ask_ravenea(
             [item("a", 1, 0), item("a", 1, 0), item("b", 1), item("c", 4, 0), item("d", -3, -3), item("e", 0.5, 1)]
@@ -223,7 +248,14 @@ class TestCultureQuestions:
         regions = [("Japan",), ("Korea",), ("Mexico",), ("Peru",), ("Kenya",), ("Japan", "China")]
         return [
             Described(
-                Shown(f"c{i}", f"robe {i}", "robe", where, f"image {i}", category="Clothing"),
+                Shown(
+                    concept_id=f"c{i}",
+                    name=f"robe {i}",
+                    universal="robe",
+                    regions=where,
+                    image=f"image {i}",
+                    category="Clothing",
+                ),
                 f"It is worn at feast {i}.",
                 (f"sleeve {i}", "belt"),
             )

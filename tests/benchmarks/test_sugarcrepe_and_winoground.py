@@ -42,7 +42,10 @@ class Lookup:
 
 def answer_pairs(images: np.ndarray, texts: np.ndarray, *, swapped: bool = False) -> list[Prediction]:
     """Picture i, right caption 2i, wrong caption 2i + 1."""
-    pairs = [SugarCrepeItem(f"{i}", f"{2 * i}", f"{2 * i + 1}", f"subset {i % 3}") for i in range(len(images))]
+    pairs = [
+        SugarCrepeItem(image=f"{i}", caption=f"{2 * i}", wrong=f"{2 * i + 1}", subset=f"subset {i % 3}")
+        for i in range(len(images))
+    ]
     questions = ask_sugarcrepe(pairs).questions
     rows = {str(i): i for i in range(2 * N)}
     if swapped:
@@ -92,10 +95,10 @@ def test_the_order_of_captions_changes_nothing_and_a_collapsed_model_scores_half
 
 def test_pairs_that_cannot_be_asked_are_listed() -> None:
     pairs = [
-        SugarCrepeItem("i", "a", "b", "swap"),
-        SugarCrepeItem("i", "a", "b", "swap"),
-        SugarCrepeItem("i", "a", "a", "swap"),
-        SugarCrepeItem("i", " ", "b", "swap"),
+        SugarCrepeItem(image="i", caption="a", wrong="b", subset="swap"),
+        SugarCrepeItem(image="i", caption="a", wrong="b", subset="swap"),
+        SugarCrepeItem(image="i", caption="a", wrong="a", subset="swap"),
+        SugarCrepeItem(image="i", caption=" ", wrong="b", subset="swap"),
     ]
     asked = ask_sugarcrepe(pairs)
     assert len(asked.questions) == 1
@@ -108,7 +111,9 @@ def test_pairs_that_cannot_be_asked_are_listed() -> None:
 
 def make_twins() -> list[WinogroundItem]:
     return [
-        WinogroundItem((f"{2 * i}", f"{2 * i + 1}"), (f"{2 * i}", f"{2 * i + 1}"), f"{i}", category="kind")
+        WinogroundItem(
+            images=(f"{2 * i}", f"{2 * i + 1}"), texts=(f"{2 * i}", f"{2 * i + 1}"), cluster=f"{i}", category="kind"
+        )
         for i in range(N)
     ]
 
@@ -175,7 +180,9 @@ def test_the_twin_benchmark_reads_the_right_rows() -> None:
     images, texts = unit(rng, 8, D), unit(rng, 8, D)
     order = rng.permutation(8)
     rows = {str(k): int(np.flatnonzero(order == k)[0]) for k in range(8)}
-    benchmark = WinogroundBenchmark(Declaration("t", "T", "?", "s", "l", "images"), {}, twins)
+    benchmark = WinogroundBenchmark(
+        Declaration(name="t", title="T", question="?", source="s", licence="l", holds_out="images"), {}, twins
+    )
     answers = benchmark.answer(Embeddings(images[order], texts[order], rows, rows))
     expected = answer_winoground(twins, images.reshape(4, 2, D), texts.reshape(4, 2, D))
     assert answers == expected

@@ -23,7 +23,9 @@ from cultureclip.benchmarks.protocols.zero_shot import (
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import unit
 
-DECLARATION = Declaration("zero-shot", "Zero-shot", "?", "somewhere", "none", "images")
+DECLARATION = Declaration(
+    name="zero-shot", title="Zero-shot", question="?", source="somewhere", licence="none", holds_out="images"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -35,44 +35,44 @@ DECLARATIONS = {
     declaration.name: declaration
     for declaration in (
         Declaration(
-            GROUNDING,
-            "GlobalRG-Grounding",
-            "Which of four things of this region is it?",
-            f"{DRAWN} of culture-bound concepts",
-            LICENCES["twemoji"],
-            "images",
+            name=GROUNDING,
+            title="GlobalRG-Grounding",
+            question="Which of four things of this region is it?",
+            source=f"{DRAWN} of culture-bound concepts",
+            licence=LICENCES["twemoji"],
+            holds_out="images",
         ),
         Declaration(
-            RETRIEVAL,
-            "GlobalRG-Retrieval",
-            "From which of four regions is this kind of thing?",
-            f"{DRAWN} of culture-bound concepts",
-            LICENCES["twemoji"],
-            "images",
+            name=RETRIEVAL,
+            title="GlobalRG-Retrieval",
+            question="From which of four regions is this kind of thing?",
+            source=f"{DRAWN} of culture-bound concepts",
+            licence=LICENCES["twemoji"],
+            holds_out="images",
         ),
         Declaration(
-            CROPE,
-            "CROPE",
-            "Is it the concept or its look-alike twin?",
-            f"{DRAWN} of accepted twins",
-            LICENCES["twemoji"],
-            "images",
+            name=CROPE,
+            title="CROPE",
+            question="Is it the concept or its look-alike twin?",
+            source=f"{DRAWN} of accepted twins",
+            licence=LICENCES["twemoji"],
+            holds_out="images",
         ),
         Declaration(
-            TWIN_SCORES,
-            "Twin scores",
-            "Of two pictures and two texts, which belongs to which?",
-            f"{DRAWN} of accepted twins",
-            LICENCES["twemoji"],
-            "images",
+            name=TWIN_SCORES,
+            title="Twin scores",
+            question="Of two pictures and two texts, which belongs to which?",
+            source=f"{DRAWN} of accepted twins",
+            licence=LICENCES["twemoji"],
+            holds_out="images",
         ),
         Declaration(
-            CULTURE_QUESTIONS,
-            "Culture questions",
-            "What is it called, what is it, and which scene does it belong to?",
-            f"{DRAWN} of culture-bound concepts",
-            LICENCES["twemoji"],
-            "images",
+            name=CULTURE_QUESTIONS,
+            title="Culture questions",
+            question="What is it called, what is it, and which scene does it belong to?",
+            source=f"{DRAWN} of culture-bound concepts",
+            licence=LICENCES["twemoji"],
+            holds_out="images",
         ),
         pocket_general.HELD_OUT,
         pocket_general.KNOWN,
@@ -98,14 +98,14 @@ def culture_benchmarks(
     rows = concepts.sort_values("concept_id").to_dict("records")
     shown = [
         Shown(
-            row["concept_id"],
-            row["name"],
-            row["universal"],
-            tuple(sorted(region_name(code) for code in row["cultures"])),
-            keys[row["concept_id"]],
-            frozenset(alike[row["concept_id"]]),
-            row["category"],
-            part_of(row["concept_id"]),
+            concept_id=row["concept_id"],
+            name=row["name"],
+            universal=row["universal"],
+            regions=tuple(sorted(region_name(code) for code in row["cultures"])),
+            image=keys[row["concept_id"]],
+            alike=frozenset(alike[row["concept_id"]]),
+            category=row["category"],
+            part=part_of(row["concept_id"]),
         )
         for row in rows
         if row["concept_id"] in keys
@@ -204,7 +204,14 @@ def _twin_rows(
 def _twin_side(row: Mapping[Hashable, Any], key: str) -> ConceptPictures:
     concept, cultures = row["concept_id"], row["cultures"]
     culture = region_name(cultures[0]) if len(cultures) == 1 else ""  # of several, none is what the question is about
-    return ConceptPictures(concept, row["name"], (key,), culture, row["category"], part_of(concept))
+    return ConceptPictures(
+        concept_id=concept,
+        name=row["name"],
+        images=(key,),
+        culture=culture,
+        category=row["category"],
+        part=part_of(concept),
+    )
 
 
 def _twin_benchmark(
@@ -216,11 +223,11 @@ def _twin_benchmark(
     component_of = connect((a.concept_id, b.concept_id) for a, b in pairs)
     asked = tuple(
         WinogroundItem(
-            (a.images[0], b.images[0]),
-            (TEMPLATE.format(concept=a.name), TEMPLATE.format(concept=b.name)),
-            component_of[a.concept_id],
-            min(a.part, b.part),
-            a.category,
+            images=(a.images[0], b.images[0]),
+            texts=(TEMPLATE.format(concept=a.name), TEMPLATE.format(concept=b.name)),
+            cluster=component_of[a.concept_id],
+            part=min(a.part, b.part),
+            category=a.category,
         )
         for a, b in pairs
     )

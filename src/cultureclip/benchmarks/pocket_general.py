@@ -18,12 +18,12 @@ KNOWN_DEV_SHARE = 0.5
 """Share of the families of general-known in its dev part: a choice needs an estimate sharper than its limit."""
 
 HELD_OUT = Declaration(
-    "general-retrieval",
-    "General retrieval",
-    "Which caption belongs to which picture, among all general things held out?",
-    "OpenMoji and Twemoji drawings of the held-out tenth of the general emoji",
-    f"{LICENCES['openmoji']}, {LICENCES['twemoji']}",
-    "images",
+    name="general-retrieval",
+    title="General retrieval",
+    question="Which caption belongs to which picture, among all general things held out?",
+    source="OpenMoji and Twemoji drawings of the held-out tenth of the general emoji",
+    licence=f"{LICENCES['openmoji']}, {LICENCES['twemoji']}",
+    holds_out="images",
 )
 KNOWN = replace(
     HELD_OUT,
@@ -80,7 +80,9 @@ def _emoji_retrieval(
             images[key] = pixels
             # Two emoji drawn alike are one picture, with the captions of both.
             before = found[key].captions if key in found else ()
-            found[key] = Captioned(key, tuple(dict.fromkeys((*before, *captions))), entry.family, part)
+            found[key] = Captioned(
+                image=key, captions=tuple(dict.fromkeys((*before, *captions))), family=entry.family, part=part
+            )
     return ImageTextRetrievalBenchmark(declaration, images, tuple(found.values()))
 
 

@@ -14,7 +14,7 @@ UNREADABLE = "picture cannot be read"
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Declaration:
     """What a benchmark says about itself.
 

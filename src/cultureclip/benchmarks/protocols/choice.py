@@ -164,14 +164,14 @@ def _answer(question: Question, scores: np.ndarray, credit: float) -> Prediction
         predicted = first_shown(question.options, tied, question.shuffled_by)
         credit = float(predicted == 0)
     return Prediction(
-        question.item_id,
-        question.cluster,
-        question.part,
-        question.options,
-        tuple(map(float, scores)),
-        predicted,
-        credit,
-        question.image,
-        question.culture,
-        question.category,
+        item_id=question.item_id,
+        cluster=question.cluster,
+        part=question.part,
+        options=question.options,
+        scores=tuple(map(float, scores)),
+        predicted=predicted,
+        correct=credit,
+        image=question.image,
+        culture=question.culture,
+        category=question.category,
     )

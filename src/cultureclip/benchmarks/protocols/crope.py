@@ -32,7 +32,7 @@ _TEXTS = ("metadata.image_en_concept", "metadata.definition_concept", "answer")
 BOTH_RIGHT = "the picture shows both concepts"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConceptPictures:
     """One side of a CROPE row: a concept, its pictures' keys, and its region, category and part where known.
 
@@ -143,7 +143,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
         else:
             pictures = (IMAGE, "definition_images")
             left_out += [Unposed(row.place, f"no {column}") for column in pictures if column not in row.images]
-            a, b = (ConceptPictures(named_concept(name), name, images) for name, images in sides)
+            a, b = (ConceptPictures(concept_id=named_concept(name), name=name, images=images) for name, images in sides)
             rows.append((a, b))
     clusters = cluster_by_picture((image, named_concept(name)) for image, name in shows)
     rows = [(_in_cluster(a, clusters), _in_cluster(b, clusters)) for a, b in rows]

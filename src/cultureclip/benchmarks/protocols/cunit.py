@@ -28,7 +28,7 @@ _NAMED = ("concept", "culture", "category")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CunitConcept:
     """A concept, its culture, its category and the features that hold for it."""
 
@@ -67,7 +67,10 @@ def read_annotations(path: Path) -> dict[int, CunitConcept]:
     names = [table[column].str.strip().tolist() for column in _NAMED]
     return {
         line: CunitConcept(
-            concept, culture, category, frozenset(f for f, held in zip(features, row, strict=True) if held)
+            concept=concept,
+            culture=culture,
+            category=category,
+            features=frozenset(f for f, held in zip(features, row, strict=True) if held),
         )
         for line, concept, culture, category, row in zip(table.index, *names, holds, strict=True)
     }
@@ -149,7 +152,15 @@ def _ask(
         options = (one.concept, other.concept) if close[0] > close[1] else (other.concept, one.concept)
         item_id = item_key("accuracy", SALT, anchor.concept, *options)
         questions.append(
-            Question(item_id, anchor.concept, options, anchor.concept, "test", anchor.culture, anchor.category)
+            Question(
+                item_id=item_id,
+                image=anchor.concept,
+                options=options,
+                cluster=anchor.concept,
+                part="test",
+                culture=anchor.culture,
+                category=anchor.category,
+            )
         )
         if len(questions) == per_anchor:
             break

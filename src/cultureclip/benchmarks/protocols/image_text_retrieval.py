@@ -23,7 +23,7 @@ SALT = "general-retrieval"
 CUTOFFS = (1, 5, 10)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Captioned:
     """A picture's key, its captions and the family of variants that it belongs to.
 
@@ -92,14 +92,14 @@ def _answer(direction: str, ranking: Ranking, queries: Sequence[_Query], candida
         best, cosines, credit = ranking.best[:, :k].tolist(), ranking.cosines[:, :k].tolist(), ranking.credit(k)
         predictions += [
             Prediction(
-                item_key(f"{direction} R@{k}", SALT, query.name),
-                query.family,
-                query.part,
-                tuple(candidates[i] for i in best[row]),
-                tuple(cosines[row]),
-                0,
-                float(credit[row]),
-                query.image,
+                item_id=item_key(f"{direction} R@{k}", SALT, query.name),
+                cluster=query.family,
+                part=query.part,
+                options=tuple(candidates[i] for i in best[row]),
+                scores=tuple(cosines[row]),
+                predicted=0,
+                correct=float(credit[row]),
+                image=query.image,
             )
             for row, query in enumerate(queries)
         ]
@@ -162,7 +162,10 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
             captions.setdefault(image, {}).update(dict.fromkeys(texts))
     # Pictures that share a caption are one cluster: the caption is one item, about all of them.
     families = cluster_by_picture((text, image) for image, texts in captions.items() for text in texts)
-    items = tuple(Captioned(image, tuple(texts), families[image], "test") for image, texts in captions.items())
+    items = tuple(
+        Captioned(image=image, captions=tuple(texts), family=families[image], part="test")
+        for image, texts in captions.items()
+    )
     return ImageTextRetrievalBenchmark(declaration, intake.pictures.only(set(captions)), items, unposed=tuple(left_out))
 
 

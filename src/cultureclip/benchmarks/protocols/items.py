@@ -36,7 +36,7 @@ COSINE_DECIMALS = 6
 """float32 embeddings of one picture differ by about 1e-7 between batch shapes: a smaller margin is a tie."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """A picture and texts, one of which is right.
 
@@ -92,7 +92,7 @@ class QuestionSet:
     changed: tuple[Changed, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """A picture that shows a culture-bound concept, as the protocols read it.
 
@@ -119,7 +119,7 @@ class Shown:
     cluster: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """A model's answer to one item.
 

@@ -37,7 +37,7 @@ _ITERATIONS = 1000
 _LISTED = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Probed:
     """A picture, its class and what it is for.
 
@@ -206,16 +206,16 @@ def _predict(
 ) -> Prediction:
     shown = shown_options(scores, classes.index(item.label))
     return Prediction(
-        item_key("top-1", SALT, item.image, item.label),
-        clusters[named_concept(item.label)],
-        "test",
-        tuple(classes[column] for column in shown),
-        tuple(float(scores[column]) for column in shown),
-        int(np.argmax(scores[shown])),
-        credit,
-        item.image,
-        item.culture,
-        item.label,
+        item_id=item_key("top-1", SALT, item.image, item.label),
+        cluster=clusters[named_concept(item.label)],
+        part="test",
+        options=tuple(classes[column] for column in shown),
+        scores=tuple(float(scores[column]) for column in shown),
+        predicted=int(np.argmax(scores[shown])),
+        correct=credit,
+        image=item.image,
+        culture=item.culture,
+        category=item.label,
     )
 
 
@@ -225,7 +225,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
     items: list[Probed] = []
     for row, image, (label, split) in complete:
         if split in ("train", "validation", "test"):
-            items.append(Probed(image, label, split, culture=text_of(row, "region")))  # type: ignore[arg-type]
+            items.append(Probed(image=image, label=label, split=split, culture=text_of(row, "region")))  # type: ignore[arg-type]
         else:
             left_out.append(Unposed(row.place, "its split is none of train, validation, test"))
     usable, unknown = ask_probe(items)

@@ -39,7 +39,7 @@ class Document:
     grade: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RaveneaItem:
     """A picture with its graded documents.
 
@@ -70,7 +70,16 @@ def ask_ravenea(items: Sequence[RaveneaItem]) -> tuple[tuple[RaveneaItem, ...], 
 
 
 def ndcg(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
-    """nDCG@k; ``scores`` and ``grades`` are [documents], and not all grades are -3."""
+    """Compute nDCG@k.
+
+    ``sklearn.metrics.ndcg_score`` agrees to rounding, ties included. It is not used for two reasons: a perfect ranking
+    with ties may score 1.0000000000000002, which is not a credit, and a single document is an error.
+
+    Args:
+        scores: [documents].
+        grades: [documents]; not all are -3.
+        k: Cut-off.
+    """
     gains = 2.0 ** (grades + HIGHEST_GRADE) - 1
     discounts = 1 / np.log2(np.arange(2, len(grades) + 2))
     discounts[k:] = 0
@@ -124,16 +133,16 @@ def answer_ravenea(items: Sequence[RaveneaItem], cosines: Sequence[np.ndarray]) 
         best = np.argsort(-scores, kind="stable")[: max(CUTOFFS)]
         predictions += [
             Prediction(
-                item_key(metric, SALT, item.image),
-                item.image,
-                "test",
-                tuple(item.documents[i].document_id for i in best),
-                tuple(float(scores[i]) for i in best),
-                0,
-                value,
-                item.image,
-                item.culture,
-                item.category,
+                item_id=item_key(metric, SALT, item.image),
+                cluster=item.image,
+                part="test",
+                options=tuple(item.documents[i].document_id for i in best),
+                scores=tuple(float(scores[i]) for i in best),
+                predicted=0,
+                correct=value,
+                image=item.image,
+                culture=item.culture,
+                category=item.category,
             )
             for metric, value in values.items()
         ]
@@ -223,7 +232,14 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
         elif not documents:
             left_out.append(Unposed(row.place, "its documents are not all there with a grade each"))
         else:
-            items.append(RaveneaItem(image, tuple(documents), text_of(row, "region"), text_of(row, "category")))
+            items.append(
+                RaveneaItem(
+                    image=image,
+                    documents=tuple(documents),
+                    culture=text_of(row, "region"),
+                    category=text_of(row, "category"),
+                )
+            )
     kept, unranked = ask_ravenea(items)
     pictures = intake.pictures.only({item.image for item in kept})
     return RaveneaBenchmark(declaration, pictures, kept, unposed=(*left_out, *unranked))

@@ -19,7 +19,7 @@ SALT = "sugarcrepe"
 """Part of every item's id; another one would give the same items other ids."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SugarCrepeItem:
     """A picture with two captions.
 
@@ -78,7 +78,8 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
     """SugarCrepe. Columns: ``image``, ``caption``, ``negative_caption``; and ``subset``, which may be missing."""
     complete, left_out = complete_rows(intake, "caption", "negative_caption")
     asked = ask_sugarcrepe(
-        SugarCrepeItem(image, right, wrong, text_of(row, "subset")) for row, image, (right, wrong) in complete
+        SugarCrepeItem(image=image, caption=right, wrong=wrong, subset=text_of(row, "subset"))
+        for row, image, (right, wrong) in complete
     )
     return build_choices(declaration, intake, asked, left_out)
 

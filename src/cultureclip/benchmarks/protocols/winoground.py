@@ -29,7 +29,7 @@ CHANCES = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
 """Metric -> score of guessing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinogroundItem:
     """Two pictures and the text of each.
 
@@ -128,14 +128,14 @@ def _answer(twin: WinogroundItem, s: np.ndarray) -> list[Prediction]:
         correct = right > wrong
         predictions.append(
             Prediction(
-                item_key(metric, SALT, *twin.images, *twin.texts),
-                twin.cluster,
-                twin.part,
-                options,
-                (float(right), float(wrong)),
-                0 if correct else 1,
-                float(correct),
-                picture,
+                item_id=item_key(metric, SALT, *twin.images, *twin.texts),
+                cluster=twin.cluster,
+                part=twin.part,
+                options=options,
+                scores=(float(right), float(wrong)),
+                predicted=0 if correct else 1,
+                correct=float(correct),
+                image=picture,
                 category=twin.category,
             )
         )
@@ -164,7 +164,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
         elif texts[1] in right[images[0]] or texts[0] in right[images[1]]:
             left_out.append(Unposed(place, "both captions are right for one picture: another row says so"))
         else:
-            asked[key] = (number, WinogroundItem(images, texts, "", category=tag))
+            asked[key] = (number, WinogroundItem(images=images, texts=texts, cluster="", category=tag))
     # A picture or a caption in two rows ties them together, as a concept in two of pocket's twins does.
     clusters = cluster_by_picture((thing, n) for n, twin in asked.values() for thing in (*twin.images, *twin.texts))
     twins = tuple(

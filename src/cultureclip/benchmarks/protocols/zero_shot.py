@@ -209,16 +209,16 @@ def _predict(
 ) -> Prediction:
     name = classes[item.label]
     return Prediction(
-        item_key(f"top-{k}", SALT, item.image, str(item.label)),
-        clusters[named_concept(name)],
-        "test",
-        tuple(classes[column] for column in shown),
-        tuple(float(scores[column]) for column in shown),
-        int(np.argmax(scores[list(shown)])),
-        credit,
-        item.image,
-        item.culture,
-        name,
+        item_id=item_key(f"top-{k}", SALT, item.image, str(item.label)),
+        cluster=clusters[named_concept(name)],
+        part="test",
+        options=tuple(classes[column] for column in shown),
+        scores=tuple(float(scores[column]) for column in shown),
+        predicted=int(np.argmax(scores[list(shown)])),
+        correct=credit,
+        image=item.image,
+        culture=item.culture,
+        category=name,
     )
 
 
