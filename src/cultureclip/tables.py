@@ -274,6 +274,8 @@ CONFUSIONS = _table(
     unique=["benchmark", "model", "metric", "part", "kind", "right", "wrong"],
 )
 
+_ABILITIES = ("culture", "general", "general_first")
+
 ABILITIES = _table(
     {
         "part": _one_of("dev", "test"),
@@ -282,18 +284,17 @@ ABILITIES = _table(
         "seed": _MODEL["seed"],
         "scale": _score(0, 1),  # of the update: 0 is the base
         "seeds": _list(non_empty=False),
-        **{
-            f"{ability}{suffix}": _score(0, 1) for ability in ("culture", "general") for suffix in ("", "_low", "_high")
-        },
+        # general_first: of general ability what counts the best candidate alone, such as R@1; null where nothing does
+        **{f"{ability}{suffix}": _score(0, 1) for ability in _ABILITIES for suffix in ("", "_low", "_high")},
         **{
             f"{ability}_{suffix}": _score(-1, 1)
-            for ability in ("culture", "general")
+            for ability in _ABILITIES
             for suffix in ("change", "change_low", "change_high")  # to the base
         },
         "on_front": pa.Column(bool),  # nothing else is at least as good at both and better at one
         "chosen": pa.Column(
             bool
-        ),  # of its objective's scales the best at culture, general loss within the limit, on dev
+        ),  # of its objective's scales the best at culture, both general losses in the limit, on dev
     },
     unique=["part", "model"],
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.scoring.abilities import compare_abilities, draw_abilities
+from cultureclip.scoring.abilities import compare_abilities, counts_first_place, draw_abilities, headline_model
+from cultureclip.scoring.models import ModelName
 from cultureclip.tables import ABILITIES
 from tests.support.predictions import label, scoring
 
@@ -80,6 +81,56 @@ def test_the_best_scale_within_the_loss_that_is_allowed_is_chosen(limit: float, 
     table = compare(SCALES, limit)
     assert set(table[table["chosen"]]["model"]) == {chosen}
     assert set(table[table["chosen"]]["part"]) == {"dev", "test"}
+
+
+def with_recall(right: dict[str, tuple[int, int]], at_five: dict[str, int]) -> pd.DataFrame:
+    """Predictions of :func:`make`, and R@5 of as many general items."""
+    frame = make(right)
+    wider = frame[frame["benchmark"] == "general-retrieval"].copy()
+    wider["item_id"] = wider["item_id"].str.replace("R@1:", "R@5:")
+    number = wider["item_id"].str.extract(r"(\d+)$")[0].astype(int)
+    wider["correct"] = (number < wider["model"].map(at_five)).astype(float)
+    return pd.concat([frame, wider])
+
+
+def test_a_loss_at_first_place_counts_though_the_mean_hides_it() -> None:
+    """R@1 falls by 2 of 10, R@5 rises by 2 and their mean stays: half of the update, which loses 1, is chosen."""
+    right = {"base": (4, 6), "ours_s1@0.50": (6, 5), "ours_s1": (8, 4)}
+    frame = with_recall(right, {"base": 6, "ours_s1@0.50": 7, "ours_s1": 8})
+    table = compare_abilities(frame, scoring(max_general_loss=0.1))
+    ABILITIES.validate(table)
+    rows = table[table["part"] == "dev"].set_index("model")
+    assert rows["general_change"].to_dict() == pytest.approx(dict.fromkeys(rows.index, 0.0))
+    assert rows.loc["ours", "general_first_change"] == pytest.approx(-0.2)
+    assert set(table[table["chosen"]]["model"]) == {"ours@0.50"}
+
+
+@pytest.mark.parametrize(("limit", "scale", "chosen"), [(0.0, 0.25, True), (0.1, 0.5, True), (1.0, 1.0, True)])
+def test_the_headline_is_the_chosen_scale(limit: float, scale: float, chosen: bool) -> None:
+    assert headline_model(compare(SCALES, limit), "ours") == (ModelName("ours", scale=scale), chosen)
+
+
+def test_where_the_rule_refuses_every_scale_the_headline_is_the_whole_update_and_says_so() -> None:
+    refused = {"base": (4, 9), "ours_s1@0.50": (7, 5), "ours_s1": (9, 2)}
+    assert headline_model(compare(refused, 0.1), "ours") == (ModelName("ours"), False)
+    empty = compare(refused, 0.1).iloc[:0]
+    assert headline_model(empty, "ours") == (ModelName("ours"), False)
+
+
+@pytest.mark.parametrize(
+    ("metric", "first"),
+    [
+        ("image-to-text R@1", True),
+        ("text-to-image R@10", False),
+        ("top-1", True),
+        ("top-5", False),
+        ("accuracy", True),
+        ("nDCG@5", False),
+        ("P@1", True),
+    ],
+)
+def test_first_place_is_told_from_the_first_few(metric: str, first: bool) -> None:
+    assert counts_first_place(metric) == first
 
 
 def test_nothing_is_chosen_on_the_test_part() -> None:

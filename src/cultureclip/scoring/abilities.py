@@ -5,6 +5,7 @@ the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base a
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pandas as pd
 
 from cultureclip.report.score_view import model_title, order_metrics
 from cultureclip.scoring.answers import Answers, read_answers
-from cultureclip.scoring.models import BASE, read_names
+from cultureclip.scoring.models import BASE, ModelName, read_names
 from cultureclip.scoring.scores import ScoredModel, plan_scores
 from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.scoring.statistics import ClusteredItems
@@ -23,7 +24,8 @@ from cultureclip.tables import ABILITIES, make_table
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-CULTURE, GENERAL = "culture", "general"
+CULTURE, GENERAL, GENERAL_FIRST = "culture", "general", "general_first"
+_CUTOFF = re.compile(r"(?:@|top-)(\d+)$")
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +34,11 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
     """Culture and general score of every model, of means over seeds and of each seed, with intervals.
 
     The culture score is the mean of the main metric (:func:`~.score_view.order_metrics`) of every benchmark that is
-    not general; the general score the mean of all metrics of the general ones. Intervals go by concept over all
-    benchmarks at once, since benchmarks share concepts.
+    not general; the general score the mean of all metrics of the general ones, and the general score at first place the
+    mean of those that count the best candidate alone (R@1, top-1, accuracy), since a mean with R@5 hides what is lost
+    there. Intervals go by concept over all benchmarks at once, since benchmarks share concepts.
 
-    ``chosen`` marks, among each objective's scales, the best at culture whose general score is at most
+    ``chosen`` marks, among each objective's scales, the best at culture of which neither general score is more than
     ``max_general_loss`` below the base's. The choice is made on the dev part and marked in both; without dev items, or
     where every scale loses more, nothing is chosen.
 
@@ -65,10 +68,35 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
         overall = [answer for answer in of_part if answer.benchmark in general]
         if culture and overall:
             pools = {CULTURE: _Pool.of(culture), GENERAL: _Pool.of(overall)}
+            if first := [answer for answer in overall if counts_first_place(answer.metric)]:
+                pools[GENERAL_FIRST] = _Pool.of(first)
             placed = [{"part": part} | _place(model, plan[0], pools) for model in plan]
             rows += [row | {"on_front": _on_front(row, placed)} for row in placed]
     chosen = set(_choose(rows, settings.max_general_loss))
     return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES).astype({"seed": "Int64"})
+
+
+def headline_model(abilities: pd.DataFrame, objective: str) -> tuple[ModelName, bool]:
+    """Find the model that stands for an objective on every page, and whether the rule chose it.
+
+    Args:
+        abilities: The table of abilities.
+        objective: Its name.
+
+    Returns:
+        The mean over seeds at the chosen scale of the update and True; where none is chosen, all of the update and
+        False.
+    """
+    chosen = abilities[abilities["chosen"] & (abilities["objective"] == objective)]
+    if chosen.empty:
+        return ModelName(objective), False
+    return ModelName(objective, scale=float(chosen["scale"].iloc[0])), True
+
+
+def counts_first_place(metric: str) -> bool:
+    """Whether a metric counts the best candidate alone: R@1, top-1, accuracy, and not R@5."""
+    cutoff = _CUTOFF.search(metric)
+    return cutoff is None or int(cutoff[1]) == 1
 
 
 def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
@@ -171,7 +199,8 @@ def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bo
 def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Iterator[str]:
     """The chosen model of each objective, by the dev part."""
     means = [r for r in rows if r["part"] == "dev" and r["seeds"] and r["seed"] is None]
-    kept = [row for row in means if row["general_change"] >= -max_general_loss - 1e-12]
+    losses = (f"{GENERAL}_change", f"{GENERAL_FIRST}_change")
+    kept = [row for row in means if all(row.get(loss, 0.0) >= -max_general_loss - 1e-12 for loss in losses)]
     for objective in sorted({row["objective"] for row in kept}):
         yield max((r for r in kept if r["objective"] == objective), key=lambda r: (r[CULTURE], r["scale"]))["model"]
 
