@@ -1,6 +1,7 @@
 """Checkpoints on disk: the adapter by itself, and the tuned model as a directory that open_clip loads."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -47,15 +48,30 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 
 def save_merged(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the tuned model: base weights plus update, with the base's config, preprocessing and tokenizer."""
+    card = checkpoint.card
+    save_adapted(checkpoint.base, checkpoint.adapter, card.lora.scale, folder, card.update_scale)
+
+
+def save_adapted(
+    base: Path, adapter: Mapping[str, Tensor], scale: float, folder: Path, update_scale: float = 1.0
+) -> None:
+    """Write a base model with an adapter merged into its weights as a directory that open_clip loads.
+
+    Args:
+        base: Directory of the model that the adapter was trained on.
+        adapter: From :meth:`~cultureclip.clip.lora.adapter.LoraAdapter.state`.
+        scale: alpha / rank.
+        folder: Must not exist yet.
+        update_scale: Share of the update, 0 (the base) to 1.
+    """
     folder.mkdir(parents=True)
     for name in (CONFIG_NAME, *TOKENIZER_FILES):
-        if (checkpoint.base / name).is_file():
-            shutil.copyfile(checkpoint.base / name, folder / name)
-    base = load_encoder(checkpoint.base).model.state_dict()  # by the model's own names, whatever the file calls them
-    with safe_open(find_open_clip_weights(checkpoint.base), framework="pt") as handle:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+    weights = load_encoder(base).model.state_dict()  # by the model's own names, whatever the file calls them
+    with safe_open(find_open_clip_weights(base), framework="pt") as handle:
         metadata = handle.metadata()
-    merged = merge(base, checkpoint.adapter, checkpoint.card.lora.scale, checkpoint.card.update_scale)
-    save_atomically(merged, folder / WEIGHTS_NAME, metadata)
+    save_atomically(merge(weights, adapter, scale, update_scale), folder / WEIGHTS_NAME, metadata)
 
 
 def save_scaled(checkpoint: SavedCheckpoint, base: Path, scale: float, folder: Path) -> None:
