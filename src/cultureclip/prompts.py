@@ -16,12 +16,12 @@ class Example(Settings):
     """A worked example: a question and the answer that is wanted.
 
     Attributes:
-        template: Name of the template that asks.
+        templates: Names of the templates that it is an example of; it is worded by the one that asks.
         fields: Values of its fields.
         answer: The answer, word for word.
     """
 
-    template: str
+    templates: tuple[str, ...] = Field(min_length=1)
     fields: dict[str, str]
     answer: str = Field(min_length=1)
 
@@ -45,11 +45,12 @@ class Prompt(Settings):
         return digest("prompt", self.model_dump(mode="json"))
 
     def ask(self, template: str, fields: Mapping[str, str]) -> tuple[Turn, ...]:
-        """Give the chat that asks a question; all turns but the last are the same for every question."""
+        """Give the chat that asks a question; all turns but the last are the same for every question of a template."""
         turns = [Turn("system", (self.system,))]
         for example in self.examples:
-            turns.append(Turn("user", (self.templates[example.template].format_map(example.fields),)))
-            turns.append(Turn("assistant", (example.answer,)))
+            if template in example.templates:
+                turns.append(Turn("user", (self.templates[template].format_map(example.fields),)))
+                turns.append(Turn("assistant", (example.answer,)))
         return (*turns, Turn("user", (self.templates[template].format_map(fields),)))
 
 
@@ -78,10 +79,11 @@ def read_prompt(content: Any, name: str, fields: Mapping[str, frozenset[str]]) -
         _check_fields(f"prompt {name}: templates.{template}", text, fields[template])
     for number, example in enumerate(prompt.examples):
         item = f"prompt {name}: examples.{number}"
-        if example.template not in prompt.templates:
-            raise ConfigurationError(item, f"there is no template {example.template!r}", "Name one of the templates")
-        if missing := sorted(_fields(item, prompt.templates[example.template]) - set(example.fields)):
-            raise ConfigurationError(item, f"it has no {', '.join(missing)}", "Give every field of its template")
+        for template in example.templates:
+            if template not in prompt.templates:
+                raise ConfigurationError(item, f"there is no template {template!r}", "Name some of the templates")
+            if missing := sorted(_fields(item, prompt.templates[template]) - set(example.fields)):
+                raise ConfigurationError(item, f"it has no {', '.join(missing)}", "Give every field of its templates")
     return prompt
 
 

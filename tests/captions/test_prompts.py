@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from cultureclip.captions.facts import ConceptFacts, plain
-from cultureclip.captions.prompts import FIELD_LIMIT, caption_turns, parse_caption
-from cultureclip.errors import UnparsableAnswerError
+from cultureclip.captions.prompts import FIELD_LIMIT, caption_turns, parse_caption, read_caption_prompt
+from cultureclip.errors import ConfigurationError, UnparsableAnswerError
 from tests.support.captions import CAPTION_PROMPT as PROMPT
-from tests.support.captions import PLAIN
+from tests.support.captions import CAPTION_SETTINGS, PLAIN
 
 SARI = ConceptFacts("0" * 20, "sari", (), ("IN", "BD"), "A draped cloth.", ("long cloth", "pleats", "bright border"))
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
@@ -42,7 +42,7 @@ def test_late_candidates_get_a_short_question_without_context():
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_turns(PROMPT, "full", SARI, 0)[:-1] == caption_turns(PROMPT, "short", other, 2)[:-1]
+    assert caption_turns(PROMPT, "full", SARI, 0)[:-1] == caption_turns(PROMPT, "full", other, 2)[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])
@@ -84,3 +84,37 @@ def test_no_example_is_in_the_atlas():
         rows = list(csv.DictReader(handle))
     known = {name.strip().lower() for row in rows for name in (row["name"], *row["aliases"].split("|"))}
     assert not known & {example.fields["name"].lower() for example in PROMPT.examples}
+
+
+def test_the_examples_are_worded_as_the_question_is():
+    """A small model follows their form: examples of another template cost a sixth of the yield."""
+    for template in ("full", "short"):
+        asked = [turn.text for turn in caption_turns(PROMPT, template, SARI, 0) if turn.role == "user"]
+        assert len(asked) == 1 + len(PROMPT.examples)
+        assert {text.startswith("About:") for text in asked} == {template == "full"}
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"templates": {"full": "{name}"}}, "the stage asks with"),
+        ({"templates": {"full": "{nmae}", "short": "{name}"}}, "no field 'nmae'"),
+        ({"templates": {"full": "{name", "short": "{name}"}}, "braces do not match"),
+        ({"examples": [{"templates": ["long"], "fields": {}, "answer": "a"}]}, "no template 'long'"),
+        ({"examples": [{"templates": ["full"], "fields": {"name": "x"}, "answer": "a"}]}, "it has no"),
+        ({"system": ""}, "at least 1 character"),
+        ({"sytem": "x"}, "Extra inputs"),
+    ],
+)
+def test_a_prompt_file_that_does_not_fit_stops_with_its_place(change, cause):
+    content = {**PROMPT.model_dump(mode="json"), **change}
+    if "templates" in change:
+        content["examples"] = []
+    with pytest.raises(ConfigurationError, match=cause):
+        read_caption_prompt(content, CAPTION_SETTINGS)
+
+
+def test_the_hash_follows_the_words_and_not_the_comments():
+    same = read_caption_prompt(PROMPT.model_dump(mode="json"), CAPTION_SETTINGS)
+    other = read_caption_prompt({**PROMPT.model_dump(mode="json"), "system": "Be brief."}, CAPTION_SETTINGS)
+    assert same.id == PROMPT.id != other.id
