@@ -26,7 +26,8 @@ from selenium import webdriver
 
 from cultureclip.concepts.emoji import list_emoji, render
 from cultureclip.datasets.site_dataset import SiteDataset
-from cultureclip.report.gallery import GalleryTables, write_gallery
+from cultureclip.report.data import GalleryTables
+from cultureclip.report.gallery import write_gallery
 from cultureclip.report.page import make_environment
 from cultureclip.report.pages import Page
 from cultureclip.tables import CATEGORIES

@@ -87,8 +87,13 @@ def test_an_unknown_name_is_a_key_error(pipelines):
 def test_nodes_have_a_namespace_and_verb_object_names(pipelines, name):
     for node in pipelines[name].nodes:
         assert node.namespace is not None
-        assert re.match(rf"{name}(_\w+)?$", node.namespace), f"{node.name} lies outside the namespace of its stage"
+        assert re.match(rf"{name}(\.\w+)*$", node.namespace), f"{node.name} lies outside the namespace of its stage"
         assert re.match(r"[a-z0-9]+(_[a-z0-9]+)+$", node.name.rpartition(".")[2]), node.name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nodes_are_tagged_by_their_stage(pipelines, name):
+    assert {frozenset(node.tags) for node in pipelines[name].nodes} == {frozenset({name})}
 
 
 @pytest.mark.parametrize("name", MODULES)

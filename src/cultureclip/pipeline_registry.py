@@ -6,11 +6,11 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation")
+STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation", "reporting")
 """The stages of the default run, in the order in which data flows."""
 
 MODULES = (*STAGES, "measure", "pocket", "leaderboard", "fetch_benchmarks")
-"""All pipelines that have a module; those that are no stages are run by themselves."""
+"""All pipelines that have a module; those that are not stages are run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}
 """Names for several stages run as one."""

@@ -274,6 +274,14 @@ CONFUSIONS = _table(
     unique=["benchmark", "model", "metric", "part", "kind", "right", "wrong"],
 )
 
+ASKED_PICTURES = _table(
+    {
+        "key": _text(),  # as predictions and confusions name a picture
+        "thumbnail": pa.Column(object, pa.Check(lambda cell: isinstance(cell, bytes), element_wise=True)),  # WebP
+    },
+    unique=["key"],
+)
+
 _ABILITIES = ("culture", "general", "general_first")
 
 ABILITIES = _table(

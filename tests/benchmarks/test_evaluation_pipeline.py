@@ -20,19 +20,22 @@ from cultureclip.clip.contracts import AdapterCard, Checkpoint
 from cultureclip.clip.export.checkpoint import open_checkpoint, save_checkpoint
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import LoraSettings
-from cultureclip.errors import ConfigurationError, LeakError
+from cultureclip.errors import ConfigurationError, LeakError, MissingInputError
 from cultureclip.models.encoder import load_encoder
 from cultureclip.pipelines.evaluation import create_pipeline
 from cultureclip.pipelines.evaluation.entries import POCKET, read_benchmarks
 from cultureclip.pipelines.evaluation.nodes import evaluate_models
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.measure import create_pipeline as create_measure
+from cultureclip.pipelines.reporting import create_pipeline as create_reporting
+from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.tables import PREDICTIONS, SCORES
 from tests.benchmarks.conftest import make_twins
 from tests.support.report_data import make_data
 
 LORA = LoraSettings(rank=2)
 CONF = Path(__file__).parents[2] / "conf/base"
+CATALOGS = ("evaluation", "reporting", "measure", "benchmarks")
 INSTANCES = ("clip_both_s1", "cultureclip_s1")
 
 
@@ -83,27 +86,32 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
         proposed_objective="cultureclip",
         resamples=200,
         seed=0,
-        gallery_twins=5,
     )
-    tables = vars(data.tables) | {"cultwin": cultwin, "images": data.images, "run_manifest": data.manifest}
+    tables = vars(data.tables) | {"cultwin": cultwin, "images": data.images, "run_manifest": data.run}
     tables["general_pairs"] = pd.DataFrame({"pair_id": ["p"], "picture": ["openmoji:🚲"], "text": ["a bicycle"]})
     checkpoints = {f"checkpoint_{n}": tune(base, folder / n, i) for i, n in enumerate(INSTANCES)}
     logs = {f"training_log_{n}": [{"step": 1, "loss": 1.0}] for n in INSTANCES}
     metrics = {f"{s}_metrics": {} for s in ("mining", "captioning", "synthesis", "filtering", "training")}
-    return tables | checkpoints | logs | metrics | {"params:evaluation": parameters}
+    settings = {"params:evaluation": parameters, "params:reporting": ReportingParameters(gallery_twins=5)}
+    return tables | checkpoints | logs | metrics | settings
 
 
 def run(inputs: dict, data: Path, entries: str = "", pipeline: Pipeline | None = None) -> DataCatalog:
-    """Run the stage, or another pipeline, over the project's own catalog files, with all data under a folder."""
-    texts = [(CONF / f"catalog_{name}.yml").read_text(encoding="utf-8") for name in ("evaluation", "benchmarks")]
+    """Run evaluation and reporting, or another pipeline, over the project's own catalog, with data under a folder."""
+    texts = [(CONF / f"catalog_{name}.yml").read_text(encoding="utf-8") for name in CATALOGS]
     text = "\n".join([*texts, entries]).replace("${globals:raw}", f"{data}/01_raw")
     text = text.replace("${globals:data}", str(data))
     catalog = DataCatalog.from_config(yaml.safe_load(text))
     for name, value in inputs.items():
         catalog[name] = MemoryDataset(value, copy_mode="assign")
-    listed = inputs["params:evaluation"].benchmarks
-    SequentialRunner().run(pipeline or create_pipeline(["clip_both", "cultureclip"], [1], listed), catalog)
+    SequentialRunner().run(pipeline or both(inputs["params:evaluation"].benchmarks), catalog)
     return catalog
+
+
+def both(benchmarks: list[str]) -> Pipeline:
+    """Evaluation and reporting."""
+    trainings = ["clip_both", "cultureclip"], [1]
+    return create_pipeline(*trainings, benchmarks) + create_reporting(*trainings)
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -120,6 +128,39 @@ def test_the_stage_gives_valid_tables_a_report_and_the_same_again(inputs: dict, 
     assert "General retrieval" in first.load("report").read_text(encoding="utf-8")
     pd.testing.assert_frame_equal(first.load("scores"), second.load("scores"))
     assert read_folder(first.load("report").parent) == read_folder(second.load("report").parent)
+
+
+def test_a_report_is_written_again_without_evaluating(inputs: dict, tmp_path: Path) -> None:
+    """Of the stages' outputs alone: no benchmark, checkpoint or base model is read."""
+    first = run(inputs, tmp_path)
+    report = first.load("report").parent
+    whole = read_folder(report)
+    shutil.rmtree(tmp_path / "08_reporting/report")
+    kept = {name: value for name, value in inputs.items() if not name.startswith(("checkpoint_", "params:evaluation"))}
+    again = create_reporting(["clip_both", "cultureclip"], [1])
+    assert not any(name.startswith(("checkpoint_", "params:evaluation")) for name in again.inputs())
+    second = run(kept, tmp_path, pipeline=again.only_nodes_with_tags("reporting"))
+    assert read_folder(second.load("report").parent) == whole
+
+
+def test_a_report_says_which_run_evaluated_not_which_one_wrote_it(inputs: dict, tmp_path: Path) -> None:
+    first = run(inputs, tmp_path)
+    shutil.rmtree(tmp_path / "08_reporting/report")
+    later = inputs | {"run_manifest": inputs["run_manifest"] | {"run_id": "run-8", "status": "running"}}
+    run(later, tmp_path, pipeline=create_reporting(["clip_both", "cultureclip"], [1]))
+    page = (first.load("report").parent / "run.html").read_text(encoding="utf-8")
+    assert "run-7" in page
+    assert "run-8" not in page
+    assert "running" not in page
+
+
+def test_an_evaluation_by_another_version_of_the_code_is_named(inputs: dict, tmp_path: Path) -> None:
+    run(inputs, tmp_path)
+    (file,) = (tmp_path / "07_model_output/evaluation_run.json").rglob("*.json")
+    found = json.loads(file.read_text())
+    file.write_text(json.dumps(found | {"settings": found["settings"] | {"gone": 1}}))
+    with pytest.raises(MissingInputError, match=r"evaluation_run: another version.*--pipelines=evaluation"):
+        run(inputs, tmp_path, pipeline=create_reporting(["clip_both", "cultureclip"], [1]))
 
 
 def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict, tmp_path: Path) -> None:
@@ -250,15 +291,17 @@ def test_models_are_measured_without_a_training(inputs: dict, tiny_model: Callab
     given = {name: inputs[name] for name in ("concepts", "twins", "run_manifest")}
     given["params:evaluation"] = inputs["params:evaluation"].model_copy(update=changes)
     catalog = run(given, tmp_path, pipeline=create_measure(listed))
-    scores = catalog.load("scores")
+    scores = catalog.load("measure.scores")
     assert set(scores["model"]) == {"base", "own"}
     assert set(scores[scores["model"] == "own"]["reference"]) == {"base"}
-    assert re.search(r"^\| own +\|", catalog.load("score_table"), re.M)
-    results = {p.name: json.loads(p.read_text()) for p in catalog.load("results").parent.glob("*.json")}
+    assert re.search(r"^\| own +\|", catalog.load("measure.score_table"), re.M)
+    results = {p.name: json.loads(p.read_text()) for p in catalog.load("measure.results").parent.glob("*.json")}
     assert {name: result["pretrained"] for name, result in results.items()} == {
         "general-retrieval_base.json": base,
         "general-retrieval_own.json": own,
     }
+    assert not catalog.exists("scores")  # those of an evaluation are left alone
+    assert not catalog.exists("results")
 
 
 def test_further_models_answer_too_and_cannot_take_an_objective_s_name(inputs: dict, tiny_model: Callable) -> None:

@@ -247,7 +247,7 @@ def test_concepts_cannot_be_held_out_where_none_is_named(tmp_path: Path) -> None
 def parameters(**more: Any) -> EvaluationParameters:
     given = {"benchmarks": ["own"], "base_model": "b", "embedding_cache": "c", "image_size": 16}
     given |= {"near_duplicate_bits": None, "plain_objective": "a", "proposed_objective": "b"}
-    return EvaluationParameters(**given | {"resamples": 200, "seed": 0, "gallery_twins": 5} | more)
+    return EvaluationParameters(**given | {"resamples": 200, "seed": 0} | more)
 
 
 def test_two_entries_cannot_share_a_name(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The site in a real browser, from disk: pages open, search, filter, turn, sort; nothing hostile runs."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from cultureclip.datasets.site_dataset import SiteDataset
 from cultureclip.report.gallery import PAGE
 from cultureclip.report.site import Site
 from tests.support.browser import address, console, open_browser, prefer, resize
-from tests.support.report_data import HOSTILE, SETTINGS, make_data
+from tests.support.report_data import HOSTILE, SETTINGS, change, make_data
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +51,7 @@ def browser() -> Iterator[Chrome]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = make_data(name=HOSTILE, text=HOSTILE, pairs=PAIRS)
-    data = dataclasses.replace(data, group_scores=data.group_scores.replace("Mali", HOSTILE))
+    data = change(data, group_scores=data.answers.group_scores.replace("Mali", HOSTILE))
     folder = tmp_path_factory.mktemp("a folder with spaces & ümlauts") / "report"
     SiteDataset(filepath=str(folder)).save(Site(data, SETTINGS))
     return folder

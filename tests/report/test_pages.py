@@ -1,6 +1,5 @@
 """The pages: what they must show, what they must never let through, and what they do about what is missing."""
 
-import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -9,13 +8,13 @@ import pandas as pd
 import pytest
 
 from cultureclip.report.charts import draw_losses, nice_ticks
-from cultureclip.report.confusions_view import split_shared
+from cultureclip.report.confusions_view import find_pictures, split_shared
 from cultureclip.report.data import ReportData
 from cultureclip.report.pages import describe_run, render_pages
 from cultureclip.report.stages import count_stages
 from cultureclip.report.trade_off import draw_trade_off
 from cultureclip.scoring.models import ModelName
-from tests.support.report_data import HOSTILE, SETTINGS, make_data
+from tests.support.report_data import HOSTILE, SETTINGS, change, make_data
 
 
 class Page(HTMLParser):
@@ -84,16 +83,16 @@ def test_name_bias_stands_beside_the_base(pages: dict[str, Page], data: ReportDa
 
 
 def test_figures_are_those_of_the_tables(pages: dict[str, Page], data: ReportData) -> None:
-    row = data.scores.query(
+    row = data.answers.scores.query(
         "model == 'cultureclip' and benchmark == 'crope' and part == 'test' and reference == 'base'"
     )
     for file in ("index.html", "scores.html"):
         assert f"{100 * row['value'].iloc[0]:.1f}" in pages[file].line
-    groups = data.group_scores.query("model == 'cultureclip' and part == 'test' and axis == 'culture'")
+    groups = data.answers.group_scores.query("model == 'cultureclip' and part == 'test' and axis == 'culture'")
     assert {"Mali", "Guinea", "Japan"} == set(groups["group"])
     for group, value in zip(groups["group"], groups["value"], strict=True):
         assert re.search(rf"{group}.* {100 * value:.1f} ", pages["cultures.html"].line)
-    mended = data.confusions.query("model == 'cultureclip' and part == 'test' and kind == 'mended'")
+    mended = data.answers.confusions.query("model == 'cultureclip' and part == 'test' and kind == 'mended'")
     assert f"{len(mended)} mended" in pages["confusions.html"].line
     for expected in ("twin pairs", "same culture 89"):
         assert expected in pages["data.html"].line
@@ -103,7 +102,9 @@ def test_figures_are_those_of_the_tables(pages: dict[str, Page], data: ReportDat
 
 
 def test_the_summary_follows_the_intervals(pages: dict[str, Page], data: ReportData) -> None:
-    rows = data.scores.query("model == 'cultureclip' and part == 'test' and reference == 'base'").set_index("benchmark")
+    rows = data.answers.scores.query("model == 'cultureclip' and part == 'test' and reference == 'base'").set_index(
+        "benchmark"
+    )
     first = rows[rows["metric"] == "accuracy"].loc["crope"]
     clear = first["diff_low"] > 0
     assert ("CultureCLIP is clearly above the base on 1 of 1 culture benchmark" in pages["index.html"].line) == clear
@@ -114,29 +115,41 @@ def test_the_summary_follows_the_intervals(pages: dict[str, Page], data: ReportD
 def test_the_summary_says_what_a_correction_leaves(data: ReportData) -> None:
     """A difference that is clear by itself and no longer for all benchmarks is not only called clear."""
     for p_holm, kept in ((0.01, 1), (0.2, 0)):
-        line = render(dataclasses.replace(data, scores=data.scores.assign(p_holm=p_holm)))["index.html"].line
+        line = render(change(data, scores=data.answers.scores.assign(p_holm=p_holm)))["index.html"].line
         assert f"p stays below .05 on {kept} of 1 against the base" in line
 
 
 def test_confusions_are_of_the_main_metric_alone(data: ReportData) -> None:
-    again = data.predictions.assign(item_id=data.predictions["item_id"].str.replace("accuracy", "accuracy_all"))
-    more = dataclasses.replace(
+    again = data.answers.predictions.assign(
+        item_id=data.answers.predictions["item_id"].str.replace("accuracy", "accuracy_all")
+    )
+    more = change(
         data,
-        predictions=pd.concat([data.predictions, again[again["benchmark"] == "crope"]]),
-        confusions=pd.concat([data.confusions, data.confusions.assign(metric="accuracy_all")]),
+        predictions=pd.concat([data.answers.predictions, again[again["benchmark"] == "crope"]]),
+        confusions=pd.concat([data.answers.confusions, data.answers.confusions.assign(metric="accuracy_all")]),
     )
     assert render(more)["confusions.html"].line == render(data)["confusions.html"].line
 
 
+def test_evaluation_keeps_the_pictures_that_the_page_shows_and_no_others(data: ReportData) -> None:
+    answers = data.answers
+    kept = find_pictures(answers.confusions, answers.predictions, answers.cards)
+    page = render_pages(change(data, thumbnails={key: answers.thumbnails[key] for key in kept}), SETTINGS)
+    assert page["confusions.html"] == render_pages(data, SETTINGS)["confusions.html"]
+    for key in kept:
+        fewer = {other: webp for other, webp in answers.thumbnails.items() if other != key}
+        assert "no picture" in render(change(data, thumbnails=fewer))["confusions.html"].line
+
+
 def test_what_is_not_known_is_a_dash_that_can_be_heard(data: ReportData) -> None:
-    page = render(dataclasses.replace(data, confusions=data.confusions.assign(model_margin=np.nan)))["confusions.html"]
+    page = render(change(data, confusions=data.answers.confusions.assign(model_margin=np.nan)))["confusions.html"]
     assert "→ – not known" in page.line
     assert "+nan" not in page.line
 
 
 def test_what_benchmarks_ask_is_said_by_their_cards_alone(data: ReportData) -> None:
-    cards = [card | dict.fromkeys(("title", "question", "source"), "of its owner") for card in data.cards]
-    pages = render(dataclasses.replace(data, cards=cards))
+    cards = [card | dict.fromkeys(("title", "question", "source"), "of its owner") for card in data.answers.cards]
+    pages = render(change(data, cards=cards))
     for said in ("retrieval", "general things", "families", "paper", "real pictures"):
         assert said not in pages["index.html"].line + pages["scores.html"].line
 
@@ -168,14 +181,14 @@ def test_tables_and_pictures_are_readable_by_ear(pages: dict[str, Page]) -> None
 
 def test_hostile_text_stays_text() -> None:
     data = make_data(name=HOSTILE, text=HOSTILE, pairs=4)
-    data = dataclasses.replace(
+    data = change(
         data,
-        group_scores=data.group_scores.replace("Mali", HOSTILE),
+        group_scores=data.answers.group_scores.replace("Mali", HOSTILE),
         metrics={HOSTILE: {"in": 1, "kept": 0, "rejected": {HOSTILE: 1}, HOSTILE: HOSTILE}},
-        manifest={HOSTILE: HOSTILE, "deep": {"a": [{HOSTILE: HOSTILE}]}},
-        cards=[card | {"title": HOSTILE, "question": HOSTILE, "left_out": {HOSTILE: 1}} for card in data.cards],
+        run={HOSTILE: HOSTILE, "deep": {"a": [{HOSTILE: HOSTILE}]}},
+        cards=[card | {"title": HOSTILE, "question": HOSTILE, "left_out": {HOSTILE: 1}} for card in data.answers.cards],
         logs={ModelName(HOSTILE): [{"step": 1, "loss": 1.0}]},
-        training={HOSTILE: data.training["cultureclip_s1"]},
+        training={HOSTILE: data.stages.training["cultureclip_s1"]},
     )
     for file, html in render_pages(data, SETTINGS).items():
         page = Page(html)
@@ -194,8 +207,11 @@ def test_endless_names_are_cut() -> None:
 
 
 def test_pages_about_nothing_are_left_out(data: ReportData) -> None:
-    bare = dataclasses.replace(
-        data, group_scores=data.group_scores[:0], confusions=data.confusions[:0], abilities=data.abilities[:0]
+    bare = change(
+        data,
+        group_scores=data.answers.group_scores[:0],
+        confusions=data.answers.confusions[:0],
+        abilities=data.answers.abilities[:0],
     )
     pages = render(bare)
     assert not {"cultures.html", "confusions.html", "abilities.html"} & set(pages)
@@ -203,17 +219,17 @@ def test_pages_about_nothing_are_left_out(data: ReportData) -> None:
 
 
 def test_what_is_missing_is_said(data: ReportData) -> None:
-    cards = [data.cards[0] | {"texts": 0, "items": 0, "left_out": {"region has fewer than four concepts": 2}}]
-    cards += [data.cards[1] | {"items": 0, "status": "absent", "looked_for": "data/01_raw/x/*.parquet"}]
-    pages = render(dataclasses.replace(data, cards=cards, logs={ModelName("cultureclip", 1): []}))
+    cards = [data.answers.cards[0] | {"texts": 0, "items": 0, "left_out": {"region has fewer than four concepts": 2}}]
+    cards += [data.answers.cards[1] | {"items": 0, "status": "absent", "looked_for": "data/01_raw/x/*.parquet"}]
+    pages = render(change(data, cards=cards, logs={ModelName("cultureclip", 1): []}))
     assert "Not measured: absent. Looked for data/01_raw/x/*.parquet" in pages["scores.html"].line
     assert "Not measured: no question could be asked." in pages["scores.html"].line
     assert "No loss was logged" in pages["training.html"].line
-    assert "no picture" in render(dataclasses.replace(data, asked={}))["confusions.html"].line
+    assert "no picture" in render(change(data, thumbnails={}))["confusions.html"].line
 
 
 def test_only_the_base_can_be_shown() -> None:
-    bare = dataclasses.replace(make_data(models=("base",)), logs={}, training={})
+    bare = change(make_data(models=("base",)), logs={}, training={})
     assert "In short CultureCLIP was not trained. " in render(bare)["index.html"].line
 
 
@@ -226,7 +242,7 @@ def test_the_loss_curve_is_where_the_numbers_are() -> None:
 
 
 def test_the_trade_off_is_where_the_numbers_are(data: ReportData) -> None:
-    rows = data.abilities[data.abilities["part"] == "test"].reset_index(drop=True)
+    rows = data.answers.abilities[data.answers.abilities["part"] == "test"].reset_index(drop=True)
     chart = draw_trade_off(rows, (100, 100))
     x0, x1 = (float(chart.x_ticks[i][1]) for i in (0, -1))
     y0, y1 = (float(chart.y_ticks[i][1]) for i in (0, -1))

@@ -1,6 +1,8 @@
 """A small run to report on: real tables from real functions, over invented answers."""
 
+import dataclasses
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,8 @@ from cultureclip.benchmarks.pocket import culture_benchmarks
 from cultureclip.benchmarks.protocols.items import picture_key
 from cultureclip.benchmarks.references import read_references
 from cultureclip.ids import digest
-from cultureclip.report.data import ReportData, ReportSettings
-from cultureclip.report.gallery import GalleryTables
+from cultureclip.report.data import Answers, GalleryTables, ReportData, ReportSettings, StageRecords
+from cultureclip.report.thumbnails import shrink
 from cultureclip.scoring.abilities import compare_abilities
 from cultureclip.scoring.confusions import count_confusions
 from cultureclip.scoring.models import ModelName
@@ -122,19 +124,22 @@ def make_data(
     )
     cards.append(cards[-1] | {"name": "general-retrieval", "title": "General retrieval", "chances": {}})
     return ReportData(
-        **score(models),
-        predictions=predictions,
-        confusions=count_confusions(predictions, "clip_both"),
-        name_bias=measure_name_bias(predictions, {"crope": dict(options)}, names[:1], "clip_both"),
-        cards=cards,
-        leak_check={
-            "training_images": 6,
-            "general_pairs": 5,
-            "training_rows": 3,
-            "held_out_images": 2,
-            "near_distance": None,
-            "leaks": 0,
-        },
+        Answers(
+            **score(models),
+            predictions=predictions,
+            confusions=count_confusions(predictions, "clip_both"),
+            name_bias=measure_name_bias(predictions, {"crope": dict(options)}, names[:1], "clip_both"),
+            cards=cards,
+            leak_check={
+                "training_images": 6,
+                "general_pairs": 5,
+                "training_rows": 3,
+                "held_out_images": 2,
+                "near_distance": None,
+                "leaks": 0,
+            },
+            thumbnails={key: shrink(picture) for key, picture in asked.items()},
+        ),
         tables=GalleryTables(
             concepts,
             twins,
@@ -145,31 +150,44 @@ def make_data(
                 licence="CC-BY-SA-4.0"
             ),
         ),
+        stages=StageRecords(
+            metrics={
+                "mining": {"stages": [{"stage": "twin pairs", "in": 90, "kept": 1, "rejected": {"same_culture": 89}}]},
+                "filtering": {"in": 6, "kept": 4, "rejected": {"twin_scores_higher": 2}, "judge_top1": 0.8125},
+            },
+            training={
+                "cultureclip_s1": {
+                    "data": {"train_rows": 7, "dev_rows": 0},
+                    "base": {},
+                    "chosen": {"step": 20, "dev_accuracy": 0.75},
+                }
+            },
+            logs={
+                ModelName("cultureclip", 1): [
+                    {"step": 0, "dev_loss": 1.0},
+                    {"step": 1, "loss": 2.0},
+                    {"step": 9, "loss": 0.5},
+                ]
+            },
+        ),
         images=Images([r["image_id"] for r in requests]),
         pictures=pictures,
-        asked=asked,
-        metrics={
-            "mining": {"stages": [{"stage": "twin pairs", "in": 90, "kept": 1, "rejected": {"same_culture": 89}}]},
-            "filtering": {"in": 6, "kept": 4, "rejected": {"twin_scores_higher": 2}, "judge_top1": 0.8125},
-        },
-        training={
-            "cultureclip_s1": {
-                "data": {"train_rows": 7, "dev_rows": 0},
-                "base": {},
-                "chosen": {"step": 20, "dev_accuracy": 0.75},
-            }
-        },
-        logs={
-            ModelName("cultureclip", 1): [
-                {"step": 0, "dev_loss": 1.0},
-                {"step": 1, "loss": 2.0},
-                {"step": 9, "loss": 0.5},
-            ]
-        },
-        manifest={
+        run={
             "run_id": "run-7",
             "git": {"commit": "abc", "dirty": False},
             "packages": {"torch": "2"},
             "parameters": {"a": {"b": [1]}},
         },
     )
+
+
+def change(data: ReportData, **fields: Any) -> ReportData:
+    """Replace fields of the data, or of its answers or stages, by name."""
+    groups: dict[str, Any] = {}
+    for name, value in fields.items():
+        group = next((g for g in ("answers", "stages") if hasattr(getattr(data, g), name)), None)
+        if group is None:
+            groups[name] = value
+        else:
+            groups[group] = dataclasses.replace(groups.get(group, getattr(data, group)), **{name: value})
+    return dataclasses.replace(data, **groups)

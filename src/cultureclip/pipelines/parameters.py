@@ -7,6 +7,7 @@ from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.pocket.parameters import PocketParameters
+from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.settings_base import Settings
@@ -18,6 +19,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "filtering": FilteringParameters,
     "train": TrainParameters,
     "evaluation": EvaluationParameters,
+    "reporting": ReportingParameters,
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "fetch_benchmarks": FetchBenchmarksParameters,

@@ -1,16 +1,15 @@
 """Confusions as a reader sees them: what was asked, what it was taken for, and pictures of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.report.score_view import order_metrics
-from cultureclip.report.thumbnails import thumbnail
+from cultureclip.report.thumbnails import data_uri
 from cultureclip.scoring.confusions import BROKEN, MENDED, Confusion, read_confusions
 
 SHOWN = 12
@@ -63,7 +62,7 @@ def build_confusions(
     confusions: pd.DataFrame,
     predictions: pd.DataFrame,
     cards: Sequence[Mapping[str, Any]],
-    pictures: Mapping[str, np.ndarray],
+    thumbnails: Mapping[str, bytes],
     model: str,
 ) -> list[ConfusionBlock]:
     """Blocks of the test part, in the order of the benchmarks' cards; none for a benchmark without confusions.
@@ -74,11 +73,46 @@ def build_confusions(
         confusions: The table of confusions.
         predictions: The predictions table: pictures of wrong options are looked up in it.
         cards: Benchmarks' cards.
-        pictures: Held-out pictures by the key that tables name them by, uint8 [H, W, 3].
+        thumbnails: WebP files of held-out pictures by the key that tables name them by.
         model: The tuned model that is compared with the base.
     """
-    found = {kind: read_confusions(confusions, model, "test", kind) for kind in (MENDED, BROKEN)}
     blocks = []
+    for found in _find_confusions(confusions, predictions, cards, model):
+        lists = (
+            ConfusionList(
+                tuple(_picture(one, found.looks, thumbnails) for one in found.by_kind[kind][:SHOWN]),
+                len(found.by_kind[kind]),
+            )
+            for kind in (MENDED, BROKEN)
+        )
+        blocks.append(ConfusionBlock(found.card["title"], found.card["question"], found.metric, *lists))
+    return blocks
+
+
+def find_pictures(confusions: pd.DataFrame, predictions: pd.DataFrame, cards: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Find the keys of all pictures that :func:`build_confusions` could show, whichever model it is about."""
+    keys: set[str] = set()
+    for model in confusions["model"].unique():
+        for found in _find_confusions(confusions, predictions, cards, model):
+            for one in (one for kind in (MENDED, BROKEN) for one in found.by_kind[kind][:SHOWN]):
+                keys |= {*one.images, found.looks.get(one.wrong, "")}
+    return keys - {""}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Confusions of one benchmark's main metric, and what its options look like (text -> key of a picture)."""
+
+    card: Mapping[str, Any]
+    metric: str
+    by_kind: Mapping[str, list[Confusion]]
+    looks: Mapping[str, str]
+
+
+def _find_confusions(
+    confusions: pd.DataFrame, predictions: pd.DataFrame, cards: Sequence[Mapping[str, Any]], model: str
+) -> Iterator[_Found]:
+    found = {kind: read_confusions(confusions, model, "test", kind) for kind in (MENDED, BROKEN)}
     for card in cards:
         name = card["name"]
         answers = predictions[predictions["benchmark"] == name]
@@ -88,13 +122,7 @@ def build_confusions(
             for kind, of_kind in found.items()
         }
         if any(here.values()):
-            looks = _looks(answers)
-            lists = (
-                ConfusionList(tuple(_picture(one, looks, pictures) for one in here[kind][:SHOWN]), len(here[kind]))
-                for kind in (MENDED, BROKEN)
-            )
-            blocks.append(ConfusionBlock(card["title"], card["question"], metric, *lists))
-    return blocks
+            yield _Found(card, metric, here, _looks(answers))
 
 
 def split_shared(first: str, second: str) -> tuple[str, str, str]:
@@ -114,12 +142,12 @@ def _looks(predictions: pd.DataFrame) -> dict[str, str]:
     return {options[0]: image for options, image in zip(asked["options"], asked["image"], strict=True)}
 
 
-def _picture(found: Confusion, looks: Mapping[str, str], pictures: Mapping[str, np.ndarray]) -> PicturedConfusion:
-    asked = [key for key in dict.fromkeys(found.images) if key in pictures]
-    mistaken = looks.get(found.wrong)
+def _picture(found: Confusion, looks: Mapping[str, str], thumbnails: Mapping[str, bytes]) -> PicturedConfusion:
+    asked = [key for key in dict.fromkeys(found.images) if key in thumbnails]
+    mistaken = thumbnails.get(looks.get(found.wrong, ""))
     return PicturedConfusion(
         found,
         *split_shared(found.right, found.wrong),
-        tuple(thumbnail(pictures[key]) for key in asked[:PICTURES]),
-        thumbnail(pictures[mistaken]) if mistaken is not None and mistaken in pictures else None,
+        tuple(data_uri(thumbnails[key]) for key in asked[:PICTURES]),
+        None if mistaken is None else data_uri(mistaken),
     )

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.images.source import ImageSource
-from cultureclip.report.gallery import GalleryTables
 from cultureclip.scoring.models import ModelName
 
 
@@ -30,41 +29,75 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
-class ReportData:
-    """Everything that the pages show.
+class Answers:
+    """What evaluation left.
 
     Attributes:
-        scores: The scores table.
         predictions: The predictions table.
+        scores: The scores table.
         group_scores: The table of group scores.
         confusions: The table of confusions.
         abilities: The table of abilities: culture and general score of every model.
         name_bias: The table of name bias.
         cards: Cards of the benchmarks, in order.
         leak_check: What the check for held-out data compared.
-        tables: The stages' tables.
-        images: Generated images.
-        pictures: Held-out pictures by concept id, uint8 [H, W, 3].
-        asked: The benchmarks' pictures by key, likewise.
-        metrics: Stage -> its metrics, in the order of the flow.
-        training: Model -> rows used, chosen step, dev figures of the base and of the chosen step.
-        logs: Model -> its training log.
-        manifest: What was run: versions, commit, parameters.
+        thumbnails: Small WebP files of the benchmarks' pictures, by the pictures' keys.
     """
 
-    scores: pd.DataFrame
     predictions: pd.DataFrame
+    scores: pd.DataFrame
     group_scores: pd.DataFrame
     confusions: pd.DataFrame
     abilities: pd.DataFrame
     name_bias: pd.DataFrame
     cards: Sequence[Mapping[str, Any]]
     leak_check: Mapping[str, Any]
-    tables: GalleryTables
-    images: ImageSource
-    pictures: Mapping[str, np.ndarray]
-    asked: Mapping[str, np.ndarray]
+    thumbnails: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class GalleryTables:
+    """The tables that the gallery is made from, each as the catalog has it."""
+
+    concepts: pd.DataFrame
+    twins: pd.DataFrame
+    captions: pd.DataFrame
+    image_requests: pd.DataFrame
+    judgements: pd.DataFrame
+    cultwin: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class StageRecords:
+    """What the stages noted about themselves.
+
+    Attributes:
+        metrics: Stage -> its metrics, in the order of the flow.
+        training: Model -> rows used, chosen step, dev figures of the base and of the chosen step.
+        logs: Model -> its training log.
+    """
+
     metrics: Mapping[str, Mapping[str, Any]]
     training: Mapping[str, Mapping[str, Any]]
     logs: Mapping[ModelName, Sequence[Mapping[str, Any]]]
-    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the pages show.
+
+    Attributes:
+        answers: What evaluation left.
+        tables: The tables of the stages before the training.
+        stages: What the stages noted about themselves.
+        images: Generated images.
+        pictures: Held-out pictures by concept id, uint8 [H, W, 3].
+        run: The run that evaluated: versions, commit, parameters.
+    """
+
+    answers: Answers
+    tables: GalleryTables
+    stages: StageRecords
+    images: ImageSource
+    pictures: Mapping[str, np.ndarray]
+    run: Mapping[str, Any]

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.images.source import ImageSource
+from cultureclip.report.data import GalleryTables
 from cultureclip.report.page import script_call, shorten
 from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
 
@@ -26,18 +27,6 @@ CAPTIONS_SHOWN = 3
 IN_TRAINING, FELL = "in the training data", "fell in a later stage"
 _NAME, _LINE, _TEXT, _REASON = 120, 240, 300, 80
 """Longest texts, in characters."""
-
-
-@dataclass(frozen=True)
-class GalleryTables:
-    """The tables that the gallery is made from, each as the catalog has it."""
-
-    concepts: pd.DataFrame
-    twins: pd.DataFrame
-    captions: pd.DataFrame
-    image_requests: pd.DataFrame
-    judgements: pd.DataFrame
-    cultwin: pd.DataFrame
 
 
 @dataclass(frozen=True)

@@ -80,14 +80,15 @@ def find_results(folders: Sequence[str]) -> list[Path]:
     """JSON files in folders.
 
     Args:
-        folders: Folders or glob patterns of folders; each must hold at least one file.
+        folders: Folders or glob patterns of folders, in which ** is any depth; each must hold at least one file.
 
     Raises:
         ConfigurationError: nothing is there.
     """
     found: dict[Path, None] = {}
     for pattern in folders:
-        files = [file for folder in sorted(glob.glob(pattern)) for file in sorted(Path(folder).glob("*.json"))]  # noqa: PTH207 (the pattern may be absolute)
+        folders_found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+        files = [file for folder in folders_found for file in sorted(Path(folder).glob("*.json"))]
         if not files:
             raise ConfigurationError(
                 f"leaderboard.results {pattern}",

@@ -44,9 +44,12 @@ class Page:
 
 def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
     """HTML by file name; each file has a template of its name. A page about nothing is left out, and so is its link."""
-    groups = build_groups(data.group_scores, data.cards, settings.proposed)
-    confusions = build_confusions(data.confusions, data.predictions, data.cards, data.asked, settings.proposed)
-    abilities = data.abilities[(data.abilities["part"] == "test") & data.abilities["seed"].isna()]
+    answers = data.answers
+    groups = build_groups(answers.group_scores, answers.cards, settings.proposed)
+    confusions = build_confusions(
+        answers.confusions, answers.predictions, answers.cards, answers.thumbnails, settings.proposed
+    )
+    abilities = answers.abilities[(answers.abilities["part"] == "test") & answers.abilities["seed"].isna()]
     pages = {
         "index.html": Page("Overview", "What was run and what came out.", _overview(data, settings)),
         "scores.html": Page("Scores", "Every model on every benchmark, with intervals.", _scores(data, settings)),
@@ -70,7 +73,9 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
         "plain_title": model_title(settings.plain),
         "twin_counts": _count_twins(data, settings),
         "licences": sorted(data.tables.cultwin["licence"].unique()),
-        "sources": list(dict.fromkeys((card["source"], card["licence"]) for card in data.cards if card["items"])),
+        "sources": list(
+            dict.fromkeys((card["source"], card["licence"]) for card in data.answers.cards if card["items"])
+        ),
         "header_facts": [],
     }
     return {
@@ -105,7 +110,7 @@ def _one_line(value: Any) -> str | None:
 def _overview(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
     blocks = _blocks(data, settings, "test")
     culture, general = _split(blocks, settings)
-    facts, _ = describe_run(data.manifest)
+    facts, _ = describe_run(data.run)
     return {
         "headlines": _headlines(blocks),
         "summary": summarise(_headlines(culture), general, settings.proposed, settings.plain),
@@ -125,20 +130,20 @@ def _scores(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
         "general_blocks": general,
         "dev_blocks": dev,
         "dev_models": models,
-        "cards": data.cards,
-        "leak_check": data.leak_check,
+        "cards": data.answers.cards,
+        "leak_check": data.answers.leak_check,
     }
 
 
 def _stages(data: ReportData) -> dict[str, Any]:
     return {
-        "stages": [*count_stages(data.metrics), *count_benchmarks(data.cards)],
-        "figures": other_figures(data.metrics),
+        "stages": [*count_stages(data.stages.metrics), *count_benchmarks(data.answers.cards)],
+        "figures": other_figures(data.stages.metrics),
     }
 
 
 def _training(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
-    return {"losses": _loss_charts(data.logs, settings), "training": data.training}
+    return {"losses": _loss_charts(data.stages.logs, settings), "training": data.stages.training}
 
 
 def _abilities(abilities: pd.DataFrame) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def _abilities(abilities: pd.DataFrame) -> dict[str, Any]:
 
 
 def _run(data: ReportData) -> dict[str, Any]:
-    facts, details = describe_run(data.manifest)
+    facts, details = describe_run(data.run)
     return {"facts": facts, "details": details}
 
 
@@ -167,7 +172,9 @@ def _count_twins(data: ReportData, settings: ReportSettings) -> dict[str, int]:
 
 
 def _blocks(data: ReportData, settings: ReportSettings, part: str) -> list[ScoreBlock]:
-    return build_blocks(data.scores, data.cards, part=part, plain=settings.plain, proposed=settings.proposed)
+    return build_blocks(
+        data.answers.scores, data.answers.cards, part=part, plain=settings.plain, proposed=settings.proposed
+    )
 
 
 def _split(blocks: Sequence[ScoreBlock], settings: ReportSettings) -> tuple[list[ScoreBlock], list[ScoreBlock]]:

@@ -44,13 +44,23 @@ class Thumbnails:
         return self.file.read(length).decode("ascii")
 
 
-def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
-    """A WebP data URI of at most :data:`EDGE` pixels; small pictures keep their size. Base64 needs no escaping."""
+def shrink(picture: Image.Image | np.ndarray) -> bytes:
+    """Shrink a picture to a WebP file of at most :data:`EDGE` pixels; small pictures keep their size."""
     image = to_rgb(Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture)
     image.thumbnail((EDGE, EDGE), reducing_gap=2.0)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90, method=0)
-    return Markup("data:image/webp;base64,") + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def data_uri(webp: bytes) -> Markup:
+    """Write a WebP file as a data URI. Base64 needs no escaping."""
+    return Markup("data:image/webp;base64,") + base64.b64encode(webp).decode("ascii")
+
+
+def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
+    """Shrink a picture and write it as a data URI."""
+    return data_uri(shrink(picture))
 
 
 def read_thumbnails(images: ImageSource, ids: Collection[str], file: BinaryIO) -> Thumbnails:

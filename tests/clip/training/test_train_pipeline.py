@@ -118,7 +118,7 @@ def test_a_variant_without_replay_trains_beside_one_with(parameters, tmp_path):
 
 def test_one_namespace_for_every_objective_and_seed():
     pipeline = create_pipeline(["clip", "cultureclip"], [1, 2])
-    names = {f"train_{o}_s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
+    names = {f"train.{o}.s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
     assert {node.name for node in pipeline.nodes} == names | {"train.list_general_pairs", "train.summarise_training"}
     assert pipeline.inputs() == {"concepts", "cultwin", "images", "params:train"}
     checkpoints = {f"checkpoint_{o}_s{s}" for o in ("clip", "cultureclip") for s in (1, 2)}

@@ -23,6 +23,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             ),
         ],
         namespace="captioning",
+        tags="captioning",
         inputs={"twins", "concepts", "caption_store", "caption_prompt"},
         outputs={"captions", "captioning_metrics"},
         parameters={"params:captioning"},

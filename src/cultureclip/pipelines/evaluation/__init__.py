@@ -1,4 +1,4 @@
-"""Evaluation: benchmarks, predictions, scores and the report."""
+"""Evaluation: benchmarks, predictions and scores."""
 
 from cultureclip.pipelines.evaluation.pipeline import create_pipeline
 

@@ -11,7 +11,6 @@ import pandas as pd
 from PIL import Image
 
 from cultureclip.clip.contracts import SavedCheckpoint
-from cultureclip.datasets.site_dataset import SiteFiles
 from cultureclip.drawings import Chart
 from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import ConfigurationError
@@ -23,7 +22,6 @@ from cultureclip.scoring.models import BASE, ModelName, label_rows
 # Kedro reads these hints when it checks parameters, so they cannot name types whose modules are imported lazily.
 Benchmarks = list[Any]
 """``benchmarks.benchmark.Benchmark`` objects."""
-Log = list[dict[str, Any]]
 _READ_AT_ONCE = 256
 
 logger = logging.getLogger(__name__)
@@ -213,98 +211,37 @@ def measure_name_bias(
     return measure(predictions, names, tuned_names(cultwin), parameters.plain_objective)
 
 
-def tabulate_scores(
-    scores: pd.DataFrame, abilities: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
-) -> str:
-    """The main figures as a Markdown table, which is printed too."""
-    from cultureclip.report.score_table import tabulate_scores as tabulate
+def keep_pictures(
+    benchmarks: Benchmarks, predictions: pd.DataFrame, confusions: pd.DataFrame, cards: list[dict[str, Any]]
+) -> pd.DataFrame:
+    """Keep thumbnails of those held-out pictures that a report may show beside a confusion.
 
-    table = tabulate(scores, abilities, cards, plain=parameters.plain_objective, proposed=parameters.proposed_objective)
-    print(f"\n{table}")  # as it is: a logger would wrap its lines
-    return table
+    Returns:
+        Table ``asked_pictures``.
+    """
+    from cultureclip.report.confusions_view import find_pictures
+    from cultureclip.report.thumbnails import shrink
+    from cultureclip.tables import ASKED_PICTURES, make_table
+
+    pictures = ChainMap(*(benchmark.images for benchmark in benchmarks))
+    shown = find_pictures(confusions, predictions, cards) & pictures.keys()
+    return make_table([{"key": key, "thumbnail": shrink(pictures[key])} for key in sorted(shown)], ASKED_PICTURES)
 
 
-def export_results(
-    scores: pd.DataFrame,
-    group_scores: pd.DataFrame,
-    predictions: pd.DataFrame,
-    cards: list[dict[str, Any]],
+def describe_evaluation(
     manifest: dict[str, Any],
-    parameters: EvaluationParameters,
-) -> SiteFiles:
-    """Scores as ``benchmarks.results.Results``: JSON that CLIP_benchmark's users can read."""
-    from cultureclip.report.results import RunFacts, make_results
-
-    facts = RunFacts(
-        manifest["run_id"],
-        parameters.base_model,
-        parameters.models,
-        parameters.model_dump(mode="json"),
-        manifest["packages"],
-        (manifest["git"] or {}).get("commit"),
-    )
-    return make_results(scores, group_scores, predictions, cards, facts)
-
-
-def render_report(
-    *,
-    scores: pd.DataFrame,
     predictions: pd.DataFrame,
-    group_scores: pd.DataFrame,
-    confusions: pd.DataFrame,
-    abilities: pd.DataFrame,
-    name_bias: pd.DataFrame,
-    benchmarks: Benchmarks,
-    cards: list[dict[str, Any]],
-    leak_check: dict[str, Any],
-    concepts: pd.DataFrame,
-    twins: pd.DataFrame,
-    captions: pd.DataFrame,
-    image_requests: pd.DataFrame,
-    judgements: pd.DataFrame,
-    cultwin: pd.DataFrame,
-    images: ImageSource,
-    mining: dict[str, Any],
-    captioning: dict[str, Any],
-    synthesis: dict[str, Any],
-    filtering: dict[str, Any],
-    training: dict[str, Any],
-    manifest: dict[str, Any],
     parameters: EvaluationParameters,
-    **logs: Log,
-) -> SiteFiles:
-    """The whole run as a ``report.site.Site``; ``logs`` are training logs by model name."""
-    from cultureclip.benchmarks.references import read_references
-    from cultureclip.report.data import ReportData, ReportSettings
-    from cultureclip.report.gallery import GalleryTables
-    from cultureclip.report.site import Site
+) -> dict[str, Any]:
+    """Note which run evaluated, and how: reports and results that are written later say so.
 
-    twinned = concepts["concept_id"].isin([*twins["a_concept_id"], *twins["b_concept_id"]])
-    data = ReportData(
-        scores=scores,
-        predictions=predictions,
-        group_scores=group_scores,
-        confusions=confusions,
-        abilities=abilities,
-        name_bias=name_bias,
-        cards=cards,
-        leak_check=leak_check,
-        tables=GalleryTables(concepts, twins, captions, image_requests, judgements, cultwin),
-        images=images,
-        pictures=read_references(concepts[twinned], parameters.image_size),
-        asked=ChainMap(*(benchmark.images for benchmark in benchmarks)),
-        metrics={"mining": mining, "captioning": captioning, "synthesis": synthesis, "filtering": filtering},
-        training=training,
-        logs={ModelName.parse(name): log for name, log in logs.items()},
-        manifest=manifest,
-    )
-    settings = ReportSettings(
-        parameters.plain_objective,
-        parameters.proposed_objective,
-        parameters.general_benchmarks,
-        parameters.gallery_twins,
-    )
-    return Site(data, settings)
+    Returns:
+        The run's manifest as of now, less how far the run has come; with the evaluation's ``settings``, and how many
+        answers it got.
+    """
+    progress = ("status", "error", "updated")
+    facts = {name: value for name, value in manifest.items() if name not in progress}
+    return facts | {"answers": len(predictions), "settings": parameters.model_dump(mode="json")}
 
 
 def _read_all(images: ImageSource, ids: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:

@@ -23,7 +23,6 @@ class EvaluationParameters(EmbeddingSettings, ScoringSettings):
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
     scales: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    gallery_twins: int = Field(ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _check_scales(self) -> Self:

@@ -9,21 +9,18 @@ from cultureclip.pipelines.evaluation.nodes import (
     check_leaks,
     collect_benchmarks,
     compare_models,
+    describe_evaluation,
     draw_pocket_benchmarks,
     evaluate_models,
-    export_results,
+    keep_pictures,
     measure_name_bias,
-    render_report,
     score_models,
-    tabulate_scores,
 )
 from cultureclip.pipelines.train.instances import make_instances, read_instances
 
-_TABLES = ("concepts", "twins", "captions", "image_requests", "judgements", "cultwin", "images")
-_METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
-_SCORES = ("scores", "group_scores", "confusions", "abilities", "abilities_chart")
-ANSWERS = ("benchmark_cards", "predictions", "score_table", "results", *_SCORES)
-"""What :func:`answer` leaves."""
+_TRAINED_ON = {"cultwin", "images", "general_pairs"}
+ANSWERS = {"predictions", "benchmark_cards", "scores", "group_scores", "confusions", "abilities", "abilities_chart"}
+"""Outputs of :func:`answer`, less the description of the evaluation."""
 
 
 def create_pipeline(
@@ -31,7 +28,7 @@ def create_pipeline(
     seeds: Sequence[int] | None = None,
     benchmarks: Sequence[str] | None = None,
 ) -> Pipeline:
-    """Benchmarks, concepts, training data and every checkpoint -> predictions, scores, report.
+    """Benchmarks, concepts, training data and every checkpoint -> predictions and scores, all that a report needs.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.
@@ -40,11 +37,7 @@ def create_pipeline(
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     listed = benchmarks or read_benchmarks()
-    names = list(map(str, instances))
-    checkpoints = {name: f"checkpoint_{name}" for name in names}
-    logs = {name: f"training_log_{name}" for name in names}
-    shown = {table: table for table in _TABLES} | {stage: f"{stage}_metrics" for stage in _METRICS}
-    shown |= {"manifest": "run_manifest", **logs}
+    checkpoints = {str(instance): f"checkpoint_{instance}" for instance in instances}
     nodes = [
         *ask(listed),
         Node(
@@ -61,35 +54,24 @@ def create_pipeline(
             name="measure_name_bias",
         ),
         Node(
-            render_report,
-            inputs={
-                "scores": "scores",
-                "predictions": "predictions",
-                "group_scores": "group_scores",
-                "confusions": "confusions",
-                "abilities": "abilities",
-                "name_bias": "name_bias",
-                "benchmarks": "checked_benchmarks",
-                "cards": "benchmark_cards",
-                "leak_check": "leak_check",
-                "parameters": "params:evaluation",
-                **shown,
-            },
-            outputs="report",
-            name="render_report",
+            keep_pictures,
+            inputs=["checked_benchmarks", "predictions", "confusions", "benchmark_cards"],
+            outputs="asked_pictures",
+            name="keep_pictures",
         ),
     ]
     return Pipeline(
         nodes,
         namespace="evaluation",
-        inputs={*shown.values(), *checkpoints.values(), *files_of(listed), "general_pairs"},
-        outputs={"leak_check", "name_bias", "report", *ANSWERS},
+        tags="evaluation",
+        inputs={*_TRAINED_ON, *checkpoints.values(), *read_by(listed), "run_manifest"},
+        outputs={"leak_check", "name_bias", "asked_pictures", "evaluation_run", *ANSWERS},
         parameters={"params:evaluation"},
     )
 
 
 def ask(listed: Sequence[str]) -> list[Node]:
-    """Nodes that draw the pocket benchmarks, where one is listed, and take in all that are."""
+    """Nodes that draw the pocket benchmarks, where one is listed, and take in all that are listed."""
     pocket = {name: dataset_of(name) for name in listed if name in POCKET}
     tables = ["concepts", "twins", "params:evaluation"]
     drawn = [Node(draw_pocket_benchmarks, tables, pocket, name="draw_pocket_benchmarks")] if pocket else []
@@ -103,7 +85,7 @@ def ask(listed: Sequence[str]) -> list[Node]:
 
 
 def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
-    """Nodes that ask every model, and count.
+    """Nodes that ask every model, count, and note the run that did it.
 
     Args:
         benchmarks: Dataset of what is asked.
@@ -134,20 +116,15 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
             name="compare_models",
         ),
         Node(
-            tabulate_scores,
-            inputs=["scores", "abilities", "benchmark_cards", "params:evaluation"],
-            outputs="score_table",
-            name="tabulate_scores",
-        ),
-        Node(
-            export_results,
-            inputs=["scores", "group_scores", "predictions", "benchmark_cards", "run_manifest", "params:evaluation"],
-            outputs="results",
-            name="export_results",
+            describe_evaluation,
+            inputs=["run_manifest", "predictions", "params:evaluation"],
+            outputs="evaluation_run",
+            name="describe_evaluation",
         ),
     ]
 
 
-def files_of(listed: Sequence[str]) -> list[str]:
-    """Datasets of the listed benchmarks that lie in files."""
-    return [dataset_of(name) for name in listed if name not in POCKET]
+def read_by(listed: Sequence[str]) -> set[str]:
+    """Datasets that :func:`ask` reads: files of the listed benchmarks, and the tables that pocket's are drawn from."""
+    tables = {"concepts", "twins"} if set(listed) & set(POCKET) else set()
+    return tables | {dataset_of(name) for name in listed if name not in POCKET}

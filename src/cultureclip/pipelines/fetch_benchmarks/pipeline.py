@@ -11,6 +11,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [node],
         namespace="fetch_benchmarks",
+        tags="fetch_benchmarks",
         outputs={"fetched_benchmarks"},
         parameters={"params:fetch_benchmarks"},
     )

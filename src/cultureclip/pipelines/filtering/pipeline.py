@@ -27,6 +27,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
     return Pipeline(
         nodes,
         namespace="filtering",
+        tags="filtering",
         inputs={"images", "judgement_store", *sources},
         outputs={"judgements", "cultwin", "filtering_metrics"},
         parameters={"params:filtering"},

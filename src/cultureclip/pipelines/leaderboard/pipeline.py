@@ -9,4 +9,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
     """Folders of results -> one table."""
     outputs = ["leaderboard_html", "leaderboard_markdown", "leaderboard_latex"]
     node = Node(merge_results, "params:leaderboard", outputs, name="merge_results")
-    return Pipeline([node], namespace="leaderboard", outputs=set(outputs), parameters={"params:leaderboard"})
+    return Pipeline(
+        [node], namespace="leaderboard", tags="leaderboard", outputs=set(outputs), parameters={"params:leaderboard"}
+    )

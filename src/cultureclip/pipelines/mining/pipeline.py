@@ -40,6 +40,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
     return Pipeline(
         nodes,
         namespace="mining",
+        tags="mining",
         inputs={"atlas"},
         outputs={"concepts", "twins", "mining_metrics"},
         parameters={"params:mining"},

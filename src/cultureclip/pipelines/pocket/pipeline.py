@@ -25,4 +25,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             name="measure_models",
         ),
     ]
-    return Pipeline(nodes, namespace="pocket", inputs={"atlas"}, parameters={"params:pocket"})
+    return Pipeline(nodes, namespace="pocket", tags="pocket", inputs={"atlas"}, parameters={"params:pocket"})

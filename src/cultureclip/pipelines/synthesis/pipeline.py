@@ -26,6 +26,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:  # noqa: ARG001
             ),
         ],
         namespace="synthesis",
+        tags="synthesis",
         inputs={"captions", "concepts", "image_store"},
         outputs={"image_requests", "images", "synthesis_metrics", "contact_sheet"},
         parameters={"params:synthesis"},

@@ -29,11 +29,11 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     pairs = Node(
         list_general_pairs, ["concepts", "params:train"], "general_pairs", name="list_general_pairs", namespace="train"
     )
-    return sum(trainings, Pipeline([pairs, summary]))
+    return Pipeline([*trainings, pairs, summary], tags="train")
 
 
 def _training(instance: ModelName, instances: Sequence[ModelName]) -> Pipeline:
-    """The template: one training in its own namespace."""
+    """Wire one training, in a namespace of its own: lineage collapses to a box per objective, and to one for all."""
     node = Node(
         for_instance(instance, instances),
         ["cultwin", "images", "concepts", "general_pairs", "params:train"],
@@ -42,7 +42,7 @@ def _training(instance: ModelName, instances: Sequence[ModelName]) -> Pipeline:
     )
     return Pipeline(
         [node],
-        namespace=f"train_{instance}",
+        namespace=f"train.{instance.objective}.s{instance.seed}",
         inputs={"cultwin", "images", "concepts", "general_pairs"},
         outputs={"checkpoint": f"checkpoint_{instance}", "log": f"training_log_{instance}"},
         parameters={"params:train"},

@@ -1,0 +1,130 @@
+"""Nodes of the reporting stage."""
+
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from cultureclip.datasets.site_dataset import SiteFiles
+from cultureclip.errors import MissingInputError
+from cultureclip.images.source import ImageSource
+from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.pipelines.reporting.parameters import ReportingParameters
+from cultureclip.report.data import Answers, GalleryTables, ReportData, ReportSettings, StageRecords
+
+Cards = list[dict[str, Any]]
+Run = dict[str, Any]
+"""Output of ``evaluation.describe_evaluation``."""
+Log = list[dict[str, Any]]
+
+
+def tabulate_scores(scores: pd.DataFrame, abilities: pd.DataFrame, cards: Cards, evaluation_run: Run) -> str:
+    """The main figures as a Markdown table, which a run prints at its end."""
+    from cultureclip.report.score_table import tabulate_scores as tabulate
+
+    settings = _settings_of(evaluation_run)
+    return tabulate(scores, abilities, cards, plain=settings.plain_objective, proposed=settings.proposed_objective)
+
+
+def export_results(
+    scores: pd.DataFrame, group_scores: pd.DataFrame, predictions: pd.DataFrame, cards: Cards, evaluation_run: Run
+) -> SiteFiles:
+    """Scores as ``report.results.Results``: JSON that CLIP_benchmark's users can read."""
+    from cultureclip.report.results import RunFacts, make_results
+
+    settings = _settings_of(evaluation_run)
+    facts = RunFacts(
+        evaluation_run["run_id"],
+        settings.base_model,
+        settings.models,
+        evaluation_run["settings"],
+        evaluation_run["packages"],
+        (evaluation_run["git"] or {}).get("commit"),
+    )
+    return make_results(scores, group_scores, predictions, cards, facts)
+
+
+def gather_answers(
+    predictions: pd.DataFrame,
+    scores: pd.DataFrame,
+    group_scores: pd.DataFrame,
+    confusions: pd.DataFrame,
+    abilities: pd.DataFrame,
+    cards: Cards,
+    leak_check: dict[str, Any],
+    asked_pictures: pd.DataFrame,
+) -> Answers:
+    """Group what evaluation left."""
+    thumbnails = dict(zip(asked_pictures["key"], asked_pictures["thumbnail"], strict=True))
+    return Answers(predictions, scores, group_scores, confusions, abilities, cards, leak_check, thumbnails)
+
+
+def gather_twins(
+    concepts: pd.DataFrame,
+    twins: pd.DataFrame,
+    captions: pd.DataFrame,
+    image_requests: pd.DataFrame,
+    judgements: pd.DataFrame,
+    cultwin: pd.DataFrame,
+) -> GalleryTables:
+    """Group the tables of the stages before the training."""
+    return GalleryTables(concepts, twins, captions, image_requests, judgements, cultwin)
+
+
+def gather_stages(
+    mining: dict[str, Any],
+    captioning: dict[str, Any],
+    synthesis: dict[str, Any],
+    filtering: dict[str, Any],
+    training: dict[str, Any],
+    **logs: Log,
+) -> StageRecords:
+    """Group the stages' metrics and the training logs (by model name)."""
+    from cultureclip.scoring.models import ModelName
+
+    metrics = {"mining": mining, "captioning": captioning, "synthesis": synthesis, "filtering": filtering}
+    return StageRecords(metrics, training, {ModelName.parse(name): log for name, log in logs.items()})
+
+
+def render_report(
+    answers: Answers,
+    tables: GalleryTables,
+    stages: StageRecords,
+    images: ImageSource,
+    evaluation_run: Run,
+    parameters: ReportingParameters,
+) -> SiteFiles:
+    """The whole run as a ``report.site.Site``.
+
+    Args:
+        answers: What evaluation left.
+        tables: The tables of the stages before the training.
+        stages: What the stages noted about themselves.
+        images: The generated images.
+        evaluation_run: Which run evaluated, and how.
+        parameters: How the report is written.
+    """
+    from cultureclip.benchmarks.references import read_references
+    from cultureclip.report.site import Site
+
+    how = _settings_of(evaluation_run)
+    concepts, twins = tables.concepts, tables.twins
+    twinned = concepts["concept_id"].isin([*twins["a_concept_id"], *twins["b_concept_id"]])
+    pictures = read_references(concepts[twinned], how.image_size)
+    settings = ReportSettings(
+        how.plain_objective, how.proposed_objective, how.general_benchmarks, parameters.gallery_twins
+    )
+    return Site(ReportData(answers, tables, stages, images, pictures, evaluation_run), settings)
+
+
+def _settings_of(evaluation_run: Run) -> EvaluationParameters:
+    """Read the parameters that the evaluation ran with: those of today's config may be others.
+
+    Raises:
+        MissingInputError: if another version of the code wrote them.
+    """
+    try:
+        return EvaluationParameters.model_validate(evaluation_run["settings"])
+    except ValidationError as error:
+        cause = f"another version of the code wrote it ({error.errors()[0]['msg']})"
+        raise MissingInputError("evaluation_run", cause, "Evaluate again: kedro run --pipelines=evaluation") from error
