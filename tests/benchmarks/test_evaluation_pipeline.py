@@ -69,6 +69,7 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
     images = data.images.ids
     cultwin = data.tables.cultwin.assign(
         row_id="r",
+        split="train",
         pos_image_id=images[0],
         neg_image_id=images[-1],
         pos_concept_id="a",

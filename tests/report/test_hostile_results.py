@@ -67,7 +67,7 @@ def test_fields_of_a_wrong_type_are_named(tmp_path: Path, more: dict[str, object
 
 def test_a_folder_or_a_nest_of_brackets_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "x.json").mkdir()
-    with pytest.raises(SourceDataError, match=r"x\.json: it is not a result \(not a regular file"):
+    with pytest.raises(SourceDataError, match=r"x\.json: it is not a result \(a folder, not a regular file"):
         merge_results(find_results([str(tmp_path)]))
     (tmp_path / "y").mkdir()
     (tmp_path / "y/deep.json").write_text("[" * 100_000)

@@ -74,7 +74,7 @@ def test_every_page_links_to_every_other_and_to_nothing_else(pages: dict[str, Pa
 
 
 def test_name_bias_stands_beside_the_base(pages: dict[str, Page], data: ReportData) -> None:
-    rows = data.name_bias.query("part == 'test' and tuned_on == 'wrong only'").set_index("model")
+    rows = data.answers.name_bias.query("part == 'test' and tuned_on == 'wrong only'").set_index("model")
     expected = [f"{100 * rows.loc[model, 'value']:.1f}" for model in ("base", "clip_both", "cultureclip")]
     text = pages["scores.html"].line
     line = text[text.index("wrong ones only") :].split()

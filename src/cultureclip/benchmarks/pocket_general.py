@@ -4,7 +4,7 @@ Of the held-out tenth no pocket model has seen anything. Of the others the base 
 no training replays say what a tuning makes it forget.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration
@@ -57,8 +57,12 @@ def known_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalBen
         edge: Edge of the pictures in pixels.
     """
     roles = split_emoji(list_emoji(), culture_chars)
-    known = [entry for entry in list_emoji() if roles[entry.char] == "general" and not entry.is_replayed]
-    return _emoji_retrieval(KNOWN, [(entry, _known_part(entry)) for entry in known], edge)
+    general = [entry for entry in list_emoji() if roles[entry.char] == "general"]
+    known = [(entry, _known_part(entry)) for entry in general if not entry.is_replayed]
+    replayed = {
+        picture_key(render(entry.char, style, edge)) for entry in general if entry.is_replayed for style in STYLES
+    }
+    return _emoji_retrieval(KNOWN, known, edge, without=replayed)
 
 
 def _known_part(entry: Emoji) -> str:
@@ -66,9 +70,9 @@ def _known_part(entry: Emoji) -> str:
 
 
 def _emoji_retrieval(
-    declaration: Declaration, entries: Sequence[tuple[Emoji, str]], edge: int
+    declaration: Declaration, entries: Sequence[tuple[Emoji, str]], edge: int, without: Collection[str] = ()
 ) -> ImageTextRetrievalBenchmark:
-    """Retrieval over emoji, each with its part, in both styles."""
+    """Retrieval over emoji, each with its part, in both styles; without these pictures, drawn alike elsewhere."""
     found: dict[str, Captioned] = {}
     images = {}
     for entry, part in entries:
@@ -77,6 +81,8 @@ def _emoji_retrieval(
         for style in STYLES:
             pixels = render(entry.char, style, edge)
             key = picture_key(pixels)
+            if key in without:
+                continue
             images[key] = pixels
             # Two emoji drawn alike are one picture, with the captions of both.
             before = found[key].captions if key in found else ()

@@ -29,6 +29,8 @@ def building(folder: Path) -> Iterator[Path]:
             temporary = stack.enter_context(replacing(folder))
             temporary.mkdir()
         except OSError as error:
-            cause = f"cannot be made ({error.strerror or error})"
+            # the temporary name is new, so what "exists" is a file in place of a folder above it
+            why = "Not a directory" if isinstance(error, FileExistsError) else error.strerror or error
+            cause = f"cannot be made ({why})"
             raise StorageError(folder, cause, "Name a folder on a disk that you can write to") from error
         yield temporary

@@ -122,9 +122,11 @@ def _scores(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
     culture, general = _split(_blocks(data, settings, "test"), settings)
     dev = _blocks(data, settings, "dev")
     models = {line.model: line.title for block in dev for line in block.models}
-    named = [model for model in (BASE, settings.plain, settings.proposed) if model in set(data.name_bias["model"])]
+    named = [
+        model for model in (BASE, settings.plain, settings.proposed) if model in set(data.answers.name_bias["model"])
+    ]
     return {
-        "name_blocks": build_name_bias(data.name_bias, data.cards, named),
+        "name_blocks": build_name_bias(data.answers.name_bias, data.answers.cards, named),
         "name_titles": [model_title(model) for model in named],
         "culture_blocks": culture,
         "general_blocks": general,

@@ -79,7 +79,7 @@ def test_killed_group_goes_on_to_the_same_bits(two_processes, base_folder, tmp_p
     dying = """
         import os, signal, sys
         from pathlib import Path
-        from cultureclip.clip import worker
+        from cultureclip.clip.training import worker
         from cultureclip.clip.training.trainer import Trainer
         real = Trainer._step
         def step(self, optimizer, number):

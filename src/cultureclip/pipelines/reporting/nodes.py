@@ -50,13 +50,14 @@ def gather_answers(
     group_scores: pd.DataFrame,
     confusions: pd.DataFrame,
     abilities: pd.DataFrame,
+    name_bias: pd.DataFrame,
     cards: Cards,
     leak_check: dict[str, Any],
     asked_pictures: pd.DataFrame,
 ) -> Answers:
     """Group what evaluation left."""
     thumbnails = dict(zip(asked_pictures["key"], asked_pictures["thumbnail"], strict=True))
-    return Answers(predictions, scores, group_scores, confusions, abilities, cards, leak_check, thumbnails)
+    return Answers(predictions, scores, group_scores, confusions, abilities, name_bias, cards, leak_check, thumbnails)
 
 
 def gather_twins(

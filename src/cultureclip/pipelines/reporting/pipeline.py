@@ -20,6 +20,7 @@ _ANSWERS = (
     "group_scores",
     "confusions",
     "abilities",
+    "name_bias",
     "benchmark_cards",
     "leak_check",
     "asked_pictures",
