@@ -1,60 +1,156 @@
-"""A store of answers kept by the key of what made them: an unchanged question is never asked a model twice."""
+"""A store of answers kept by the key of what made them: an unchanged question is never asked a model twice.
 
+Every row has a checksum, so an answer that changed on the disk is never taken for the model's. Rows that were stored
+before there were checksums get theirs when the store is first opened for writing: from then on they are watched, too.
+"""
+
+import hashlib
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import StorageError
+
+_TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum TEXT)"
+_KEYS_AT_ONCE = 500
+_REMEDY = "Make room and the folder writable; move a damaged file aside: its answers are asked again"
 
 
 class KeyedStore:
     """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored whole or not at all.
 
+    A store in a folder that cannot be written is opened for reading: ``get`` works, ``put`` is refused.
+
     Args:
         path: The database file; made with its folder when absent.
 
     Raises:
-        StorageError: the folder cannot be written, the disk is full, or the file is no database or a damaged one; so
-            also raised by every method.
+        StorageError: if the store is absent and cannot be made, the disk is full, or the file is no database or a
+            damaged one; so also raised by every method.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with self._transaction() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=60)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                with connection:
-                    yield connection
-        except (sqlite3.DatabaseError, OSError, json.JSONDecodeError) as error:
-            remedy = "Make room and the folder writable; move a damaged file aside: its answers are asked again"
-            raise StorageError(self.path, str(error), remedy) from error
+        if self._writable():
+            with self._writing() as connection:
+                connection.execute(_TABLE)
+                if not _has_checksums(connection):
+                    connection.create_function("checksum_of", 2, _checksum, deterministic=True)
+                    connection.execute("ALTER TABLE answers ADD COLUMN checksum TEXT")
+                    connection.execute("UPDATE answers SET checksum = checksum_of(key, value)")
+        else:
+            len(self)
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The values of those keys that are stored."""
-        wanted, found = list(keys), {}
-        with self._transaction() as connection:
-            for key in wanted:
-                row = connection.execute("SELECT value FROM answers WHERE key = ?", (key,)).fetchone()
-                if row is not None:
-                    found[key] = json.loads(row[0])
+        """Read the values of those keys that are stored.
+
+        Raises:
+            StorageError: if an answer is damaged. It is removed, where the folder can be written, so the next run asks
+                for this answer alone.
+        """
+        wanted, found, damaged = list(keys), {}, {}
+        with self._reading() as connection:
+            connection.create_function("checksum_of", 2, _checksum, deterministic=True)
+            checksum = "checksum" if _has_checksums(connection) else "checksum_of(key, value)"
+            for start in range(0, len(wanted), _KEYS_AT_ONCE):
+                part = wanted[start : start + _KEYS_AT_ONCE]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT rowid, key, value, {checksum} FROM answers WHERE key IN ({marks})"  # noqa: S608
+                for row, key, value, expected in connection.execute(query, part):
+                    if _is_whole(key, value, expected):
+                        found[key.decode()] = json.loads(value)
+                    else:
+                        damaged[row] = key
+        if damaged:
+            raise self._refuse(damaged, len(wanted))
         return found
 
     def put(self, answers: Mapping[str, Any]) -> None:
         """Store a batch of values; a key that is there already keeps its value."""
-        rows = [(key, json.dumps(value, ensure_ascii=False)) for key, value in answers.items()]
-        with self._transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+        texts = {key: json.dumps(value, ensure_ascii=False) for key, value in answers.items()}
+        rows = [(key, text, _checksum(key.encode(), text.encode())) for key, text in texts.items()]
+        with self._writing() as connection:
+            connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
 
     def __len__(self) -> int:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def _refuse(self, damaged: Mapping[int, Any], wanted: int) -> StorageError:
+        first = next(iter(damaged.values()))
+        name = first.decode(errors="replace") if isinstance(first, bytes) else repr(first)
+        cause = f"{len(damaged)} of {wanted} answers are damaged, first {name}"
+        if not self._writable():
+            return StorageError(self.path, cause, "Check the disk, then copy the store again")
+        with self._writing() as connection:
+            connection.executemany("DELETE FROM answers WHERE rowid = ?", [(row,) for row in damaged])
+        remedy = "Check the disk, then run again: these answers alone are asked again"
+        return StorageError(self.path, f"{cause}; they were removed", remedy)
+
+    def _writable(self) -> bool:
+        here = self.path if self.path.exists() else self.path.parent
+        return not here.exists() or all(_may_write(place) for place in {here, self.path.parent})
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Open for reading. SQLite writes even then, beside the file, so a folder that forbids it is read otherwise."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        with _typed_errors(self.path), ExitStack() as stack:
+            if self._writable():
+                connection = stack.enter_context(self._connected())
+            elif log.exists() and log.stat().st_size:  # of a killed writer: it is read from a copy
+                copy = stack.enter_context(scratch_folder()) / self.path.name
+                shutil.copyfile(self.path, copy)
+                shutil.copyfile(log, copy.with_name(log.name))
+                connection = stack.enter_context(closing(sqlite3.connect(copy)))
+            else:
+                address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+                connection = stack.enter_context(closing(sqlite3.connect(address, uri=True)))
+            connection.text_factory = bytes
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with _typed_errors(self.path), self._connected() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            yield connection
+
+
+def _has_checksums(connection: sqlite3.Connection) -> bool:
+    return any(column[1] in ("checksum", b"checksum") for column in connection.execute("PRAGMA table_info(answers)"))
+
+
+def _checksum(key: bytes | str, value: bytes | str) -> str:
+    """Digest of a row: 64 bits tell any damage."""
+    parts = [part.encode() if isinstance(part, str) else part for part in (key, value)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _is_whole(key: object, value: object, checksum: object) -> bool:
+    return isinstance(key, bytes) and isinstance(value, bytes) and checksum == _checksum(key, value).encode()
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+@contextmanager
+def _typed_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, ValueError) as error:
+        raise StorageError(path, str(error), _REMEDY) from error

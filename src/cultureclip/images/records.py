@@ -89,7 +89,7 @@ def to_parquet(records: Sequence[ImageRecord]) -> bytes:
     columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
     columns["image"] = [{"bytes": record.png, "path": f"{record.image_id}.png"} for record in records]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd")
+    pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
 
 

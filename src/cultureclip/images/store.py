@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from cultureclip.engine.atomic import replacing
 from cultureclip.engine.disk import is_disk_failure
 from cultureclip.engine.temporary import sweep
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError, StorageError
-from cultureclip.images.records import ImageRecord, decode_image, to_parquet
+from cultureclip.images.records import SCHEMA, ImageRecord, decode_image, to_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class ShardStore:
         found: dict[str, str] = {}
         for part, _ in self._homes(ids):
             table = self._read_columns(part, ["image_id", "sha256"])
-            found.update(zip(table["image_id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+            found.update(zip(table["image_id"], table["sha256"], strict=True))
         return {image_id: found[image_id] for image_id in ids}
 
     def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
@@ -170,14 +171,17 @@ class ShardStore:
             whole = part.is_file() and part.stat().st_size == size
         if not whole:
             raise self._set_aside(part, "missing or not as long as its checksum file says")
-        return tuple(self._read_columns(part, ["image_id"])["image_id"].to_pylist())
+        return tuple(self._read_columns(part, ["image_id"])["image_id"])
 
-    def _read_columns(self, part: Path, columns: list[str]) -> pa.Table:
-        """Columns of a part whose bytes are not compared with its checksum."""
+    def _read_columns(self, part: Path, columns: list[str]) -> dict[str, list[Any]]:
+        """Read columns of a part whose bytes are not compared with its checksum; those of its pages are."""
         try:
             with _reading(part):
-                return pq.read_table(part, columns=columns, partitioning=None)
-        except (pa.ArrowInvalid, OSError) as error:
+                table = pq.read_table(part, columns=columns, partitioning=None, page_checksum_verification=True)
+            if [table.schema.field(name).type for name in columns] != [SCHEMA.field(name).type for name in columns]:
+                raise ValueError(f"its columns are {table.schema.names}")
+            return {name: table[name].to_pylist() for name in columns}
+        except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, MemoryError) as error:
             raise self._set_aside(part, f"not a whole parquet file ({error})") from error
 
     def _read_bytes(self, part: Path) -> bytes:

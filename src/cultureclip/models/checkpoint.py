@@ -4,7 +4,8 @@ No pickle is involved. Data order and augmentation are drawn from generators see
 is all the random state that a resume needs.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -16,17 +17,23 @@ from cultureclip.errors import StorageError, WeightsError
 from cultureclip.models.finite import check_finite
 from cultureclip.models.pickled_files import is_pickle, refuse_pickle
 
+_MODEL, _OPTIMIZER = "model.", "optimizer."
+_CHECKSUM = "checksum"
+"""Key of the metadata; files of other programs do not have it."""
+
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors to a safetensors file; a reader sees the old file or the new one.
+    """Write tensors to a safetensors file with their checksum; a reader sees the old file or the new one.
 
     Raises:
         StorageError: the disk is full or failing.
     """
     copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    described = {name: text for name, text in (metadata or {}).items() if name != _CHECKSUM}
+    described[_CHECKSUM] = _checksum(copies, described)
     try:
         with replacing(path) as temporary:
-            save_file(copies, temporary, dict(metadata or {}))
+            save_file(copies, temporary, described)
     except (OSError, SafetensorError) as error:
         raise StorageError(path, f"cannot be written ({error})", "Free disk space, or write to another disk") from error
 
@@ -38,7 +45,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         The tensors and the file's metadata.
 
     Raises:
-        WeightsError: if the file is missing, truncated or in another format, or a tensor holds NaN or infinity.
+        WeightsError: if the file is missing, truncated or in another format, a tensor holds NaN or infinity, or the
+            tensors do not match the checksum that :func:`save_atomically` wrote.
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", "Check the path, or run the pipeline that writes it")
@@ -48,8 +56,11 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as handle:
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  not a mapping
             metadata = handle.metadata() or {}
-    except SafetensorError as error:
+    except (SafetensorError, UnicodeDecodeError) as error:
         raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
+    if metadata.pop(_CHECKSUM, None) not in (None, _checksum(tensors, metadata)):
+        remedy = "Copy it again, or remove it and run again to have it written again"
+        raise WeightsError(path, "what it holds is not what was written (the checksum differs)", remedy)
     check_finite(tensors, path)
     return tensors, metadata
 
@@ -57,9 +68,9 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 def save_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
     """Save what is needed to go on after ``step`` optimiser steps."""
     names = {id(p): n for n, p in model.named_parameters()}
-    tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
+    tensors = {f"{_MODEL}{n}": t for n, t in model.state_dict().items()}
     for parameter, state in optimizer.state.items():
-        tensors |= {f"optimizer.{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors |= {f"{_OPTIMIZER}{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
     save_atomically(tensors, path, {"step": str(step)})
 
 
@@ -75,17 +86,44 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
     if not path.exists():
         return 0
     tensors, metadata = load_tensors(path)
-    prefix = "model."
+    weights = {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
     try:
         step = int(metadata["step"])
-        model.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+        moments = _read_moments(tensors.keys() - {_MODEL + name for name in weights}, tensors, model)
+        model.load_state_dict(weights)
     except (KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(path, f"no state of this training ({error!r})", "Remove it to train anew") from error
-    for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
-        state = {
-            k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix) and "." not in k[len(prefix) :]
-        }
-        if state:
-            optimizer.state[parameter] = state
+    for parameter, state in moments.items():
+        optimizer.state[parameter] = state
     return step
+
+
+def _read_moments(
+    names: Iterable[str], tensors: Mapping[str, torch.Tensor], model: torch.nn.Module
+) -> dict[torch.nn.Parameter, dict[str, torch.Tensor]]:
+    """Sort an optimiser's tensors by parameter.
+
+    Raises:
+        KeyError: if one is of no parameter.
+        ValueError: if parameters have different tensors, or one has another shape than its parameter.
+    """
+    parameters = dict(model.named_parameters())
+    moments: dict[torch.nn.Parameter, dict[str, torch.Tensor]] = {}
+    for name in sorted(names):
+        owner, _, kind = name.removeprefix(_OPTIMIZER).rpartition(".")
+        parameter = parameters[owner]
+        if tensors[name].ndim and tensors[name].shape != parameter.shape:
+            raise ValueError(f"{name} has the shape {list(tensors[name].shape)}")
+        moments.setdefault(parameter, {})[kind] = tensors[name]
+    if len({frozenset(state) for state in moments.values()}) > 1:
+        raise ValueError("the optimiser's tensors are not the same for all parameters")
+    return moments
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """Digest of the metadata and of the tensors' names, types, shapes and bytes."""
+    total = hashlib.sha256(repr(sorted(metadata.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
