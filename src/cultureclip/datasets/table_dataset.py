@@ -1,6 +1,7 @@
 """A table in Parquet."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from kedro_datasets._typing import TablePreview
@@ -12,7 +13,8 @@ from cultureclip.datasets.versions import WholeVersions
 class TableDataset(WholeVersions, ParquetDataset):
     """A :class:`~kedro_datasets.pandas.ParquetDataset` with whole versions, whose preview writes lists out.
 
-    Parquet's lists come back as arrays; kedro-viz cannot turn them into JSON, and its whole build stops at the first.
+    Parquet's lists come back as arrays, and files as bytes. kedro-viz cannot turn them into JSON, and its whole build
+    stops at the first.
     """
 
     def _inspect(self, path: Path) -> None:
@@ -23,11 +25,11 @@ class TableDataset(WholeVersions, ParquetDataset):
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows."""
         table = super().preview(nrows)
-        table["data"] = [
-            [_to_text(cell) if isinstance(cell, np.ndarray) else cell for cell in row] for row in table["data"]
-        ]
+        table["data"] = [[_to_json(cell) for cell in row] for row in table["data"]]
         return table
 
 
-def _to_text(cell: np.ndarray) -> str:
-    return ", ".join(map(str, cell))
+def _to_json(cell: Any) -> Any:
+    if isinstance(cell, np.ndarray):
+        return ", ".join(map(str, cell))
+    return f"{len(cell)} bytes" if isinstance(cell, bytes) else cell
