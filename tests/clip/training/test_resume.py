@@ -1,10 +1,14 @@
 """A training that is stopped anywhere ends as if it had not been, or says why it cannot."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from cultureclip.clip.settings import AugmentationSettings, LaunchSettings
 from cultureclip.clip.training import trainer as trainer_module
 from cultureclip.clip.training.runs import training_key
 from cultureclip.clip.training.trainer import Trainer
-from cultureclip.errors import TrainingError
+from cultureclip.errors import StorageError, TrainingError
 from cultureclip.ids import digest
 from cultureclip.models.checkpoint import load_tensors
 from tests.clip.conftest import general_pairs, make_rows
@@ -207,19 +211,69 @@ def test_a_finished_training_without_its_log_says_so(undisturbed, base_folder, t
         train(*make_rows(), base_folder, tmp_path / "undisturbed")
 
 
-def test_two_trainings_of_one_thing_at_once_are_refused(base_folder, tmp_path, monkeypatch):
-    real, tried = Trainer._step, []
+def test_of_two_trainings_of_one_thing_at_once_the_second_takes_the_result_of_the_first(
+    undisturbed, base_folder, tmp_path, monkeypatch, caplog
+):
+    real, runs = Trainer.run, []
 
-    def again(self, optimizer, step):
-        if not tried:
-            tried.append(step)
-            with pytest.raises(TrainingError, match="another process is training it"):
-                train(*make_rows(), base_folder, tmp_path)
+    def counted(self):
+        runs.append(self)
+        while "Waiting for it" not in caplog.text:  # the second is there
+            time.sleep(0.01)
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "run", counted)
+    with caplog.at_level("INFO"), ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(train, *make_rows(), base_folder, tmp_path / "both") for _ in range(2)]
+    assert all(same(done.result()[0].adapter, undisturbed[0].adapter) for done in both)
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("when", [1, 5, 9, 13, 17, 21])
+def test_a_training_that_met_a_full_disk_goes_on_when_there_is_room(
+    undisturbed, base_folder, tmp_path, monkeypatch, when
+):
+    real, flushed, steps = os.fsync, [], []
+
+    def full(descriptor):
+        flushed.append(descriptor)
+        if len(flushed) >= when:  # from here on, whatever is written
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"No space left on device.*Free disk space"):
+        train(*make_rows(), base_folder, tmp_path / "full")
+    monkeypatch.setattr(os, "fsync", real)
+    step, saved = Trainer._step, list((tmp_path / "full").glob("*/state.safetensors"))
+    monkeypatch.setattr(Trainer, "_step", lambda self, *given: steps.append(given[-1]) or step(self, *given))
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path / "full")
+    assert same(checkpoint.adapter, undisturbed[0].adapter)
+    assert checkpoint.card == undisturbed[0].card
+    assert not list((tmp_path / "full").rglob("*.tmp"))
+    assert (steps[0] > 0) == bool(saved), "it starts over where there is a state"
+
+
+def test_a_training_whose_state_was_cut_short_by_a_full_disk_goes_on(undisturbed, base_folder, tmp_path, monkeypatch):
+    """The system itself refuses the bytes, in the middle of the second training state."""
+    real, before = Trainer._step, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limited(self, optimizer, step):
+        if step == 6:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         return real(self, optimizer, step)
 
-    monkeypatch.setattr(Trainer, "_step", again)
-    train(*make_rows(), base_folder, tmp_path)
-    assert tried
+    monkeypatch.setattr(Trainer, "_step", limited)
+    try:
+        with pytest.raises(StorageError, match="File too large"):
+            train(*make_rows(), base_folder, tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    first = []
+    monkeypatch.setattr(Trainer, "_step", lambda self, *given: first.append(given[-1]) or real(self, *given))
+    checkpoint, _ = train(*make_rows(), base_folder, tmp_path / "full")
+    assert first[0] == 4, "it goes on from the state that was saved while there was room"
+    assert same(checkpoint.adapter, undisturbed[0].adapter)
 
 
 def test_tensorboard_shows_the_log_without_what_a_resume_withdraws(base_folder, tmp_path, monkeypatch):

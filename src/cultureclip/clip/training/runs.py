@@ -29,6 +29,7 @@ from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 logger = logging.getLogger(__name__)
 
 RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
+_LOOK_EVERY_S = 1.0
 _LAYOUT = 5  # part of the key: raise it when the same inputs come to train differently
 _TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
 _WITHOUT_EFFECT = {
@@ -120,7 +121,7 @@ def train_adapter(
         The adapter with its card, and the log: a row for the base and one for each look at the dev twins.
 
     Raises:
-        TrainingError: too few twins, too many unreadable images, a loss that is not finite, another process is at it.
+        TrainingError: too few twins, too many unreadable images, a loss that is not finite.
         ConfigurationError: no such objective; a text longer than the context; patience without dev twins, or replay
             without general pairs.
         WeightsError: the base cannot be loaded.
@@ -213,20 +214,24 @@ def _prepare(
 
 @contextmanager
 def _alone_in(folder: Path, name: str) -> Iterator[None]:
-    """Make a folder and keep two processes from training the same thing in it: their files would mix.
+    """Make a folder and wait until no other run trains the same thing in it: the files of two would mix.
+
+    The lock is the system's, so that of a killed run does not last.
 
     Raises:
-        TrainingError: another process is at it.
-        StorageError: a file in it, or what is trained on, cannot be read or written.
+        StorageError: if a file in it, or what is trained on, cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK_NAME, timeout=0):
+        lock = FileLock(folder / LOCK_NAME)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("%s: another run trains the same in %s. Waiting for it, to take its result", name, folder)
+            lock.acquire(poll_interval=_LOOK_EVERY_S)
+        with lock:
+            lock.release()  # one of two holds
             yield
-    except Timeout as error:
-        raise TrainingError(
-            name, f"another process is training it in {folder}", "Wait for it, or stop it; then run again"
-        ) from error
     except OSError as error:
         raise StorageError(
             error.filename or folder,
