@@ -78,6 +78,7 @@ class ProjectHooks:
         facts = {
             "pipelines": run_params["pipeline_names"] or ["__default__"],
             "env": run_params["env"],
+            "process": os.getpid(),
             "git": provenance.describe_git(project),
             "machine": provenance.describe_machine(),
             "packages": provenance.list_packages(),
