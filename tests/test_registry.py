@@ -4,6 +4,7 @@ import copy
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -143,6 +144,26 @@ def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):
         assert entry is not None, f"{name} crosses a border but is in no catalog file"
     for key, entry in catalog.items():
         assert entry.get("metadata", {}).get("kedro-viz", {}).get("layer"), f"{key} has no layer"
+
+
+def test_layers_never_go_round_in_a_circle(pipelines):
+    """A viewer that meets a circle draws no layers at all, and says so only in its log."""
+    catalog = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")["catalog"]
+    patterns = {re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(key))): entry for key, entry in catalog.items()}
+
+    def layer(name: str) -> str | None:
+        entries = (entry for pattern, entry in patterns.items() if pattern.fullmatch(name))
+        return next((entry["metadata"]["kedro-viz"]["layer"] for entry in entries), None)
+
+    before: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}  # the layers that each dataset follows, nearest first or not
+    for node in sum(pipelines.values(), Pipeline([])).nodes:  # in the order of the flow
+        above = set().union(*(sources.get(name, set()) | {layer(name)} for name in node.inputs)) - {None}
+        for name in node.outputs:
+            sources[name] = sources.get(name, set()) | above
+            before.setdefault(layer(name) or name, set()).update(above - {layer(name)})
+    order = list(TopologicalSorter(before).static_order())
+    assert order.index("raw") < order.index("model_input") < order.index("models") < order.index("reporting")
 
 
 def test_a_dataset_is_traced_to_the_pipeline_that_makes_it(pipelines):
