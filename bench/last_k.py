@@ -1,10 +1,10 @@
-"""LoRA in the last 2 blocks with the boundary's activations kept, against all blocks, on pocket.
+"""LoRA in the last 2 blocks with the frozen blocks' activations cached, against all blocks, on pocket.
 
     python bench/last_k.py [--seeds 1 2 3] [--steps 120]
 
 Reads the training data of the last `kedro run` in this project. Three ways, in turn, for every seed: all blocks; the
-last 2 blocks, run through all; the last 2 blocks from the kept boundary. None changes images at random, which a kept
-boundary does not allow. Accuracy is on the dev part of the culture benchmarks. Prints a table and, as its last line,
+last 2 blocks, run through all; the last 2 blocks from cached activations. None changes images at random, which the
+cache does not allow. Accuracy is on the dev part of the culture benchmarks. Prints a table and, as its last line,
 one JSON object.
 """
 
@@ -64,7 +64,7 @@ class Pocket:
     def settings(self, blocks: int | None, keep: bool, steps: int) -> RunSettings:
         """The product's, but for where the adapter sits and without random change of images."""
         settings = self.train.run_settings(OBJECTIVE)
-        trainer = {"keep_boundary": keep, "steps": steps, "eval_every": steps}
+        trainer = {"cache_frozen_blocks": keep, "steps": steps, "eval_every": steps}
         return settings.model_copy(
             update={
                 "lora": settings.lora.model_copy(update={"last_blocks": blocks}),

@@ -2,7 +2,7 @@
 
     python bench/report.py [--twins 100000] [--runs 5]
 
-Every half has an accepted and a refused caption and four pictures, drawn from a pool of emoji as PNG files, each
+Every side has an accepted and a refused caption and four pictures, drawn from a pool of emoji as PNG files, each
 decoded and made a thumbnail by itself. Opening is timed in headless Chromium, from the start of navigation until every
 picture of the first page is decoded; the files are in the system's cache. Prints a table and, as its last line, one
 JSON object.
@@ -33,7 +33,7 @@ from cultureclip.report.pages import Page
 from cultureclip.tables import CATEGORIES
 
 BUDGET_S = 2.0
-POOL, EDGE, IMAGES_A_HALF = 400, 48, 4
+POOL, EDGE, IMAGES_PER_SIDE = 400, 48, 4
 CULTURES = ("JP", "KR", "CN", "MX", "PE", "IN", "ML", "GN", "IE", "CI", "FR", "DE", "EG", "TR", "TH", "VN")
 DECODED = """
 const done = arguments[0];
@@ -62,7 +62,7 @@ class Pool:
 
 
 def make_tables(count: int, rng: np.random.Generator) -> GalleryTables:
-    """Twins over a fifth as many concepts, two captions a half, pictures of the accepted one."""
+    """Twins over a fifth as many concepts, two captions per side, pictures of the accepted one."""
     size = count // 5 + 2
     concepts = pd.DataFrame(
         {
@@ -98,16 +98,16 @@ def make_tables(count: int, rng: np.random.Generator) -> GalleryTables:
             for mark, verdict, reason in (("a", "accepted", None), ("b", "rejected", "too_long"))
         ]
     )
-    drawn = np.repeat(captions.loc[captions["verdict"] == "accepted", "caption_id"].to_numpy(), IMAGES_A_HALF)
+    drawn = np.repeat(captions.loc[captions["verdict"] == "accepted", "caption_id"].to_numpy(), IMAGES_PER_SIDE)
     numbers = rng.permutation(len(drawn))
     requests = pd.DataFrame(
         {
             "image_id": [f"{(n * 2654435761) % 2**32:08x}{n:012x}" for n in numbers],
             "caption_id": drawn,
-            "k": np.tile(np.arange(IMAGES_A_HALF), len(drawn) // IMAGES_A_HALF),
+            "k": np.tile(np.arange(IMAGES_PER_SIDE), len(drawn) // IMAGES_PER_SIDE),
         }
     )
-    kept = requests["k"] < IMAGES_A_HALF - 1
+    kept = requests["k"] < IMAGES_PER_SIDE - 1
     judgements = requests[["image_id"]].assign(
         verdict=np.where(kept, "accepted", "rejected"), reason=np.where(kept, None, "closer_to_twin")
     )

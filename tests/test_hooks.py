@@ -67,7 +67,7 @@ class Workplace:
         table.to_parquet(path / VERSION / path.name)
 
     def fill(self) -> None:
-        """Everything that filtering reads: two twins with three pictures a half."""
+        """Everything that filtering reads: two twins with three pictures per side."""
         tables = make_tables([("kimono", "hanbok"), ("flag of Chad", "flag of Mali")])
         conf = {name: Path(entry["filepath"]) for name, entry in self._catalog().items() if "filepath" in entry}
         named = {"concepts": tables.concepts, "twins": tables.twins, "captions": tables.captions}
@@ -125,7 +125,7 @@ def test_a_parameter_that_shapes_the_pipeline_stops_the_run(place):
     ("pipeline", "parameters", "named"),
     [
         ("synthesis", {"synthesis": {"images_per_caption": -1}}, "images_per_caption"),
-        ("filtering", {"filtering": {"min_images_per_half": 0}}, "min_images_per_half"),
+        ("filtering", {"filtering": {"min_images_per_side": 0}}, "min_images_per_side"),
         ("filtering", {"filtering": {"concept_templates": ["{nam}"]}}, "concept_templates"),
         ("filtering", {"filtering": {"twin_margn": 0.1}}, "twin_margn"),
     ],
@@ -146,11 +146,11 @@ def test_missing_weights_stop_the_run_before_any_node(place, tmp_path):
 
 def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_path):  # noqa: F811
     place.fill()
-    place.run("filtering", filtering={"judge": str(judge_path), "min_images_per_half": 1})
+    place.run("filtering", filtering={"judge": str(judge_path), "min_images_per_side": 1})
     (manifest,) = place.manifests()
     assert manifest["status"] == "completed"
     assert manifest["pipelines"] == ["filtering"]
-    assert manifest["parameters"]["filtering"]["min_images_per_half"] == 1
+    assert manifest["parameters"]["filtering"]["min_images_per_side"] == 1
     assert manifest["models"] == {"filtering.judge": {"spec": str(judge_path), "path": str(judge_path)}}
     assert manifest["load_versions"]["twins"] == VERSION
     made = {"filtering.measurements", "judgements", "cultwin", "filtering_metrics"}

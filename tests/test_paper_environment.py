@@ -192,7 +192,7 @@ def twin_table(concepts: pd.DataFrame) -> pd.DataFrame:
 
 
 def save_captions(project: Project) -> pd.DataFrame:
-    """Three accepted captions and a rejected one for each half, as captioning leaves them."""
+    """Three accepted captions and a rejected one for each side, as captioning leaves them."""
     names = project.catalog.load("concepts").set_index("concept_id")["name"]
     twins = project.catalog.load("twins")
     templates = {"A {} in the sun": None, "One {} on a table": None, "A {} seen by night": None, "{}": "too_short"}
@@ -269,7 +269,7 @@ def test_captioning_keeps_every_try_of_a_model_that_cannot_write(complete):
     assert (captions["text"].isna() == (captions["verdict"] == "failed")).all()
     metrics = complete.catalog.load("captioning_metrics")
     assert metrics["in"] == sum(metrics["rejected"].values()) == 192
-    assert metrics["halves_without_caption"] == 4
+    assert metrics["sides_without_caption"] == 4
     spec = complete.catalog.load("run_manifest")["models"]["captioning.language_model.path"]["spec"]
     assert spec == "models/Qwen2.5-7B-Instruct"
 

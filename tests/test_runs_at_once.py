@@ -60,7 +60,7 @@ def test_two_runs_at_once_in_one_process_keep_their_own_parameters_and_versions(
     ids = {f"2026-11-0{n}T00.00.00.000Z": n for n in (1, 2, 3)}
 
     def work(run_id: str, least: int) -> None:
-        given = {"filtering": {"judge": str(judge_path), "min_images_per_half": least}}
+        given = {"filtering": {"judge": str(judge_path), "min_images_per_side": least}}
         session.run(run_id=run_id, pipeline_names=["filtering"], runtime_params=given)
 
     with ThreadPoolExecutor(len(ids)) as pool:
@@ -71,7 +71,7 @@ def test_two_runs_at_once_in_one_process_keep_their_own_parameters_and_versions(
     for run_id, least in ids.items():
         manifest = manifests[run_id]
         assert manifest["status"] == "completed"
-        assert manifest["parameters"]["filtering"]["min_images_per_half"] == least
+        assert manifest["parameters"]["filtering"]["min_images_per_side"] == least
         assert set(manifest["save_versions"].values()) == {run_id}
         assert {"judgements", "cultwin", "filtering_metrics"} <= manifest["save_versions"].keys()
         assert manifest["load_versions"]["twins"] == VERSION

@@ -261,7 +261,7 @@ CONFUSIONS = _table(
         "model": _text(),  # the objective compared with the base
         "metric": _text(),
         "part": _one_of("dev", "test"),
-        "kind": _one_of("mended", "broken"),  # only the base confuses the two, or only the model does
+        "kind": _one_of("fixed", "broken"),  # only the base confuses the two, or only the model does
         "right": _text(),
         "wrong": _text(),
         "n": pa.Column(int, pa.Check.ge(1)),  # answers (item x seed) of this kind

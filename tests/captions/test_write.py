@@ -99,7 +99,7 @@ def answer_by_hand(
 def test_a_random_model_fails_every_try_and_nothing_is_lost(model, store):
     captions = CAPTIONS.validate(write(model, store))
     assert set(captions["verdict"]) <= {"failed", "rejected"}
-    assert len(captions) == 4 * SETTINGS.max_tries  # two twins, two halves each
+    assert len(captions) == 4 * SETTINGS.max_tries  # two twins, two sides each
     assert captions["reason"].isin([str(reason) for reason in Reason]).all()
     assert sorted(captions["tries"].unique()) == [1, 2, 3]
     assert len(store) == 3 * SETTINGS.max_tries
@@ -167,8 +167,8 @@ def test_tries_end_with_the_first_accepted_caption(model, store, asked):
         "acceptance_rate": 0.6,
         "concepts": 3,
         "concepts_without_caption": None,
-        "halves": 4,
-        "halves_without_caption": 0,
+        "sides": 4,
+        "sides_without_caption": 0,
     }
     assert metrics["concepts_without_caption"] == []
 

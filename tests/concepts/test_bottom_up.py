@@ -1,4 +1,4 @@
-"""The bottom-up pass: thresholds, figures and answers against naive references; no label of the test half is used."""
+"""The bottom-up pass: thresholds, figures and answers against naive references; no label of the test part is used."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def make_names(count: int = 200) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
             "name": [f"name {i}" for i in range(count)],
             "family": [f"f{i // 2 * 2 if i % 4 > 1 else i}" for i in range(count)],
             "is_flag": np.arange(count) % 8 == 0,
-            "half": np.where(np.arange(count) % 100 < 50, "dev", "test"),
+            "part": np.where(np.arange(count) % 100 < 50, "dev", "test"),
             "truth": truth,
             "true_category": [c if t else None for c, t in zip(category, truth, strict=True)],
         }
@@ -100,10 +100,10 @@ def test_the_better_asker_is_used_and_every_name_is_kept_with_a_reason() -> None
     assert figures["candidates"] == (answer & ~table["truth"]).sum()
 
 
-def test_nothing_is_learned_from_the_test_half() -> None:
+def test_nothing_is_learned_from_the_test_part() -> None:
     names, noise, embeddings = make_names()
     flipped = names.copy()
-    test = flipped["half"] == "test"
+    test = flipped["part"] == "test"
     flipped.loc[test, "truth"] = ~flipped.loc[test, "truth"]
     flipped.loc[test, "true_category"] = np.where(flipped.loc[test, "truth"], "Festival", None)
     table, figures = classify_names(names, noise, embeddings, settings(folds=4, resamples=200))
@@ -126,13 +126,13 @@ def test_a_single_category_to_learn_from_is_said() -> None:
         classify_names(names, noise, embeddings, settings(folds=4, resamples=100))
 
 
-def test_variants_share_truth_and_half() -> None:
+def test_variants_share_truth_and_part() -> None:
     concepts = pd.DataFrame(
         {"reference_image": ["emoji:🤵", "emoji:🇹🇩", None], "category": ["Clothing", "Symbol", "Art"]}
     )
     names = list_names(list_emoji(), concepts)
     assert set(names.loc[names["truth"], "name"]) == {"person in tuxedo", "man in tuxedo", "woman in tuxedo", "Chad"}
-    assert names.groupby("family")["half"].nunique().max() == 1
+    assert names.groupby("family")["part"].nunique().max() == 1
     assert set(names.loc[names["truth"] & ~names["is_flag"], "true_category"]) == {"Clothing"}
 
 

@@ -48,8 +48,8 @@ class Tables:
     requests: pd.DataFrame
 
 
-def make_tables(pairs: list[tuple[str, str]], images_per_half: int = 3) -> Tables:
-    """Concepts by name, twins of them, one caption a half and some images each."""
+def make_tables(pairs: list[tuple[str, str]], images_per_side: int = 3) -> Tables:
+    """Concepts by name, twins of them, one caption per side and some images each."""
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     kinds = {name: NAMES.get(name, ("JP", "dress")) for name in names}
     ids = {name: concept_id(name, [kinds[name][0]], "Clothing") for name in names}
@@ -87,7 +87,7 @@ def make_tables(pairs: list[tuple[str, str]], images_per_half: int = 3) -> Table
         [
             {"image_id": digest("image", c, k), "caption_id": c}
             for c in captions["caption_id"]
-            for k in range(images_per_half)
+            for k in range(images_per_side)
         ]
     )
     return Tables(concepts, twins, captions, requests)

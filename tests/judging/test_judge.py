@@ -18,7 +18,7 @@ from cultureclip.errors import MissingInputError, StorageError, WeightsError
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ImageSet, ShardStore
 from cultureclip.judging.judge import Judge
-from cultureclip.judging.scores import list_halves, measure
+from cultureclip.judging.scores import list_sides, measure
 from cultureclip.judging.settings import JudgeSettings
 from cultureclip.judging.texts import concept_texts, embed_concepts
 from cultureclip.models.encoder import load_encoder
@@ -44,8 +44,8 @@ def album(tables: Tables) -> Album:
 
 def run(judge: Judge, tables: Tables, album: Album) -> pd.DataFrame:
     texts = embed_concepts(judge, concept_texts(tables.concepts, TEMPLATES, region_name))
-    halves = list_halves(tables.requests, tables.captions, tables.twins)
-    return measure(halves, album, judge, tables.concepts["concept_id"].tolist(), texts)
+    sides = list_sides(tables.requests, tables.captions, tables.twins)
+    return measure(sides, album, judge, tables.concepts["concept_id"].tolist(), texts)
 
 
 def test_measurements_equal_the_plain_computation(judge_path, store, tables, album):
@@ -64,8 +64,8 @@ def test_measurements_equal_the_plain_computation(judge_path, store, tables, alb
     twins = tables.twins.set_index("twin_id")
     for _, request in tables.requests.iterrows():
         caption = captions.loc[request["caption_id"]]
-        halves = twins.loc[caption["twin_id"], ["a_concept_id", "b_concept_id"]].tolist()
-        other = halves[1 - halves.index(caption["concept_id"])]
+        sides = twins.loc[caption["twin_id"], ["a_concept_id", "b_concept_id"]].tolist()
+        other = sides[1 - sides.index(caption["concept_id"])]
         cosines = np.stack(texts) @ encoder.encode_images([album.pictures[request["image_id"]]])[0]
         row = measured.loc[request["image_id"]]
         assert row["twin_concept_id"] == other
@@ -131,7 +131,7 @@ def test_a_disk_that_fails_is_no_unreadable_image(judge_path, store, tables, alb
 
     with monkeypatch.context() as patch:
         patch.setattr(Album, "read", fail)
-        with pytest.raises(StorageError, match="mend the disk"):
+        with pytest.raises(StorageError, match="fix the disk"):
             run(open_judge(judge_path, store, batch=6), tables, album)
     assert run(open_judge(judge_path, store, batch=6), tables, album)["fault"].isna().all()
 
@@ -181,8 +181,8 @@ def test_a_judge_of_nan_is_refused_by_name(judge_path, store, album, tmp_path):
 def test_a_collapsed_judge_recognises_nothing(judge_path, store, tables, album):
     judge = open_judge(judge_path, store, batch=6)
     same = np.tile(judge.embed_texts(["kimono"]), (len(tables.concepts), 1))
-    halves = list_halves(tables.requests, tables.captions, tables.twins)
-    measured = measure(halves, album, judge, tables.concepts["concept_id"].tolist(), same)
+    sides = list_sides(tables.requests, tables.captions, tables.twins)
+    measured = measure(sides, album, judge, tables.concepts["concept_id"].tolist(), same)
     assert (measured["rank"] == len(tables.concepts)).all()
 
 

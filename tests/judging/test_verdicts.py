@@ -6,7 +6,7 @@ import pytest
 
 from cultureclip import tables as schemas
 from cultureclip.errors import LeakError
-from cultureclip.judging.scores import list_halves
+from cultureclip.judging.scores import list_sides
 from cultureclip.judging.selection import build_cultwin
 from cultureclip.judging.settings import VerdictSettings
 from cultureclip.judging.summary import find_shortfalls, summarise
@@ -15,15 +15,15 @@ from cultureclip.judging.verdicts import decide
 from .conftest import Tables, make_tables
 
 RULES = VerdictSettings(
-    twin_margin=0.0, chance_margin=0.0, max_hamming=0, max_colour_distance=0.5, min_images_per_half=2
+    twin_margin=0.0, chance_margin=0.0, max_hamming=0, max_colour_distance=0.5, min_images_per_side=2
 )
 
 
 def measure_well(tables: Tables) -> pd.DataFrame:
     """Measurements in which every image is right and looks like no other."""
-    halves = list_halves(tables.requests, tables.captions, tables.twins)
-    n = len(halves)
-    return halves.assign(
+    sides = list_sides(tables.requests, tables.captions, tables.twins)
+    n = len(sides)
+    return sides.assign(
         clip_similarity=0.5,
         twin_similarity=0.3,
         chance_similarity=0.1,
@@ -64,7 +64,7 @@ def test_each_rule_refuses_one_image_and_says_why(tables, change, reason, verdic
         measured.loc[0, column] = value
     judgements = decide(measured, RULES)
     assert judgements.loc[0, ["verdict", "reason"]].tolist() == [verdict, reason]
-    assert (judgements.loc[1:, "verdict"] == "accepted").all(), "two accepted images a half are enough"
+    assert (judgements.loc[1:, "verdict"] == "accepted").all(), "two accepted images per side are enough"
 
 
 def test_margins_are_strict(tables):
@@ -76,20 +76,20 @@ def test_margins_are_strict(tables):
 
 def test_a_duplicate_names_the_image_it_repeats(tables):
     measured = measure_well(tables)
-    half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
-    measured.loc[half.index[1], "phash"] = measured.loc[half.index[0], "phash"]
+    side = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
+    measured.loc[side.index[1], "phash"] = measured.loc[side.index[0], "phash"]
     judgements = decide(measured, RULES)
-    assert judgements.loc[half.index[1], ["reason", "duplicate_of"]].tolist() == ["duplicate", half["image_id"].iloc[0]]
+    assert judgements.loc[side.index[1], ["reason", "duplicate_of"]].tolist() == ["duplicate", side["image_id"].iloc[0]]
     assert judgements["duplicate_of"].notna().sum() == 1
 
 
 def test_a_refused_image_makes_no_other_a_duplicate(tables):
     measured = measure_well(tables)
-    half = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
-    measured.loc[half.index, "phash"] = "0" * 16
-    measured.loc[half.index[0], "twin_similarity"] = 1.0
-    judgements = decide(measured, RULES.model_copy(update={"min_images_per_half": 1}))
-    assert judgements.loc[half.index, "verdict"].tolist() == ["rejected", "accepted", "rejected"]
+    side = measured[measured["concept_id"] == measured.loc[0, "concept_id"]].sort_values("image_id")
+    measured.loc[side.index, "phash"] = "0" * 16
+    measured.loc[side.index[0], "twin_similarity"] = 1.0
+    judgements = decide(measured, RULES.model_copy(update={"min_images_per_side": 1}))
+    assert judgements.loc[side.index, "verdict"].tolist() == ["rejected", "accepted", "rejected"]
 
 
 def test_an_image_of_an_incomplete_twin_makes_no_other_a_duplicate():
@@ -108,7 +108,7 @@ def test_an_image_of_an_incomplete_twin_makes_no_other_a_duplicate():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_accepted_repeats_nothing_and_what_repeats_in_a_kept_twin_repeats_what_is_accepted(seed):
-    tables = make_tables([(f"left {i % 4}", f"right {i % 5}") for i in range(12)], images_per_half=4)
+    tables = make_tables([(f"left {i % 4}", f"right {i % 5}") for i in range(12)], images_per_side=4)
     measured = measure_well(tables)
     rng = np.random.default_rng(seed)
     measured["phash"] = [f"{i:016x}" for i in rng.integers(0, 40, len(measured))]
@@ -124,20 +124,20 @@ def test_what_is_accepted_repeats_nothing_and_what_repeats_in_a_kept_twin_repeat
     assert (sizes.groupby("twin_id").size() == 2).all()
 
 
-def test_a_twin_passes_with_both_halves_or_not_at_all(tables):
+def test_a_twin_passes_with_both_sides_or_not_at_all(tables):
     measured = measure_well(tables)
-    half = measured.index[measured["concept_id"] == measured.loc[0, "concept_id"]]
-    measured.loc[half[:2], "twin_similarity"] = 1.0
+    side = measured.index[measured["concept_id"] == measured.loc[0, "concept_id"]]
+    measured.loc[side[:2], "twin_similarity"] = 1.0
     judgements = decide(measured, RULES)
     twin = measured["twin_id"] == measured.loc[0, "twin_id"]
-    assert judgements.loc[half[:2], "reason"].tolist() == ["closer_to_twin"] * 2, "the first reason stays visible"
-    rest = twin & ~measured.index.isin(half[:2])
+    assert judgements.loc[side[:2], "reason"].tolist() == ["closer_to_twin"] * 2, "the first reason stays visible"
+    rest = twin & ~measured.index.isin(side[:2])
     assert (judgements.loc[rest, "reason"] == "twin_incomplete").all()
     assert (judgements.loc[~twin, "verdict"] == "accepted").all()
     assert set(select(tables, judgements)["twin_id"]) == set(measured.loc[~twin, "twin_id"])
 
 
-def test_a_half_without_any_image_makes_its_twin_incomplete(tables):
+def test_a_side_without_any_image_makes_its_twin_incomplete(tables):
     gone = tables.captions["caption_id"].iloc[0]
     tables.requests = tables.requests[tables.requests["caption_id"] != gone].reset_index(drop=True)
     measured = measure_well(tables)
@@ -155,7 +155,7 @@ def test_rows_pair_both_sides_once_whatever_the_order(tables):
     accepted = judgements.loc[judgements["verdict"] == "accepted", "image_id"]
     assert used.is_unique
     assert set(used) <= set(accepted)
-    assert len(cultwin) == 2 + 3, "the smaller half decides"
+    assert len(cultwin) == 2 + 3, "the smaller side decides"
     a_side = tables.twins.set_index("twin_id")["a_concept_id"]
     assert (cultwin["pos_concept_id"] == cultwin["twin_id"].map(a_side)).all()
     text = tables.captions.set_index("caption_id")["text"]
@@ -211,7 +211,7 @@ def test_the_summary_adds_up(tables):
 
 def test_bookkeeping_of_many_twins_is_quick():
     """2,000 twins in well under their share (1.2 s) of the budget of 60 s for 100,000, with duplicates to be found."""
-    tables = make_tables([(f"left {i % 700}", f"right {i}") for i in range(2000)], images_per_half=2)
+    tables = make_tables([(f"left {i % 700}", f"right {i}") for i in range(2000)], images_per_side=2)
     measured = measure_well(tables)
     measured["phash"] = [f"{i % 3:016x}" for i in range(len(measured))]
     start = time.process_time()

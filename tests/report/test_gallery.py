@@ -67,20 +67,20 @@ def test_every_twin_is_there_once_with_what_became_of_it(gallery) -> None:
 def test_cards_show_what_was_made_for_their_own_twin(gallery) -> None:
     _, index, cards = gallery
     for card, state in zip(cards, index["state"], strict=True):
-        for half in card["halves"]:
+        for side in card["sides"]:
             if index["states"][state].startswith("refused"):
-                assert half["captionCounts"] == half["imageCounts"] == [0, 0]
-                assert half["kept"] == half["refused"] == []
+                assert side["captionCounts"] == side["imageCounts"] == [0, 0]
+                assert side["kept"] == side["refused"] == []
             else:
-                assert half["captions"] == ["a green, gold and red flag 0"]
-                assert sorted(half["refusedCaptions"]) == [
+                assert side["captions"] == ["a green, gold and red flag 0"]
+                assert sorted(side["refusedCaptions"]) == [
                     ["", "too long"],
                     ["a green, gold and red flag 1", "too long"],
                 ]
-                assert half["imageCounts"] == [2, 1]
-                assert [reason for _, reason in half["refused"]] == ["twin scores higher"]
-                assert all(uri.startswith("data:image/webp;base64,") for uri in half["kept"])
-            assert half["reference"].startswith("data:image/webp;base64,")
+                assert side["imageCounts"] == [2, 1]
+                assert [reason for _, reason in side["refused"]] == ["twin scores higher"]
+                assert all(uri.startswith("data:image/webp;base64,") for uri in side["kept"])
+            assert side["reference"].startswith("data:image/webp;base64,")
 
 
 def test_accepted_twins_come_first_and_categories_take_turns() -> None:
@@ -98,10 +98,10 @@ def test_a_missing_picture_is_null() -> None:
     data = make_data()
     images = Images(data.images.ids[1:])
     written = dict(write_gallery(data.tables, images, {}, 10))
-    halves = arguments(written["gallery/twins-00000.js"])[1][0]["halves"]
-    shown = [uri for half in halves for uri in [*half["kept"], *(uri for uri, _ in half["refused"])]]
+    sides = arguments(written["gallery/twins-00000.js"])[1][0]["sides"]
+    shown = [uri for side in sides for uri in [*side["kept"], *(uri for uri, _ in side["refused"])]]
     assert shown.count(None) == 1
-    assert [half["reference"] for half in halves] == [None, None]
+    assert [side["reference"] for side in sides] == [None, None]
 
 
 def test_thumbnails_are_not_all_held_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

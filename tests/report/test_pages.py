@@ -92,8 +92,8 @@ def test_figures_are_those_of_the_tables(pages: dict[str, Page], data: ReportDat
     assert {"Mali", "Guinea", "Japan"} == set(groups["group"])
     for group, value in zip(groups["group"], groups["value"], strict=True):
         assert re.search(rf"{group}.* {100 * value:.1f} ", pages["cultures.html"].line)
-    mended = data.answers.confusions.query("model == 'cultureclip' and part == 'test' and kind == 'mended'")
-    assert f"{len(mended)} mended" in pages["confusions.html"].line
+    fixed = data.answers.confusions.query("model == 'cultureclip' and part == 'test' and kind == 'fixed'")
+    assert f"{len(fixed)} fixed" in pages["confusions.html"].line
     for expected in ("twin pairs", "same culture 89"):
         assert expected in pages["data.html"].line
     assert "Plain contrastive tuning" in pages["abilities.html"].line

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cultureclip.scoring.confusions import BROKEN, MENDED, count_confusions, read_confusions
+from cultureclip.scoring.confusions import BROKEN, FIXED, count_confusions, read_confusions
 from cultureclip.tables import CONFUSIONS
 from tests.support.predictions import label
 
@@ -39,13 +39,11 @@ def test_counts_margins_and_examples_are_those_of_a_hand_count() -> None:
     )
     found = count_confusions(predictions, "plain")
     CONFUSIONS.validate(found)
-    (mended,) = read_confusions(found, "ours", "test", MENDED)
-    assert (mended.right, mended.wrong, mended.n, mended.asked) == ("Chad", "Romania", 3, 8)
-    assert mended.items == ("accuracy:2", "accuracy:1")  # the larger change of margin first
-    assert mended.images == ("picture 2", "picture 1")
-    np.testing.assert_allclose(
-        [mended.base_margin, mended.model_margin], [(-0.2 - 0.2 - 0.1) / 3, (0.2 + 0.2 + 0.7) / 3]
-    )
+    (fixed,) = read_confusions(found, "ours", "test", FIXED)
+    assert (fixed.right, fixed.wrong, fixed.n, fixed.asked) == ("Chad", "Romania", 3, 8)
+    assert fixed.items == ("accuracy:2", "accuracy:1")  # the larger change of margin first
+    assert fixed.images == ("picture 2", "picture 1")
+    np.testing.assert_allclose([fixed.base_margin, fixed.model_margin], [(-0.2 - 0.2 - 0.1) / 3, (0.2 + 0.2 + 0.7) / 3])
     (broken,) = read_confusions(found, "ours", "test", BROKEN)
     assert (broken.n, broken.items) == (1, ("accuracy:3",))
 
@@ -82,7 +80,7 @@ def test_a_wrong_option_that_the_other_model_does_not_list_has_no_margin_there()
             ("ours_s1", "top-1:1", ["kimono", "sari"], [0.3, 0.2], 0, 1.0, "p"),
         ]
     )
-    (found,) = read_confusions(count_confusions(predictions, "plain"), "ours", "test", MENDED)
+    (found,) = read_confusions(count_confusions(predictions, "plain"), "ours", "test", FIXED)
     assert (found.right, found.wrong) == ("kimono", "hanbok")
     assert np.isnan(found.model_margin)
     assert found.base_margin == -0.1
@@ -92,5 +90,5 @@ def test_the_most_frequent_confusion_comes_first() -> None:
     rows = []
     for item, options in (("1", ("a", "b")), ("2", ("c", "d")), ("3", ("c", "d"))):
         rows += [answer("base", item, 0.1, 0.2, options), answer("siglip", item, 0.2, 0.1, options)]
-    found = read_confusions(count_confusions(table(rows), "plain"), "siglip", "test", MENDED)
+    found = read_confusions(count_confusions(table(rows), "plain"), "siglip", "test", FIXED)
     assert [(c.right, c.n) for c in found] == [("c", 2), ("a", 1)]

@@ -80,7 +80,7 @@ def score(models: tuple[str, ...]) -> dict[str, pd.DataFrame]:
 def make_data(
     name: str = "flag of ML", text: str = "a green, gold and red flag", pairs: int = 1, models: tuple[str, ...] = MODELS
 ) -> ReportData:
-    """A run with some twins, the first of which has ``name`` as its first half.
+    """A run with some twins, the first of which has ``name`` as its first side.
 
     Of three twins one is in the training data, one fell later, one was refused.
     """
@@ -95,8 +95,8 @@ def make_data(
     twins["visual_similarity"] = np.linspace(0.99, 0.5, pairs)
     captions, requests, judgements = [], [], []
     accepted = twins[twins["verdict"] == "accepted"]
-    for twin, *halves in zip(accepted["twin_id"], accepted["a_concept_id"], accepted["b_concept_id"], strict=True):
-        for concept in halves:
+    for twin, *sides in zip(accepted["twin_id"], accepted["a_concept_id"], accepted["b_concept_id"], strict=True):
+        for concept in sides:
             for i, verdict in enumerate(("accepted", "rejected", "failed")):
                 caption = digest(twin, concept, i)
                 captions.append(

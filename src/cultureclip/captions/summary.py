@@ -4,9 +4,9 @@ import pandas as pd
 
 
 def summarise_captions(captions: pd.DataFrame) -> dict[str, object]:
-    """Count candidates, verdicts, reasons and the halves of twins that are left without a caption.
+    """Count candidates, verdicts, reasons and the sides of twins that are left without a caption.
 
-    A candidate that serves several twins is counted once, except in ``halves``; ``in`` = ``kept`` + all ``rejected`` by
+    A candidate that serves several twins is counted once, except in ``sides``; ``in`` = ``kept`` + all ``rejected`` by
     reason, of which ``failed`` never became a caption.
     """
     candidates = captions.drop_duplicates(["concept_id", "seed"])
@@ -23,6 +23,6 @@ def summarise_captions(captions: pd.DataFrame) -> dict[str, object]:
         "acceptance_rate": kept / len(candidates) if len(candidates) else None,
         "concepts": int(candidates["concept_id"].nunique()),
         "concepts_without_caption": sorted(bare[bare].index),
-        "halves": len(served),
-        "halves_without_caption": int((~served.astype(bool)).sum()),
+        "sides": len(served),
+        "sides_without_caption": int((~served.astype(bool)).sum()),
     }

@@ -60,12 +60,12 @@ def write_captions(
     asked = _concepts_to_caption(accepted, concepts)
     writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker())
     candidates = writer.ask_until_enough(asked)
-    halves = [
+    sides = [
         (str(twin), str(concept))
         for twin, *pair in accepted[["twin_id", "a_concept_id", "b_concept_id"]].itertuples(index=False)
         for concept in pair
     ]
-    rows = [_row(twin, candidate, writer) for twin, concept in halves for candidate in candidates[concept]]
+    rows = [_row(twin, candidate, writer) for twin, concept in sides for candidate in candidates[concept]]
     table = pd.DataFrame(rows, columns=list(CAPTIONS.columns))
     if table.empty:  # without rows pandas cannot tell texts from numbers
         table = table.astype("str")

@@ -166,13 +166,13 @@ class TrainerSettings(Settings):
         precision: ``bf16`` runs the towers in autocast, loss and temperature stay fp32; ``auto`` does so where the
             device multiplies bf16 natively.
         checkpoint_activations: Compute the blocks' activations again in the backward pass instead of keeping them.
-        keep_boundary: With ``lora.last_blocks``: compute once what the frozen blocks below make of every image and
+        cache_frozen_blocks: With ``lora.last_blocks``: run the frozen blocks below once for every image and
             text, and keep it in a file (about 150 kB an image on ViT-B/32). Without augmentation, on one process,
             without the other two ways to run blocks.
         compile: Run the towers through ``torch.compile``; needs a C++ compiler.
-        eval_every: Steps between looks at the dev twins; the training state is saved then too.
+        eval_every: Steps between dev evaluations; the training state is saved then too.
         select_by: Which state is kept: the best on dev twins by this figure, or the last.
-        patience: Looks in a row without a better dev figure after which training stops; None: it never stops early.
+        patience: Dev evaluations in a row without a better figure that end the training; None: it never stops early.
         anchor: Weight of the pull towards the base model's own similarities (0: none).
         l2_start: Weight of the squared distance of the adapted weights from the base's (0: none).
         max_unreadable_share: More unreadable images than this stop the run.
@@ -190,7 +190,7 @@ class TrainerSettings(Settings):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     checkpoint_activations: bool = False
-    keep_boundary: bool = False
+    cache_frozen_blocks: bool = False
     compile: bool = False
     eval_every: Annotated[int, Field(ge=1)] = 25
     select_by: Literal["dev_accuracy", "dev_loss", "last"] = "dev_accuracy"
@@ -251,7 +251,7 @@ class RunSettings(Settings):
             normalised in the loss; 2, chunks are batches of their own, so that their gradients are averaged and no
             chunk's texts are negatives for another; 3, the temperature is frozen; 4, ``clip`` is a zero without
             gradient; 5, a repeated text is one of its own negatives; 8, an unreadable image becomes zeros; 11, no
-            augmentation, no bf16, and no look at the dev twins, nor a saved state, before the end.
+            augmentation, no bf16, and no dev evaluation, nor a saved state, before the end.
     """
 
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -282,10 +282,12 @@ class RunSettings(Settings):
         if self.objective.multi_positive and self.released(5):
             raise ValueError("objective.multi_positive cannot be had with as_released 5: leave out one of them")
         moves = self.lora.last_blocks is None or self.augmentation.changes_images or world > 1
-        if self.trainer.keep_boundary and moves:
-            raise ValueError("trainer.keep_boundary needs lora.last_blocks, no augmentation, and one process")
-        if self.trainer.keep_boundary and (self.trainer.checkpoint_activations or self.trainer.compile):
-            raise ValueError("trainer.keep_boundary runs blocks alone: set checkpoint_activations and compile to false")
+        if self.trainer.cache_frozen_blocks and moves:
+            raise ValueError("trainer.cache_frozen_blocks needs lora.last_blocks, no augmentation, and one process")
+        if self.trainer.cache_frozen_blocks and (self.trainer.checkpoint_activations or self.trainer.compile):
+            raise ValueError(
+                "trainer.cache_frozen_blocks runs blocks alone: set checkpoint_activations and compile to false"
+            )
         if self.released(2) and (chunk is None or batch % chunk or world > 1):
             raise ValueError("as_released 2 needs a trainer.chunk that divides trainer.batch, and one process")
         return self

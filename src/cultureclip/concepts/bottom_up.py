@@ -3,7 +3,7 @@
 Two askers give each name a score: a language model, by its log-odds of answering "A" rather than "B" to one question
 (asked twice with the letters exchanged, so that a liking for a letter cancels), and a classifier over sentence
 embeddings. The atlas is the truth. Everything that is fitted or chosen (the classifier,
-both thresholds, which asker is used) is fitted and chosen on the dev half; figures are of the test half. The halves are
+both thresholds, which asker is used) is fitted and chosen on the dev part; figures are of the test part. The parts are
 split by emoji family, so that variants of one drawing are never on both sides.
 """
 
@@ -37,7 +37,7 @@ BOTTOM_UP = pa.DataFrameSchema(
         "name": pa.Column(str),
         "family": pa.Column(str),
         "is_flag": pa.Column(bool),
-        "half": pa.Column(str, pa.Check.isin(("dev", "test"))),
+        "part": pa.Column(str, pa.Check.isin(("dev", "test"))),
         "truth": pa.Column(bool),  # a drawing of its family is in the atlas
         "true_category": pa.Column(str, pa.Check.isin(CATEGORIES), nullable=True),
         "language_model_score": pa.Column(float),  # log-odds, nats
@@ -53,7 +53,7 @@ BOTTOM_UP = pa.DataFrameSchema(
 )
 """Table of the bottom-up pass: one row an emoji; what is found but not in the atlas is a candidate without facts."""
 
-_HALVES_SALT = "bottom-up-half"
+_PARTS_SALT = "bottom-up-half"
 _SLICE = 512  # names asked and stored together: what a crash can cost
 
 
@@ -67,7 +67,7 @@ class Figure:
 
 
 def list_names(emoji: tuple[Emoji, ...], concepts: pd.DataFrame) -> pd.DataFrame:
-    """Every emoji with what the atlas says of its family, and the half it is in."""
+    """Every emoji with what the atlas says of its family, and the part it is in."""
     drawn = concepts[concepts["reference_image"].str.startswith(EMOJI_SCHEME, na=False)]
     category_of = dict(zip(drawn["reference_image"].str.removeprefix(EMOJI_SCHEME), drawn["category"], strict=True))
     category_of_family = {e.family: category_of[e.char] for e in emoji if e.char in category_of}
@@ -77,7 +77,7 @@ def list_names(emoji: tuple[Emoji, ...], concepts: pd.DataFrame) -> pd.DataFrame
             "name": [e.name for e in emoji],
             "family": [e.family for e in emoji],
             "is_flag": [e.is_flag for e in emoji],
-            "half": ["dev" if hash_fraction(e.family, _HALVES_SALT) < 0.5 else "test" for e in emoji],
+            "part": ["dev" if hash_fraction(e.family, _PARTS_SALT) < 0.5 else "test" for e in emoji],
             "truth": [e.family in category_of_family for e in emoji],
             "true_category": [category_of_family.get(e.family) for e in emoji],
         }
@@ -132,16 +132,16 @@ def classify_names(
         names: As :func:`list_names` makes them, N.
         log_odds: The language model's, [N].
         embeddings: Sentence embeddings of the names, [N, D].
-        settings: Folds of the cross-validation in the dev half, and bootstrap samples per interval.
+        settings: Folds of the cross-validation in the dev part, and bootstrap samples per interval.
 
     Returns:
         A table that fits :data:`BOTTOM_UP`, and the figures.
 
     Raises:
-        ConfigurationError: too few culture-bound names that are no flags in a half to learn from or measure on, or
+        ConfigurationError: too few culture-bound names that are no flags in a part to learn from or measure on, or
             all of one category.
     """
-    dev, objects = (names["half"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
+    dev, objects = (names["part"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
     truth = names["truth"].to_numpy()
     folds, resamples = settings.folds, settings.resamples
     _check_enough(names, folds)
@@ -219,15 +219,15 @@ def _ratios(counts: np.ndarray) -> np.ndarray:
 
 def _check_enough(names: pd.DataFrame, folds: int) -> None:
     remedy = "Set mining.bottom_up.enabled to false for such concepts"
-    for half in ("dev", "test"):
-        bound = names[(names["half"] == half) & names["truth"] & ~names["is_flag"]]
+    for part in ("dev", "test"):
+        bound = names[(names["part"] == part) & names["truth"] & ~names["is_flag"]]
         if bound["family"].nunique() < folds:
             count = bound["family"].nunique()
-            cause = f"the {half} half has {count} culture-bound emoji that are no flags, {folds} are needed"
+            cause = f"the {part} part has {count} culture-bound emoji that are no flags, {folds} are needed"
             raise ConfigurationError("mining.bottom_up", cause, remedy)
-    categories = names.loc[(names["half"] == "dev") & names["truth"], "true_category"].unique()
+    categories = names.loc[(names["part"] == "dev") & names["truth"], "true_category"].unique()
     if len(categories) < 2:
-        cause = f"all culture-bound emoji of the dev half are of one category, {categories[0]}"
+        cause = f"all culture-bound emoji of the dev part are of one category, {categories[0]}"
         raise ConfigurationError("mining.bottom_up", cause, remedy)
 
 
@@ -239,7 +239,7 @@ def _score_binding(names: pd.DataFrame, embeddings: np.ndarray, folds: int) -> n
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-    dev, truth = (names["half"] == "dev").to_numpy(), names["truth"].to_numpy()
+    dev, truth = (names["part"] == "dev").to_numpy(), names["truth"].to_numpy()
     model = LogisticRegression(class_weight="balanced", max_iter=1000)
     scores = np.zeros(len(names))
     scores[dev] = cross_val_predict(
@@ -258,13 +258,13 @@ def _score_category(names: pd.DataFrame, embeddings: np.ndarray) -> np.ndarray:
     """The likeliest category of each name, by logistic regression on dev's culture-bound names."""
     from sklearn.linear_model import LogisticRegression
 
-    known = ((names["half"] == "dev") & names["truth"]).to_numpy()
+    known = ((names["part"] == "dev") & names["truth"]).to_numpy()
     model = LogisticRegression(class_weight="balanced", C=10, max_iter=1000)
     return np.asarray(model.fit(embeddings[known], names["true_category"][known]).predict(embeddings), dtype=object)
 
 
 def _parts(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    test = (table["half"] == "test").to_numpy()
+    test = (table["part"] == "test").to_numpy()
     return {"all": test, "without_flags": test & ~table["is_flag"].to_numpy()}
 
 

@@ -43,7 +43,7 @@ class BottomUpSettings(Settings):
         enabled: Whether it runs; not for concepts that are no emoji.
         language_model: Who is asked.
         question: What is asked.
-        folds: Of the cross-validation in the dev half.
+        folds: Of the cross-validation in the dev part.
         resamples: Bootstrap samples per interval.
     """
 

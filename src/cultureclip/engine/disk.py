@@ -21,7 +21,7 @@ def check_picture_error(error: BaseException) -> None:
         StorageError: it is about the disk, which says nothing about the picture.
     """
     if isinstance(error, OSError) and is_disk_failure(error):
-        remedy = "That is no broken picture: mend the disk or the permissions, then run again"
+        remedy = "That is no broken picture: fix the disk or the permissions, then run again"
         raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
 
 

@@ -41,10 +41,10 @@ def choose_twins(
     rows = requests.merge(captions[["caption_id", "twin_id", "concept_id"]], on="caption_id")
     rows = rows.merge(concepts[["concept_id", "name"]], on="concept_id")
     rows = rows.sort_values(["twin_id", "concept_id", "image_id"]).drop_duplicates(["twin_id", "concept_id"])
-    halves: dict[str, list[Cell]] = {}
+    sides: dict[str, list[Cell]] = {}
     for row in rows.to_dict("records"):
-        halves.setdefault(row["twin_id"], []).append(Cell(row["image_id"], row["name"], row["prompt"]))
-    whole = [(cells[0], cells[1]) for _, cells in sorted(halves.items()) if len(cells) == 2]
+        sides.setdefault(row["twin_id"], []).append(Cell(row["image_id"], row["name"], row["prompt"]))
+    whole = [(cells[0], cells[1]) for _, cells in sorted(sides.items()) if len(cells) == 2]
     count = min(images // 2, len(whole))
     return [whole[i * len(whole) // count] for i in range(count)]
 
@@ -57,7 +57,7 @@ def draw_twins(twins: Sequence[tuple[Cell, Cell]], pictures: Sequence[Image.Imag
         pictures: 2 T pictures, in the same order.
     """
     rows = max(1, -(-len(twins) // _TWINS_A_ROW))
-    # A narrow empty column after each twin keeps the two halves together to the eye.
+    # A narrow empty column after each twin keeps the two sides together to the eye.
     widths = [1.0, 1.0, 0.22] * _TWINS_A_ROW
     figure = Figure(figsize=(sum(widths) * _CELL_INCHES * 1.12, rows * _CELL_INCHES * 1.72 + 0.6), facecolor="white")
     grid = GridSpec(rows, len(widths), figure, width_ratios=widths, hspace=0.62, wspace=0.1)

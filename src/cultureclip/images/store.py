@@ -256,7 +256,7 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         if not is_disk_failure(error):
             raise
-        remedy = "The part may be whole: mend the disk, the permissions or the limit on open files, then run again"
+        remedy = "The part may be whole: fix the disk, the permissions or the limit on open files, then run again"
         raise StorageError(path, f"cannot be read ({error.strerror or error})", remedy) from error
 
 

@@ -14,65 +14,65 @@ from cultureclip.judging.verdicts import Reason
 _ROWS = 4096
 
 
-def list_halves(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
+def list_sides(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
     """Say for every planned image which concept of which twin it shows.
 
     Returns:
-        ``image_id``, ``caption_id``, ``twin_id``, ``concept_id``, ``twin_concept_id`` (the other half), in the order of
+        ``image_id``, ``caption_id``, ``twin_id``, ``concept_id``, ``twin_concept_id`` (the other side), in the order of
         ``requests``.
 
     Raises:
         MissingInputError: the tables are of different runs.
     """
-    halves = requests[["image_id", "caption_id"]].merge(
+    sides = requests[["image_id", "caption_id"]].merge(
         captions[["caption_id", "twin_id", "concept_id"]], on="caption_id", how="left", validate="many_to_one"
     )
-    _check_same_run(halves, "twin_id", "captions and image_requests", "synthesis")
-    halves = halves.merge(
+    _check_same_run(sides, "twin_id", "captions and image_requests", "synthesis")
+    sides = sides.merge(
         twins[["twin_id", "a_concept_id", "b_concept_id"]], on="twin_id", how="left", validate="many_to_one"
     )
-    _check_same_run(halves, "a_concept_id", "twins and captions", "captioning")
-    is_a = halves["concept_id"] == halves["a_concept_id"]
-    halves["twin_concept_id"] = halves["b_concept_id"].where(is_a, halves["a_concept_id"])
-    return halves.drop(columns=["a_concept_id", "b_concept_id"])
+    _check_same_run(sides, "a_concept_id", "twins and captions", "captioning")
+    is_a = sides["concept_id"] == sides["a_concept_id"]
+    sides["twin_concept_id"] = sides["b_concept_id"].where(is_a, sides["a_concept_id"])
+    return sides.drop(columns=["a_concept_id", "b_concept_id"])
 
 
-def _check_same_run(halves: pd.DataFrame, column: str, tables: str, pipeline: str) -> None:
+def _check_same_run(sides: pd.DataFrame, column: str, tables: str, pipeline: str) -> None:
     """Refuse images for which one table does not have what the other refers to."""
-    if absent := int(halves[column].isna().sum()):
-        cause = f"of different runs: {absent} of {len(halves)} planned images refer to rows that are not there"
+    if absent := int(sides[column].isna().sum()):
+        cause = f"of different runs: {absent} of {len(sides)} planned images refer to rows that are not there"
         raise MissingInputError(tables, cause, f"Make them anew, in order: kedro run --pipelines={pipeline}")
 
 
 def measure(
-    halves: pd.DataFrame, images: ImageSource, judge: Judge, concept_ids: list[str], texts: np.ndarray
+    sides: pd.DataFrame, images: ImageSource, judge: Judge, concept_ids: list[str], texts: np.ndarray
 ) -> pd.DataFrame:
     """Measure every planned image.
 
     Args:
-        halves: From :func:`list_halves`.
+        sides: From :func:`list_sides`.
         images: The images that were made.
         judge: Who looks at them.
         concept_ids: All concepts [C].
         texts: Their text embeddings, float32 [C, D], normalised.
 
     Returns:
-        ``halves`` with the cosines ``clip_similarity``, ``twin_similarity``, ``chance_similarity`` (mean over all
+        ``sides`` with the cosines ``clip_similarity``, ``twin_similarity``, ``chance_similarity`` (mean over all
         concepts), the ``rank`` of the own concept among all (1 is best; a tie counts against it), the look (``phash``,
         ``colour``) and ``fault``, which says why an image has none of these.
 
     Raises:
         MissingInputError: images and requests, or concepts and captions, are of different runs.
     """
-    known = halves[["concept_id", "twin_concept_id"]].isin(concept_ids).all(axis=1)
-    _check_same_run(halves.assign(known=known.where(known)), "known", "concepts and captions", "captioning")
+    known = sides[["concept_id", "twin_concept_id"]].isin(concept_ids).all(axis=1)
+    _check_same_run(sides.assign(known=known.where(known)), "known", "concepts and captions", "captioning")
     present = set(images.ids)
-    if len(halves) and present.isdisjoint(halves["image_id"]):
-        cause = f"none of the {len(halves)} planned images is in this version: they were planned with other settings"
+    if len(sides) and present.isdisjoint(sides["image_id"]):
+        cause = f"none of the {len(sides)} planned images is in this version: they were planned with other settings"
         raise MissingInputError("images", cause, "Make them first: kedro run --pipelines=synthesis")
-    wanted = [identifier for identifier in halves["image_id"] if identifier in present]
+    wanted = [identifier for identifier in sides["image_id"] if identifier in present]
     seen = judge.look_at(images, wanted)
-    table = halves.copy()
+    table = sides.copy()
     fault = pd.Series(None, index=table.index, dtype=object)
     fault = fault.mask(~table["image_id"].isin(seen.keys()), str(Reason.UNREADABLE))
     table["fault"] = fault.mask(~table["image_id"].isin(present), str(Reason.NOT_GENERATED))

@@ -1,4 +1,4 @@
-"""The training table: accepted images of a twin's two halves, paired."""
+"""The training table: accepted images of a twin's two sides, paired."""
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ def build_cultwin(
     *,
     licence: str,
 ) -> pd.DataFrame:
-    """Pair the accepted images of both halves of every twin: first with first, second with second.
+    """Pair the accepted images of both sides of every twin: first with first, second with second.
 
     Only images of captions of one kind are paired: what a kind gives away, it gives away of both sides. Images of a
     side are ordered by id. What one side has more of than the other stays unused, so no image occurs twice in a twin.

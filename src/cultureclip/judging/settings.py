@@ -52,11 +52,11 @@ class VerdictSettings(Settings):
         chance_margin: Cosine by which it must lead the mean of all concepts.
         max_hamming: Bits of 64 in which the perceptual hashes of duplicates differ at most.
         max_colour_distance: Root mean square difference of their 4 x 4 thumbnails at most, in grey levels.
-        min_images_per_half: Accepted images that each side of a twin needs.
+        min_images_per_side: Accepted images that each side of a twin needs.
     """
 
     twin_margin: float = Field(ge=0, lt=2)
     chance_margin: float = Field(ge=0, lt=2)
     max_hamming: int = Field(ge=0, le=64)
     max_colour_distance: float = Field(ge=0, le=255)
-    min_images_per_half: int = Field(ge=1)
+    min_images_per_side: int = Field(ge=1)

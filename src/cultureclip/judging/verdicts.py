@@ -31,7 +31,7 @@ def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
     """Accept or refuse every image, then every twin as a whole.
 
     An image must be nearer to its own concept than to its twin's and than to the mean of all concepts, by more than the
-    margins, and must not repeat an accepted image of the same concept. A twin with fewer than ``min_images_per_half``
+    margins, and must not repeat an accepted image of the same concept. A twin with fewer than ``min_images_per_side``
     accepted images on either side loses them all; an image refused before keeps its reason. A twin that is incomplete
     by itself goes before images of different twins are compared: it makes no other twin's image a duplicate.
 
@@ -71,12 +71,12 @@ def _settle_duplicates(
 ) -> tuple[pd.Series, pd.Series]:
     """The image that each passed one repeats, and whether its twin is complete without the duplicates.
 
-    First within each twin's halves; then over the twins that are complete so far, again and again while some of them
+    First within each twin's sides; then over the twins that are complete so far, again and again while some of them
     become incomplete: a twin that goes makes no other's image a duplicate.
     """
-    limits, least = (settings.max_hamming, settings.max_colour_distance), settings.min_images_per_half
-    halves = measured.assign(concept_id=measured["twin_id"] + measured["concept_id"])
-    duplicate_of = find_duplicates(halves[passed], *limits).reindex(measured.index)
+    limits, least = (settings.max_hamming, settings.max_colour_distance), settings.min_images_per_side
+    sides = measured.assign(concept_id=measured["twin_id"] + measured["concept_id"])
+    duplicate_of = find_duplicates(sides[passed], *limits).reindex(measured.index)
     standing = _complete_twins(measured, passed & duplicate_of.isna(), least)
     while True:
         found = find_duplicates(measured[passed & standing], *limits)
@@ -88,7 +88,7 @@ def _settle_duplicates(
 
 
 def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> pd.Series:
-    """Whether both halves of each row's twin have enough accepted images (a twin has exactly two halves)."""
+    """Whether both sides of each row's twin have enough accepted images (a twin has exactly two sides)."""
     own = accepted.groupby([measured["twin_id"], measured["concept_id"]]).transform("sum")
     other = accepted.groupby(measured["twin_id"]).transform("sum") - own
     return (own >= least) & (other >= least)

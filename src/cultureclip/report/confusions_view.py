@@ -10,7 +10,7 @@ from markupsafe import Markup
 from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.report.score_view import order_metrics
 from cultureclip.report.thumbnails import data_uri
-from cultureclip.scoring.confusions import BROKEN, MENDED, Confusion, read_confusions
+from cultureclip.scoring.confusions import BROKEN, FIXED, Confusion, read_confusions
 
 SHOWN = 12
 """Confusions shown of each benchmark and kind, the most frequent first."""
@@ -49,12 +49,12 @@ class ConfusionList:
 
 @dataclass(frozen=True)
 class ConfusionBlock:
-    """Confusions of one benchmark: only the base's, which tuning mended, and only the tuned model's."""
+    """Confusions of one benchmark: only the base's, which tuning fixed, and only the tuned model's."""
 
     title: str
     question: str
     metric: str
-    mended: ConfusionList
+    fixed: ConfusionList
     broken: ConfusionList
 
 
@@ -83,7 +83,7 @@ def build_confusions(
                 tuple(_picture(one, found.looks, thumbnails) for one in found.by_kind[kind][:SHOWN]),
                 len(found.by_kind[kind]),
             )
-            for kind in (MENDED, BROKEN)
+            for kind in (FIXED, BROKEN)
         )
         blocks.append(ConfusionBlock(found.card["title"], found.card["question"], found.metric, *lists))
     return blocks
@@ -94,7 +94,7 @@ def find_pictures(confusions: pd.DataFrame, predictions: pd.DataFrame, cards: Se
     keys: set[str] = set()
     for model in confusions["model"].unique():
         for found in _find_confusions(confusions, predictions, cards, model):
-            for one in (one for kind in (MENDED, BROKEN) for one in found.by_kind[kind][:SHOWN]):
+            for one in (one for kind in (FIXED, BROKEN) for one in found.by_kind[kind][:SHOWN]):
                 keys |= {*one.images, found.looks.get(one.wrong, "")}
     return keys - {""}
 
@@ -112,7 +112,7 @@ class _Found:
 def _find_confusions(
     confusions: pd.DataFrame, predictions: pd.DataFrame, cards: Sequence[Mapping[str, Any]], model: str
 ) -> Iterator[_Found]:
-    found = {kind: read_confusions(confusions, model, "test", kind) for kind in (MENDED, BROKEN)}
+    found = {kind: read_confusions(confusions, model, "test", kind) for kind in (FIXED, BROKEN)}
     for card in cards:
         name = card["name"]
         answers = predictions[predictions["benchmark"] == name]

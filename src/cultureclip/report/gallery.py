@@ -1,4 +1,4 @@
-"""The report's gallery: twins side by side, with what was written, drawn, kept and refused for each half.
+"""The report's gallery: twins side by side, with what was written, drawn, kept and refused for each side.
 
 A page opened from disk may not fetch, but it may load scripts. So the gallery is a small columnar index of all twins,
 by which the page searches and filters, and files of :data:`PAGE` twins with texts and thumbnails, loaded when shown.
@@ -22,7 +22,7 @@ from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
 PAGE = 24
 """Twins a file, and twins that the page shows at once."""
 KEPT_SHOWN, REFUSED_SHOWN = 2, 1
-"""Generated pictures shown a half; how many there are is said beside them."""
+"""Generated pictures shown per side; how many there are is said beside them."""
 CAPTIONS_SHOWN = 3
 IN_TRAINING, FELL = "in the training data", "fell in a later stage"
 _NAME, _LINE, _TEXT, _REASON = 120, 240, 300, 80
@@ -39,7 +39,7 @@ class _Drawn:
 
 
 @dataclass(frozen=True)
-class _Half:
+class _Side:
     """What was made for one concept of a twin: captions as (text, reason), images in the order of their numbers."""
 
     captions: list[str]
@@ -93,7 +93,7 @@ def write_gallery(
     used = pd.unique(twins[["a_concept_id", "b_concept_id"]].to_numpy().ravel())
     concepts = tables.concepts[tables.concepts["concept_id"].isin(used)].set_index("concept_id")
     yield "gallery/index.js", script_call("galleryIndex", _index(twins, concepts))
-    halves = _halves(tables, set(twins["twin_id"]))
+    sides = _sides(tables, set(twins["twin_id"]))
     references = {concept: thumbnail(pictures[concept]) for concept in concepts.index if concept in pictures}
     features = {
         concept: shorten(" · ".join(cell), _LINE)
@@ -101,19 +101,19 @@ def write_gallery(
     }
     rows = list(zip(twins["twin_id"], twins["a_concept_id"], twins["b_concept_id"], twins["split"], strict=True))
     with TemporaryFile() as file:
-        shown = {drawn.image_id for half in halves.values() for drawn in half.shown}
+        shown = {drawn.image_id for side in sides.values() for drawn in side.shown}
         thumbnails = read_thumbnails(images, shown, file)
         for number, start in enumerate(range(0, len(rows), PAGE)):
             cards = [
                 {
                     "split": None if pd.isna(split) else split,
-                    "halves": [
-                        {"features": features[side], "reference": references.get(side)}
-                        | _describe(halves.get((twin, side)), thumbnails)
-                        for side in sides
+                    "sides": [
+                        {"features": features[concept], "reference": references.get(concept)}
+                        | _describe(sides.get((twin, concept)), thumbnails)
+                        for concept in pair
                     ],
                 }
-                for twin, *sides, split in rows[start : start + PAGE]
+                for twin, *pair, split in rows[start : start + PAGE]
             ]
             yield f"gallery/twins-{number:05}.js", script_call("galleryTwins", number, cards)
 
@@ -145,8 +145,8 @@ def _places(concepts: pd.DataFrame, ids: pd.Series) -> list[int]:
     return concepts.index.get_indexer(pd.Index(ids)).tolist()
 
 
-def _halves(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Half]:
-    """(twin, concept) -> what was made for it; halves that nobody wrote for are absent."""
+def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Side]:
+    """(twin, concept) -> what was made for it; sides that nobody wrote for are absent."""
     captions = tables.captions[tables.captions["twin_id"].isin(twins)].sort_values("caption_id")
     drawn = tables.image_requests[tables.image_requests["caption_id"].isin(captions["caption_id"])]
     drawn = drawn.merge(tables.judgements[["image_id", "verdict", "reason"]], "left", "image_id")
@@ -155,17 +155,17 @@ def _halves(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Ha
     for image, caption, verdict, reason in _rows(drawn, "image_id", "caption_id", "verdict", "reason"):
         label = (reason or verdict or "not judged").replace("_", " ")
         by_caption[caption].append(_Drawn(image, verdict == "accepted", shorten(label, _REASON)))
-    halves: dict[tuple[str, str], _Half] = defaultdict(lambda: _Half([], [], [], []))
+    sides: dict[tuple[str, str], _Side] = defaultdict(lambda: _Side([], [], [], []))
     columns = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
     for twin, concept, caption, text, verdict, reason in _rows(captions, *columns):
-        half = halves[twin, concept]
+        side = sides[twin, concept]
         if verdict == "accepted":
-            half.captions.append(shorten(text, _TEXT))
+            side.captions.append(shorten(text, _TEXT))
         else:
-            half.refused_captions.append((shorten(text, _TEXT), shorten(reason.replace("_", " "), _REASON)))
+            side.refused_captions.append((shorten(text, _TEXT), shorten(reason.replace("_", " "), _REASON)))
         for drawing in by_caption.get(caption, ()):
-            (half.kept if drawing.kept else half.refused).append(drawing)
-    return dict(halves)
+            (side.kept if drawing.kept else side.refused).append(drawing)
+    return dict(sides)
 
 
 def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
@@ -174,14 +174,14 @@ def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
     return zip(*cells, strict=True)
 
 
-def _describe(half: _Half | None, thumbnails: Thumbnails) -> dict[str, Any]:
-    if half is None:
-        half = _Half([], [], [], [])
+def _describe(side: _Side | None, thumbnails: Thumbnails) -> dict[str, Any]:
+    if side is None:
+        side = _Side([], [], [], [])
     return {
-        "captions": half.captions[:CAPTIONS_SHOWN],
-        "refusedCaptions": half.refused_captions[:CAPTIONS_SHOWN],
-        "captionCounts": [len(half.captions), len(half.refused_captions)],
-        "kept": [thumbnails.get(drawn.image_id) for drawn in half.kept[:KEPT_SHOWN]],
-        "refused": [[thumbnails.get(drawn.image_id), drawn.label] for drawn in half.refused[:REFUSED_SHOWN]],
-        "imageCounts": [len(half.kept), len(half.refused)],
+        "captions": side.captions[:CAPTIONS_SHOWN],
+        "refusedCaptions": side.refused_captions[:CAPTIONS_SHOWN],
+        "captionCounts": [len(side.captions), len(side.refused_captions)],
+        "kept": [thumbnails.get(drawn.image_id) for drawn in side.kept[:KEPT_SHOWN]],
+        "refused": [[thumbnails.get(drawn.image_id), drawn.label] for drawn in side.refused[:REFUSED_SHOWN]],
+        "imageCounts": [len(side.kept), len(side.refused)],
     }

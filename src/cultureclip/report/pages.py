@@ -55,7 +55,7 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
         "scores.html": Page("Scores", "Every model on every benchmark, with intervals.", _scores(data, settings)),
         "cultures.html": Page("Cultures", "Every culture and category, base beside tuned.", {"groups": groups}),
         "confusions.html": Page(
-            "Confusions", "What the tuning mends and what it breaks, with pictures.", {"confusions": confusions}
+            "Confusions", "What the tuning fixes and what it breaks, with pictures.", {"confusions": confusions}
         ),
         "abilities.html": Page("Trade-off", "Culture against general ability.", _abilities(abilities)),
         "data.html": Page("Data", "What every stage took in, kept and refused, by reason.", _stages(data)),

@@ -12,7 +12,7 @@ from cultureclip.scoring.models import BASE
 
 TITLES = {
     BASE: "Base CLIP",
-    "clip": "CLIP, positive halves",
+    "clip": "CLIP, positive sides",
     "clip_both": "Plain contrastive tuning",
     "clip_concept": "CLIP on concepts",
     "negclip": "NegCLIP",

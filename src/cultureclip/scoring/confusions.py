@@ -13,7 +13,7 @@ from cultureclip.scoring.models import BASE, ModelName, read_names
 from cultureclip.scoring.scores import plan_scores
 from cultureclip.tables import CONFUSIONS, make_table
 
-MENDED, BROKEN = "mended", "broken"
+FIXED, BROKEN = "fixed", "broken"
 EXAMPLES = 5
 """Items named for each confusion."""
 
@@ -28,7 +28,7 @@ class Confusion:
     Attributes:
         benchmark: Its name.
         metric: What the items count for.
-        kind: ``mended``: the base chose the wrong option and the model did not; ``broken``: the other way round.
+        kind: ``fixed``: the base chose the wrong option and the model did not; ``broken``: the other way round.
         right: Text of the right option.
         wrong: Text of the option that was chosen in its place.
         n: Answers (an item by a seed) of this kind.
@@ -85,7 +85,7 @@ def read_confusions(table: pd.DataFrame, model: str, part: str, kind: str) -> li
         table: The table of confusions.
         model: The model that is compared with the base.
         part: ``dev`` or ``test``.
-        kind: ``mended`` or ``broken``.
+        kind: ``fixed`` or ``broken``.
     """
     rows = table[(table["model"] == model) & (table["part"] == part) & (table["kind"] == kind)]
     change = (rows["model_margin"] - rows["base_margin"]).abs()
@@ -112,7 +112,7 @@ def _choices(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def _confusions(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows of one model from its answers beside the base's."""
-    for kind, one, other in ((MENDED, "", "_model"), (BROKEN, "_model", "")):
+    for kind, one, other in ((FIXED, "", "_model"), (BROKEN, "_model", "")):
         named = pairs[pairs[f"options{one}"].str[0] != pairs["image"]]
         is_mistake = (named[f"correct{one}"] == 0) & (named[f"predicted{one}"] > 0) & (named[f"correct{other}"] == 1)
         found: dict[tuple[str, ...], list[tuple[str, str, float, float]]] = defaultdict(list)

@@ -26,11 +26,11 @@ def test_every_distinct_text_once_and_scattered_to_its_row(encoder, rows_and_ima
     texts = encoder.model.encode_text(data.tokens, normalize=True)
     assert len(batch.tokens) == len(torch.unique(batch.tokens, dim=0)) < 16
     embedded = encode_text(encoder.model, batch.tokens)
-    for half, side in enumerate(("pos", "neg")):
+    for place, side in enumerate(("pos", "neg")):
         for field, places in (("caption", batch.captions), ("concept", batch.concepts)):
             written = [t if field == "caption" else f"the {t}" for t in table[f"{side}_{field}"]]
             want = encoder.model.encode_text(encoder.tokenizer(written), normalize=True)
-            torch.testing.assert_close(embedded[places[half]], want, rtol=0, atol=1e-5)
+            torch.testing.assert_close(embedded[places[place]], want, rtol=0, atol=1e-5)
     assert len(texts) == len(data.tokens)
 
 

@@ -187,7 +187,7 @@ def test_nothing_is_overwritten(base, peft_folder, tmp_path):
 def test_an_adapter_of_other_blocks_has_no_place_in_clip_model(base, tmp_path):
     save_adapted(base, tmp_path / "out", QV)
     path = tmp_path / "out" / ADAPTER_NAME
-    save_file({f"visual.trunk.blocks.0.attn.qkv.q.{half}": torch.zeros(2, 2) for half in "ab"}, path)
+    save_file({f"visual.trunk.blocks.0.attn.qkv.q.{factor}": torch.zeros(2, 2) for factor in "ab"}, path)
     with pytest.raises(WeightsError, match=r"CLIPModel has no layer like visual.trunk.blocks.0"):
         to_peft(tmp_path / "out", tmp_path / "peft")
     shutil.rmtree(tmp_path / "out" / "merged")

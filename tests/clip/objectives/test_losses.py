@@ -14,7 +14,7 @@ from cultureclip.errors import ConfigurationError
 
 B, D = 5, 7
 CAPTION_IDS = torch.tensor([[0, 1, 2, 0, 4], [5, 6, 7, 5, 9]])
-CONCEPT_IDS = torch.tensor([[20, 21, 22, 20, 21], [22, 24, 25, 26, 27]])  # repeats in and across halves
+CONCEPT_IDS = torch.tensor([[20, 21, 22, 20, 21], [22, 24, 25, 26, 27]])  # repeats in and across sides
 
 
 def make_twins(seed: int, d: int = D) -> tuple[TwinEmbeddings, list[torch.Tensor]]:
@@ -46,7 +46,7 @@ def naive_ce(rows, columns, scale, same_as_row, several):
 
 
 def alike(twins, field, x, y):
-    """Whether the texts at two places (half, row) mean the same."""
+    """Whether the texts at two places (side, row) mean the same."""
     same_concept = twins.concept_ids[x] == twins.concept_ids[y]
     return bool(same_concept or (field == "caption" and twins.caption_ids[x] == twins.caption_ids[y]))
 
@@ -65,7 +65,7 @@ def naive_one_way(twins, field, images_first, own, columns, settings):
 
 
 def naive_contrast(twins, field, own, extra, settings):
-    """1/2 [CE(I, texts) + CE(T, I)] over lists of (half, row)."""
+    """1/2 [CE(I, texts) + CE(T, I)] over lists of (side, row)."""
     forth = naive_one_way(twins, field, True, own, own + extra, settings)
     back = naive_one_way(twins, field, False, own, own, settings)
     return (forth + back) / 2

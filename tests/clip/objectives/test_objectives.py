@@ -20,7 +20,7 @@ from cultureclip.clip.settings import ObjectiveName, ObjectiveSettings
 from cultureclip.errors import ConfigurationError
 from tests.clip.objectives.test_losses import B, alike, dot, make_twins, naive
 
-CAPTION_IDS = torch.tensor([[0, 1, 2, 0, 4], [5, 6, 2, 5, 9]])  # the third twin has one caption for both halves
+CAPTION_IDS = torch.tensor([[0, 1, 2, 0, 4], [5, 6, 2, 5, 9]])  # the third twin has one caption for both sides
 CONCEPT_IDS = torch.tensor([[20, 21, 22, 20, 21], [22, 21, 25, 26, 27]])  # the second one concept
 CONCEPTS_ONLY = ("clip_concept", "negclip_concept")
 BOTH = ("cultureclip", "clip_caption_clip_concept", "neg_caption_clip_concept", "clip_caption_neg_concept")
@@ -59,9 +59,9 @@ def distinct(twins: TwinEmbeddings) -> TwinEmbeddings:
 def naive_margin(twins, field, settings):
     texts = twins.captions if field == "caption" else twins.concepts
     total = 0.0
-    for half in (0, 1):
+    for side in (0, 1):
         for row in range(B):
-            own, other = (half, row), (1 - half, row)
+            own, other = (side, row), (1 - side, row)
             if settings.duplicate_aware and alike(twins, field, own, other):
                 continue
             image = twins.images[own] / dot(twins.images[own], twins.images[own]).sqrt()

@@ -50,7 +50,7 @@ def test_stopped_anywhere_and_restarted_gives_the_same_bits(undisturbed, base_fo
 def test_stopped_between_two_files_and_restarted_gives_the_same_bits(
     undisturbed, base_folder, tmp_path, monkeypatch, place
 ):
-    """The second look at the dev twins is cut off after some of its three files are written."""
+    """The second dev evaluation is cut off after some of its three files are written."""
     real, calls = getattr(trainer_module, place), []
 
     def stopping(*args, **kwargs):

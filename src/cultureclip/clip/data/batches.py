@@ -22,7 +22,7 @@ from cultureclip.models.encoder import ImageTextEncoder
 
 logger = logging.getLogger(__name__)
 
-HALVES = ("pos", "neg")
+SIDES = ("pos", "neg")
 TWINS_NAME = "twins.safetensors"
 _TENSORS = ("images", "readable", "mirrorable", "tokens", "captions", "concepts")
 
@@ -34,7 +34,7 @@ class TwinData:
     Attributes:
         row_ids: Ids of the R rows that can be used.
         pixels: uint8 [N, 3, H, W], each distinct image once, at the model's input size.
-        images: int64 [2, R], places in ``pixels``; the first axis is the half.
+        images: int64 [2, R], places in ``pixels``; the first axis is the side.
         readable: bool [N]; an image that could not be read is shown to the model as zeros, if it is shown at all.
         mirrorable: bool [N], which images may be mirrored.
         tokens: int64 [T, L], each distinct text once.
@@ -85,7 +85,7 @@ class TwinBatch:
         texts: int64 [U], their places in ``data.tokens``.
         captions: int64 [2, B], places in ``tokens``.
         concepts: int64 [2, B], places in ``tokens``.
-        images: int64 [2B], places in ``data.pixels``; positive halves first.
+        images: int64 [2B], places in ``data.pixels``; positive sides first.
         data: Where they are from.
         augmentation: What is done to the 2B images; None for nothing.
         encoder: The model it is for.
@@ -110,7 +110,7 @@ class TwinBatch:
         """Some of the batch's images, each the same whatever others are asked for with it.
 
         Args:
-            places: Which of the 2B images; positive halves come first.
+            places: Which of the 2B images; positive sides come first.
 
         Returns:
             float [len, 3, H, W], normalised as the model wants it, on its device.
@@ -156,7 +156,7 @@ def prepare(
         DamagedShardError: images lie in a shard that is damaged.
         StorageError: the cache cannot be written.
     """
-    wanted = sorted({i for half in HALVES for i in rows[f"{half}_image_id"]})
+    wanted = sorted({i for side in SIDES for i in rows[f"{side}_image_id"]})
     decoded = decode(images, wanted, encoder, cache_dir)
     bad = decoded.unreadable
     if bad:
@@ -164,12 +164,12 @@ def prepare(
         logger.warning("%d unreadable images of %d, %s: %s", len(bad), len(wanted), fate, bad)
     usable = rows if zeros_for_unreadable else _readable_rows(rows, bad, len(wanted), max_unreadable_share)
     table = {
-        field: [[write(cell) for cell in usable[f"{half}_{field}"]] for half in HALVES]
+        field: [[write(cell) for cell in usable[f"{side}_{field}"]] for side in SIDES]
         for field, write in (("caption", str), ("concept", lambda c: texts.concept_template.replace("{concept}", c)))
     }
-    distinct = sorted({text for halves in table.values() for half in halves for text in half})
+    distinct = sorted({text for sides in table.values() for side in sides for text in side})
     tokens, cut = tokenize(encoder.model, encoder.tokenizer, distinct, texts.long_caption)
-    places = _places(wanted, [list(usable[f"{half}_image_id"]) for half in HALVES])
+    places = _places(wanted, [list(usable[f"{side}_image_id"]) for side in SIDES])
     return TwinData(
         row_ids=list(usable["row_id"]),
         pixels=decoded.pixels,
@@ -202,14 +202,14 @@ def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_
 def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorable: Collection[str]) -> Tensor:
     """Which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
     allowed = torch.ones(count, dtype=torch.bool)
-    for half, where in zip(HALVES, places, strict=True):
-        allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{half}_concept_id"]])]] = False
+    for side, where in zip(SIDES, places, strict=True):
+        allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{side}_concept_id"]])]] = False
     return allowed
 
 
-def _places(distinct: list[str], halves: list[list[str]]) -> Tensor:
+def _places(distinct: list[str], sides: list[list[str]]) -> Tensor:
     place = {item: i for i, item in enumerate(distinct)}
-    return torch.tensor([[place[item] for item in half] for half in halves])
+    return torch.tensor([[place[item] for item in side] for side in sides])
 
 
 def make_batch(

@@ -90,7 +90,7 @@ def prepare_replay(
         raise TrainingError(
             "general pairs",
             f"{len(unreadable)} of {len(wanted)} pictures cannot be read {unreadable[:3]}",
-            "Mend or remove them, or set train.replay.batch to 0",
+            "Fix or remove them, or set train.replay.batch to 0",
         )
     written = [general.texts[i] for i in wanted]
     tokens, _ = tokenize(encoder.model, encoder.tokenizer, written, long_caption)

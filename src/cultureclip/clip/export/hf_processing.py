@@ -18,7 +18,7 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 def to_tokenizer(tokenizer: Any, source: Path) -> Any:
     """Hugging Face's tokenizer of the same ids.
 
-    open_clip first mends a text (``ftfy``, HTML entities), which Hugging Face does not. Padding differs too:
+    open_clip first fixes a text (``ftfy``, HTML entities), which Hugging Face does not. Padding differs too:
     open_clip's own tokenizer pads with 0, the token of ``!``; this one with the end token, as OpenAI's published files
     do. Padding comes after the token that is pooled and changes no embedding.
 

@@ -30,7 +30,7 @@ from cultureclip.reading.text import RefusedError
 
 CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
-_HALVES = {"a": "lora_A.weight", "b": "lora_B.weight"}
+_FACTORS = {"a": "lora_A.weight", "b": "lora_B.weight"}
 _SITE = re.compile(r"(vision|text)_model\.encoder\.layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)\.lora_[AB]\.weight")
 _TOWERS: dict[str, Tower] = {"vision": "image", "text": "text"}
 _TARGETS: dict[str, Target] = {
@@ -135,11 +135,11 @@ def _peft_name(name: str, source: Path) -> str:
     """PEFT's name of one of an adapter's tensors."""
     if name == TEMPERATURE:
         return _PREFIX + TEMPERATURE
-    site, _, half = name.rpartition(".")
+    site, _, factor = name.rpartition(".")
     layer = layer_name(site)
     if layer is None:
         raise WeightsError(source, f"CLIPModel has no layer like {site}", "Use the merged open_clip directory")
-    return f"{_PREFIX}{layer}.{_HALVES[half]}"
+    return f"{_PREFIX}{layer}.{_FACTORS[factor]}"
 
 
 def _read_config(source: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cultureclip.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class TwinEmbeddings:
-    """A batch of B twins, embedded. The first axis is the half: 0 positive, 1 negative.
+    """A batch of B twins, embedded. The first axis is the side: 0 positive, 1 negative.
 
     Attributes:
         images: L2-normalised [2, B, D].

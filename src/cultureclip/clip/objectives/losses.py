@@ -1,6 +1,6 @@
 """Contrastive objectives over twins.
 
-Notation: s = exp(logit_scale); I+, I- are the images of the two halves of a twin, T+, T- their captions, C+, C- their
+Notation: s = exp(logit_scale); I+, I- are the images of the two sides of a twin, T+, T- their captions, C+, C- their
 concepts, all L2-normalised [B, D]; x stands for T or C, and without a sign for [x+ | x-]; CE(logits) is the mean
 cross-entropy whose right answers lie on the diagonal. Every objective returns a scalar in nats.
 
@@ -106,31 +106,31 @@ class Objective(nn.Module):
         return (to_texts + to_images) / 2
 
     def clip(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Positive halves only: 1/2 [ CE(s I+ x+^T) + CE(s x+ I+^T) ]."""
+        """Positive sides only: 1/2 [ CE(s I+ x+^T) + CE(s x+ I+^T) ]."""
         texts, labels = twins.texts(field)
         return self.contrast(twins.images[0], texts[0], labels[0], twins.scale)
 
     def clip_both(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Both halves at once: 1/2 [ CE(s I x^T) + CE(s x I^T) ], I = [I+ ; I-], x = [x+ ; x-], 2B x 2B."""
+        """Both sides at once: 1/2 [ CE(s I x^T) + CE(s x I^T) ], I = [I+ ; I-], x = [x+ ; x-], 2B x 2B."""
         texts, labels = twins.texts(field)
         return self.contrast(twins.images.flatten(0, 1), texts.flatten(0, 1), labels.flatten(0, 1), twins.scale)
 
-    def neg(self, twins: TwinEmbeddings, field: str, half: int = 0) -> Tensor:
-        """Images of one half against their own and the twins' texts.
+    def neg(self, twins: TwinEmbeddings, field: str, side: int = 0) -> Tensor:
+        """Images of one side against their own and the twins' texts.
 
         1/2 [ CE(s I [T | T']^T) + CE(s T I^T) ]
 
         Args:
             twins: The batch.
             field: ``caption`` or ``concept``.
-            half: Of I and T; T' is of the other.
+            side: Of I and T; T' is of the other.
         """
         texts, labels = twins.texts(field)
-        extra = (texts[1 - half], labels[1 - half])
-        return self.contrast(twins.images[half], texts[half], labels[half], twins.scale, extra)
+        extra = (texts[1 - side], labels[1 - side])
+        return self.contrast(twins.images[side], texts[side], labels[side], twins.scale, extra)
 
     def pair(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Both halves in turn: neg(I+, x+, x-) + neg(I-, x-, x+)."""
+        """Both sides in turn: neg(I+, x+, x-) + neg(I-, x-, x+)."""
         return self.neg(twins, field, 0) + self.neg(twins, field, 1)
 
     def three_way(self, twins: TwinEmbeddings, field: str) -> Tensor:
@@ -146,7 +146,7 @@ class Objective(nn.Module):
 
 
 class Clip(Objective):
-    """Symmetric InfoNCE on captions, positive halves only: clip(T) = 1/2 [ CE(s I+ T+^T) + CE(s T+ I+^T) ].
+    """Symmetric InfoNCE on captions, positive sides only: clip(T) = 1/2 [ CE(s I+ T+^T) + CE(s T+ I+^T) ].
 
     Radford et al. 2021 (arXiv 2103.00020).
     """
@@ -161,7 +161,7 @@ class Clip(Objective):
 
 
 class ClipBoth(Objective):
-    """Symmetric InfoNCE on captions over both halves at once: I = [I+ ; I-], T = [T+ ; T-], 2B x 2B.
+    """Symmetric InfoNCE on captions over both sides at once: I = [I+ ; I-], T = [T+ ; T-], 2B x 2B.
 
     The plain baseline on the same images and steps as the twin objectives: a twin is one negative among many.
     """
@@ -198,7 +198,7 @@ class CultureClip(Objective):
 
 
 class ClipConcept(Objective):
-    """Symmetric InfoNCE on concepts, positive halves only: clip(C) = 1/2 [ CE(s I+ C+^T) + CE(s C+ I+^T) ].
+    """Symmetric InfoNCE on concepts, positive sides only: clip(C) = 1/2 [ CE(s I+ C+^T) + CE(s C+ I+^T) ].
 
     Ablation of the CultureCLIP paper (arXiv 2507.06210).
     """

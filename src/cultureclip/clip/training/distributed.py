@@ -25,7 +25,7 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and looks at the dev twins."""
+        """Whether this process writes files and evaluates on the dev twins."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:

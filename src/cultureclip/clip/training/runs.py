@@ -11,13 +11,13 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs
-from cultureclip.clip.data.batches import HALVES, TwinData, prepare
+from cultureclip.clip.data.batches import SIDES, TwinData, prepare
 from cultureclip.clip.data.replay import Replay, prepare_replay
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.objectives.losses import build_objective
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.training.launch import launch_training, threads_for
-from cultureclip.clip.training.trainer import BEST_NAME, BOUNDARY_NAME, STATE_NAME, Trainer
+from cultureclip.clip.training.trainer import BEST_NAME, FROZEN_BLOCKS_NAME, STATE_NAME, Trainer
 from cultureclip.clip.training.training_log import LOG_NAME, LogRow, best_row, read_log
 from cultureclip.clip.training.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
 _LOOK_EVERY_S = 1.0
 _LAYOUT = 5  # part of the key: raise it when the same inputs come to train differently
-_TEXT_COLUMNS = [f"{half}_{field}" for half in HALVES for field in ("concept", "caption", "image_id")]
+_TEXT_COLUMNS = [f"{side}_{field}" for side in SIDES for field in ("concept", "caption", "image_id")]
 _WITHOUT_EFFECT = {
     "augmentation": {"never_mirrored"},  # what it decides is in the key
     "trainer": {"device", "tracker"},
@@ -51,13 +51,15 @@ def training_key(
 ) -> str:
     """Digest of all that decides a training's outcome; the rows' order and which GPU it is are not part of it."""
     rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
-    pictures = images.checksums(sorted({i for half in HALVES for i in cultwin[f"{half}_image_id"]}))
+    pictures = images.checksums(sorted({i for side in SIDES for i in cultwin[f"{side}_image_id"]}))
     ids = sorted(general.texts) if general else []
     pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
-    concepts = {concept for half in HALVES for concept in cultwin[f"{half}_concept_id"]}
+    concepts = {concept for side in SIDES for concept in cultwin[f"{side}_concept_id"]}
     mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
     device, _, _ = settings.trainer.device.partition(":")
     chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    # Hashed under the name it had first, so that a project finds what it has trained.
+    chosen["trainer"]["keep_boundary"] = chosen["trainer"].pop("cache_frozen_blocks")
     return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, fingerprint)
 
 
@@ -118,7 +120,7 @@ def train_adapter(
         mirrorable: Ids of concepts whose pictures may be mirrored.
 
     Returns:
-        The adapter with its card, and the log: a row for the base and one for each look at the dev twins.
+        The adapter with its card, and the log: a row for the base and one for each dev evaluation.
 
     Raises:
         TrainingError: too few twins, too many unreadable images, a loss that is not finite.
@@ -236,7 +238,7 @@ def _alone_in(folder: Path, name: str) -> Iterator[None]:
         raise StorageError(
             error.filename or folder,
             f"cannot be read or written ({error.strerror or error})",
-            "Free disk space or mend the permissions, or set another train.work_dir; then run again",
+            "Free disk space or fix the permissions, or set another train.work_dir; then run again",
         ) from error
 
 
@@ -258,4 +260,4 @@ def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _I
         ).run()
     (job.folder / BEST_NAME).replace(job.folder / RESULT_NAME)
     (job.folder / STATE_NAME).unlink(missing_ok=True)
-    shutil.rmtree(job.folder / BOUNDARY_NAME, ignore_errors=True)
+    shutil.rmtree(job.folder / FROZEN_BLOCKS_NAME, ignore_errors=True)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cultureclip.clip.data.batches import TwinBatch
-from cultureclip.clip.data.boundary import Boundary
+from cultureclip.clip.data.frozen_blocks import FrozenBlockCache
 from cultureclip.clip.data.replay import Replay
 from cultureclip.clip.data.towers import crop_tokens, embed_image, embed_text
 from cultureclip.clip.lora.adapter import LoraAdapter
@@ -43,7 +43,7 @@ class TwinLoss:
         replay: General pairs in every step; None without any.
         settings: Of the whole run.
         group: The processes that share a batch.
-        boundaries: What the frozen blocks make of training rows and of general pairs; empty where all blocks are run.
+        caches: Activations of the frozen blocks for training rows and general pairs; empty where every block runs.
     """
 
     encoder: ImageTextEncoder
@@ -52,7 +52,7 @@ class TwinLoss:
     replay: Replay | None
     settings: RunSettings
     group: Group
-    boundaries: Sequence[Boundary] = ()
+    caches: Sequence[FrozenBlockCache] = ()
 
     def __post_init__(self) -> None:
         self.base_scale = self.encoder.model.logit_scale.detach().exp().clone()
@@ -135,32 +135,32 @@ class TwinLoss:
         return images, texts
 
     def _twin_encodings(self, batch: TwinBatch) -> list[Encoding]:
-        boundary = self._boundary_of(batch.data)
-        if boundary is not None:
+        cache = self._cache_of(batch.data)
+        if cache is not None:
             return self._encodings(
                 batch.count,
                 len(batch.tokens),
-                lambda places: boundary.embed_images(batch.images[places]),
-                lambda places: boundary.embed_texts(batch.texts[places], batch.tokens[places]),
+                lambda places: cache.embed_images(batch.images[places]),
+                lambda places: cache.embed_texts(batch.texts[places], batch.tokens[places]),
             )
         return self._whole_encodings(batch.count, batch.pixels, batch.tokens)
 
     def _replay_encodings(self, rows: Tensor | None) -> list[Encoding]:
         if rows is None:
             return []
-        replay, boundary = self._replay(), self._boundary_of(self.replay)
+        replay, cache = self._replay(), self._cache_of(self.replay)
         tokens = crop_tokens(self.encoder.model, replay.tokens[rows]).to(self.encoder.device)
-        if boundary is not None:
+        if cache is not None:
             return self._encodings(
                 len(rows),
                 len(rows),
-                lambda places: boundary.embed_images(rows[places]),
-                lambda places: boundary.embed_texts(rows[places], tokens[places]),
+                lambda places: cache.embed_images(rows[places]),
+                lambda places: cache.embed_texts(rows[places], tokens[places]),
             )
         return self._whole_encodings(len(rows), lambda places: replay.pixels_of(rows[places]), tokens)
 
-    def _boundary_of(self, source: object) -> Boundary | None:
-        return next((boundary for boundary in self.boundaries if boundary.source is source), None)
+    def _cache_of(self, source: object) -> FrozenBlockCache | None:
+        return next((cache for cache in self.caches if cache.source is source), None)
 
     def _replay(self) -> Replay:
         assert self.replay is not None  # noqa: S101 (rows are only drawn where there are pairs)

@@ -1,4 +1,4 @@
-"""The optimisation of one adapter: steps, looks at the dev twins, exact resume."""
+"""The optimisation of one adapter: steps, dev evaluations, exact resume."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from cultureclip.clip.data.batches import TwinData, draw_rows, make_batch, step_generator
-from cultureclip.clip.data.boundary import Boundary, compute_boundary
+from cultureclip.clip.data.frozen_blocks import FrozenBlockCache, cache_frozen_blocks
 from cultureclip.clip.data.replay import Replay
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.objectives.losses import Objective, TwinEmbeddings
@@ -36,7 +36,7 @@ from cultureclip.models.checkpoint import load_tensors, load_training_state, sav
 from cultureclip.models.encoder import ImageTextEncoder
 
 STATE_NAME, BEST_NAME, FAULT_NAME, EVENTS_NAME = "state.safetensors", "best.safetensors", "not_finite.json", "events"
-BOUNDARY_NAME = "boundary"
+FROZEN_BLOCKS_NAME = "frozen_blocks"
 MAX_SCALE = 100.0
 """Upper bound of exp(logit_scale), as CLIP was trained with; a base that is above it learns up to its own."""
 
@@ -99,7 +99,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._prepare_towers()
         self.loss = TwinLoss(
-            self.encoder, self.adapter, self.objective, self.replay, self.settings, self.group, self._boundaries()
+            self.encoder, self.adapter, self.objective, self.replay, self.settings, self.group, self._caches()
         )
         optimizer = torch.optim.AdamW(self._groups(), lr=trainer.lr)
         device = self.encoder.device
@@ -118,17 +118,17 @@ class Trainer:
                 tower.compile(dynamic=True)
         model.train()
 
-    def _boundaries(self) -> list[Boundary]:
+    def _caches(self) -> list[FrozenBlockCache]:
         """What the frozen blocks make of all inputs, where that is to be kept."""
         blocks = self.settings.lora.last_blocks
-        if not self.settings.trainer.keep_boundary or blocks is None:
+        if not self.settings.trainer.cache_frozen_blocks or blocks is None:
             return []
         sources = {"twins": self.data} | ({} if self.replay is None else {"replay": self.replay})
-        folder = self.folder / BOUNDARY_NAME
-        return [compute_boundary(source, self.encoder, blocks, folder / name) for name, source in sources.items()]
+        folder = self.folder / FROZEN_BLOCKS_NAME
+        return [cache_frozen_blocks(source, self.encoder, blocks, folder / name) for name, source in sources.items()]
 
     def _optimise(self, optimizer: torch.optim.Optimizer, log: list[LogRow], start: int) -> None:
-        """All steps from ``start`` on, with a look at the dev twins every so many."""
+        """All steps from ``start`` on, with a dev evaluation every ``eval_every`` steps."""
         trainer = self.settings.trainer
         steps = range(start, trainer.steps)
         bar = tqdm(steps, self.name, trainer.steps, initial=start, mininterval=2, disable=not self.group.leads)

@@ -1,4 +1,4 @@
-"""The log of a training: a row for the untouched base, then one for each look at the dev twins."""
+"""The log of a training: a row for the untouched base, then one for each dev evaluation."""
 
 import json
 from collections.abc import Sequence

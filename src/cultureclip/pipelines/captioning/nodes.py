@@ -36,7 +36,7 @@ def write_captions(
 
 
 def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: dict[str, Any]) -> dict[str, Any]:
-    """Count candidates, kept and rejected by reason, and warn of halves that are left without a caption.
+    """Count candidates, kept and rejected by reason, and warn of sides that are left without a caption.
 
     Returns:
         The counts, how often the candidates name the right region, and what was asked of the model.
@@ -48,11 +48,11 @@ def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: di
     written = captions.drop_duplicates(["concept_id", "seed"]).dropna(subset=["text"])
     named = score_regions(zip(written["text"], written["concept_id"].map(cultures), strict=True))
     metrics = summarise(captions) | {"region_score": asdict(named), "usage": usage}
-    if metrics["halves_without_caption"]:
+    if metrics["sides_without_caption"]:
         logger.warning(
-            "Captioning: %s of %s halves have no accepted caption (rejected by reason: %s); raise captioning.max_tries",
-            metrics["halves_without_caption"],
-            metrics["halves"],
+            "Captioning: %s of %s sides have no accepted caption (rejected by reason: %s); raise captioning.max_tries",
+            metrics["sides_without_caption"],
+            metrics["sides"],
             metrics["rejected"],
         )
     return metrics

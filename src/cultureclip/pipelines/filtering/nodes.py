@@ -24,13 +24,13 @@ def measure_images(
 ) -> pd.DataFrame:
     """Let the judge look at every planned image; what it has seen before is read from the store."""
     from cultureclip.judging.judge import Judge
-    from cultureclip.judging.scores import list_halves, measure
+    from cultureclip.judging.scores import list_sides, measure
     from cultureclip.judging.texts import concept_texts, embed_concepts
 
-    halves = list_halves(image_requests, captions, twins)
+    sides = list_sides(image_requests, captions, twins)
     judge = Judge(parameters, judgement_store)
     texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
-    return measure(halves, images, judge, concepts["concept_id"].tolist(), texts)
+    return measure(sides, images, judge, concepts["concept_id"].tolist(), texts)
 
 
 def judge_images(measurements: pd.DataFrame, parameters: FilteringParameters) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def select_twins(
     concepts: pd.DataFrame,
     parameters: FilteringParameters,
 ) -> pd.DataFrame:
-    """Pair the accepted images of both halves into training rows."""
+    """Pair the accepted images of both sides into training rows."""
     from cultureclip.judging.selection import build_cultwin
 
     return build_cultwin(judgements, image_requests, captions, twins, concepts, licence=parameters.licence)

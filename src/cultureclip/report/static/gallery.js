@@ -104,8 +104,8 @@ async function show() {
 }
 
 function twin(i, card) {
-  const sides = [index.a[i], index.b[i]];
-  const names = sides.map((concept) => index.names[concept]);
+  const concepts = [index.a[i], index.b[i]];
+  const names = concepts.map((concept) => index.names[concept]);
   const state = index.states[index.state[i]];
   const chip = (text, kind = "") => make("span", { class: `chip ${kind}` }, text);
   const similarity = index.similarity[i];
@@ -115,31 +115,31 @@ function twin(i, card) {
       make("p", {}, chip(index.categories[index.category[i]]), card.split && chip(card.split),
         similarity === null ? null : chip(`look-alike ${similarity.toFixed(2)}`),
         chip(state, state === "in the training data" ? "yes" : "no"))),
-    make("div", { class: "halves" }, ...card.halves.map((half, side) => render(half, sides[side]))));
+    make("div", { class: "sides" }, ...card.sides.map((side, place) => render(side, concepts[place]))));
 }
 
-function render(half, concept) {
+function render(side, concept) {
   const name = index.names[concept];
-  const [accepted, refused] = half.captionCounts;
-  const [kept, dropped] = half.imageCounts;
-  return make("div", { class: "half" },
+  const [accepted, refused] = side.captionCounts;
+  const [kept, dropped] = side.imageCounts;
+  return make("div", { class: "side" },
     make("div", { class: "who" },
-      picture(half.reference, name, "reference", half.reference ? "held out" : "no real picture"),
+      picture(side.reference, name, "reference", side.reference ? "held out" : "no real picture"),
       make("div", {},
         make("h4", {}, make("bdi", {}, name)),
         make("p", { class: "culture" }, index.homes[concept].map((home) => index.cultures[home]).join(", ")),
-        make("p", { class: "quiet small" }, half.features))),
+        make("p", { class: "quiet small" }, side.features))),
     accepted + refused + kept + dropped === 0 ? null : make("div", {},
       accepted === 0
         ? make("p", { class: "quiet small" }, "No accepted caption.")
-        : make("ul", { class: "captions" }, ...half.captions.map((text) => make("li", {}, text))),
+        : make("ul", { class: "captions" }, ...side.captions.map((text) => make("li", {}, text))),
       refused === 0 ? null : make("details", { class: "small" },
         make("summary", {}, count(refused, "refused caption")),
-        make("ul", { class: "captions refused" }, ...half.refusedCaptions.map(([text, reason]) =>
+        make("ul", { class: "captions refused" }, ...side.refusedCaptions.map(([text, reason]) =>
           make("li", {}, text || "(empty answer)", " ", make("span", { class: "chip" }, reason))))),
       make("div", { class: "pics" },
-        ...half.kept.map((source) => picture(source, name, "kept", null)),
-        ...half.refused.map(([source, reason]) => picture(source, name, "refused", reason))),
+        ...side.kept.map((source) => picture(source, name, "kept", null)),
+        ...side.refused.map(([source, reason]) => picture(source, name, "refused", reason))),
       make("p", { class: "quiet small" },
         `${kept} ${kept === 1 ? "picture" : "pictures"} kept, ${dropped} refused; ${accepted} of ${count(accepted + refused, "caption")} accepted`)));
 }

@@ -1,4 +1,4 @@
-"""Training of the last blocks alone: what the frozen blocks below them make of each input is computed once and kept.
+"""Training of the last blocks alone: activations of the frozen blocks below them are computed once and cached.
 
 With the adapter in the last k blocks and images that are not changed at random, the input of block L - k is the same in
 every step. A step then runs k blocks of each tower instead of all L, forward and backward.
@@ -28,11 +28,11 @@ _CHUNK = 256
 
 
 class _ReachedError(Exception):
-    """Ends a forward pass at the boundary."""
+    """Ends a forward pass at the first adapted block."""
 
 
 @dataclass(frozen=True)
-class Boundary:
+class FrozenBlockCache:
     """Inputs of the first adapted block of each tower.
 
     Attributes:
@@ -75,8 +75,10 @@ class Boundary:
         return x
 
 
-def compute_boundary(source: TwinData | Replay, encoder: ImageTextEncoder, blocks: int, folder: Path) -> Boundary:
-    """Run every distinct image and text up to the boundary.
+def cache_frozen_blocks(
+    source: TwinData | Replay, encoder: ImageTextEncoder, blocks: int, folder: Path
+) -> FrozenBlockCache:
+    """Run every distinct image and text through the frozen blocks, and keep the result.
 
     Args:
         source: Training rows or general pairs.
@@ -91,7 +93,7 @@ def compute_boundary(source: TwinData | Replay, encoder: ImageTextEncoder, block
     model, tokens = encoder.model, source.tokens
     if not (isinstance(model, CLIP) and isinstance(model.visual, VisionTransformer)):
         raise ConfigurationError(
-            "trainer.keep_boundary", "the model's towers are not open_clip's own transformers", "Set it to false"
+            "trainer.cache_frozen_blocks", "the model's towers are not open_clip's own transformers", "Set it to false"
         )
     cropped = crop_tokens(model, tokens).to(encoder.device)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ def compute_boundary(source: TwinData | Replay, encoder: ImageTextEncoder, block
         _first_of_last(blocks, model.transformer.resblocks),
         lambda places: embed_text(model, cropped[places.to(encoder.device)]),
     )
-    return Boundary(source, model, blocks, images, texts)
+    return FrozenBlockCache(source, model, blocks, images, texts)
 
 
 @torch.no_grad()
@@ -121,7 +123,7 @@ def _fill(path: Path, count: int, block: nn.Module, embed: Callable[[Tensor], Te
                     handle.write(npy_header("<f4", (count, *reached.shape[1:])))
                 handle.write(reached.data)
     except OSError as error:
-        remedy = "Free disk space, set another work_dir, or set trainer.keep_boundary to false"
+        remedy = "Free disk space, set another work_dir, or set trainer.cache_frozen_blocks to false"
         raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error
     return open_pixels(path)
 

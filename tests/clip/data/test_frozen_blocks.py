@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from cultureclip.clip.data.batches import prepare
-from cultureclip.clip.data.boundary import compute_boundary
+from cultureclip.clip.data.frozen_blocks import cache_frozen_blocks
 from cultureclip.clip.data.towers import crop_tokens, embed_image
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import (
@@ -27,7 +27,7 @@ def settings(keep, **trainer):
         replay=ReplaySettings(batch=3, weight=2.0),
         trainer=TrainerSettings(
             **(
-                {"steps": 8, "batch": 4, "lr": 0.01, "warmup_steps": 2, "eval_every": 4, "keep_boundary": keep}
+                {"steps": 8, "batch": 4, "lr": 0.01, "warmup_steps": 2, "eval_every": 4, "cache_frozen_blocks": keep}
                 | trainer
             )
         ),
@@ -35,7 +35,7 @@ def settings(keep, **trainer):
 
 
 @pytest.mark.parametrize("changes", [{}, {"chunk": 1, "anchor": 2.0}])
-def test_training_from_the_boundary_equals_training_through_all_blocks(base_folder, tmp_path, changes):
+def test_training_from_the_cache_equals_training_through_all_blocks(base_folder, tmp_path, changes):
     def run(keep):
         own = settings(keep, **changes)
         return train(*make_rows(), base_folder, tmp_path / str(keep), settings=own, general=general_pairs())
@@ -45,7 +45,7 @@ def test_training_from_the_boundary_equals_training_through_all_blocks(base_fold
     for name, tensor in whole.adapter.items():
         torch.testing.assert_close(kept.adapter[name], tensor, atol=1e-5, rtol=1e-4)
     assert log[-1]["dev_loss"] == pytest.approx(expected[-1]["dev_loss"], rel=1e-5)
-    assert not list((tmp_path / "True").glob("*/boundary"))
+    assert not list((tmp_path / "True").glob("*/frozen_blocks"))
 
 
 def test_frozen_blocks_run_once_and_never_in_a_step(encoder, tmp_path):
@@ -57,12 +57,12 @@ def test_frozen_blocks_run_once_and_never_in_a_step(encoder, tmp_path):
     runs = []
     for block in frozen:
         block.register_forward_hook(lambda *_: runs.append(1))
-    boundary = compute_boundary(data, encoder, 1, tmp_path)
+    cache = cache_frozen_blocks(data, encoder, 1, tmp_path)
     assert len(runs) == 2
     places = torch.tensor([3, 0, 3])
     tokens = data.tokens[places][:, :9]
     with torch.no_grad():
-        found = boundary.embed_images(places), boundary.embed_texts(places, tokens)
+        found = cache.embed_images(places), cache.embed_texts(places, tokens)
         assert len(runs) == 2
         pixels = torch.from_numpy(data.pixels[places.numpy()]).float() / 255
         expected = embed_image(encoder.model, pixels * 2 - 1), embed_text(encoder.model, tokens)
@@ -80,8 +80,8 @@ def test_frozen_blocks_run_once_and_never_in_a_step(encoder, tmp_path):
         {"launch": {"processes": 2}},
     ],
 )
-def test_what_would_move_the_boundary_is_refused(changes):
-    with pytest.raises(ValidationError, match="keep_boundary needs"):
+def test_what_would_change_the_cache_is_refused(changes):
+    with pytest.raises(ValidationError, match="cache_frozen_blocks needs"):
         RunSettings.model_validate({**settings(True).model_dump(), **changes})
 
 
@@ -91,12 +91,12 @@ def test_ways_to_run_whole_towers_are_refused_where_blocks_run_alone(other):
         settings(True, **{other: True})
 
 
-def test_other_towers_have_no_boundary(encoder, tmp_path, monkeypatch):
+def test_other_towers_have_no_cache(encoder, tmp_path, monkeypatch):
     rows, images = make_rows()
     data = prepare(rows, images, encoder, TextSettings(), 0.0)
     encoder.model.visual = torch.nn.Identity()
-    with pytest.raises(ConfigurationError, match="keep_boundary"):
-        compute_boundary(data, encoder, 1, tmp_path)
+    with pytest.raises(ConfigurationError, match="cache_frozen_blocks"):
+        cache_frozen_blocks(data, encoder, 1, tmp_path)
 
 
 def test_a_frozen_tower_may_have_fewer_blocks_than_are_adapted(encoder, tmp_path):
@@ -104,10 +104,10 @@ def test_a_frozen_tower_may_have_fewer_blocks_than_are_adapted(encoder, tmp_path
     data = prepare(rows, images, encoder, TextSettings(), 0.0)
     del encoder.model.transformer.resblocks[0]
     LoraAdapter(encoder.model, LoraSettings(towers=("image",), last_blocks=2))
-    boundary = compute_boundary(data, encoder, 2, tmp_path)
+    cache = cache_frozen_blocks(data, encoder, 2, tmp_path)
     tokens = crop_tokens(encoder.model, data.tokens)
     with torch.no_grad():
-        found = boundary.embed_texts(torch.arange(len(tokens)), tokens)
+        found = cache.embed_texts(torch.arange(len(tokens)), tokens)
         torch.testing.assert_close(found, embed_text(encoder.model, tokens), atol=1e-5, rtol=1e-5)
 
 
@@ -115,5 +115,5 @@ def test_a_full_disk_is_an_error_and_no_crash(encoder, tmp_path):
     rows, images = make_rows()
     data = prepare(rows, images, encoder, TextSettings(), 0.0)
     (tmp_path / "images.npy").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match=r"images.npy: cannot be written \(No space left.*keep_boundary"):
-        compute_boundary(data, encoder, 1, tmp_path)
+    with pytest.raises(StorageError, match=r"images.npy: cannot be written \(No space left.*cache_frozen_blocks"):
+        cache_frozen_blocks(data, encoder, 1, tmp_path)
