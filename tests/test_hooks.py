@@ -172,10 +172,10 @@ def test_an_unchanged_second_run_asks_the_judge_nothing_and_decides_the_same(pla
     files = sorted(place.data.rglob("judgements.parquet/*/judgements.parquet"))
     assert len(files) == 2
     pd.testing.assert_frame_equal(pd.read_parquet(files[0]), pd.read_parquet(files[1]))
-    looks = [record.getMessage() for record in caplog.records if "judge looks at" in record.getMessage()]
+    looks = [record.getMessage() for record in caplog.records if "The judge reads" in record.getMessage()]
     assert looks == [
-        "The judge looks at 12 images, 0 are judged already",
-        "The judge looks at 0 images, 12 are judged already",
+        "The judge reads 12 images, 0 are judged already",
+        "The judge reads 0 images, 12 are judged already",
     ]
     assert sum("Loading the judge" in record.getMessage() for record in caplog.records) == 1
 

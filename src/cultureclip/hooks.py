@@ -2,8 +2,9 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -25,28 +26,37 @@ from cultureclip.preflight import (
     read_stages,
     select_stages,
 )
+from cultureclip.run_log import LogFile, StageLines
 from cultureclip.run_manifest import MANIFEST, RunManifest, runs_in_progress
 from cultureclip.session_config import SessionConfig, note_config, noted_config
 
 logger = logging.getLogger(__name__)
 
-REPORT, RESULTS = "report", "results"
+REPORT, RESULTS, SCORE_TABLE = "report", "results", "score_table"
+
+
+class _Run(NamedTuple):
+    """The state of one run."""
+
+    manifest: RunManifest
+    stages: StageLines
+    log: LogFile
 
 
 class ProjectHooks:
-    """One instance serves all runs of a process, also several at once: what it keeps, it keeps by run id."""
+    """One instance serves all runs of a process, also several at once: their state is kept by run id."""
 
     def __init__(self) -> None:
-        self._manifests: dict[str, RunManifest] = {}
+        self._runs: dict[str, _Run] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Stay offline unless told otherwise, and refuse parameters that nothing would read.
+        """Refuse parameters that nothing would read; stay offline and hide the libraries' progress bars by default.
 
         The config is noted for the pipelines until they are built: that comes after this hook, and they read their
         shape from it.
         """
-        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS"):
             os.environ.setdefault(name, "1")
         parameters = context.config_loader["parameters"]
         note_config(SessionConfig(str(context.config_loader.conf_source), context.env, parameters))
@@ -88,36 +98,49 @@ class ProjectHooks:
         }
         manifest = RunManifest(run_id, facts, pipeline, catalog)
         manifest.begin()
-        self._manifests[run_id] = manifest
+        log = LogFile(manifest.log_path(), run_id)
+        self._runs[run_id] = _Run(manifest, StageLines(pipeline), log)
 
     @hook_impl
-    def before_node_run(self, node: Node, run_id: str) -> None:
+    def before_node_run(self, node: Node, inputs: Mapping[str, Any], run_id: str) -> None:
         """Note what the node has read and start its clock."""
-        self._manifests[run_id].start_node(node)
+        run = self._runs[run_id]
+        run.manifest.start_node(node)
+        run.stages.start_node(node, inputs)
 
     @hook_impl
-    def after_node_run(self, node: Node, run_id: str) -> None:
-        """Stop the node's clock and bring the manifest up to date."""
-        self._manifests[run_id].stop_node(node)
+    def after_node_run(self, node: Node, outputs: Mapping[str, Any], run_id: str) -> None:
+        """Stop the node's clock, bring the manifest up to date, and print the line of a stage that has ended."""
+        run = self._runs[run_id]
+        run.manifest.stop_node(node)
+        if line := run.stages.stop_node(node, outputs):
+            logger.info("%s", line)
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Close the manifest and say where results and report are."""
-        manifest = self._manifests.pop(run_params["run_id"])
-        manifest.end()
-        saved = manifest.saved()
+        """Close the manifest; print the score table and where results, log and report are, the report last."""
+        run = self._runs.pop(run_params["run_id"])
+        run.manifest.end()
+        saved = run.manifest.saved()
+        if SCORE_TABLE in saved:
+            logger.info("\n%s", run.manifest.saved_path(SCORE_TABLE).read_text(encoding="utf-8"))
         if RESULTS in saved:
-            logger.info("Results: %s", manifest.saved_path(RESULTS))
+            logger.info("Results: %s", run.manifest.saved_path(RESULTS))
+        logger.info("Log: %s", run.log.path)
         if REPORT in saved:
-            logger.info("Report: %s", manifest.saved_path(REPORT) / "index.html")
+            logger.info("Report: %s", run.manifest.saved_path(REPORT) / "index.html")
+        run.log.close()
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
-        """Close the manifest of a failed run; that this fails too (a full disk) must not hide why the run failed."""
+        """Close manifest and log of a failed run; that this fails too (a full disk) must not hide the first error."""
+        run = self._runs.pop(run_params["run_id"])
         try:
-            self._manifests.pop(run_params["run_id"]).end(error)
+            run.manifest.end(error)
         except DatasetError as second:
             logger.warning("The manifest of the failed run could not be saved: %s", second)
+        run.log.close(error)
+        error.add_note(f"log: {run.log.path}")
 
 
 def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol, in_progress: dict[str, int]) -> None:

@@ -110,7 +110,8 @@ def check_inputs(
     producer, others = missing[name], sorted(set(missing) - {name})
     cause = "it has not been made yet" + (f" (nor have {', '.join(others)})" if others else "")
     if producer is None:
-        raise MissingInputError(name, "there is no such input", f"Put the file where the catalog says: {catalog[name]}")
+        place = catalog[name]._describe().get("filepath", catalog[name])
+        raise MissingInputError(name, "there is no such input", f"Put the file where the catalog says: {place}")
     command = f"kedro run --pipelines={producer}" + (f" --env={env}" if env else "")
     waiting = ", ".join(f"{run} (process {process})" for run, process in (in_progress or {}).items())
     remedy = f"Make it first: {command}" + (f"; or wait for the run in progress: {waiting}" if waiting else "")

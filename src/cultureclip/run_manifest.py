@@ -93,6 +93,10 @@ class RunManifest:
         """Where this run's version of a dataset lies."""
         return _find(self._catalog, name).saved_path()
 
+    def log_path(self) -> Path:
+        """Where the log of this run lies: beside the manifests, under the run's id."""
+        return self._path.parents[2] / "logs" / f"{self._facts['run_id']}.log"
+
     def _save(self, status: str, error: Exception | None = None) -> None:
         """Write the manifest again in its place: a version is a run, and the catalog saves a version only once."""
         with self._lock:

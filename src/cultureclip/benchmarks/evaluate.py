@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import SourceDataError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ def answer_benchmarks(
         WeightsError: a model cannot be loaded, or its embeddings cannot be used.
     """
     failed: dict[str, str] = {}
-    for place in tqdm(models.values(), desc="embed with models"):
+    for place in progress_bar(models.values(), desc="embed with models"):
         failed |= embed_benchmarks(place, benchmarks, cache, settings).failed
     if failed:
         logger.warning("%d pictures cannot be read and are not asked about: %s", len(failed), sorted(failed.items())[0])

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from cultureclip.captions.candidates import Candidate, check_repeats, check_units, read_candidate
 from cultureclip.captions.checks import Reason
@@ -15,6 +14,7 @@ from cultureclip.captions.prompts import caption_turns, revision_turns
 from cultureclip.captions.settings import CaptionSettings
 from cultureclip.captions.units import FactChecker, WordChecker, report_units
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.asking import Usage, answer_all
@@ -121,7 +121,7 @@ class Writer:
         """
         written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
         wanted = sum(kind.wanted for kind in self.settings.kinds.values())
-        with tqdm(total=len(asked) * wanted, desc="captions accepted") as bar:
+        with progress_bar(total=len(asked) * wanted, desc="captions accepted") as bar:
             while blanks := list(self._open_questions(asked, written)):
                 requests = [self.request(blank) for blank in blanks]
                 answers: dict[int, Answer] = {}

@@ -16,10 +16,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from cultureclip import __version__
 from cultureclip.engine.local import run_local
+from cultureclip.engine.progress import progress_bar
 from cultureclip.images.records import ImageRecord, encode_image
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
@@ -149,7 +149,7 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
     report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()))
     total = sum(len(batch.ids) for task in tasks for batch in task.batches)
     make_worker = partial(ShardWorker, settings, store)
-    with tqdm(total=total, desc="synthesis", unit="image", disable=not tasks) as bar:
+    with progress_bar(total=total, desc="synthesis", unit="image", disable=not tasks) as bar:
         for done in run_local(make_worker, tasks):
             bar.update(done.made)
             report.made += done.made

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from cultureclip.engine.disk import check_picture_error
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import DamagedImageError
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
@@ -50,7 +50,7 @@ class Judge:
     @cached_property
     def encoder(self) -> ImageTextEncoder:
         """The model, loaded at first use."""
-        logger.info("Loading the judge from %s", self.path)
+        logger.debug("Loading the judge from %s", self.path)
         return load_encoder(self.path, self.device)
 
     def _key(self, kind: str, item: str) -> str:
@@ -85,9 +85,9 @@ class Judge:
         keys = {identifier: self._key("image", identifier) for identifier in ids}
         kept = self.store.get(keys.values())
         missing = sorted(identifier for identifier, key in keys.items() if key not in kept)  # neighbours share a shard
-        logger.info("The judge looks at %d images, %d are judged already", len(missing), len(keys) - len(missing))
+        logger.debug("The judge reads %d images, %d are judged already", len(missing), len(keys) - len(missing))
         chunk = self.batch  # fixed here: the batch may shrink on the way
-        for start in tqdm(range(0, len(missing), chunk), desc="judge images", disable=not missing):
+        for start in progress_bar(range(0, len(missing), chunk), desc="judge images", disable=not missing):
             answers = self._answer(images, missing[start : start + chunk])
             self.store.put(answers)
             kept |= answers

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import WeightsError
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.finite import check_computed
@@ -91,7 +91,7 @@ class ImageTextEncoder:
         """L2-normalised image embeddings, float32 [N, D]."""
         self.model.eval()
         chunks = []
-        for start in tqdm(range(0, len(images), batch), desc="embed images", disable=len(images) <= batch):
+        for start in progress_bar(range(0, len(images), batch), desc="embed images", disable=len(images) <= batch):
             pixels = torch.stack([self.preprocess(to_rgb(i)) for i in images[start : start + batch]])
             chunks.append(self.embed_pixels(pixels))
         return torch.cat(chunks).numpy() if chunks else np.zeros((0, 0), np.float32)

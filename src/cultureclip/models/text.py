@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Request, Sampling
 from cultureclip.models.finite import check_computed
@@ -130,7 +130,7 @@ class LanguageModel:
         first, second = (self._single_token(option) for option in options)
         prompts = [[*messages, {"role": "user", "content": item}] for item in items]
         log_odds, limit = np.zeros(len(items), np.float32), self.batch
-        with tqdm(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
+        with progress_bar(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
             for chosen, shared, endings in self._batches(prompts):
 
                 def compare(part: slice, shared: Any = shared, endings: Any = endings) -> list[float]:

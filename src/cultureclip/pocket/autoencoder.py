@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from tqdm.auto import tqdm
 
+from cultureclip.engine.progress import progress_bar
 from cultureclip.models.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.settings import AutoencoderSettings
@@ -47,7 +47,7 @@ def train_autoencoder(
     model = build_autoencoder(settings).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=1e-4)
     start = load_training_state(checkpoint, model, optimizer)
-    bar = tqdm(range(start, steps), desc="autoencoder", initial=start, total=steps, mininterval=5)
+    bar = progress_bar(range(start, steps), desc="autoencoder", initial=start, total=steps)
     for step in bar:
         draw = torch.Generator().manual_seed(seed * 1_000_003 + step)
         chosen = pictures[torch.randint(len(pictures), (batch,), generator=draw)]

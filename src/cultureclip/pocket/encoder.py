@@ -16,9 +16,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
-from tqdm.auto import tqdm
 from transformers import CLIPTokenizer
 
+from cultureclip.engine.progress import progress_bar
 from cultureclip.models.checkpoint import load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
 from cultureclip.pocket.pictures import augment, to_float
@@ -119,7 +119,7 @@ def train_encoder(
     model = CLIP(**config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.1)
     start = load_training_state(checkpoint, model, optimizer)
-    bar = tqdm(range(start, steps), desc=checkpoint.stem, initial=start, total=steps, mininterval=5)
+    bar = progress_bar(range(start, steps), desc=checkpoint.stem, initial=start, total=steps)
     model.train()
     for step in bar:
         draw, rng = torch.Generator().manual_seed(seed * 1_000_003 + step), random.Random(seed * 1_000_003 + step)

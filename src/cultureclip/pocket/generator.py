@@ -18,9 +18,9 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
-from tqdm.auto import tqdm
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
+from cultureclip.engine.progress import progress_bar
 from cultureclip.models.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.autoencoder import encode_all
 from cultureclip.pocket.pictures import augment, to_float
@@ -119,7 +119,7 @@ def train_generator(
     start = load_training_state(checkpoint, both, optimizer)
     latents = augmented_latents(autoencoder, pictures, seed)
     shares = torch.tensor([1.0 if concept["universal"] == "flag" else OBJECT_SHARE for concept in concepts])
-    bar = tqdm(range(start, steps), desc="generator", initial=start, total=steps, mininterval=5)
+    bar = progress_bar(range(start, steps), desc="generator", initial=start, total=steps)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 200) * max(0.05, 1.0 - step / steps)
@@ -148,7 +148,7 @@ def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: 
     """Latents of every picture in :data:`VIEWS` augmented views, of unit variance: float [VIEWS, N, C, h, w]."""
     config = autoencoder.config
     views = []
-    for view in tqdm(range(VIEWS), desc="latents", mininterval=5):
+    for view in progress_bar(range(VIEWS), desc="latents"):
         draw = torch.Generator().manual_seed(seed * 7919 + view)
         seen = augment(to_float(pictures), draw, zoom=0.1, shift=0.05, degrees=6, colour=0.08).split(64)
         views.append(torch.cat([autoencoder.encode(chunk).latent_dist.mode() for chunk in seen]))

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy.stats import binomtest
-from tqdm.auto import tqdm
 
 from cultureclip.concepts.emoji import STYLES
 from cultureclip.concepts.looks import choose_representatives
 from cultureclip.concepts.regions import region_name
+from cultureclip.engine.progress import progress_bar
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
@@ -77,7 +77,7 @@ def _generate(
     call = settings.call.arguments()
     images = [
         image
-        for start in tqdm(range(0, len(prompts), BATCH), desc="measure generator")
+        for start in progress_bar(range(0, len(prompts), BATCH), desc="measure generator")
         for image in pipeline.generate(prompts[start : start + BATCH], seeds[start : start + BATCH], call)
     ]
     return [i for i, _ in asked], images

@@ -56,7 +56,7 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
     general = settings.general_benchmarks
     answers = list(read_answers(predictions, {member for model in plan for member in model.members}))
     asked = _names(answers)
-    logger.info(
+    logger.debug(
         "General ability, by evaluation.general_benchmarks: %s. All others count as culture: %s",
         ", ".join(sorted(asked.intersection(general))) or "none",
         ", ".join(sorted(asked.difference(general))) or "none",

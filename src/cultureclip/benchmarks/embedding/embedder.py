@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import SourceDataError
 from cultureclip.models.families import load_model
 from cultureclip.models.memory import halve_until_it_fits
@@ -75,7 +75,7 @@ class Embedder:
         self._warn_of_cut_texts(list(keys), lengths, tokens.shape[1])
         order, names = lengths.argsort(descending=True, stable=True), list(keys.values())
         made: dict[str, np.ndarray] = {}
-        for chosen in tqdm(order.split(_KEPT_TOGETHER), desc="embed texts"):
+        for chosen in progress_bar(order.split(_KEPT_TOGETHER), desc="embed texts"):
             vectors = self._run(self.encoder.embed_tokens, tokens[chosen])
             made |= self._keep(self.texts, [names[i] for i in chosen.tolist()], vectors)
         return made
@@ -101,7 +101,7 @@ class Embedder:
 
         made: dict[str, np.ndarray] = {}
         failed: dict[str, str] = {}
-        with ThreadPoolExecutor(_WORKERS) as pool, tqdm(total=len(keys), desc="embed images") as bar:
+        with ThreadPoolExecutor(_WORKERS) as pool, progress_bar(total=len(keys), desc="embed images") as bar:
             for part in _split(list(keys), _KEPT_TOGETHER):
                 names: list[str] = []
                 vectors: list[Tensor] = []

@@ -74,7 +74,7 @@ def embed_benchmarks(
     new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))
     failed: dict[str, str] = {}
     if new_images or new_texts:
-        logger.info("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
+        logger.debug("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
         embedder = Embedder(model, settings, image_store, text_store)
         made, failed = embedder.embed_images(new_images, pictures)
         kept |= made | embedder.embed_texts(new_texts)

@@ -14,12 +14,12 @@ import torch
 from open_clip.model import CLIP
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from cultureclip.clip.data.batches import TwinData
 from cultureclip.clip.data.pixels import gather, npy_header, open_pixels, shown
 from cultureclip.clip.data.replay import Replay
 from cultureclip.clip.data.towers import crop_tokens, embed_image, finish_image
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.text_tower import embed_text, finish_text
@@ -117,7 +117,8 @@ def _fill(path: Path, count: int, block: nn.Module, embed: Callable[[Tensor], Te
     """Write the inputs of a block, for every place, into a file: see :mod:`cultureclip.clip.data.pixels`."""
     try:
         with path.open("wb") as handle:
-            for places in tqdm(torch.arange(count).split(_CHUNK), desc="frozen blocks", disable=count <= _CHUNK):
+            chunks = torch.arange(count).split(_CHUNK)
+            for places in progress_bar(chunks, desc="frozen blocks"):
                 reached = _input_of(block, embed, places).float().cpu().contiguous().numpy()
                 if not handle.tell():
                     handle.write(npy_header("<f4", (count, *reached.shape[1:])))

@@ -20,10 +20,10 @@ from filelock import FileLock
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from cultureclip.engine.atomic import replacing
 from cultureclip.engine.disk import check_picture_error
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
@@ -189,7 +189,7 @@ def _slices(
         return [_attempt(image, encoder) for image in _read(images, ids)]
 
     slices = [wanted[start : start + _READ_AT_ONCE] for start in range(0, len(wanted), _READ_AT_ONCE)]
-    progress = tqdm(total=len(wanted), desc="decode images", disable=len(slices) <= 1)
+    progress = progress_bar(total=len(wanted), desc="decode images", disable=len(slices) <= 1)
     with progress, ThreadPoolExecutor(_THREADS) as pool:  # Pillow lets go of the interpreter while it works
         for start in range(0, len(slices), _THREADS):  # no more than these are held in memory
             at_once = slices[start : start + _THREADS]

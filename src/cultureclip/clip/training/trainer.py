@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import torch
-from tqdm.auto import tqdm
 
 from cultureclip.clip.data.batches import TwinData, draw_rows, make_batch, step_generator
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache, cache_frozen_blocks
@@ -31,6 +30,7 @@ from cultureclip.clip.training.training_log import (
     write_log,
 )
 from cultureclip.engine.atomic import replacing
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import TrainingError, WeightsError
 from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
@@ -131,7 +131,7 @@ class Trainer:
         """All steps from ``start`` on, with a dev evaluation every ``eval_every`` steps."""
         trainer = self.settings.trainer
         steps = range(start, trainer.steps)
-        bar = tqdm(steps, self.name, trainer.steps, initial=start, mininterval=2, disable=not self.group.leads)
+        bar = progress_bar(steps, self.name, trainer.steps, initial=start, disable=not self.group.leads)
         window: list[tuple[float, float]] = []
         began = time.perf_counter()
         for step in bar:

@@ -63,9 +63,9 @@ def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple
 def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
     """Embed every reference picture with the judge and find those that are drawn alike to the pixel."""
     import numpy as np
-    from tqdm.auto import tqdm
 
     from cultureclip.concepts.looks import choose_representatives, embed_pictures, read_pictures
+    from cultureclip.engine.progress import progress_bar
     from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
@@ -77,7 +77,7 @@ def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.Data
         logger.warning("%d concepts have no picture and can be in no twin", len(concepts) - len(shown))
     drawn = [
         read_pictures(reference, parameters.twins.picture_size)
-        for reference in tqdm(shown["reference_image"], desc="draw concepts")
+        for reference in progress_bar(shown["reference_image"], desc="draw concepts")
     ]
     judge = load_encoder(locate(parameters.judge), parameters.device)
     styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]

@@ -1,0 +1,76 @@
+"""``kedro run`` of this project: Kedro's own command, with errors in three lines instead of a traceback."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+
+from cultureclip.errors import CultureClipError
+
+_PYDANTIC_PAGE = "For further information visit"
+
+
+@click.group(name="cultureclip")
+def cli() -> None:
+    """Command line of the project."""
+
+
+def _run(**options: Any) -> Any:
+    """Run, with log lines above the progress bars.
+
+    Errors that this package or Kedro raises end the command with exit code 1 and a message. Any other error is a bug
+    and keeps its traceback.
+    """
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    run_kedro: Any = kedro_run.callback
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_at_least(handler.level))  # the redirection keeps filters and forgets levels
+    try:
+        with logging_redirect_tqdm():
+            return run_kedro(**options)
+    except Exception as error:
+        lines = explain(error)
+        if lines is None:
+            raise
+        click.echo("\n".join(lines), err=True)
+        raise SystemExit(1) from error
+
+
+def _at_least(level: int) -> Callable[[logging.LogRecord], bool]:
+    return lambda record: record.levelno >= level
+
+
+def explain(error: BaseException) -> list[str] | None:
+    """Describe an error in lines: item and cause, remedy, and the notes that it carries (where the log is).
+
+    Args:
+        error: As raised. Kedro wraps an error of a dataset in its own, so that ours is looked for among the causes.
+
+    Returns:
+        The lines; None for an error that neither this package nor Kedro raises on purpose.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, CultureClipError):
+        found = found.__cause__
+    if isinstance(found, CultureClipError):
+        lines = [f"Error: {found.item}: {found.cause}", f"  fix: {found.remedy}"]
+    elif _is_raised_by_kedro(error):
+        first, *others = str(error).strip().split("\n")
+        lines = [f"Error: {first}", *(f"  {line.strip()}" for line in others if _PYDANTIC_PAGE not in line)]
+    else:
+        return None
+    return lines + [f"  {note}" for note in getattr(error, "__notes__", ())]
+
+
+def _is_raised_by_kedro(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and "kedro" in Path(frames[-1].filename).parts
+
+
+run = click.Command("run", callback=_run, params=kedro_run.params, help=kedro_run.help)
+cli.add_command(run)

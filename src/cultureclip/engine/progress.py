@@ -1,0 +1,19 @@
+"""Progress bars that leave nothing behind on a terminal and fill no log file."""
+
+import sys
+from typing import Any
+
+from tqdm.auto import tqdm
+
+_SECONDS_BETWEEN = {True: 0.5, False: 60}
+"""Between two drawings, on a terminal and in a log file."""
+
+
+def progress_bar(*args: Any, **options: Any) -> Any:
+    """Make a ``tqdm`` bar that appears after a second and disappears when it is done.
+
+    Args:
+        *args: As ``tqdm`` takes them.
+        **options: As ``tqdm`` takes them.
+    """
+    return tqdm(*args, leave=False, delay=1, mininterval=_SECONDS_BETWEEN[sys.stderr.isatty()], **options)

@@ -1,0 +1,125 @@
+"""What a run prints and keeps as its log, and how errors end the command."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+from kedro.pipeline import Node, Pipeline
+
+from cultureclip.cli import explain
+from cultureclip.errors import SourceDataError
+from cultureclip.run_log import LogFile, StageLines
+
+from .test_hooks import ROOT, Workplace
+
+BROKEN_ATLAS = "concept,culture\nkimono,Japan\n"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+def kedro(workplace: Workplace, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kedro", "run", "--conf-source", str(workplace.conf), *options]
+    environment = {**os.environ, "COLUMNS": "40"}  # a narrow terminal: no path may be broken over lines
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def logs(workplace: Workplace) -> list[Path]:
+    return sorted((workplace.data / "08_reporting" / "logs").iterdir())
+
+
+def test_a_stage_prints_one_line_and_its_log_file_names_every_node(workplace: Workplace) -> None:
+    workplace.fill()
+    done = kedro(workplace, "--pipelines=filtering")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    (stage,) = [line for line in lines if line.startswith("filtering ")]
+    table = pd.read_parquet(next((workplace.data / "05_model_input" / "cultwin.parquet").glob("*/*")))
+    assert "-> " in stage
+    assert f"cultwin {len(table)}" in stage.split("-> ")[1] or not len(table)
+    assert lines[-1] == f"Log: {logs(workplace)[-1]}"
+    assert not [line for line in lines if "Loading data" in line or "INFO" in line]
+    log = logs(workplace)[-1].read_text()
+    assert {"filtering.judge_images", "filtering.select_twins"} <= set(log.replace("\n", " ").split())
+
+
+def test_an_error_inside_a_node_is_three_lines_and_the_traceback_is_in_the_log(workplace: Workplace) -> None:
+    (workplace.data / "01_raw").mkdir(parents=True)
+    (workplace.data / "01_raw" / "atlas.csv").write_text(BROKEN_ATLAS)
+    failed = kedro(workplace, "--pipelines=mining")
+    assert failed.returncode == 1
+    first, second, third = failed.stderr.splitlines()
+    log = logs(workplace)[-1]
+    assert first.startswith("Error: ")
+    assert second.startswith("  fix: ")
+    assert third == f"  log: {log}"
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert "Traceback" not in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("--pipelines=nosuch", "'nosuch'"),
+        ("--params=mining.nosuch=3", "nosuch"),
+        ("--nodes=x.y", "x.y"),
+    ],
+)
+def test_what_cannot_run_is_refused_without_a_traceback(workplace: Workplace, option: str, named: str) -> None:
+    refused = kedro(workplace, "--pipelines=mining" if "pipelines" not in option else option, option)
+    assert refused.returncode == 1
+    assert named in refused.stderr
+    assert "Traceback" not in refused.stderr + refused.stdout
+    assert not (workplace.data / "08_reporting" / "logs").exists()
+
+
+def test_an_error_is_found_under_kedro_s_own_and_a_bug_keeps_its_traceback() -> None:
+    ours = SourceDataError("atlas.csv, line 3", "too many cells", "Remove one")
+    wrapped = DatasetError("Failed while loading data")
+    wrapped.__cause__ = ours
+    wrapped.add_note("log: /x.log")
+    expected = ["Error: atlas.csv, line 3: too many cells", "  fix: Remove one", "  log: /x.log"]
+    assert explain(wrapped) == expected
+    assert explain(KeyError("a bug")) is None
+
+
+def test_two_runs_in_one_process_do_not_write_into_each_other_s_log(tmp_path: Path) -> None:
+    from contextvars import copy_context
+
+    voice = logging.getLogger("cultureclip.voice")
+    voice.setLevel(logging.DEBUG)
+    files = {name: (copy_context(), tmp_path / "logs" / name) for name in ("a", "b")}
+    opened = {name: context.run(LogFile, path, name) for name, (context, path) in files.items()}
+    for name, (context, _) in files.items():
+        context.run(voice.warning, "of %s", name)
+    voice.warning("of nobody")
+    for name, (context, path) in files.items():
+        context.run(opened[name].close)
+        other = {"a": "b", "b": "a"}[name]
+        text = path.read_text()
+        assert (f"of {name}" in text, f"of {other}" in text, "of nobody" in text) == (True, False, True)
+
+
+def test_the_line_of_a_stage_counts_rows_from_outside_and_comes_after_its_last_node() -> None:
+    def first(given: pd.DataFrame) -> pd.DataFrame:
+        return given
+
+    nodes = [
+        Node(first, "given", "stage.made", name="first", namespace="stage"),
+        Node(first, "stage.made", "result", name="second", namespace="stage"),
+    ]
+    lines = StageLines(Pipeline(nodes))
+    given, made, result = (pd.DataFrame({"x": range(rows)}) for rows in (3000, 20, 1))
+    lines.start_node(nodes[0], {"given": given})
+    assert lines.stop_node(nodes[0], {"stage.made": made}) is None
+    lines.start_node(nodes[1], {"stage.made": made})
+    line = lines.stop_node(nodes[1], {"result": result})
+    assert line is not None
+    assert line.split("  ")[-1] == "given 3,000 -> result 1"
