@@ -4,15 +4,16 @@ import copy
 import re
 import subprocess
 import sys
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import networkx as nx
 import pytest
 from kedro.config import OmegaConfigLoader
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 import cultureclip.pipelines
 from cultureclip.pipeline_registry import COMBINED, MODULES, STAGES, find_producer, register_pipelines
@@ -146,24 +147,54 @@ def test_what_crosses_a_border_is_in_the_catalog_with_a_layer(pipelines):
         assert entry.get("metadata", {}).get("kedro-viz", {}).get("layer"), f"{key} has no layer"
 
 
+def drawn_graph(pipeline: Pipeline) -> nx.DiGraph:
+    """Datasets, nodes and namespaces as kedro-viz joins them: it draws each namespace as one box, too.
+
+    Through its box every input of a namespace leads to every output. An input that follows the box is left out of it.
+    """
+    graph = nx.DiGraph([edge for node in pipeline.nodes for edge in edges_of(node)])
+    names = [node.namespace.split(".") for node in pipeline.nodes]
+    boxes = sorted({".".join(parts[: depth + 1]) for parts in names for depth in range(len(parts))})
+    for box in boxes:
+        inside = pipeline.only_nodes_with_namespaces([box])
+        left = inside.outputs() | (inside.all_outputs() & (pipeline - inside).inputs())
+        graph.add_edges_from([*((name, box) for name in inside.inputs()), *((box, name) for name in left)])
+    for box in boxes:
+        graph.remove_edges_from([(name, box) for name in nx.descendants(graph, box) & set(graph.predecessors(box))])
+    return graph
+
+
+def edges_of(node: Node) -> list[tuple[str, str]]:
+    return [*((name, node.name) for name in node.inputs), *((node.name, name) for name in node.outputs)]
+
+
+def order_layers(graph: nx.DiGraph, layers: dict[str, str]) -> list[str]:
+    """Layers of the datasets in the order of the flow, as kedro-viz finds it; a circle raises ``CycleError``."""
+    before: dict[str, set[str]] = {}
+    for name in graph.nodes & layers.keys():
+        for follower in {layers[other] for other in nx.descendants(graph, name) & layers.keys()}:
+            before.setdefault(follower, set()).update({layers[name]} - {follower})
+    return list(TopologicalSorter(before).static_order())
+
+
 def test_layers_never_go_round_in_a_circle(pipelines):
     """A viewer that meets a circle draws no layers at all, and says so only in its log."""
     catalog = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")["catalog"]
     patterns = {re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(key))): entry for key, entry in catalog.items()}
-
-    def layer(name: str) -> str | None:
-        entries = (entry for pattern, entry in patterns.items() if pattern.fullmatch(name))
-        return next((entry["metadata"]["kedro-viz"]["layer"] for entry in entries), None)
-
-    before: dict[str, set[str]] = {}
-    sources: dict[str, set[str]] = {}  # the layers that each dataset follows, nearest first or not
-    for node in sum(pipelines.values(), Pipeline([])).nodes:  # in the order of the flow
-        above = set().union(*(sources.get(name, set()) | {layer(name)} for name in node.inputs)) - {None}
-        for name in node.outputs:
-            sources[name] = sources.get(name, set()) | above
-            before.setdefault(layer(name) or name, set()).update(above - {layer(name)})
-    order = list(TopologicalSorter(before).static_order())
+    graphs = {name: drawn_graph(pipeline) for name, pipeline in pipelines.items()}
+    graphs["everything"] = drawn_graph(sum(pipelines.values(), Pipeline([])))
+    layers = {
+        name: entry["metadata"]["kedro-viz"]["layer"]
+        for name in graphs["everything"]
+        for pattern, entry in patterns.items()
+        if pattern.fullmatch(name)
+    }
+    for graph in graphs.values():
+        order_layers(graph, layers)
+    order = order_layers(graphs["__default__"], layers)
     assert order.index("raw") < order.index("model_input") < order.index("models") < order.index("reporting")
+    with pytest.raises(CycleError):  # only through the box of evaluation does run_manifest lead to predictions
+        order_layers(graphs["__default__"], layers | {"run_manifest": "reporting"})
 
 
 def test_a_dataset_is_traced_to_the_pipeline_that_makes_it(pipelines):
