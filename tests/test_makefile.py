@@ -16,6 +16,7 @@ def test_clean_spares_what_comes_from_outside(tmp_path: Path) -> None:
         "04_feature/.gitkeep",
     ]
     made = ["04_feature/x.parquet", "06_models/train_a/checkpoint/1/x", "paper/03_primary/y", "test/03_primary/z/1/z"]
+    made += ["08_reporting/report/latest/index.html"]
     for name in kept + made:
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_text("x")

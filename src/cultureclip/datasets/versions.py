@@ -53,7 +53,7 @@ class WholeVersions(Versioned):
         """
         self._check_local()
         target = Path(self._get_save_path())
-        with _explaining(target):
+        with explaining(target):
             if self._version:
                 with building(target.parent) as folder:
                     self._write(data, folder / target.name)
@@ -67,7 +67,7 @@ class WholeVersions(Versioned):
         Raises:
             VersionStorageError: if the disk is full or failing, or the folder is not writable.
         """
-        with _explaining(self.saved_path()), replacing(self.saved_path()) as temporary:
+        with explaining(self.saved_path()), replacing(self.saved_path()) as temporary:
             self._write(data, temporary)
 
     def _write(self, data: Any, path: Path) -> None:
@@ -137,12 +137,17 @@ class WholeVersions(Versioned):
         return sorted(shown, key=lambda path: (not _is_later(named[path], now), path), reverse=True)
 
     def _fetch_latest_load_version(self) -> str:
-        """Find the newest whole version; name those that are passed over."""
+        """Keep the newest whole version."""
         if self._cached_load_version is None:
-            self._cached_load_version = self._find_newest()
+            self._cached_load_version = self.find_newest()
         return self._cached_load_version
 
-    def _find_newest(self) -> str:
+    def find_newest(self) -> str:
+        """Find the newest whole version on the disk, whatever is pinned; name those that are passed over.
+
+        Raises:
+            VersionNotFoundError: if there is none.
+        """
         now, damages = generate_timestamp(), []
         versions = {self._get_version_from_path(path): Path(path) for path in self._get_versions()}
         for version, path in versions.items():
@@ -178,7 +183,7 @@ def _is_later(version: str, now: str) -> bool:
 
 
 @contextmanager
-def _explaining(target: Path) -> Iterator[None]:
+def explaining(target: Path) -> Iterator[None]:
     """Turn an error of the disk into a typed one with a remedy, out of Kedro's if need be; other errors pass."""
     try:
         yield
