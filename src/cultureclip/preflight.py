@@ -146,7 +146,7 @@ def read_stages(parameters: Mapping[str, Any]) -> dict[str, Settings]:
 
     A stage whose parameters are wrong is left out: Kedro refuses them when that stage runs.
     """
-    from cultureclip.pipelines.parameters import PARAMETERS  # pipelines import Kedro's settings, and those this module
+    from cultureclip.pipelines.parameters import PARAMETERS  # only a run needs them
 
     stages: dict[str, Settings] = {}
     for name in PARAMETERS.keys() & parameters.keys():

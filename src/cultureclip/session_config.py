@@ -1,4 +1,4 @@
-"""Which config a session uses: pipelines read their shape from it while they are built.
+"""How config is loaded, and which config a session uses: pipelines read their shape from it while they are built.
 
 Kedro builds pipelines without telling them. A note in the context of the thread, since a server runs several sessions
 in one process; and not an environment variable, because a child process (kedro-viz, a worker) has its own config.
@@ -8,6 +8,19 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+LOADER_ARGS: dict[str, Any] = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment overrides single parameters, at any depth, not whole stages.
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {
+        "parameters": ["parameters*", "parameters*/**"],
+        "catalog": ["catalog*", "catalog*/**"],
+        "globals": ["globals*"],
+    },
+}
+"""Arguments of the config loader, in Kedro's settings and here."""
 
 
 class SessionConfig(NamedTuple):

@@ -318,7 +318,7 @@ BenchmarkDataset(filepath="x", protocol="zero_shot", **fields)
 assert "cultureclip.benchmarks.protocols.zero_shot" not in sys.modules
 assert "cultureclip.benchmarks.formats.webdataset" not in sys.modules
 BenchmarkDataset(filepath="x", protocol="zero_shot", holds_out="concepts", **fields)
-from cultureclip.report.score_view import order_metrics
+from cultureclip.scoring.metrics import order_metrics
 order_metrics(["accuracy"])
 assert "torch" not in sys.modules
 """

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.scoring.abilities import compare_abilities, counts_first_place, draw_abilities, headline_model
+from cultureclip.report.trade_off import draw_abilities
+from cultureclip.scoring.abilities import compare_abilities, headline_model
+from cultureclip.scoring.metrics import counts_first_place
 from cultureclip.scoring.models import ModelName
 from cultureclip.tables import ABILITIES
 from tests.support.predictions import label, scoring

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from cultureclip.errors import SourceDataError
-from cultureclip.report.score_view import build_blocks, order_metrics
+from cultureclip.report.score_view import build_blocks
 from cultureclip.scoring.groups import find_worst
+from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.scores import plan_scores, score_all_groups, score_predictions
 from cultureclip.scoring.significance import correct_holm

@@ -8,8 +8,7 @@ from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.utils import find_kedro_project
 
 from cultureclip.errors import ConfigurationError
-from cultureclip.session_config import SessionConfig, noted_config
-from cultureclip.settings import CONFIG_LOADER_ARGS
+from cultureclip.session_config import LOADER_ARGS, SessionConfig, noted_config
 
 
 def read_config(kind: str) -> tuple[str, dict[str, Any]]:
@@ -28,7 +27,7 @@ def read_config(kind: str) -> tuple[str, dict[str, Any]]:
     """
     # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
     conf, env, _ = noted_config() or _project_config()
-    loader = OmegaConfigLoader(conf, env=env, **CONFIG_LOADER_ARGS)
+    loader = OmegaConfigLoader(conf, env=env, **LOADER_ARGS)
     try:
         return conf, loader[kind]
     except MissingConfigException as error:

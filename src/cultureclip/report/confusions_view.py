@@ -8,9 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from cultureclip.benchmarks.protocols.items import metric_of
-from cultureclip.report.score_view import order_metrics
 from cultureclip.report.thumbnails import data_uri
 from cultureclip.scoring.confusions import BROKEN, FIXED, Confusion, read_confusions
+from cultureclip.scoring.metrics import order_metrics
 
 SHOWN = 12
 """Confusions shown of each benchmark and kind, the most frequent first."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.report.score_view import order_metrics
 from cultureclip.scoring.groups import MIN_GROUP
+from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import BASE
 from cultureclip.tables import NAME_GROUPS
 

@@ -1,13 +1,13 @@
 """The scores table as a reader sees it: one block a benchmark, one line a model, all of one part."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from cultureclip.benchmarks.protocols.registry import all_protocols
 from cultureclip.scoring.groups import AXES, macro_metric
+from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import BASE
 
 TITLES = {
@@ -127,18 +127,6 @@ def model_title(model: str) -> str:
     return TITLES.get(model, model)
 
 
-def order_metrics(metrics: Iterable[str]) -> list[str]:
-    """Order metrics as they are shown: the protocols' own first; the very first is a benchmark's main one.
-
-    Others follow in alphabetical order, macro averages right after their metric.
-    """
-    first = [*dict.fromkeys(metric for protocol in all_protocols().values() for metric in protocol.metrics)]
-    present = set(metrics)
-    macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
-    plain = sorted(present - macros, key=lambda m: (first.index(m) if m in first else len(first), m))
-    return [name for m in plain for name in (m, *(macro_metric(m, axis) for axis in AXES)) if name in present]
-
-
 def build_blocks(
     scores: pd.DataFrame,
     cards: Sequence[Mapping[str, Any]],
@@ -147,7 +135,7 @@ def build_blocks(
     plain: str,
     proposed: str,
 ) -> list[ScoreBlock]:
-    """Blocks of one part, in the order of the benchmarks' cards and of :func:`order_metrics`.
+    """Blocks of one part, in the order of the benchmarks' cards and of :func:`~.metrics.order_metrics`.
 
     Models whose update is scaled (``<model>@<scale>``) have a chart of their own and no line here.
 

@@ -1,11 +1,16 @@
 """Culture score against general score: the table of abilities as a chart."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cultureclip.report.charts import nice_ticks
 from cultureclip.report.score_view import model_title
+from cultureclip.scoring.models import BASE
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 COLOURS = 6
 """Colours of the style sheet, ``c0`` to ``c5``."""
@@ -96,3 +101,49 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
 def describe_model(objective: str, scale: float) -> str:
     """Name a point of the trade-off for readers, with the scale of its update where that is a part of it."""
     return f"{model_title(objective)} at {scale:g}" if 0 < scale < 1 else model_title(objective)
+
+
+def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
+    """Culture over general score: a line an objective through its scales, 95 % intervals, the chosen point a star.
+
+    Args:
+        abilities: The table of abilities; means over seeds are drawn, single seeds are not.
+        part: ``dev`` or ``test``.
+    """
+    import plotly.graph_objects as go
+
+    of_part = abilities[abilities["part"] == part]
+    shown = of_part[of_part["seed"].isna()]
+    base = shown[shown["model"] == BASE]
+    figure = go.Figure()
+    for objective, own in shown.groupby("objective", sort=False):
+        # Lines of scales begin at the base, which is their scale 0.
+        is_scaled = objective != BASE and own["scale"].nunique() > 1
+        line = (pd.concat([base, own]) if is_scaled else own).sort_values("scale")
+        figure.add_scatter(
+            x=line["general"],
+            y=line["culture"],
+            name=model_title(str(objective)),
+            mode="lines+markers",
+            error_x=_bars(line, "general"),
+            error_y=_bars(line, "culture"),
+            marker={
+                "symbol": ["star" if chosen else "circle" for chosen in line["chosen"]],
+                "size": [16 if chosen else 9 for chosen in line["chosen"]],
+                "line": {"width": [2 if front else 0 for front in line["on_front"]]},
+            },
+            text=[
+                f"{model}, on the front" if front else model for model, front in line[["model", "on_front"]].to_numpy()
+            ],
+        )
+    figure.update_xaxes(title_text="general score", tickformat=".0%")
+    figure.update_yaxes(title_text="culture score", tickformat=".0%")
+    return figure.update_layout(height=520, margin={"t": 40, "b": 40})
+
+
+def _bars(points: pd.DataFrame, ability: str) -> dict[str, Any]:
+    return {
+        "array": points[f"{ability}_high"] - points[ability],
+        "arrayminus": points[ability] - points[f"{ability}_low"],
+        "thickness": 1,
+    }

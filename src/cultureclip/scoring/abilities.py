@@ -5,27 +5,22 @@ the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base a
 """
 
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cultureclip.report.score_view import model_title, order_metrics
 from cultureclip.scoring.answers import Answers, read_answers
+from cultureclip.scoring.metrics import counts_first_place, order_metrics
 from cultureclip.scoring.models import BASE, ModelName, read_names
 from cultureclip.scoring.scores import ScoredModel, plan_scores
 from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.scoring.statistics import ClusteredItems
 from cultureclip.tables import ABILITIES, make_table
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 CULTURE, GENERAL, GENERAL_FIRST = "culture", "general", "general_first"
-_CUTOFF = re.compile(r"(?:@|top-)(\d+)$")
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +28,7 @@ logger = logging.getLogger(__name__)
 def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> pd.DataFrame:
     """Culture and general score of every model, of means over seeds and of each seed, with intervals.
 
-    The culture score is the mean of the main metric (:func:`~.score_view.order_metrics`) of every benchmark that is
+    The culture score is the mean of the main metric (:func:`~.metrics.order_metrics`) of every benchmark that is
     not general; the general score the mean of all metrics of the general ones, and the general score at first place the
     mean of those that count the best candidate alone (R@1, top-1, accuracy), since a mean with R@5 hides what is lost
     there. Intervals go by concept over all benchmarks at once, since benchmarks share concepts.
@@ -91,50 +86,6 @@ def headline_model(abilities: pd.DataFrame, objective: str) -> tuple[ModelName, 
     if chosen.empty:
         return ModelName(objective), False
     return ModelName(objective, scale=float(chosen["scale"].iloc[0])), True
-
-
-def counts_first_place(metric: str) -> bool:
-    """Whether a metric counts the best candidate alone: R@1, top-1, accuracy, and not R@5."""
-    cutoff = _CUTOFF.search(metric)
-    return cutoff is None or int(cutoff[1]) == 1
-
-
-def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
-    """Culture over general score: a line an objective through its scales, 95 % intervals, the chosen point a star.
-
-    Args:
-        abilities: The table of abilities; means over seeds are drawn, single seeds are not.
-        part: ``dev`` or ``test``.
-    """
-    import plotly.graph_objects as go
-
-    of_part = abilities[abilities["part"] == part]
-    shown = of_part[of_part["seed"].isna()]
-    base = shown[shown["model"] == BASE]
-    figure = go.Figure()
-    for objective, own in shown.groupby("objective", sort=False):
-        # Lines of scales begin at the base, which is their scale 0.
-        is_scaled = objective != BASE and own["scale"].nunique() > 1
-        line = (pd.concat([base, own]) if is_scaled else own).sort_values("scale")
-        figure.add_scatter(
-            x=line["general"],
-            y=line["culture"],
-            name=model_title(str(objective)),
-            mode="lines+markers",
-            error_x=_bars(line, GENERAL),
-            error_y=_bars(line, CULTURE),
-            marker={
-                "symbol": ["star" if chosen else "circle" for chosen in line["chosen"]],
-                "size": [16 if chosen else 9 for chosen in line["chosen"]],
-                "line": {"width": [2 if front else 0 for front in line["on_front"]]},
-            },
-            text=[
-                f"{model}, on the front" if front else model for model, front in line[["model", "on_front"]].to_numpy()
-            ],
-        )
-    figure.update_xaxes(title_text="general score", tickformat=".0%")
-    figure.update_yaxes(title_text="culture score", tickformat=".0%")
-    return figure.update_layout(height=520, margin={"t": 40, "b": 40})
 
 
 @dataclass(frozen=True)
@@ -203,11 +154,3 @@ def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Itera
     kept = [row for row in means if all(row.get(loss, 0.0) >= -max_general_loss - 1e-12 for loss in losses)]
     for objective in sorted({row["objective"] for row in kept}):
         yield max((r for r in kept if r["objective"] == objective), key=lambda r: (r[CULTURE], r["scale"]))["model"]
-
-
-def _bars(points: pd.DataFrame, ability: str) -> dict[str, Any]:
-    return {
-        "array": points[f"{ability}_high"] - points[ability],
-        "arrayminus": points[ability] - points[f"{ability}_low"],
-        "thickness": 1,
-    }

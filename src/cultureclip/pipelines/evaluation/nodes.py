@@ -193,7 +193,8 @@ def compare_models(
     Returns:
         Confusions, abilities, and the abilities' chart.
     """
-    from cultureclip.scoring.abilities import compare_abilities, draw_abilities
+    from cultureclip.report.trade_off import draw_abilities
+    from cultureclip.scoring.abilities import compare_abilities
     from cultureclip.scoring.confusions import count_confusions
 
     abilities = compare_abilities(predictions, parameters)
