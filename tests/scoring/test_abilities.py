@@ -140,7 +140,7 @@ def test_nothing_is_chosen_on_the_test_part() -> None:
 
 
 def test_what_counts_as_culture_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         compare_abilities(make(SCALES), scoring(general_benchmarks=("coco",), max_general_loss=0.1))
     assert "by evaluation.general_benchmarks: none" in caplog.text
     assert "count as culture: crope, general-retrieval, grounding" in caplog.text
