@@ -3,6 +3,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,41 @@ def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp
     assert set(sizes) <= {1, 2}
     assert report.batch_sizes == sizes.value_counts().to_dict()
     assert report.to_metrics()["images_by_batch_size"] == {str(s): n for s, n in sorted(report.batch_sizes.items())}
+
+
+def test_a_rerun_with_another_batch_size_says_so_and_keeps_what_is_there(requests, generate, tmp_path, caplog):
+    store = ShardStore(tmp_path)
+    assert not generate(requests, store, batch_size=4).other
+    kept = hashes(store)
+    caplog.clear()
+    same, other = generate(requests, store, batch_size=4), generate(requests, store, batch_size=1)
+    assert (same.generated, other.generated, same.other) == (0, 0, {})
+    size_by_id = {
+        image_id: min(4, len(rows) - place // 4 * 4)  # a naive count of the slices of each shard's sorted ids
+        for _, rows in requests.sort_values("image_id").groupby("shard")
+        for place, image_id in enumerate(rows["image_id"])
+    }
+    assert other.other == Counter(size for size in size_by_id.values() if size != 1)
+    (line,) = [r.getMessage() for r in caplog.records if "batches of another size" in r.getMessage()]
+    assert line.startswith(f"Synthesis: {other.other.total()} of the images present")
+    assert hashes(store) == kept
+
+
+def test_pictures_of_another_batch_size_stay_within_the_stated_tolerance():
+    from cultureclip.models.locate import locate
+
+    model = load_text_to_image(locate("package:cultureclip/pocket/weights/generator"), "cpu", "float32")
+    call = {"num_inference_steps": 12, "guidance_scale": 1.0, "height": 48, "width": 48, "max_sequence_length": 0}
+    prompts, seeds = tuple(f"a red fan, number {n}, in Kyoto" for n in range(8)), tuple(range(8))
+
+    def draw(size: int) -> np.ndarray:
+        cuts = [slice(start, start + size) for start in range(0, 8, size)]
+        made = [image for cut in cuts for image in model.generate(prompts[cut], seeds[cut], call)]
+        return np.stack([np.asarray(image, dtype=np.int16) for image in made])
+
+    alone, together, again = draw(1), draw(8), draw(8)
+    assert np.array_equal(together, again)
+    assert np.abs(alone - together).max() <= 2
 
 
 def test_one_image_that_does_not_fit_is_an_error_that_names_it(tiny_sd3):

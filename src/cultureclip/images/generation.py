@@ -79,6 +79,7 @@ class GenerationReport:
         seconds: Wall time, loading included.
         batch_sizes: Batch size used -> images stored.
         cut: Prompts of the images made that are longer than the model reads.
+        other: Batch size -> images present before that this run would have made in a batch of another size.
     """
 
     planned: int
@@ -87,6 +88,7 @@ class GenerationReport:
     seconds: float = 0.0
     batch_sizes: Counter[int] = field(default_factory=Counter)
     cut: set[str] = field(default_factory=set)
+    other: Counter[int] = field(default_factory=Counter)
 
     @property
     def generated(self) -> int:
@@ -105,6 +107,7 @@ class GenerationReport:
             "seconds": round(self.seconds, 3),
             "images_per_second": round(rate, 3),
             "images_by_batch_size": {str(size): count for size, count in sorted(self.batch_sizes.items())},
+            "present_in_other_batch_size": {str(size): count for size, count in sorted(self.other.items())},
         }
 
 
@@ -129,12 +132,31 @@ def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int) -> 
     return tasks
 
 
+def find_other_batches(requests: pd.DataFrame, store: ShardStore, batch_size: int) -> Counter[int]:
+    """Count images present whose batch was of another size than the plan's: their last bits may differ.
+
+    Args:
+        requests: Table ``image_requests``.
+        store: Where images lie; it knows the size of the batch of each.
+        batch_size: Images per batch; the last batch of a shard may be shorter.
+
+    Returns:
+        Batch size of the image present -> count.
+    """
+    ordered = requests.sort_values("image_id")
+    shards = ordered.groupby("shard")
+    start = shards.cumcount() // batch_size * batch_size
+    planned = (shards["image_id"].transform("size") - start).clip(upper=batch_size)
+    used = ordered["image_id"].map(store.batch_sizes())
+    return Counter(used[used.notna() & (used != planned)].astype(int))
+
+
 def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings) -> GenerationReport:
     """Generate and store the requested images that the store does not have; the model is loaded only if there are any.
 
     Args:
         requests: Table ``image_requests``.
-        store: Gets the new images, a part at a time.
+        store: Gets the new images, one part at a time.
         settings: How.
 
     Raises:
@@ -146,7 +168,16 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
     store.find_unconfirmed()
     present = store.present()
     tasks = plan_missing(requests, present, settings.batch_size)
-    report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()))
+    other = find_other_batches(requests, store, settings.batch_size)
+    report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()), other=other)
+    if other:
+        logger.warning(
+            "Synthesis: %d of the images present were made in batches of another size (%s) than this run's %d; "
+            "docs/how-it-works.md says by how much such pictures differ",
+            other.total(),
+            ", ".join(f"{count} in {size}" for size, count in sorted(other.items())),
+            settings.batch_size,
+        )
     total = sum(len(batch.ids) for task in tasks for batch in task.batches)
     make_worker = partial(ShardWorker, settings, store)
     with progress_bar(total=total, desc="synthesis", unit="image", disable=not tasks) as bar:

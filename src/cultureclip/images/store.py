@@ -135,6 +135,15 @@ class ShardStore:
             found.update(zip(table["image_id"], table["sha256"], strict=True))
         return {image_id: found[image_id] for image_id in ids}
 
+    def batch_sizes(self) -> dict[str, int]:
+        """Size of the batch that each image was generated in, by id; no picture is read.
+
+        Raises:
+            DamagedShardError: if a part is not a whole parquet file.
+        """
+        tables = (self._read_columns(part, ["image_id", "batch_size"]) for part in self._index())
+        return {key: size for table in tables for key, size in zip(table["image_id"], table["batch_size"], strict=True)}
+
     def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
         """For each part that holds some of the ids: its path and those rows."""
         for part, here in self._homes(ids):
