@@ -63,7 +63,9 @@ class ProjectHooks:
         check_parameters(parameters, context.config_loader.runtime_params or {})
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Stop before any work when an input, a model or a device is missing or cannot be right.
 
         Otherwise the versions to load are fixed, and the run's manifest begins.
@@ -143,7 +145,7 @@ class ProjectHooks:
         error.add_note(f"log: {run.log.path}")
 
 
-def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol, in_progress: dict[str, int]) -> None:
+def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], in_progress: dict[str, int]) -> None:
     """Fix which versions this run loads; those of a run in progress are not among them, since it may save more."""
     for name in sorted(pipeline.datasets() | {MANIFEST}):
         dataset = catalog.get(name) if name in catalog else None

@@ -63,7 +63,7 @@ def check_working_directory(project: Path) -> None:
         raise ConfigurationError(f"working directory {here}", cause, f"Run from the project's folder: cd {project}")
 
 
-def check_runner(catalog: CatalogProtocol) -> None:
+def check_runner(catalog: CatalogProtocol[Any, Any]) -> None:
     """Refuse Kedro's ParallelRunner.
 
     Raises:
@@ -77,7 +77,7 @@ def check_runner(catalog: CatalogProtocol) -> None:
 
 def check_inputs(
     pipeline: Pipeline,
-    catalog: CatalogProtocol,
+    catalog: CatalogProtocol[Any, Any],
     pipelines: Mapping[str, Pipeline],
     supplied: Collection[str] = (),
     env: str | None = None,
@@ -118,7 +118,7 @@ def check_inputs(
     raise MissingInputError(name, cause, remedy)
 
 
-def _check_version(catalog: CatalogProtocol, name: str, version: str) -> None:
+def _check_version(catalog: CatalogProtocol[Any, Any], name: str, version: str) -> None:
     dataset = catalog.get(name)
     if not isinstance(dataset, AbstractVersionedDataset):
         return
@@ -132,7 +132,7 @@ def _check_version(catalog: CatalogProtocol, name: str, version: str) -> None:
     raise MissingInputError(f"--load-versions {name}:{version}", "there is no such version", remedy)
 
 
-def _check_whole(name: str, version: str, dataset: AbstractVersionedDataset) -> None:
+def _check_whole(name: str, version: str, dataset: AbstractVersionedDataset[Any, Any]) -> None:
     if isinstance(dataset, WholeVersions):
         try:
             dataset.inspect()

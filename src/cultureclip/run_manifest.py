@@ -19,7 +19,7 @@ from cultureclip.errors import ConfigurationError
 MANIFEST = "run_manifest"
 
 
-def runs_in_progress(catalog: CatalogProtocol) -> dict[str, int]:
+def runs_in_progress(catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:
     """Ids of the runs of this project that are in progress, each with its process id."""
     return at_work(_find(catalog, MANIFEST).saved_path().parents[1])
 
@@ -34,7 +34,9 @@ class RunManifest:
         catalog: The run's own.
     """
 
-    def __init__(self, run_id: str, facts: Mapping[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def __init__(
+        self, run_id: str, facts: Mapping[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         self._catalog, self._outputs = catalog, pipeline.all_outputs()
         self._record = provenance.RunRecord()
         self._facts = {"run_id": run_id, "started": self._record.started, **facts}
@@ -122,14 +124,14 @@ class RunManifest:
         return {name: version for name, version in found.items() if version is not None}
 
 
-def _find(catalog: CatalogProtocol, name: str) -> WholeVersions:
+def _find(catalog: CatalogProtocol[Any, Any], name: str) -> WholeVersions:
     dataset = catalog.get(name)
     if not isinstance(dataset, WholeVersions):
         raise ConfigurationError(f"catalog entry {name}", f"{dataset} is not of this package", "Keep its type")
     return dataset
 
 
-def _raw_file(dataset: AbstractDataset | None) -> Path | None:
+def _raw_file(dataset: AbstractDataset[Any, Any] | None) -> Path | None:
     """The file of a dataset that comes from outside; a benchmark may be a folder, or absent: its card has its hash."""
     metadata = getattr(dataset, "metadata", None) or {}
     if dataset is None or metadata.get("kedro-viz", {}).get("layer") != "raw":

@@ -16,7 +16,7 @@ from cultureclip.engine.temporary import is_temporary
 from cultureclip.errors import CultureClipError, StorageError
 
 if TYPE_CHECKING:
-    Versioned = AbstractVersionedDataset
+    Versioned = AbstractVersionedDataset[Any, Any]
 else:  # Kedro wraps the methods of every subclass: a mixin must not be one
     Versioned = object
 

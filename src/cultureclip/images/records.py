@@ -90,7 +90,8 @@ def to_parquet(records: Sequence[ImageRecord]) -> bytes:
     columns["image"] = [{"bytes": record.png, "path": f"{record.image_id}.png"} for record in records]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue().to_pybytes()
+    file: bytes = sink.getvalue().to_pybytes()
+    return file
 
 
 def decode_image(png: bytes, size: tuple[int, int]) -> Image.Image:

@@ -57,7 +57,8 @@ def _bytes(column: pd.Series) -> np.ndarray:
 def _squares(points: np.ndarray) -> np.ndarray:
     """Squared distances [N, N] in O(N^2) memory; on bits that is the Hamming distance."""
     norms = (points**2).sum(1)
-    return norms[:, None] + norms[None] - 2 * points @ points.T
+    squares: np.ndarray = norms[:, None] + norms[None] - 2 * points @ points.T
+    return squares
 
 
 def _first_kept(close: np.ndarray) -> list[tuple[int, int]]:

@@ -41,4 +41,5 @@ def embed_concepts(judge: Judge, texts: Sequence[Sequence[str]]) -> np.ndarray:
     flat = judge.embed_texts([text for group in texts for text in group])
     borders = np.cumsum([0, *map(len, texts)])
     means = np.stack([flat[start:stop].mean(0) for start, stop in pairwise(borders)])
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
+    unit: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return unit

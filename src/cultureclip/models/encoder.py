@@ -59,7 +59,8 @@ class ImageTextEncoder:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.model.parameters()).device
+        weights: Tensor = next(self.model.parameters())
+        return weights.device
 
     def count_tokens(self, tokens: Tensor) -> Tensor:
         """How many tokens of each text [N, L] its embedding depends on, int64 [N]."""
@@ -112,7 +113,8 @@ class ImageTextEncoder:
         return normalised
 
     def _image_vectors(self, pixels: Tensor) -> Tensor:
-        return self.model.encode_image(pixels)
+        vectors: Tensor = self.model.encode_image(pixels)
+        return vectors
 
     def _text_vectors(self, tokens: Tensor) -> Tensor:
         return embed_text(self.model, tokens)

@@ -93,9 +93,10 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
 
     def tokenize(texts: list[str], context_length: int = length) -> Tensor:
         # SigLIP was trained on texts padded to the full length; CLIP's padding is cut off again, exactly
-        return tokenizer(
+        tokens: Tensor = tokenizer(
             texts, padding="max_length", max_length=context_length, truncation=True, return_tensors="pt"
         ).input_ids
+        return tokens
 
     with fitting_into_memory(folder, _SMALLER, f"the memory of {device}"):
         return HuggingFaceEncoder(model.to(device).eval(), preprocess, tokenize, own, folder)
@@ -147,7 +148,8 @@ def _load_preprocess(folder: Path, kind: str) -> Any:
         raise WeightsError(path, f"no image processor ({error})", "Take it from the model's own release") from error
 
     def preprocess(image: Image.Image) -> Tensor:
-        return processor(images=image, return_tensors="pt").pixel_values[0]
+        pixels: Tensor = processor(images=image, return_tensors="pt").pixel_values[0]
+        return pixels
 
     return preprocess
 

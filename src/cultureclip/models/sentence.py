@@ -45,13 +45,14 @@ class SentenceEncoder:
             return np.zeros((0, self.model.get_embedding_dimension()), np.float32)
 
         def encode(size: int) -> np.ndarray:
-            return self.model.encode(
+            vectors: np.ndarray = self.model.encode(
                 distinct,
                 batch_size=size,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
                 show_progress_bar=len(distinct) > size,
             )
+            return vectors
 
         with fitting_into_memory(self.source, _SMALLER):
             vectors, _ = halve_until_it_fits(encode, batch)

@@ -62,7 +62,8 @@ class TextToImage:
         except (ValueError, TypeError) as error:
             raise ConfigurationError("synthesis.call", str(error), "Change the value that is named") from error
         check_computed(torch.from_numpy(pixels), self.source, _PIXELS)
-        return VaeImageProcessor.numpy_to_pil(pixels)
+        pictures: list[Image.Image] = VaeImageProcessor.numpy_to_pil(pixels)
+        return pictures
 
     def find_cut(self, prompts: Sequence[str]) -> tuple[str, ...]:
         """Those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
@@ -186,14 +187,15 @@ def _models(parts: Mapping[str, tuple[str | None, str | None]]) -> dict[str, Any
 
 def _load_module(part: Path, model_class: Any, dtype: torch.dtype) -> torch.nn.Module:
     """Load one part; both libraries would fill missing weights with random numbers and only log it."""
-    model, info = model_class.from_pretrained(
+    loaded, info = model_class.from_pretrained(
         part, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
     )
     if missing := sorted(info["missing_keys"]):
         cause = f"{len(missing)} weights that the config asks for are missing, first {missing[0]}"
         raise WeightsError(part, cause, "Take weights and config from one release")
     # Older diffusers do not know ``dtype`` on loading; a needless cast would undo parts that are kept in float32.
-    return model if model.dtype == dtype else model.to(dtype)
+    model: torch.nn.Module = loaded if loaded.dtype == dtype else loaded.to(dtype)
+    return model
 
 
 def _build_scheduler(settings: Mapping[str, Any]) -> Any:

@@ -19,7 +19,8 @@ def pool_positions(model: Any, tokens: Tensor) -> Tensor | None:
         return None
     if model.text_pool_type == "argmax":
         return tokens.argmax(-1)
-    return (tokens == model.text_eos_id).int().argmax(-1)
+    is_end: Tensor = tokens == model.text_eos_id
+    return is_end.int().argmax(-1)
 
 
 def embed_text(model: Any, tokens: Tensor) -> Tensor:
@@ -29,7 +30,8 @@ def embed_text(model: Any, tokens: Tensor) -> Tensor:
     position table and mask cut to L.
     """
     if not isinstance(model, CLIP):
-        return model.encode_text(tokens).float()
+        vectors: Tensor = model.encode_text(tokens)
+        return vectors.float()
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     mask = None if model.attn_mask is None else model.attn_mask[:length, :length]

@@ -78,13 +78,14 @@ class Denoiser(torch.nn.Module):
             output = encoder(tokens, output_hidden_states=True)
             states.append(output.hidden_states[-2])
             pooled.append(output.text_embeds)
-        return self.transformer(
+        velocity: torch.Tensor = self.transformer(
             hidden_states=noisy,
             encoder_hidden_states=torch.cat(states, dim=-1),
             pooled_projections=torch.cat(pooled, dim=-1),
             timestep=sigma * 1000,
             return_dict=False,
         )[0]
+        return velocity
 
 
 def train_generator(
@@ -152,7 +153,8 @@ def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: 
         draw = torch.Generator().manual_seed(seed * 7919 + view)
         seen = augment(to_float(pictures), draw, zoom=0.1, shift=0.05, degrees=6, colour=0.08).split(64)
         views.append(torch.cat([autoencoder.encode(chunk).latent_dist.mode() for chunk in seen]))
-    return (torch.stack(views) - config.shift_factor) * config.scaling_factor
+    latents: torch.Tensor = (torch.stack(views) - config.shift_factor) * config.scaling_factor
+    return latents
 
 
 def flow_matching_loss(

@@ -198,9 +198,10 @@ def _scale_palette(file: ImageFile.ImageFile) -> None:
 def _orientation(image: Image.Image) -> int:
     """As EXIF has it; of a picture that is whole, damaged EXIF is not a fault."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, TypeError, struct.error):
         return 1
+    return orientation
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def normalise(value: Value) -> Value:
     Returns:
         A value of the same kind. What is not text stays as it is.
     """
-    return _normalise(value)
+    normal: Value = _normalise(value)
+    return normal
 
 
 def _normalise(value: Any) -> Any:

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from cultureclip.benchmarks.formats.table_rows import BATCH, PictureCell, find_image_columns, make_row
-from cultureclip.benchmarks.pictures import MISSING
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.names import find_inside
-from cultureclip.reading.pictures import ImageError
+from cultureclip.reading.pictures import MISSING, ImageError
 from cultureclip.reading.text import RefusedError, first_line
 
 _INFO, _STATE = "dataset_info.json", "state.json"

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cultureclip.benchmarks.formats.table_rows import BATCH
-from cultureclip.benchmarks.pictures import MISSING
 from cultureclip.errors import SourceDataError
-from cultureclip.reading.pictures import ImageError
+from cultureclip.reading.pictures import MISSING, ImageError
 
 _BUFFER = 2**20
 _KEPT_BYTES = 2**28

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from cultureclip.benchmarks.pictures import MISSING, FileIn
+from cultureclip.benchmarks.pictures import FileIn
 from cultureclip.benchmarks.rows import Row
 from cultureclip.reading.json_text import parse_object
-from cultureclip.reading.pictures import ImageError
+from cultureclip.reading.pictures import MISSING, ImageError
 from cultureclip.reading.text import RefusedError
 
 BATCH = 16

@@ -35,7 +35,8 @@ def shared_credit(scores: np.ndarray) -> np.ndarray:
         [questions], in [0, 1].
     """
     tied = scores == scores.max(axis=1, keepdims=True)
-    return tied[:, 0] / tied.sum(axis=1)
+    credit: np.ndarray = tied[:, 0] / tied.sum(axis=1)
+    return credit
 
 
 def first_shown(options: Sequence[str], tied: Sequence[int], seed: str) -> int:

@@ -22,7 +22,8 @@ def top_k_credit(scores: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
     """
     own = np.take_along_axis(scores, right[:, None], axis=1)
     above, level = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
-    return np.clip((k - above) / level, 0, 1)
+    credit: np.ndarray = np.clip((k - above) / level, 0, 1)
+    return credit
 
 
 def shown_options(scores: np.ndarray, right: int) -> list[int]:

@@ -40,7 +40,8 @@ class Ranking:
             [Q], in [0, 1].
         """
         places = np.clip(k - self.above, 0, self.tied)
-        return hypergeom.sf(0, self.tied, self.tied_relevant, places)
+        credit: np.ndarray = hypergeom.sf(0, self.tied, self.tied_relevant, places)
+        return credit
 
 
 def rank(queries: np.ndarray, candidates: np.ndarray, relevant: np.ndarray, first: int, block: int = BLOCK) -> Ranking:

@@ -104,7 +104,8 @@ def mean_of_templates(texts: np.ndarray) -> np.ndarray:
     """
     mean = texts.mean(axis=1)
     norm = np.linalg.norm(mean, axis=-1, keepdims=True)
-    return mean / np.where(norm > 0, norm, 1)
+    unit: np.ndarray = mean / np.where(norm > 0, norm, 1)
+    return unit
 
 
 def answer_zero_shot(

@@ -123,10 +123,11 @@ def open_pixels(path: Path) -> np.ndarray:
         StorageError: it is gone or cut off.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         remedy = "Start the training again: it is made anew"
         raise StorageError(path, f"no whole file of pixels ({error})", remedy) from error
+    return pixels
 
 
 def _open(path: Path) -> DecodedImages | None:
@@ -241,7 +242,8 @@ def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
     """Preprocess one image; the normalisation of x / 255, its last step, is undone so that bytes can be kept."""
     mean, std = _normalisation(encoder)
     pixels = encoder.preprocess(to_rgb(image))
-    return ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    stored: np.ndarray = ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    return stored
 
 
 def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:

@@ -23,12 +23,13 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
 
 def embed_image(model: Any, pixels: Tensor) -> Tensor:
     """Image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
-    return model.encode_image(pixels).float()
+    vectors: Tensor = model.encode_image(pixels)
+    return vectors.float()
 
 
 def finish_image(model: CLIP, x: Tensor) -> Tensor:
     """Image embeddings [N, D] from what the last block gives [N, P, W]: pooling, final norm, projection."""
-    pooled, _ = model.visual._pool(x)
+    pooled: Tensor = model.visual._pool(x)[0]
     return (pooled if model.visual.proj is None else pooled @ model.visual.proj).float()
 
 

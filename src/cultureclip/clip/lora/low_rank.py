@@ -49,7 +49,8 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        return self.base(x) + self.update(x) if self.update.enabled else self.base(x)
+        projected: Tensor = self.base(x)
+        return projected + self.update(x) if self.update.enabled else projected
 
 
 class LoraPackedLinear(nn.Module):

@@ -10,7 +10,9 @@ from cultureclip.clip.lora.low_rank import PACKED
 from cultureclip.errors import WeightsError
 
 
-def merge(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float, update_scale: float = 1.0) -> dict:
+def merge(
+    base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float, update_scale: float = 1.0
+) -> dict[str, Tensor]:
     """W + update_scale * scale * B A for every adapted weight; all other tensors of the base as they are.
 
     ``update_scale`` between 0 (the base) and 1 (the tuned model) is the interpolation of WiSE-FT

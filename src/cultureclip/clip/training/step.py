@@ -10,16 +10,18 @@ from torch import Tensor
 from cultureclip.clip.data.batches import TwinBatch
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache
 from cultureclip.clip.data.replay import Replay
-from cultureclip.clip.data.towers import crop_tokens, embed_image, embed_text
+from cultureclip.clip.data.towers import crop_tokens, embed_image
 from cultureclip.clip.lora.adapter import LoraAdapter
+from cultureclip.clip.objectives.contrast import TwinEmbeddings
 from cultureclip.clip.objectives.distillation import anchor_loss, replay_loss, squared_update
-from cultureclip.clip.objectives.losses import Objective, TwinEmbeddings
+from cultureclip.clip.objectives.losses import Objective
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.training.distributed import Group
 from cultureclip.clip.training.grad_cache import Encoding, backward_in_chunks, embed
 from cultureclip.errors import TrainingError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.precision import fast_dtype
+from cultureclip.models.text_tower import embed_text
 
 TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
 
@@ -82,7 +84,7 @@ class TwinLoss:
             shown = self.as_twins(batch, *embedded[:2])
             with torch.no_grad():
                 accuracy = twin_accuracy(shown, "caption")
-            loss = self.objective(shown) + self._penalties(embedded, anchors)
+            loss: Tensor = self.objective(shown) + self._penalties(embedded, anchors)
             if replayed is not None:
                 loss = loss + self.settings.replay.weight * self._replay_loss(replayed, *embedded[2:])
             if not loss.requires_grad:

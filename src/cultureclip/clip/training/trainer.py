@@ -15,7 +15,8 @@ from cultureclip.clip.data.batches import TwinData, draw_rows, make_batch, step_
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache, cache_frozen_blocks
 from cultureclip.clip.data.replay import Replay
 from cultureclip.clip.lora.adapter import LoraAdapter
-from cultureclip.clip.objectives.losses import Objective, TwinEmbeddings
+from cultureclip.clip.objectives.contrast import TwinEmbeddings
+from cultureclip.clip.objectives.losses import Objective
 from cultureclip.clip.settings import RunSettings, TrainerSettings
 from cultureclip.clip.training.distributed import Group
 from cultureclip.clip.training.step import TwinLoss, twin_accuracy
@@ -277,5 +278,7 @@ class Trainer:
 def memory_in_use(device: torch.device) -> float:
     """Memory in GB: the most that was taken of a GPU so far, or what this process holds now."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    return psutil.Process().memory_info().rss / 1e9
+        taken: int = torch.cuda.max_memory_allocated(device)
+    else:
+        taken = psutil.Process().memory_info().rss
+    return taken / 1e9

@@ -50,10 +50,11 @@ def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
 
 def ran_out_of_patience(log: Sequence[LogRow], select_by: str, patience: int | None) -> bool:
     """Whether the last ``patience`` looks all failed to be better than the best one before them."""
-    steps = [row["step"] for row in log if row["step"] > 0]
+    steps: list[int] = [row["step"] for row in log if row["step"] > 0]
     if patience is None or len(steps) <= patience or select_by not in log[-1]:
         return False
-    return best_row(log, select_by)["step"] <= steps[-patience - 1]
+    best: int = best_row(log, select_by)["step"]
+    return best <= steps[-patience - 1]
 
 
 class Tracker:
