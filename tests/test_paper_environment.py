@@ -185,7 +185,7 @@ def twin_table(concepts: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for a, b in PAIRS:
         ids = by_name.loc[a, "concept_id"], by_name.loc[b, "concept_id"]
-        pair = {"twin_id": twin_id(*ids), "a_concept_id": ids[0], "b_concept_id": ids[1]}
+        pair = {"twin_id": twin_id(*ids), "a_concept_id": ids[0], "b_concept_id": ids[1], "a_name": a, "b_name": b}
         scores = {"visual_similarity": 0.9, "cultural_overlap": 0.0, "score": 0.9, "method": "curated"}
         rows.append(pair | scores | {"category": by_name.loc[a, "category"], "evidence": "{}", "split": "train"})
     return pd.DataFrame(rows).assign(verdict="accepted", reason=pd.Series([None] * len(rows), dtype="str"))

@@ -1,6 +1,7 @@
 """``kedro run`` of this project: Kedro's own command, with errors in three lines instead of a traceback."""
 
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ def _run(**options: Any) -> Any:
     Errors that this package or Kedro raises end the command with exit code 1 and a message. Any other error is a bug
     and keeps its traceback.
     """
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries; ours are shown, see engine/progress.py
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     run_kedro: Any = kedro_run.callback

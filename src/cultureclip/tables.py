@@ -86,6 +86,8 @@ TWINS = _table(
         "twin_id": _id(unique=True),
         "a_concept_id": _id(),
         "b_concept_id": _id(),
+        "a_name": _text(),
+        "b_name": _text(),
         "category": _one_of(*CATEGORIES),
         "visual_similarity": _score(-1, 1),
         "cultural_overlap": _score(0, 1),

@@ -71,6 +71,7 @@ def test_every_twin_keeps_the_rules() -> None:
     assert (accepted["visual_similarity"] >= 0.2).all()
     for pair in accepted.itertuples():
         a, b = row_of.loc[pair.a_concept_id], row_of.loc[pair.b_concept_id]
+        assert (pair.a_name, pair.b_name) == (a["name"], b["name"])
         assert not set(a["cultures"]) & set(b["cultures"])
         assert a["category"] == b["category"] == pair.category
         assert (a["universal"] == "flag") == (b["universal"] == "flag")

@@ -73,7 +73,9 @@ def match_twins(
     pairs["score"] = (pairs["visual_similarity"] - settings.context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
     pairs["kind"] = kinds[a]
     ids = concepts["concept_id"].to_numpy()
+    names = concepts["name"].to_numpy()
     pairs["a_concept_id"], pairs["b_concept_id"] = ids[a], ids[b]
+    pairs["a_name"], pairs["b_name"] = names[a], names[b]
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 

@@ -16,4 +16,5 @@ def progress_bar(*args: Any, **options: Any) -> Any:
         *args: As ``tqdm`` takes them.
         **options: As ``tqdm`` takes them.
     """
-    return tqdm(*args, leave=False, delay=1, mininterval=_SECONDS_BETWEEN[sys.stderr.isatty()], **options)
+    shown = {"disable": False} | options  # said here, so that TQDM_DISABLE hides the libraries' bars and not ours
+    return tqdm(*args, leave=False, delay=1, mininterval=_SECONDS_BETWEEN[sys.stderr.isatty()], **shown)
