@@ -15,17 +15,6 @@ from kedro.pipeline.node import Node
 from cultureclip import provenance
 from cultureclip.datasets.versions import WholeVersions
 from cultureclip.pipeline_registry import register_pipelines
-from cultureclip.preflight import (
-    check_devices,
-    check_inputs,
-    check_parameters,
-    check_roles,
-    check_runner,
-    check_working_directory,
-    locate_models,
-    read_stages,
-    select_stages,
-)
 from cultureclip.run_log import LogFile, StageLines
 from cultureclip.run_manifest import MANIFEST, RunManifest, runs_in_progress
 from cultureclip.session_config import SessionConfig, note_config, noted_config
@@ -56,6 +45,8 @@ class ProjectHooks:
         The config is noted for the pipelines until they are built: that comes after this hook, and they read their
         shape from it.
         """
+        from cultureclip.preflight import check_parameters  # hooks are loaded to list pipelines, too
+
         for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS"):
             os.environ.setdefault(name, "1")
         parameters = context.config_loader["parameters"]
@@ -70,23 +61,25 @@ class ProjectHooks:
 
         Otherwise the versions to load are fixed, and the run's manifest begins.
         """
+        from cultureclip import preflight
+
         project, run_id = Path(run_params["project_path"]), run_params["run_id"]
         noted = noted_config()
         parameters = dict(noted.parameters) if noted else {}
         try:
-            check_working_directory(project)
-            check_runner(catalog)
+            preflight.check_working_directory(project)
+            preflight.check_runner(catalog)
             others = runs_in_progress(catalog)
             _pin_versions(pipeline, catalog, others)
             env, versions = run_params["env"], run_params["load_versions"]
-            check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions, others)
+            preflight.check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions, others)
         finally:
             note_config(None)
-        stages = read_stages(parameters)
-        running = select_stages(pipeline, stages)
-        models = locate_models(running)
-        check_roles(pipeline, stages)
-        check_devices(running)
+        stages = preflight.read_stages(parameters)
+        running = preflight.select_stages(pipeline, stages)
+        models = preflight.locate_models(running)
+        preflight.check_roles(pipeline, stages)
+        preflight.check_devices(running)
         facts = {
             "pipelines": run_params["pipeline_names"] or ["__default__"],
             "env": run_params["env"],

@@ -20,6 +20,10 @@ class LazyPipeline(Pipeline):
     """Some stages as one pipeline; their modules are imported, and it is built, when something of it is first used.
 
     Kedro copies the mapping of pipelines, values included, even to list their names: nothing may be built by that.
+
+    Kedro 1.7 loads selectively what ``find_pipelines`` registers, where a command names its pipelines (kedro-org/kedro
+    #5583). ``kedro registry list`` names none, so it would import and build them all and take four times as long
+    (``bench/start.py``). This class waits for a registry that lists names without imports (kedro-org/kedro #5550).
     """
 
     def __init__(self, stages: tuple[str, ...]) -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from packaging.requirements import Requirement
-
 from cultureclip.reading.text import split_lines
 
 _SEED_NAMES = ("seed", "seeds")
@@ -104,6 +102,8 @@ def _cpu_model() -> str:
 
 def list_packages(distribution: str = "cultureclip") -> dict[str, str]:
     """Versions of a distribution and of everything that it names as a dependency and that is installed."""
+    from packaging.requirements import Requirement
+
     names = {distribution, *(Requirement(line).name for line in metadata.requires(distribution) or ())}
     return {name: version for name in sorted(names) if (version := _version(name)) is not None}
 
