@@ -3,12 +3,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from babel import Locale
 
+from cultureclip.captions import cultures
 from cultureclip.captions.checks import Reason, check_caption, features_shown, unsupported_terms
 from cultureclip.captions.cultures import foreign_cultures, names_culture
-from cultureclip.captions.facts import ConceptFacts, stem
+from cultureclip.captions.facts import ConceptFacts, fold, stem, words_of
 from cultureclip.captions.settings import CaptionKind, CaptionRules
-from cultureclip.concepts.regions import region_name
+from cultureclip.concepts.regions import is_region, region_name
 from tests.support.captions import CAPTION_PROMPT, PLAIN
 
 ATLAS = Path(__file__).parents[2] / "data/01_raw/atlas.csv"
@@ -192,6 +194,21 @@ def test_adjectives_name_their_region_and_are_foreign_elsewhere(adjective, code)
     assert names_culture(f"a {adjective} robe", code)
     assert foreign_cultures(f"a {adjective} robe", [code]) == []
     assert region_name(code) in foreign_cultures(f"a {adjective} robe", ["IS"])
+
+
+def test_the_table_of_adjectives_knows_every_region_and_holds_words_as_they_are_compared():
+    text = Path(cultures.__file__).with_name("adjectives.csv").read_text(encoding="utf-8")
+    table = {row["region"]: row["adjectives"].split() for row in csv.DictReader(text.splitlines())}
+    assert len(table) == len(text.splitlines()) - 1
+    regions = {code for code in Locale("en").territories if is_region(code)}
+    assert table.keys() == {*regions, "GB-ENG", "GB-SCT", "GB-WLS"}
+    for words in table.values():
+        assert [fold(word) for word in words] == words == list(dict.fromkeys(words))
+        assert all(words_of(word) for word in words)
+
+
+def test_south_georgia_is_not_georgian():
+    assert foreign_cultures("a Georgian robe", ["IS"]) == ["Georgia"]
 
 
 @pytest.mark.parametrize(

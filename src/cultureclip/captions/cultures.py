@@ -1,117 +1,19 @@
-"""Which cultures a text names: by a region's English name, or by the adjective made from it."""
+"""Which cultures a text names: by a region's English name, or by an adjective of it."""
 
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from babel import Locale
 
 from cultureclip.captions.facts import fold, tokens_of, words_of
 from cultureclip.concepts.regions import region_name
+from cultureclip.reading.csv_table import read_csv_file
 
 _NO_COUNTRY = ("EU", "EZ", "QO", "UN", "XA", "XB", "ZZ")
 _SUBDIVISIONS = ("GB-ENG", "GB-SCT", "GB-WLS")
-_ENDINGS = ("n", "an", "ian", "ean", "ese")
-_COMMON = "central island islands united republic states kingdom city isle ocean territory virgin turks south north"
-_NOT_A_NAME = frozenset(_COMMON.split())
 _CONTINENT = "african"
 """An adjective of South Africa, and of many others: it names none of them as foreign."""
-
-_LISTED = {
-    "AE": "emirati",
-    "AF": "afghan",
-    "AR": "argentine argentinian argentinean",
-    "AZ": "azerbaijani azeri",
-    "BA": "bosnian herzegovinian",
-    "BB": "barbadian bajan",
-    "BD": "bangladeshi",
-    "BE": "belgian",
-    "BF": "burkinabe",
-    "BH": "bahraini",
-    "BQ": "",
-    "BS": "bahamian",
-    "BW": "botswanan motswana",
-    "BY": "belarusian belarussian",
-    "CD": "congolese",
-    "CG": "congolese",
-    "CH": "swiss",
-    "CI": "ivorian",
-    "CV": "verdean",
-    "CY": "cypriot",
-    "CZ": "czech",
-    "DE": "german",
-    "DK": "danish",
-    "DO": "dominican",
-    "EH": "sahrawi",
-    "ES": "spanish",
-    "FI": "finnish",
-    "FR": "french",
-    "GB": "british britain uk",
-    "GB-ENG": "english",
-    "GB-SCT": "scottish scots",
-    "GB-WLS": "welsh",
-    "GL": "greenlandic",
-    "GR": "greek",
-    "GU": "guamanian chamorro",
-    "HR": "croatian croat",
-    "IE": "irish",
-    "IL": "israeli",
-    "IM": "manx",
-    "IO": "",
-    "IQ": "iraqi",
-    "IS": "icelandic",
-    "KG": "kyrgyz kyrgyzstani",
-    "KM": "comorian",
-    "KW": "kuwaiti",
-    "KZ": "kazakh kazakhstani",
-    "LA": "lao laotian",
-    "LB": "lebanese",
-    "LU": "luxembourgish",
-    "MC": "monegasque monacan",
-    "ME": "montenegrin",
-    "MG": "malagasy",
-    "MH": "marshallese",
-    "MM": "myanmar burmese burma",
-    "MO": "macanese chinese",
-    "MQ": "martinican martiniquais",
-    "MU": "mauritian",
-    "MV": "maldivian",
-    "MZ": "mozambican",
-    "NE": "nigerien",
-    "NL": "dutch holland",
-    "NO": "norwegian",
-    "NP": "nepali nepalese",
-    "NZ": "maori",
-    "OM": "omani",
-    "PA": "panamanian",
-    "PE": "peruvian",
-    "PF": "tahitian",
-    "PH": "filipino philippine",
-    "PK": "pakistani",
-    "PL": "polish",
-    "PS": "palestinian palestine",
-    "PT": "portuguese",
-    "QA": "qatari",
-    "RS": "serbian serb",
-    "SA": "saudi arabian",
-    "SC": "seychellois",
-    "SE": "swedish",
-    "SI": "slovenian slovene",
-    "SK": "slovakian slovak",
-    "SO": "somali somalian",
-    "SZ": "swazi",
-    "TF": "",
-    "TG": "togolese",
-    "TH": "thai",
-    "TJ": "tajik tajikistani",
-    "TM": "turkmen",
-    "TR": "turkish turkey",
-    "US": "american america usa us",
-    "UZ": "uzbek uzbekistani",
-    "VA": "vatican",
-    "XK": "kosovar kosovan",
-    "YE": "yemeni yemenite",
-}
-"""Adjectives (and short names) of regions to whose CLDR name no regular ending can be put, or the wrong ones."""
 
 
 @cache
@@ -127,23 +29,20 @@ def _name_words(code: str) -> tuple[str, ...]:
 
 
 @cache
-def _adjectives(code: str) -> frozenset[str]:
-    """A region's adjectives in lower case without accents: listed, or a regular ending on a word of its name.
+def _adjectives() -> dict[str, frozenset[str]]:
+    """Each region's adjectives and short names in lower case without accents, as ``adjectives.csv`` has them.
 
-    A last vowel, ``s`` or ``y`` may give way to the ending: Italy -> Italian. Whole words are made and compared, for a
-    shared beginning proves nothing: Austrian is not of Australia, and green is not of Greece.
+    Whole words are compared, for a shared beginning proves nothing: Austrian is not of Australia, and green is not of
+    Greece.
     """
-    if code in _LISTED:
-        return frozenset(_LISTED[code].split())
-    parts = [part for part in map(fold, tokens_of(region_name(code))) if len(part) >= 4 and part not in _NOT_A_NAME]
-    bases = [*parts, *(part[:-1] for part in parts if part[-1] in "aeiosuy")]
-    return frozenset(base + ending for base in bases for ending in _ENDINGS)
+    table = read_csv_file(Path(__file__).with_name("adjectives.csv"))
+    return {code: frozenset(words.split()) for code, words in zip(table["region"], table["adjectives"], strict=True)}
 
 
 def is_adjective_of(token: str, code: str) -> bool:
     """Whether a capitalised word is the adjective of a region: Japan -> Japanese, France -> French."""
-    word = fold(token)
-    return token[:1].isupper() and not _adjectives(code).isdisjoint({word, word.removesuffix("s")})
+    word, adjectives = fold(token), _adjectives().get(code, frozenset())
+    return token[:1].isupper() and not adjectives.isdisjoint({word, word.removesuffix("s")})
 
 
 def stem_form(token: str) -> str:
