@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io.core import generate_timestamp
 from kedro.runner import ParallelRunner, ThreadRunner
 
+from cultureclip.datasets.versions import WholeVersions
 from cultureclip.engine.temporary import temporary_beside
 from cultureclip.errors import ConfigurationError, MissingInputError, StorageError
 
@@ -105,6 +107,26 @@ def test_what_a_run_in_progress_has_saved_is_not_loaded(place, judge_path):  # n
     mark.unlink()
     run(place, judge_path)
     assert [manifest["load_versions"]["twins"] for manifest in place.manifests()] == [VERSION, LATER]
+
+
+def test_what_a_run_saves_that_begins_while_versions_are_fixed_is_not_loaded(place, judge_path, monkeypatch):  # noqa: F811
+    """On a busy machine the imports of the datasets took seconds, and a table was saved meanwhile."""
+    place.fill()
+    real = WholeVersions.pin
+
+    def slow(self: WholeVersions, hidden: Collection[str] = ()) -> None:
+        manifest = place.data / "08_reporting/run_manifest.json" / LATER / "run_manifest.json"
+        if not manifest.exists():
+            mark_in_progress(place)
+            manifest.parent.mkdir()
+            manifest.write_text('{"status": "running"}')
+            put_later_twins(place)
+        real(self, hidden)
+
+    monkeypatch.setattr(WholeVersions, "pin", slow)
+    run(place, judge_path)
+    *_, manifest = sorted(place.manifests(), key=lambda m: m["status"] == "completed")
+    assert manifest["load_versions"]["twins"] == VERSION
 
 
 def test_what_a_killed_run_has_saved_is_loaded_and_its_mark_goes(place, judge_path):  # noqa: F811

@@ -16,7 +16,7 @@ from cultureclip import provenance
 from cultureclip.datasets.versions import WholeVersions
 from cultureclip.pipeline_registry import register_pipelines
 from cultureclip.run_log import LogFile, StageLines
-from cultureclip.run_manifest import MANIFEST, RunManifest, runs_in_progress
+from cultureclip.run_manifest import MANIFEST, RunManifest, runs_begun, runs_in_progress
 from cultureclip.session_config import SessionConfig, note_config, noted_config
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ class ProjectHooks:
         try:
             preflight.check_working_directory(project)
             preflight.check_runner(catalog)
-            others = runs_in_progress(catalog)
-            _pin_versions(pipeline, catalog, others)
+            others = _pin_versions(pipeline, catalog)
             env, versions = run_params["env"], run_params["load_versions"]
             preflight.check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions, others)
         finally:
@@ -138,11 +137,24 @@ class ProjectHooks:
         error.add_note(f"log: {run.log.path}")
 
 
-def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], in_progress: dict[str, int]) -> None:
-    """Fix which versions this run loads; those of a run in progress are not among them, since it may save more."""
-    for name in sorted(pipeline.datasets() | {MANIFEST}):
-        dataset = catalog.get(name) if name in catalog else None
-        if isinstance(dataset, WholeVersions):
-            dataset.pin(in_progress)
-        elif isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version():
-            logger.warning("%s: versions of %s may be half written; see docs/how-it-works.md", name, type(dataset))
+def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:
+    """Fix which versions this run loads: the newest of the runs that had ended when it started.
+
+    Imports make this take seconds on a busy machine. Versions of a run that begins meanwhile do not count either.
+
+    Returns:
+        Ids of the runs that were in progress, each with its process id.
+    """
+    begun = runs_begun(catalog)  # first: a run that ends between the two lines has saved all of its tables
+    others = runs_in_progress(catalog)
+    hidden = set(others)
+    while True:
+        for name in sorted(pipeline.datasets() | {MANIFEST}):
+            dataset = catalog.get(name) if name in catalog else None
+            if isinstance(dataset, WholeVersions):
+                dataset.pin(hidden)
+            elif isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version():
+                logger.warning("%s: versions of %s may be half written; see docs/how-it-works.md", name, type(dataset))
+        if not (meanwhile := runs_begun(catalog) - begun - hidden):
+            return others
+        hidden |= meanwhile

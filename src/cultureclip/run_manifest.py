@@ -7,13 +7,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from kedro.io import AbstractDataset, AbstractVersionedDataset, CatalogProtocol
+from kedro.io import AbstractDataset, AbstractVersionedDataset, CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from cultureclip import provenance
-from cultureclip.datasets.versions import WholeVersions
-from cultureclip.engine.temporary import at_work, remove, sweep, temporary_beside
+from cultureclip.datasets.versions import WholeVersions, explaining
+from cultureclip.engine.temporary import at_work, is_temporary, remove, sweep, temporary_beside
 from cultureclip.errors import ConfigurationError
 
 MANIFEST = "run_manifest"
@@ -22,6 +22,12 @@ MANIFEST = "run_manifest"
 def runs_in_progress(catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:
     """Ids of the runs of this project that are in progress, each with its process id."""
     return at_work(_find(catalog, MANIFEST).saved_path().parents[1])
+
+
+def runs_begun(catalog: CatalogProtocol[Any, Any]) -> set[str]:
+    """Ids of the runs of this project that have a manifest: a run saves it before anything else."""
+    folder = _find(catalog, MANIFEST).saved_path().parents[1]
+    return {path.name for path in folder.glob("*") if not is_temporary(path.name)}
 
 
 class RunManifest:
@@ -55,8 +61,14 @@ class RunManifest:
             cause = "another run started in the same millisecond and has its id"
             raise ConfigurationError(f"run {self._facts['run_id']}", cause, "Start this run again")
         sweep(self._path.parents[1])
-        self._catalog.save(MANIFEST, self._content("running"))
-        self._mark.touch()
+        with explaining(self._path):
+            self._path.parents[1].mkdir(parents=True, exist_ok=True)
+            self._mark.touch()  # before the manifest: who sees that finds the run at work
+        try:
+            self._catalog.save(MANIFEST, self._content("running"))
+        except DatasetError:
+            remove(self._mark)
+            raise
 
     def start_node(self, node: Node) -> None:
         """Note what a node has read, of raw files also the content, and start its clock."""

@@ -110,6 +110,22 @@ def test_a_sample_that_lies_in_two_places_is_not_taken_for_two(tmp_path: Path) -
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [("a.png", "'a.png' is a second picture of 'a'"), ("a.jpg", "second picture"), ("a.cls", "second cls of 'a'")],
+)
+def test_a_sample_with_two_files_of_one_kind_is_refused(tmp_path: Path, second: str, message: str) -> None:
+    """Taking the last of them would be silent; others stop without the archive's name (ray-project/ray #48643)."""
+    path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0), "a.cls": b"0"})
+    with tarfile.open(path, "a") as archive:
+        content = b"1" if second.endswith("cls") else encode(1)
+        member = tarfile.TarInfo(second)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(SourceDataError, match=rf"0\.tar: .*{message}"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_a_member_that_is_not_a_file_is_named(tmp_path: Path, kind: bytes) -> None:
     path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0)})

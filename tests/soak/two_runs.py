@@ -28,7 +28,7 @@ PIPELINES = (
     *("data", "__default__"),
 )
 PARAMETERS = ("", "filtering.min_images_per_side=1", "captioning.max_tries=2", "evaluation.resamples=100")
-_REASON = re.compile(r"\b\w+Error: ")
+_REASON = re.compile(r"^Error: ")
 
 
 class Run(NamedTuple):

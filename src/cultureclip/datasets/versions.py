@@ -99,7 +99,7 @@ class WholeVersions(Versioned):
             DatasetError: if the dataset is not on a local disk, or cannot be read.
         """
         self._check_local()
-        self._hidden = hidden
+        self._hidden, self._pinned, self._cached_load_version = hidden, None, None
         if self.exists():
             self._pinned = self.resolve_load_version()
 

@@ -130,8 +130,12 @@ def _check_end(shard: Path, offset: int) -> None:
 def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo]) -> Row:
     values: dict[str, Any] = {}
     pictures: dict[str, tuple[Encoded, ...]] = {}
+    kinds: set[str] = set()
     for member in members:
         kind = _split_name(member)[1]
+        if kind in kinds or (kind in SUFFIXES and pictures):
+            raise tarfile.ReadError(f"{member.name!r} is a second {'picture' if kind in SUFFIXES else kind} of {key!r}")
+        kinds.add(kind)
         if kind in SUFFIXES:
             pictures["image"] = (Slice(shard, member.offset_data, member.size),)
         elif kind in _PARSERS and member.size > _LARGEST_TEXT:
