@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kedro.io.core import Version
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
@@ -11,6 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from cultureclip.datasets.site_dataset import SiteDataset
 from cultureclip.report.gallery import PAGE
+from cultureclip.report.page import count_columns
 from cultureclip.report.site import Site
 from tests.support.browser import address, console, open_browser, prefer, resize
 from tests.support.report_data import HOSTILE, SETTINGS, change, make_data
@@ -19,6 +21,15 @@ pytestmark = pytest.mark.browser
 
 PAIRS = 2 * PAGE + 7
 FILES = ("index", "scores", "cultures", "confusions", "abilities", "data", "training", "gallery", "run")
+LONGEST = 8000
+"""Pixels of a page on a phone before anything is opened: nine screens."""
+UNHINTED = """
+return [...document.querySelectorAll(".scroll")].filter((region) => {
+  const hint = getComputedStyle(region.querySelector("caption"), "::after").content;
+  return region.scrollWidth > region.clientWidth && !hint.includes("sideways");
+}).map((region) => region.getAttribute("aria-label"));
+"""
+"""Tables that go on beyond the screen without saying so."""
 CONTRAST = """
 const channel = (c) => (c /= 255) <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
 const light = (rgb) => .2126 * channel(rgb[0]) + .7152 * channel(rgb[1]) + .0722 * channel(rgb[2]);
@@ -82,6 +93,10 @@ def boxes(browser: Chrome, selector: str, side: str) -> list[float]:
     return browser.execute_script(script, selector, side)
 
 
+def open_details(browser: Chrome) -> None:
+    browser.execute_script("document.querySelectorAll('details').forEach((element) => (element.open = true))")
+
+
 def titles(browser: Chrome) -> list[str]:
     return texts(browser, ".twin h3")
 
@@ -92,10 +107,13 @@ def test_a_page_opens_without_a_complaint_and_fits_a_phone(browser: Chrome, site
     for scheme in ("light", "dark"):
         prefer(browser, scheme)
         go(browser, site, f"{file}.html")
+        assert browser.execute_script("return document.documentElement.scrollHeight") <= LONGEST
+        open_details(browser)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
         assert browser.execute_script(CONTRAST) == []
         assert max(boxes(browser, "caption", "right"), default=0) <= 390  # however wide the table
         assert min(boxes(browser, ".chart text", "height"), default=9) >= 9
+        assert browser.execute_script(UNHINTED) == []
         ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, ground[4:-1].split(","))) > 384) == (scheme == "light")
     assert console(browser) == []
@@ -111,7 +129,7 @@ def test_hostile_names_are_text_and_find_their_twin(browser: Chrome, site: Path)
     resize(browser, 1200)
     go(browser, site, "gallery.html")
     browser.find_element(By.NAME, "search").send_keys("<script>alert")
-    wait(browser, lambda b: status(b).startswith("1 twin,"))
+    wait(browser, lambda b: status(b).startswith("1 pair,"))
     assert '<script>alert("x")</script>' in titles(browser)[0]
     assert "\u202e" not in titles(browser)[0]
     assert not browser.find_elements(By.CSS_SELECTOR, "[onerror]")
@@ -132,7 +150,7 @@ def test_the_policy_stops_what_would_slip_through(browser: Chrome, site: Path) -
 
 def test_the_gallery_turns_pages_and_says_so(browser: Chrome, site: Path) -> None:
     go(browser, site, "gallery.html")
-    assert status(browser) == f"{PAIRS} twins, showing 1 to {PAGE}"
+    assert status(browser) == f"{PAIRS} pairs, showing 1 to {PAGE}"
     assert browser.find_element(By.ID, "status").get_attribute("role") == "status"
     seen = titles(browser)
     for page in (2, 3):
@@ -153,21 +171,21 @@ def test_the_gallery_filters_as_the_tables_say(browser: Chrome, site: Path) -> N
     go(browser, site, "gallery.html")
     fell = sum(i % 3 == 1 for i in range(PAIRS))
     Select(browser.find_element(By.NAME, "state")).select_by_visible_text("fell in a later stage")
-    wait(browser, lambda b: status(b).startswith(f"{fell} twins"))
+    wait(browser, lambda b: status(b).startswith(f"{fell} pairs"))
     Select(browser.find_element(By.NAME, "category")).select_by_visible_text("Cuisine")
     both = sum(i % 3 == 1 and i % 2 == 1 for i in range(PAIRS))
-    wait(browser, lambda b: status(b).startswith(f"{both} twins"))
+    wait(browser, lambda b: status(b).startswith(f"{both} pairs"))
     chips = browser.execute_script(
         "return [...document.querySelectorAll('.twin header .chip')].map((e) => e.textContent)"
     )
     assert chips.count("fell in a later stage") == chips.count("Cuisine") == min(both, PAGE)
     browser.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
-    wait(browser, lambda b: status(b).startswith(f"{PAIRS} twins"))
+    wait(browser, lambda b: status(b).startswith(f"{PAIRS} pairs"))
     Select(browser.find_element(By.NAME, "culture")).select_by_visible_text("Japan")
     japan = sum(CODE in (2 * i % 4, (2 * i + 1) % 4) for i in range(PAIRS))
-    wait(browser, lambda b: status(b).startswith(f"{japan} twins"))
+    wait(browser, lambda b: status(b).startswith(f"{japan} pairs"))
     browser.find_element(By.NAME, "search").send_keys("THING no-such")
-    wait(browser, lambda b: status(b).startswith("No twin matches"))
+    wait(browser, lambda b: status(b).startswith("No pair matches"))
     assert titles(browser) == []
     assert console(browser) == []
 
@@ -180,7 +198,7 @@ def test_a_view_has_an_address(browser: Chrome, site: Path) -> None:
     go(browser, site, "gallery.html#search=thing+mexico&category=Cuisine")
     shown = status(browser)
     assert Select(browser.find_element(By.NAME, "category")).first_selected_option.text == "Cuisine"
-    assert shown.startswith(f"{sum(i % 2 for i in range(PAIRS))} twins")
+    assert shown.startswith(f"{sum(i % 2 for i in range(PAIRS))} pairs")
     browser.find_element(By.NAME, "search").clear()
     browser.find_element(By.NAME, "search").send_keys("thing 4")
     wait(browser, lambda b: "thing+4" in b.current_url)
@@ -201,6 +219,7 @@ def test_a_missing_file_is_named(browser: Chrome, site: Path) -> None:
 
 def test_tables_sort_by_keyboard_both_ways_and_by_number(browser: Chrome, site: Path) -> None:
     go(browser, site, "cultures.html")
+    open_details(browser)
     table = browser.find_element(By.CSS_SELECTOR, "table[data-sortable]")
     column = next(i for i, h in enumerate(table.find_elements(By.CSS_SELECTOR, "thead th")) if "Base" in h.text)
     head = table.find_elements(By.CSS_SELECTOR, "thead th")[column]
@@ -230,3 +249,71 @@ def test_everything_that_acts_has_a_name_and_shows_focus(browser: Chrome, site: 
     browser.switch_to.active_element.send_keys(Keys.TAB)
     style = "return getComputedStyle(document.activeElement).outlineStyle"
     assert browser.execute_script(style) == "solid"
+
+
+@pytest.mark.parametrize("page", ["index", "scores"])
+def test_differences_are_in_sight_on_a_phone(browser: Chrome, site: Path, page: str) -> None:
+    resize(browser, 390)
+    go(browser, site, f"{page}.html")
+    open_details(browser)
+    assert max(boxes(browser, "td[data-head]", "right")) <= 390
+    assert min(boxes(browser, "td[data-head]:not(.none)", "width")) > 0
+    heads = "return getComputedStyle(document.querySelector('td[data-head]'), '::before').content"
+    assert browser.execute_script(heads).strip('"') == texts_of(browser, "data-head")[0]
+    resize(browser, 1200)
+    assert browser.execute_script(heads) == "none"
+
+
+def texts_of(browser: Chrome, name: str) -> list[str]:
+    script = "return [...document.querySelectorAll(`[${arguments[0]}]`)].map((e) => e.getAttribute(arguments[0]))"
+    return browser.execute_script(script, name)
+
+
+@pytest.mark.parametrize("width", [390, 700, 1200])
+@pytest.mark.parametrize("cards", [1, 2, 3, 4, 5, 6, 7, 9])
+def test_no_card_stands_alone_beside_empty_space(browser: Chrome, site: Path, cards: int, width: int) -> None:
+    resize(browser, width)
+    go(browser, site, "index.html")
+    columns = count_columns(cards)
+    browser.execute_script(
+        "const tiles = document.querySelector('.tiles'); const tile = tiles.children[0];"
+        "tiles.id = 'cards'; tiles.className = `tiles cols${arguments[1]}`;"
+        "tiles.replaceChildren(...Array.from({length: arguments[0]}, () => tile.cloneNode(true)));",
+        cards,
+        columns,
+    )
+    selector = "#cards > .tile"
+    tops, widths = (boxes(browser, selector, side) for side in ("top", "width"))
+    assert len(tops) == cards
+    last = [width for top, width in zip(tops, widths, strict=True) if top == tops[-1]]
+    assert len(last) > 1 or last[0] > 0.9 * boxes(browser, "#cards", "width")[0]
+
+
+def test_a_twin_unfolds_on_a_phone(browser: Chrome, site: Path) -> None:
+    resize(browser, 390)
+    go(browser, site, "gallery.html")
+    assert not browser.find_element(By.CSS_SELECTOR, ".twin .sides").is_displayed()
+    browser.find_element(By.CSS_SELECTOR, ".twin summary").send_keys(Keys.ENTER)
+    assert browser.find_element(By.CSS_SELECTOR, ".twin .sides").is_displayed()
+    resize(browser, 1200)
+    go(browser, site, "gallery.html")
+    assert browser.find_element(By.CSS_SELECTOR, ".twin .sides").is_displayed()
+
+
+def test_the_stable_entry_opens_the_newest_report(browser: Chrome, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder & more" / "report"
+    for day in ("2026-01-02", "2026-01-01"):
+        version = f"{day}T00.00.00.000Z"
+        page = f"<!doctype html><title>{day}</title>".encode()
+        SiteDataset(filepath=str(folder), version=Version(None, version), has_latest=True).save(OnePage(page))
+    browser.get(address(folder, "latest/index.html"))
+    wait(browser, lambda b: b.title == "2026-01-02")
+    assert browser.current_url.endswith("2026-01-02T00.00.00.000Z/report/index.html")
+
+
+class OnePage:
+    def __init__(self, html: bytes) -> None:
+        self.html = html
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        yield "index.html", self.html

@@ -10,7 +10,8 @@ import pytest
 from cultureclip.report.charts import draw_losses, nice_ticks
 from cultureclip.report.confusions_view import find_pictures, split_shared
 from cultureclip.report.data import ReportData
-from cultureclip.report.pages import describe_run, render_pages
+from cultureclip.report.pages import render_pages
+from cultureclip.report.run_view import describe_run
 from cultureclip.report.stages import count_stages
 from cultureclip.report.trade_off import draw_trade_off
 from cultureclip.scoring.models import ModelName
@@ -69,7 +70,9 @@ def pages(data: ReportData) -> dict[str, Page]:
 def test_every_page_links_to_every_other_and_to_nothing_else(pages: dict[str, Page]) -> None:
     for file, page in pages.items():
         links = [a for tag, a in page.tags if tag == "a" and a["href"] != "#main"]
-        assert {a["href"] for a in links} == set(pages)
+        assert {str(a["href"]).partition("#")[0] for a in links} == set(pages)
+        for target, _, place in (str(a["href"]).partition("#") for a in links):
+            assert not place or place in {a.get("id") for _, a in pages[target].tags}
         assert [a["href"] for a in links if a.get("aria-current") == "page"] == [file]
 
 
@@ -94,7 +97,7 @@ def test_figures_are_those_of_the_tables(pages: dict[str, Page], data: ReportDat
         assert re.search(rf"{group}.* {100 * value:.1f} ", pages["cultures.html"].line)
     fixed = data.answers.confusions.query("model == 'cultureclip' and part == 'test' and kind == 'fixed'")
     assert f"{len(fixed)} fixed" in pages["confusions.html"].line
-    for expected in ("twin pairs", "same culture 89"):
+    for expected in ("Twin pairs", "same culture 89"):
         assert expected in pages["data.html"].line
     assert "Plain contrastive tuning" in pages["abilities.html"].line
     assert "4 of 4 pairs" in pages["gallery.html"].line
@@ -281,6 +284,6 @@ def test_stages_without_counts_have_no_line() -> None:
 
 def test_a_manifest_is_split_into_lines_and_details() -> None:
     facts, details = describe_run({"seeds": [1, 2], "git": {"commit": "a"}, "none": None, "deep": {"x": {"y": 1}}})
-    assert facts == [("seeds", "1, 2"), ("git", "commit a")]
+    assert facts == [("seeds", "1, 2"), ("code", "commit a")]
     assert [label for label, _ in details] == ["deep"]
     assert re.search(r'"y": 1', details[0][1])

@@ -41,7 +41,7 @@ def test_texts_from_outside(text, name):
 def test_means_and_headlines():
     name = ModelName("cultureclip", 2, 0.5)
     assert name.mean == ModelName("cultureclip", None, 0.5)
-    assert [n for n in (name, name.mean, ModelName("cultureclip"), ModelName("base")) if n.is_headline] == [
+    assert [n for n in (name, name.mean, ModelName("cultureclip"), ModelName("base")) if n.is_whole_mean] == [
         ModelName("cultureclip"),
         ModelName("base"),
     ]

@@ -118,7 +118,7 @@ def test_scaled_models_have_means_and_are_compared_at_their_scale() -> None:
     assert texts(plan["cultureclip_s1@0.50"].references) == ("base", "clip_both_s1@0.50")
     assert texts(plan["clip_both@0.50"].references) == ("base",)
     assert texts(plan["siglip"].references) == ("base",)
-    assert [name for name, model in plan.items() if model.name.is_headline] == ["base", "siglip", "clip_both"]
+    assert [name for name, model in plan.items() if model.name.is_whole_mean] == ["base", "siglip", "clip_both"]
 
 
 def test_macro_averages_are_means_of_the_groups_means() -> None:

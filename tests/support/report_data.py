@@ -14,7 +14,7 @@ from cultureclip.benchmarks.references import read_references
 from cultureclip.ids import digest
 from cultureclip.report.data import Answers, GalleryTables, ReportData, ReportSettings, StageRecords
 from cultureclip.report.thumbnails import shrink
-from cultureclip.scoring.abilities import compare_abilities
+from cultureclip.scoring.abilities import compare_abilities, find_headlines
 from cultureclip.scoring.confusions import count_confusions
 from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.name_bias import measure_name_bias
@@ -22,9 +22,11 @@ from cultureclip.scoring.scores import score_all_groups, score_predictions
 from tests.benchmarks.conftest import make_concepts, make_twins
 from tests.support.predictions import label, scoring
 
-SETTINGS = ReportSettings("clip_both", "cultureclip", ("general-retrieval",), 1000)
+SETTINGS = ReportSettings("clip_both", "cultureclip", ("general-retrieval",), 0.05, 1000)
 HOSTILE = '</script><script>alert("x")</script>"\'><img src=x onerror=y>&amp;\x00\u202e\u2028{{ 7 * 7 }}'
 MODELS = ("base", *(f"{o}_s{s}" for o in ("clip_both", "cultureclip") for s in (1, 2)))
+SCALED = (*MODELS, "cultureclip_s1@0.50", "cultureclip_s2@0.50")
+"""Among these the whole update of the proposed objective loses general ability, and half of it does not."""
 HASHES = {"crope": "x", "general-retrieval": "y"}
 CODES, EMOJI = ("ML", "GN", "JP", "MX"), ("🇲🇱", "🇬🇳", "🇯🇵", "🇲🇽")
 CATEGORIES = ("Symbol", "Cuisine")
@@ -40,13 +42,17 @@ class Images:
 
 
 def make_predictions(names: list[str], images: list[str], models: tuple[str, ...] = MODELS) -> pd.DataFrame:
-    """Answers to 120 questions about pictures, and to as many searches; tuned models are right more often."""
+    """Answers to 120 questions about pictures, and to as many searches; tuned models are right more often.
+
+    Where models have a scale, the whole update of the proposed objective is right less often in searches.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for model in models:
         for metric, benchmark in (("accuracy", "crope"), ("image-to-text R@5", "general-retrieval")):
+            costly = benchmark != "crope" and "@" in models[-1] and model in MODELS[3:]
             for i in range(120):
-                right = rng.random() < (0.5 if model == "base" else 0.7)
+                right = rng.random() < (0.2 if costly else 0.5 if model == "base" else 0.7)
                 rows.append(
                     {
                         "benchmark": benchmark,
@@ -70,10 +76,13 @@ def make_predictions(names: list[str], images: list[str], models: tuple[str, ...
 def score(models: tuple[str, ...]) -> dict[str, pd.DataFrame]:
     """Scores of these models: who was asked about what does not matter to them, so once is enough."""
     predictions = make_predictions(["a", "b"], ["x"], models)
+    settings = scoring(max_general_loss=SETTINGS.max_general_loss)
+    abilities = compare_abilities(predictions, settings)
+    headlines = find_headlines(abilities, settings)
     return {
-        "scores": score_predictions(predictions, HASHES, scoring()),
-        "group_scores": score_all_groups(predictions, "clip_both"),
-        "abilities": compare_abilities(predictions, scoring(max_general_loss=0.05)),
+        "scores": score_predictions(predictions, HASHES, settings, headlines),
+        "group_scores": score_all_groups(predictions, "clip_both", headlines),
+        "abilities": abilities,
     }
 
 
@@ -127,7 +136,7 @@ def make_data(
         Answers(
             **score(models),
             predictions=predictions,
-            confusions=count_confusions(predictions, "clip_both"),
+            confusions=count_confusions(predictions, "clip_both", [ModelName("cultureclip", scale=0.5)]),
             name_bias=measure_name_bias(predictions, {"crope": dict(options)}, names[:1], "clip_both"),
             cards=cards,
             leak_check={

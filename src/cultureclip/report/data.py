@@ -19,12 +19,14 @@ class ReportSettings:
         plain: Objective of plain contrastive tuning.
         proposed: Objective that the report is about.
         general: Benchmarks of general ability; all others are about culture.
+        max_general_loss: How much general ability the rule allows a model to lose.
         gallery_twins: How many twins the gallery holds at most.
     """
 
     plain: str
     proposed: str
     general: Collection[str]
+    max_general_loss: float
     gallery_twins: int
 
 

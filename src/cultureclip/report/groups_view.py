@@ -10,9 +10,6 @@ from cultureclip.scoring.groups import AXES, WorstGroup, find_worst
 from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import BASE
 
-STEPS = 0.10, 0.02
-"""Differences from which a tile has the strong and the faint colour."""
-
 
 @dataclass(frozen=True)
 class GroupLine:
@@ -29,17 +26,20 @@ class GroupLine:
     ranked: bool
 
     @property
-    def tone(self) -> str:
-        """Name of the tile's colour: ``better2`` to ``worse2``, or ``same``."""
-        strength = sum(abs(self.difference) >= step for step in STEPS)
-        return f"{'better' if self.difference > 0 else 'worse'}{strength}" if strength else "same"
+    def verdict(self) -> str:
+        """``above`` or ``below`` where the interval of the difference excludes zero, else ``unclear``."""
+        return "above" if self.low > 0 else "below" if self.high < 0 else "unclear"
 
 
 @dataclass(frozen=True)
 class GroupBlock:
-    """One benchmark and metric over one axis; lines from the lowest score of the tuned model."""
+    """One benchmark and metric over one axis; lines from the lowest score of the tuned model.
+
+    ``is_main`` tells whether it is the benchmark's main metric.
+    """
 
     title: str
+    is_main: bool
     metric: str
     axis: str
     lines: tuple[GroupLine, ...]
@@ -69,14 +69,14 @@ def build_groups(group_scores: pd.DataFrame, cards: Sequence[Mapping[str, Any]],
     blocks = []
     for card in cards:
         of_benchmark = rows[rows["benchmark"] == card["name"]]
-        for metric in order_metrics(of_benchmark["metric"]):
+        for number, metric in enumerate(order_metrics(of_benchmark["metric"])):
             of_metric = of_benchmark[of_benchmark["metric"] == metric]
             tuned, base = (of_metric[of_metric["model"] == name] for name in (model, BASE))
             for axis in AXES:
                 lines = _lines(tuned[tuned["axis"] == axis], base[base["axis"] == axis])
                 if len(lines) > 1:
                     worst = find_worst(tuned, axis), find_worst(base, axis)
-                    blocks.append(GroupBlock(card["title"], metric, axis, lines, *worst))
+                    blocks.append(GroupBlock(card["title"], number == 0, metric, axis, lines, *worst))
     return blocks
 
 

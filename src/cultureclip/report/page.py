@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cultureclip.report.words import in_words, mid_sentence, model_title, sentence_case
+
 _BIDI_CONTROLS = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -23,6 +25,8 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "points": _points, "p_value": _p_value, "shorten": shorten}
+    environment.filters |= {"words": in_words, "capital": sentence_case, "model_title": model_title}
+    environment.filters |= {"mid_sentence": mid_sentence, "columns": count_columns}
     return environment
 
 
@@ -36,6 +40,11 @@ def show_controls(value: Any) -> Any:
         else c
         for c in value
     )
+
+
+def count_columns(cards: int) -> int:
+    """Count the columns, at most four, in which no card stands alone in the last row, as far as that is possible."""
+    return next((columns for columns in (4, 3) if cards % columns != 1), 4) if cards > 4 else max(cards, 1)
 
 
 def shorten(text: str, length: int) -> str:

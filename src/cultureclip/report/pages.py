@@ -1,6 +1,5 @@
 """The pages: which ones a run has, and what each is given to show."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +11,19 @@ from cultureclip.report.charts import LineChart, draw_losses
 from cultureclip.report.confusions_view import build_confusions
 from cultureclip.report.data import ReportData, ReportSettings
 from cultureclip.report.groups_view import build_groups
-from cultureclip.report.name_bias_view import build_name_bias
+from cultureclip.report.name_bias_view import NameBlock, build_name_bias
 from cultureclip.report.page import make_environment
-from cultureclip.report.score_view import ScoreBlock, build_blocks, model_title
+from cultureclip.report.rule import Headlines, compare_parts, pick_headlines
+from cultureclip.report.run_view import describe_run, describe_start
+from cultureclip.report.score_view import ScoreBlock, build_blocks, mean_recalls
 from cultureclip.report.stages import count_benchmarks, count_stages, other_figures
-from cultureclip.report.summary import summarise
-from cultureclip.report.trade_off import describe_model, draw_trade_off
+from cultureclip.report.summary import say_name_bias, summarise, warn_of_few
+from cultureclip.report.trade_off import draw_trade_off
+from cultureclip.report.words import model_title
 from cultureclip.scoring.models import BASE, ModelName
 
 CHART_SIZE = (460, 190)
 TRADE_OFF_SIZE = (760, 380)
-MAX_ITEMS_ON_A_LINE = 8
-HEADER_FACTS = ("run id", "started", "git")
-"""What of the manifest stands at the top of the overview; all of it is on the page about the run."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,16 @@ class Page:
 def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
     """HTML by file name; each file has a template of its name. A page about nothing is left out, and so is its link."""
     answers = data.answers
-    groups = build_groups(answers.group_scores, answers.cards, settings.proposed)
-    confusions = build_confusions(
-        answers.confusions, answers.predictions, answers.cards, answers.thumbnails, settings.proposed
-    )
+    headlines = pick_headlines(answers.abilities, settings)
+    own = headlines.proposed
+    groups = build_groups(answers.group_scores, answers.cards, own)
+    confusions = build_confusions(answers.confusions, answers.predictions, answers.cards, answers.thumbnails, own)
     abilities = answers.abilities[(answers.abilities["part"] == "test") & answers.abilities["seed"].isna()]
     pages = {
-        "index.html": Page("Overview", "What was run and what came out.", _overview(data, settings)),
-        "scores.html": Page("Scores", "Every model on every benchmark, with intervals.", _scores(data, settings)),
+        "index.html": Page("Overview", "What was run and what came out.", _overview(data, settings, headlines)),
+        "scores.html": Page(
+            "Scores", "Every model on every benchmark, with intervals.", _scores(data, settings, headlines)
+        ),
         "cultures.html": Page("Cultures", "Every culture and category, base beside tuned.", {"groups": groups}),
         "confusions.html": Page(
             "Confusions", "What the tuning fixes and what it breaks, with pictures.", {"confusions": confusions}
@@ -68,9 +69,7 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
     environment = make_environment()
     shared = {
         "pages": pages,
-        "settings": settings,
-        "proposed_title": model_title(settings.proposed),
-        "plain_title": model_title(settings.plain),
+        "headlines": headlines,
         "twin_counts": _count_twins(data, settings),
         "licences": sorted(data.tables.cultwin["licence"].unique()),
         "sources": list(
@@ -84,54 +83,36 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
     }
 
 
-def describe_run(manifest: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """A manifest as (label, value) for what fits on a line and (label, JSON) for what is larger."""
-    facts, details = [], []
-    for name, value in manifest.items():
-        label = name.replace("_", " ")
-        line = _one_line(value)
-        if line is None:
-            details.append((label, json.dumps(value, indent=2, ensure_ascii=False, default=str)))
-        elif line:
-            facts.append((label, line))
-    return facts, details
-
-
-def _one_line(value: Any) -> str | None:
-    """A scalar, a list of scalars or a short mapping of scalars as text; None for anything larger."""
-    items = list(value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ())
-    if any(isinstance(item, Mapping | list | tuple) for item in items) or len(items) > MAX_ITEMS_ON_A_LINE:
-        return None
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return ", ".join(map(str, items)) if isinstance(value, list | tuple) else "" if value is None else str(value)
-
-
-def _overview(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
-    blocks = _blocks(data, settings, "test")
-    culture, general = _split(blocks, settings)
-    facts, _ = describe_run(data.run)
+def _overview(data: ReportData, settings: ReportSettings, headlines: Headlines) -> dict[str, Any]:
+    culture, general = _split(_blocks(data, headlines, "test"), settings)
+    main = _main(culture)
+    names = _name_blocks(data, [BASE, headlines.proposed])
     return {
-        "headlines": _headlines(blocks),
-        "summary": summarise(_headlines(culture), general, settings.proposed, settings.plain),
-        "header_facts": [fact for fact in facts if fact[0] in HEADER_FACTS],
+        "culture": main,
+        "general": _main(general),
+        "mean_recalls": mean_recalls(culture + general),
+        "summary": summarise(main, general, headlines.proposed, headlines.plain),
+        "warnings": warn_of_few(main, _count_twins(data, settings)["kept"]),
+        "name_bias": say_name_bias(names, headlines.proposed),
+        "abilities": compare_parts(data.answers.abilities, headlines.proposed, settings.max_general_loss),
+        "header_facts": describe_start(data.run),
     }
 
 
-def _scores(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
-    culture, general = _split(_blocks(data, settings, "test"), settings)
-    dev = _blocks(data, settings, "dev")
-    models = {line.model: line.title for block in dev for line in block.models}
-    named = [
-        model for model in (BASE, settings.plain, settings.proposed) if model in set(data.answers.name_bias["model"])
-    ]
+def _scores(data: ReportData, settings: ReportSettings, headlines: Headlines) -> dict[str, Any]:
+    culture, general = _split(_blocks(data, headlines, "test"), settings)
+    dev = _blocks(data, headlines, "dev")
+    measured = set(data.answers.name_bias["model"])
+    named = [model for model in dict.fromkeys((BASE, headlines.plain, headlines.proposed)) if model in measured]
     return {
-        "name_blocks": build_name_bias(data.answers.name_bias, data.answers.cards, named),
+        "name_blocks": _name_blocks(data, named),
         "name_titles": [model_title(model) for model in named],
         "culture_blocks": culture,
         "general_blocks": general,
+        "main": [*_main(culture), *_main(general)],
+        "abilities": compare_parts(data.answers.abilities, headlines.proposed, settings.max_general_loss),
         "dev_blocks": dev,
-        "dev_models": models,
+        "dev_models": {line.model: line.title for block in dev for line in block.models},
         "cards": data.answers.cards,
         "leak_check": data.answers.leak_check,
     }
@@ -151,10 +132,9 @@ def _training(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
 def _abilities(abilities: pd.DataFrame) -> dict[str, Any]:
     if abilities.empty:
         return {}
-    titles = [describe_model(*point) for point in zip(abilities["objective"], abilities["scale"], strict=True)]
     return {
         "chart": draw_trade_off(abilities, TRADE_OFF_SIZE),
-        "abilities": abilities.assign(title=titles).to_dict("records"),
+        "abilities": abilities.assign(title=abilities["model"].map(model_title)).to_dict("records"),
     }
 
 
@@ -173,10 +153,14 @@ def _count_twins(data: ReportData, settings: ReportSettings) -> dict[str, int]:
     }
 
 
-def _blocks(data: ReportData, settings: ReportSettings, part: str) -> list[ScoreBlock]:
+def _blocks(data: ReportData, headlines: Headlines, part: str) -> list[ScoreBlock]:
     return build_blocks(
-        data.answers.scores, data.answers.cards, part=part, plain=settings.plain, proposed=settings.proposed
+        data.answers.scores, data.answers.cards, part=part, plain=headlines.plain, proposed=headlines.proposed
     )
+
+
+def _name_blocks(data: ReportData, models: Sequence[str]) -> list[NameBlock]:
+    return build_name_bias(data.answers.name_bias, data.answers.cards, models)
 
 
 def _split(blocks: Sequence[ScoreBlock], settings: ReportSettings) -> tuple[list[ScoreBlock], list[ScoreBlock]]:
@@ -185,7 +169,7 @@ def _split(blocks: Sequence[ScoreBlock], settings: ReportSettings) -> tuple[list
     return [block for block in blocks if block.benchmark not in settings.general], general
 
 
-def _headlines(blocks: Sequence[ScoreBlock]) -> list[ScoreBlock]:
+def _main(blocks: Sequence[ScoreBlock]) -> list[ScoreBlock]:
     """The first metric of every benchmark."""
     return list({block.benchmark: block for block in reversed(blocks)}.values())[::-1]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cultureclip.report.markdown import to_markdown
 from cultureclip.report.score_view import ScoreBlock, build_blocks
-from cultureclip.scoring.abilities import CULTURE, GENERAL, GENERAL_FIRST
+from cultureclip.scoring.abilities import CULTURE, GENERAL, GENERAL_FIRST, headline_model
 from cultureclip.scoring.models import BASE
 
 NOTE = """\
@@ -27,7 +27,7 @@ def tabulate_scores(
 ) -> str:
     """Build a Markdown table: per benchmark a heading and one row per model (means over seeds), then the abilities.
 
-    The scale of the update that the rule chose has rows among the abilities.
+    The scale of the update that the rule chose has rows of its own.
 
     Args:
         scores: The scores table.
@@ -36,7 +36,8 @@ def tabulate_scores(
         plain: The objective of plain contrastive tuning.
         proposed: The objective that comes last.
     """
-    blocks = build_blocks(scores, cards, part="test", plain=plain, proposed=proposed)
+    headlines = [str(headline_model(abilities, objective)[0]) for objective in (plain, proposed)]
+    blocks = build_blocks(scores, cards, part="test", plain=headlines[0], proposed=headlines[1])
     main = list({block.benchmark: block for block in reversed(blocks)}.values())[::-1]
     left_out = {card["name"]: sum(card["left_out"].values()) for card in cards}
     models = list(dict.fromkeys(line.model for block in main for line in block.models))

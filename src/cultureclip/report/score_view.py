@@ -1,29 +1,15 @@
 """The scores table as a reader sees it: one block a benchmark, one line a model, all of one part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from cultureclip.report.words import model_title
 from cultureclip.scoring.groups import AXES, macro_metric
 from cultureclip.scoring.metrics import order_metrics
-from cultureclip.scoring.models import BASE
-
-TITLES = {
-    BASE: "Base CLIP",
-    "clip": "CLIP, positive sides",
-    "clip_both": "Plain contrastive tuning",
-    "clip_concept": "CLIP on concepts",
-    "negclip": "NegCLIP",
-    "negclip_concept": "NegCLIP on concepts",
-    "tripletclip": "TripletCLIP",
-    "conclip": "CoN-CLIP",
-    "clip_caption_clip_concept": "CLIP on captions and concepts",
-    "neg_caption_clip_concept": "NegCLIP on captions, CLIP on concepts",
-    "clip_caption_neg_concept": "CLIP on captions, NegCLIP on concepts",
-    "cultureclip": "CultureCLIP",
-}
+from cultureclip.scoring.models import BASE, ModelName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +61,8 @@ class ModelScore:
         seed_std: Standard deviation over seeds; None for fewer than two.
         undecided: Share of items whose best two options are closer than noise; None where that has no meaning.
         to_base: Difference to the base; None for the base.
-        to_plain: Difference to plain tuning; None for the base, and for plain tuning.
+        to_plain: Difference to the model that stands for plain tuning; None for the base, for plain tuning, and where
+            the two were not compared.
     """
 
     model: str
@@ -122,11 +109,6 @@ class ScoreBlock:
         return next((line for line in self.models if line.model == model), None)
 
 
-def model_title(model: str) -> str:
-    """A model's name for readers."""
-    return TITLES.get(model, model)
-
-
 def build_blocks(
     scores: pd.DataFrame,
     cards: Sequence[Mapping[str, Any]],
@@ -137,16 +119,18 @@ def build_blocks(
 ) -> list[ScoreBlock]:
     """Blocks of one part, in the order of the benchmarks' cards and of :func:`~.metrics.order_metrics`.
 
-    Models whose update is scaled (``<model>@<scale>``) have a chart of their own and no line here.
+    Of models whose update is scaled (``<model>@<scale>``), only ``plain`` and ``proposed`` have a line here; all of
+    them have a chart of their own.
 
     Args:
         scores: The scores table.
         cards: Benchmarks' cards.
         part: ``dev`` or ``test``.
-        plain: The objective of plain contrastive tuning.
-        proposed: The objective that is put last.
+        plain: The model that stands for plain contrastive tuning.
+        proposed: The model that is put last.
     """
     chosen = scores[scores["part"] == part]
+    in_part = {name.objective for name in map(ModelName.parse, (plain, proposed)) if name.scale < 1}
     blocks = []
     for card in cards:
         of_benchmark = chosen[chosen["benchmark"] == card["name"]]
@@ -154,7 +138,8 @@ def build_blocks(
         macros = {macro_metric(metric, axis) for metric in present for axis in AXES}
         for metric in order_metrics(present):
             group = of_benchmark[of_benchmark["metric"] == metric]
-            order = list(dict.fromkeys(group.loc[group["seed"].isna() & (group["scale"] == 1), "model"]))
+            shown = group["seed"].isna() & ((group["scale"] == 1) | group["model"].isin((plain, proposed)))
+            order = list(dict.fromkeys(group.loc[shown, "model"]))
             order.sort(key=lambda m: (m != BASE, m == proposed, m != plain, m))
             blocks.append(
                 ScoreBlock(
@@ -166,19 +151,55 @@ def build_blocks(
                     chance=card["chances"].get(metric),
                     n=int(group["n"].iloc[0]),
                     clusters=int(group["clusters"].iloc[0]),
-                    models=tuple(_model_score(group, model, plain) for model in order),
+                    models=tuple(_model_score(group, model, plain, _title(model, in_part)) for model in order),
                 )
             )
     return blocks
 
 
-def _model_score(group: pd.DataFrame, model: str, plain: str) -> ModelScore:
+@dataclass(frozen=True)
+class MeanRecall:
+    """The mean of R@1, R@5 and so on, which hides what is lost at first place; ``values`` are by model."""
+
+    label: str
+    values: Mapping[str, float]
+
+
+def mean_recalls(blocks: Sequence[ScoreBlock]) -> dict[str, MeanRecall]:
+    """Find, for every benchmark whose first metric is R@1 in one direction, the mean over that direction's cutoffs.
+
+    Args:
+        blocks: Blocks of one part, the main metric of each benchmark first.
+    """
+    found = {}
+    for main in {block.benchmark: block for block in reversed(blocks)}.values():
+        way, is_recall, _ = main.metric.partition("R@1")
+        alike = [
+            b for b in blocks if b.benchmark == main.benchmark and b.metric.startswith(f"{way}R@") and not b.is_macro
+        ]
+        if is_recall and len(alike) > 1:
+            alike.sort(key=lambda block: int(block.metric.rpartition("@")[2]))
+            label = "mean of " + ", ".join(block.metric.removeprefix(way) for block in alike)
+            lines = [[line.value for block in alike if (line := block.of(own.model))] for own in main.models]
+            values = {own.model: sum(line) / len(line) for own, line in zip(main.models, lines, strict=True)}
+            found[main.benchmark] = MeanRecall(label, values)
+    return found
+
+
+def _title(model: str, in_part: Collection[str]) -> str:
+    """Name a model; of objectives that stand on pages with a part of their update, all of it is called so."""
+    return f"{model_title(model)}, all of its update" if model in in_part else model_title(model)
+
+
+def _model_score(group: pd.DataFrame, model: str, plain: str, title: str) -> ModelScore:
     rows = group[group["model"] == model]
     first = rows.iloc[0]
-    values = group[(group["objective"] == model) & group["seed"].notna() & (group["scale"] == 1)]["value"]
+    name = ModelName.parse(model)
+    of_name = (group["objective"] == name.objective) & (group["scale"] == name.scale)
+    values = group[of_name & group["seed"].notna()]["value"]
     return ModelScore(
         model=model,
-        title=model_title(model),
+        title=title,
         value=float(first["value"]),
         low=float(first["ci_low"]),
         high=float(first["ci_high"]),

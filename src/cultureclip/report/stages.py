@@ -4,17 +4,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cultureclip.report.words import value_in_words
+
 _COUNTS = ("in", "kept", "rejected")
+_UNITS = {
+    "mining": "pairs of pictures",
+    "captioning": "captions",
+    "synthesis": "pictures",
+    "filtering": "generated pictures",
+}
+"""What stages count."""
 
 
 @dataclass(frozen=True)
 class StageCount:
-    """One line of the funnel; ``rejected`` is by reason, most frequent first."""
+    """One line of the funnel; ``rejected`` is by reason, most frequent first, and ``unit`` what is counted."""
 
     stage: str
     entered: int
     kept: int
     rejected: tuple[tuple[str, int], ...]
+    unit: str = ""
 
     @property
     def refused(self) -> int:
@@ -34,7 +44,9 @@ def count_stages(metrics: Mapping[str, Mapping[str, Any]]) -> list[StageCount]:
         for part in record.get("stages") or [{"stage": stage, **record}]:
             if all(name in part for name in _COUNTS):
                 reasons = sorted(part["rejected"].items(), key=lambda item: (-item[1], item[0]))
-                lines.append(StageCount(str(part["stage"]), int(part["in"]), int(part["kept"]), tuple(reasons)))
+                name = str(part["stage"])
+                unit = _UNITS.get(name, "")
+                lines.append(StageCount(name, int(part["in"]), int(part["kept"]), tuple(reasons), unit))
     return lines
 
 
@@ -42,10 +54,11 @@ def count_benchmarks(cards: Iterable[Mapping[str, Any]]) -> list[StageCount]:
     """One line a benchmark: items that could be asked, and those that were left out by reason."""
     return [
         StageCount(
-            f"{card['title']} items",
+            card["title"],
             card["items"] + sum(card["left_out"].values()),
             card["items"],
             tuple(sorted(card["left_out"].items(), key=lambda item: (-item[1], item[0]))),
+            "questions",
         )
         for card in cards
     ]
@@ -54,7 +67,7 @@ def count_benchmarks(cards: Iterable[Mapping[str, Any]]) -> list[StageCount]:
 def other_figures(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(stage, figure, value) of everything else that a stage measured and that is one number or one word."""
     return [
-        (stage, name.replace("_", " "), _format(value))
+        (stage, name, _format(value))
         for stage, record in metrics.items()
         for name, value in record.items()
         if name not in _COUNTS and isinstance(value, bool | int | float | str)
@@ -62,4 +75,4 @@ def other_figures(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, s
 
 
 def _format(value: bool | float | str) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else value_in_words(value)

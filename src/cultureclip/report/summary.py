@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
-from cultureclip.report.score_view import Difference, ScoreBlock, model_title
+from cultureclip.report.name_bias_view import LABELS, NameBlock
+from cultureclip.report.score_view import Difference, ScoreBlock
+from cultureclip.report.words import mid_sentence, model_title
 
+FEW = 30
+"""Independent questions, or twins, below which the overview warns."""
 _SIGNIFICANT = 0.05
 
 
@@ -16,9 +20,9 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
         culture: The first metric of every culture benchmark.
         general: The metrics of general ability.
         proposed: The model that the report is about.
-        plain: The objective of plain contrastive tuning.
+        plain: The model that stands for plain contrastive tuning.
     """
-    title, rival = model_title(proposed), model_title(plain).lower()
+    title, rival = model_title(proposed), mid_sentence(model_title(plain))
     lines = [line for block in culture if (line := block.of(proposed))]
     if not lines:
         return [f"{title} was not trained."] if culture else []
@@ -38,6 +42,59 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
             "interval says how large a loss or a gain could still be."
         )
     return sentences
+
+
+def warn_of_few(culture: Sequence[ScoreBlock], twins: int) -> list[str]:
+    """Sentences for a run that is too small to trust; none where each benchmark has enough to ask.
+
+    Args:
+        culture: The first metric of every culture benchmark.
+        twins: Twins in the training data.
+    """
+    few = [f"{block.title} ({_counted(block.clusters, 'cluster')})" for block in culture if block.clusters < FEW]
+    sentences = []
+    if twins < FEW:
+        sentences.append(
+            f"The training data hold {_counted(twins, 'twin')}: read this run as a trial, not as a result."
+        )
+    if few:
+        sentences.append(
+            f"Few independent test questions: {', '.join(few)}. Below {FEW} the 95 % intervals are wide and themselves "
+            "uncertain: that a difference is not clear says little, and one question more could change a score by "
+            "several points."
+        )
+    return sentences
+
+
+def say_name_bias(blocks: Sequence[NameBlock], proposed: str) -> str | None:
+    """Say what becomes of questions of which the training had seen one name alone, on the benchmark with most of them.
+
+    Args:
+        blocks: Name bias of the base and of the proposed model, in this order.
+        proposed: The model that the report is about.
+
+    Returns:
+        None where no benchmark asks both kinds, or the model was not measured.
+    """
+    kinds = (LABELS["right only"], LABELS["wrong only"])
+    told = []
+    for block in blocks:
+        lines = {line.label: line for line in block.lines}
+        found = [lines[kind] for kind in kinds if kind in lines and len(lines[kind].figures) == 2]
+        if len(found) == 2 and all(figure for line in found for figure in line.figures):
+            told.append((min(line.n for line in found), block.title, found))
+    if not told:
+        return None
+    _, title, (right, wrong) = max(told, key=lambda one: one[0])
+    changes = [" to ".join(f"{100 * figure.value:.1f}" for figure in line.figures if figure) for line in (right, wrong)]
+    return (
+        f"{model_title(proposed)} against the base on {title}: from {changes[0]} % right where the training had seen "
+        f"the right name alone (n {right.n}), from {changes[1]} % where it had seen only a wrong one (n {wrong.n})."
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _count_corrected(differences: Sequence[Difference | None], reference: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cultureclip.report.charts import nice_ticks
-from cultureclip.report.score_view import model_title
+from cultureclip.report.words import model_title
 from cultureclip.scoring.models import BASE
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
 
     drawn = tuple(
         Point(
-            describe_model(row["objective"], row["scale"]),
+            model_title(str(row["model"])),
             colours[row["objective"]],
             x(row["general_change"]),
             x(row["general_change_low"]),
@@ -96,11 +96,6 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
         tuple((x(tick), f"{tick:g}") for tick in x_ticks),
         tuple((y(tick), f"{tick:g}") for tick in y_ticks),
     )
-
-
-def describe_model(objective: str, scale: float) -> str:
-    """Name a point of the trade-off for readers, with the scale of its update where that is a part of it."""
-    return f"{model_title(objective)} at {scale:g}" if 0 < scale < 1 else model_title(objective)
 
 
 def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":

@@ -88,6 +88,12 @@ def headline_model(abilities: pd.DataFrame, objective: str) -> tuple[ModelName, 
     return ModelName(objective, scale=float(chosen["scale"].iloc[0])), True
 
 
+def find_headlines(abilities: pd.DataFrame, settings: ScoringSettings) -> list[ModelName]:
+    """Find the models that stand for plain tuning and for the proposed objective (:func:`headline_model`)."""
+    objectives = dict.fromkeys((settings.plain_objective, settings.proposed_objective))
+    return [headline_model(abilities, objective)[0] for objective in objectives]
+
+
 @dataclass(frozen=True)
 class _Pool:
     """All items that count for one ability, weighted so that each benchmark and metric counts the same."""

@@ -1,7 +1,7 @@
 """Which options the base confuses and a tuned model does not, and the other way round: from predictions alone."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Confusion:
     model_margin: float
 
 
-def count_confusions(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
+def count_confusions(predictions: pd.DataFrame, plain: str, headlines: Collection[ModelName] = ()) -> pd.DataFrame:
     """Confusions of the base against every objective (over its seeds) and every model from elsewhere.
 
     A confusion is a question about a picture, whose options are listed with the right one first, and of which one model
@@ -63,6 +63,7 @@ def count_confusions(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
     Args:
         predictions: The predictions table.
         plain: The objective of plain contrastive tuning.
+        headlines: Models at a scale of their update that are compared as well.
 
     Returns:
         The table of confusions.
@@ -71,7 +72,7 @@ def count_confusions(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
     base = choices[choices["model"] == BASE]
     rows: list[dict[str, Any]] = []
     for model in plan_scores(read_names(predictions), plain):
-        if model.name.is_headline and model.name != ModelName(BASE):
+        if (model.name.is_whole_mean or model.name in headlines) and model.name != ModelName(BASE):
             answers = choices[choices["model"].isin(list(map(str, model.members)))]
             pairs = base.merge(answers, on=["benchmark", "item_id"], suffixes=("", "_model"))
             rows += [{"model": str(model.name)} | row for row in _confusions(pairs)]

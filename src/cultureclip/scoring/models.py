@@ -55,8 +55,8 @@ class ModelName:
         return replace(self, seed=None)
 
     @property
-    def is_headline(self) -> bool:
-        """Whether it stands for itself: the base, a mean over seeds, a model from elsewhere, each at full scale."""
+    def is_whole_mean(self) -> bool:
+        """Whether it is the base, a mean over seeds or a model from elsewhere, each with all of its update."""
         return self.seed is None and self.scale == 1
 
 

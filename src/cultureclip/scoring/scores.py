@@ -1,7 +1,7 @@
 """From per-item predictions to the tables of scores."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
@@ -37,15 +37,16 @@ class ScoredModel:
     references: tuple[ModelName, ...]
 
 
-def plan_scores(models: Iterable[ModelName], plain: str) -> list[ScoredModel]:
+def plan_scores(models: Iterable[ModelName], plain: str, headlines: Collection[ModelName] = ()) -> list[ScoredModel]:
     """Plan which models and means are scored, and against what.
 
     Everything is compared with the base; means also with the mean of ``plain`` at the same scale, and each seed with
-    the same seed of it.
+    the same seed of it. A headline is also compared with the headline of ``plain``, whose scale may be another.
 
     Args:
         models: Those in the predictions.
         plain: The objective of plain contrastive tuning.
+        headlines: The model that stands for each objective (:func:`~.abilities.find_headlines`).
     """
     base = ModelName(BASE)
     present = sorted(set(models) - {base}, key=str)
@@ -58,8 +59,10 @@ def plan_scores(models: Iterable[ModelName], plain: str) -> list[ScoredModel]:
             trained[model.mean].append((model.seed, model))
     for mean in sorted(trained, key=str):
         seeds, members = zip(*sorted(trained[mean], key=itemgetter(0)), strict=True)
-        rival = replace(mean, objective=plain)
-        others = (rival,) if mean != rival and rival in trained else ()
+        rivals = {replace(mean, objective=plain): None}
+        if mean in headlines:
+            rivals |= {headline: None for headline in headlines if headline.objective == plain}
+        others = [rival for rival in rivals if rival != mean and rival in trained]
         plan.append(ScoredModel(mean, members, seeds, (base, *others)))
         for model in members:
             same_seed = [replace(other, seed=model.seed) for other in others]
@@ -69,7 +72,10 @@ def plan_scores(models: Iterable[ModelName], plain: str) -> list[ScoredModel]:
 
 
 def score_predictions(
-    predictions: pd.DataFrame, data_hashes: Mapping[str, str], settings: ScoringSettings
+    predictions: pd.DataFrame,
+    data_hashes: Mapping[str, str],
+    settings: ScoringSettings,
+    headlines: Collection[ModelName] = (),
 ) -> pd.DataFrame:
     """Score every model on every benchmark, metric and part; macro averages are metrics of their own.
 
@@ -77,6 +83,7 @@ def score_predictions(
         predictions: The predictions table.
         data_hashes: Benchmark -> digest of what it asks.
         settings: What is compared, and the sign flips of a test.
+        headlines: The model that stands for each objective (:func:`~.abilities.find_headlines`).
 
     Returns:
         The scores table: one row a (benchmark, metric, part, model, reference).
@@ -84,7 +91,7 @@ def score_predictions(
     Raises:
         SourceDataError: the base is missing, or the models did not answer the same items.
     """
-    plan = _plan(predictions, settings.plain_objective)
+    plan = _plan(predictions, settings.plain_objective, headlines)
     undecided = _undecided(predictions)
     rows: list[dict[str, Any]] = []
     for answers in read_answers(predictions, _members(plan)):
@@ -106,12 +113,13 @@ def score_predictions(
     return scores[list(SCORES.columns)]
 
 
-def score_all_groups(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
+def score_all_groups(predictions: pd.DataFrame, plain: str, headlines: Collection[ModelName] = ()) -> pd.DataFrame:
     """Score the base, every mean over seeds and every model from elsewhere on each culture and each category.
 
     Args:
         predictions: The predictions table.
         plain: The objective of plain contrastive tuning.
+        headlines: Models at a scale of their update that are scored as well.
 
     Returns:
         The table of group scores.
@@ -119,7 +127,7 @@ def score_all_groups(predictions: pd.DataFrame, plain: str) -> pd.DataFrame:
     Raises:
         SourceDataError: the base is missing, or the models did not answer the same items.
     """
-    plan = [model for model in _plan(predictions, plain) if model.name.is_headline]
+    plan = [m for m in _plan(predictions, plain, headlines) if m.name.is_whole_mean or m.name in headlines]
     rows: list[dict[str, Any]] = []
     for answers in read_answers(predictions, _members(plan)):
         values = {str(model.name): answers.mean(model.members) for model in plan}
@@ -186,11 +194,11 @@ class _Scorer:
         return row | {"mcnemar_p": test.p_value, "mcnemar_n": test.n, "mcnemar_excluded": test.excluded}
 
 
-def _plan(predictions: pd.DataFrame, plain: str) -> list[ScoredModel]:
+def _plan(predictions: pd.DataFrame, plain: str, headlines: Collection[ModelName]) -> list[ScoredModel]:
     names = read_names(predictions)
     if ModelName(BASE) not in names:
         raise SourceDataError("predictions", "the base model has none", "Run: kedro run --pipelines=evaluation")
-    return plan_scores(names, plain)
+    return plan_scores(names, plain, headlines)
 
 
 def _members(plan: Iterable[ScoredModel]) -> set[ModelName]:

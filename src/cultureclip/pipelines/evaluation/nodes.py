@@ -171,18 +171,20 @@ def _write_scaled(
 
 
 def score_models(
-    predictions: pd.DataFrame, cards: list[dict[str, Any]], parameters: EvaluationParameters
+    predictions: pd.DataFrame, cards: list[dict[str, Any]], abilities: pd.DataFrame, parameters: EvaluationParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Values, intervals and paired differences of every model, benchmark, metric and part.
 
     Returns:
         Scores, and scores of each culture and category.
     """
+    from cultureclip.scoring.abilities import find_headlines
     from cultureclip.scoring.scores import score_all_groups, score_predictions
 
     hashes = {card["name"]: card["data_hash"] for card in cards if "data_hash" in card}
-    scores = score_predictions(predictions, hashes, parameters)
-    return scores, score_all_groups(predictions, parameters.plain_objective)
+    headlines = find_headlines(abilities, parameters)
+    scores = score_predictions(predictions, hashes, parameters, headlines)
+    return scores, score_all_groups(predictions, parameters.plain_objective, headlines)
 
 
 def compare_models(
@@ -194,11 +196,13 @@ def compare_models(
         Confusions, abilities, and the abilities' chart.
     """
     from cultureclip.report.trade_off import draw_abilities
-    from cultureclip.scoring.abilities import compare_abilities
+    from cultureclip.scoring.abilities import compare_abilities, find_headlines
     from cultureclip.scoring.confusions import count_confusions
 
     abilities = compare_abilities(predictions, parameters)
-    return count_confusions(predictions, parameters.plain_objective), abilities, draw_abilities(abilities)
+    headlines = find_headlines(abilities, parameters)
+    confusions = count_confusions(predictions, parameters.plain_objective, headlines)
+    return confusions, abilities, draw_abilities(abilities)
 
 
 def measure_name_bias(

@@ -104,16 +104,16 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
             name="evaluate_models",
         ),
         Node(
-            score_models,
-            inputs=["predictions", "benchmark_cards", "params:evaluation"],
-            outputs=["scores", "group_scores"],
-            name="score_models",
-        ),
-        Node(
             compare_models,
             inputs=["predictions", "params:evaluation"],
             outputs=["confusions", "abilities", "abilities_chart"],
             name="compare_models",
+        ),
+        Node(
+            score_models,
+            inputs=["predictions", "benchmark_cards", "abilities", "params:evaluation"],
+            outputs=["scores", "group_scores"],
+            name="score_models",
         ),
         Node(
             describe_evaluation,

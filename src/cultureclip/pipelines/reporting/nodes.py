@@ -113,7 +113,11 @@ def render_report(
     twinned = concepts["concept_id"].isin([*twins["a_concept_id"], *twins["b_concept_id"]])
     pictures = read_references(concepts[twinned], how.image_size)
     settings = ReportSettings(
-        how.plain_objective, how.proposed_objective, how.general_benchmarks, parameters.gallery_twins
+        plain=how.plain_objective,
+        proposed=how.proposed_objective,
+        general=how.general_benchmarks,
+        max_general_loss=how.max_general_loss,
+        gallery_twins=parameters.gallery_twins,
     )
     return Site(ReportData(answers, tables, stages, images, pictures, evaluation_run), settings)
 

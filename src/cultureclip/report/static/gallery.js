@@ -96,8 +96,8 @@ async function show() {
     results.replaceChildren(...shown.map((i) => twin(i, cards.get(Math.floor(i / index.page))[i % index.page])));
     const first = page * index.page + 1;
     status.textContent = matches.length === 0
-      ? "No twin matches. Clear a filter or search for less."
-      : `${count(matches.length, "twin")}, showing ${first} to ${first + shown.length - 1}`;
+      ? "No pair matches. Clear a filter or search for less."
+      : `${count(matches.length, "pair")}, showing ${first} to ${first + shown.length - 1}`;
   } catch (error) {
     if (mine === turn) status.textContent = error.message;
   }
@@ -115,7 +115,14 @@ function twin(i, card) {
       make("p", {}, chip(index.categories[index.category[i]]), card.split && chip(card.split),
         similarity === null ? null : chip(`look-alike ${similarity.toFixed(2)}`),
         chip(state, state === "in the training data" ? "yes" : "no"))),
-    make("div", { class: "sides" }, ...card.sides.map((side, place) => render(side, concepts[place]))));
+    foldUp(card.sides, make("div", { class: "sides" }, ...card.sides.map((side, place) => render(side, concepts[place])))));
+}
+
+// On a phone both sides of a twin take a screen: they are shown on request, below the two pictures.
+function foldUp(sides, shown) {
+  if (!matchMedia("(max-width: 720px)").matches) return shown;
+  const pictures = sides.filter((side) => side.reference).map((side) => make("img", { src: side.reference, alt: "" }));
+  return make("details", {}, make("summary", {}, ...pictures, "Captions and pictures"), shown);
 }
 
 function render(side, concept) {
