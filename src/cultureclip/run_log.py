@@ -77,7 +77,7 @@ class StageLines:
     def stop_node(self, node: Node, outputs: Mapping[str, Any]) -> str | None:
         """Stop the node's clock; after the last node of a stage, return the stage's line."""
         stage, seconds = self._stages[node.name], time.monotonic() - self._began.pop(node.name)
-        logger.debug("%s has written %s in %.1f s", node.name, ", ".join(node.outputs) or "nothing", seconds)
+        logger.debug("%s returned %s in %.1f s", node.name, ", ".join(node.outputs) or "nothing", seconds)
         self._written[stage].update(_count_rows(outputs))
         self._seconds[stage] += seconds
         self._waiting[stage] -= 1

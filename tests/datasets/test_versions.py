@@ -211,7 +211,7 @@ def test_the_remedy_fits_the_cause(figures, monkeypatch, number, remedy):
 
 def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(figures, tmp_path):
     (tmp_path / "figures.json").write_text("[1]", encoding="utf-8")  # a file where the folder of versions should be
-    with pytest.raises(VersionStorageError, match=r"figures\.json.*cannot be made \((Not a directory|File exists)\)"):
+    with pytest.raises(VersionStorageError, match=r"figures\.json is a file\)\. Move .*figures\.json elsewhere"):
         figures(save=NEW).save([1])
 
 

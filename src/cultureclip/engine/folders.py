@@ -29,8 +29,9 @@ def building(folder: Path) -> Iterator[Path]:
             temporary = stack.enter_context(replacing(folder))
             temporary.mkdir()
         except OSError as error:
-            # the temporary name is new, so what "exists" is a file in place of a folder above it
-            why = "Not a directory" if isinstance(error, FileExistsError) else error.strerror or error
-            cause = f"cannot be made ({why})"
-            raise StorageError(folder, cause, "Name a folder on a disk that you can write to") from error
+            cause, remedy = f"cannot be made ({error.strerror or error})", "Name a folder on a disk that you can write to"
+            if isinstance(error, (FileExistsError, NotADirectoryError)):  # above it: the temporary name is new
+                file = next((above for above in folder.parents if above.exists()), folder.parent)
+                cause, remedy = f"cannot be made (Not a directory: {file} is a file)", f"Move {file} elsewhere"
+            raise StorageError(folder, cause, remedy) from error
         yield temporary

@@ -28,7 +28,7 @@ def test_an_error_is_one_line(base_folder, tmp_path, capsys):
     assert main(["to-peft", str(tmp_path), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["to-huggingface", str(base_folder), str(base_folder / "open_clip_config.json" / "x")]) == 1
-    assert "cannot be made (Not a directory)" in capsys.readouterr().err
+    assert "cannot be made (Not a directory: " in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["from-peft", str(tmp_path), str(tmp_path / "out")])
     assert "--base" in capsys.readouterr().err
