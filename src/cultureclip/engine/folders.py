@@ -29,7 +29,8 @@ def building(folder: Path) -> Iterator[Path]:
             temporary = stack.enter_context(replacing(folder))
             temporary.mkdir()
         except OSError as error:
-            cause, remedy = f"cannot be made ({error.strerror or error})", "Name a folder on a disk that you can write to"
+            cause = f"cannot be made ({error.strerror or error})"
+            remedy = "Name a folder on a disk that you can write to"
             if isinstance(error, (FileExistsError, NotADirectoryError)):  # above it: the temporary name is new
                 file = next((above for above in folder.parents if above.exists()), folder.parent)
                 cause, remedy = f"cannot be made (Not a directory: {file} is a file)", f"Move {file} elsewhere"
