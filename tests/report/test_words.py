@@ -16,6 +16,7 @@ from cultureclip.report.run_view import describe_run, describe_start
 from cultureclip.report.score_view import ScoreBlock, build_blocks
 from cultureclip.report.summary import FEW, say_name_bias, warn_of_few
 from cultureclip.report.words import in_words, mid_sentence, model_title, sentence_case, value_in_words
+from cultureclip.scoring.groups import MIN_GROUP
 from cultureclip.tables import NAME_GROUPS
 from tests.support.report_data import SCALED, SETTINGS, change, make_data
 
@@ -163,7 +164,7 @@ def test_a_small_run_is_warned_of(data: ReportData) -> None:
     enough = [_with_clusters(block, FEW) for block in blocks]
     few = [_with_clusters(block, FEW - 1) for block in blocks]
     assert warn_of_few(enough, FEW) == []
-    assert "CROPE (29 clusters)" in warn_of_few(few, FEW)[0]
+    assert "CROPE (80 in 29 clusters)" in warn_of_few(few, FEW)[0]
     assert "3 twins" in warn_of_few(enough, 3)[0]
     overview = " ".join(Text(render_pages(data, SETTINGS)["index.html"]).words)
     assert "A small run." in overview
@@ -215,4 +216,6 @@ def test_the_overview_says_the_two_figures_of_name_bias(data: ReportData) -> Non
     assert said
     assert "from 25.0 to 25.0 % right where the training had seen the right name alone (n 40)" in said
     assert "from 75.0 to 75.0 % where it had seen only a wrong one" in said
+    few = build_name_bias(mixed.assign(n=MIN_GROUP - 1), data.answers.cards, ["base", "cultureclip"])
+    assert say_name_bias(few, "cultureclip") is None
     assert say_name_bias(build_name_bias(rows.iloc[:0], data.answers.cards, ["base"]), "cultureclip") is None

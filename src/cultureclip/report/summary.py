@@ -51,7 +51,11 @@ def warn_of_few(culture: Sequence[ScoreBlock], twins: int) -> list[str]:
         culture: The first metric of every culture benchmark.
         twins: Twins in the training data.
     """
-    few = [f"{block.title} ({_counted(block.clusters, 'cluster')})" for block in culture if block.clusters < FEW]
+    few = [
+        f"{block.title} ({block.n} in {_counted(block.clusters, 'cluster')})"
+        for block in culture
+        if block.clusters < FEW
+    ]
     sentences = []
     if twins < FEW:
         sentences.append(
@@ -74,13 +78,14 @@ def say_name_bias(blocks: Sequence[NameBlock], proposed: str) -> str | None:
         proposed: The model that the report is about.
 
     Returns:
-        None where no benchmark asks both kinds, or the model was not measured.
+        None where no benchmark asks enough questions of both kinds, or the model was not measured.
     """
     kinds = (LABELS["right only"], LABELS["wrong only"])
     told = []
     for block in blocks:
         lines = {line.label: line for line in block.lines}
-        found = [lines[kind] for kind in kinds if kind in lines and len(lines[kind].figures) == 2]
+        enough = [lines[kind] for kind in kinds if kind in lines and not lines[kind].is_small]
+        found = [line for line in enough if len(line.figures) == 2]
         if len(found) == 2 and all(figure for line in found for figure in line.figures):
             told.append((min(line.n for line in found), block.title, found))
     if not told:
