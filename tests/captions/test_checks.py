@@ -68,6 +68,37 @@ def test_each_fault_has_its_reason(text, expected):
     assert reason(text) is expected
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        *("1/2", "½", "1920", "1,868", "18:68", "3D", "٣", "३", "３", "五", "Ⅳ", "²", "١٨٦٨"),
+        *("fifty", "Fifty", "thirteen", "twenty-one", "million", "zero", "third", "twentieth", "dozens"),
+        *("magenta", "teal", "scarlet", "beige", "reddish", "Navy", "gray", "grey"),
+    ],
+)
+def test_numbers_and_colours_that_no_fact_has_are_refused_however_they_are_written(term):
+    report = check_caption(f"A kimono from Japan with {term} wide sleeves.", KIMONO, CaptionRules(), PLAIN)
+    assert report.reason is Reason.UNSUPPORTED_FACT
+    assert set(report.facts) <= {term, *term.split("-")}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("one of the", "second-hand", "often", "tense", "stone", "weighty", "Japan's", "chocolate-coloured", "linen"),
+        *("red", "of 1868 with", "(1868)", "broad"),
+    ],
+)
+def test_words_that_only_look_like_numbers_or_colours_and_those_of_the_facts_are_accepted(words):
+    assert check_caption(f"A kimono from Japan with {words} wide sleeves.", KIMONO, CaptionRules(), PLAIN).facts == ()
+
+
+def test_a_fraction_is_not_supported_by_its_parts():
+    concept = dataclasses.replace(KIMONO, context="A robe of Japan with 1 sash and 2 sleeves.")
+    assert reason("A kimono from Japan with 1/2 wide sleeves.", concept) is Reason.UNSUPPORTED_FACT
+    assert reason("A kimono from Japan with 2 wide sleeves.", concept) is None
+
+
 def test_the_report_says_what_was_seen():
     report = check_caption(
         "A kimono from Japan with wide sleeves and the Osaka sash of 1920", KIMONO, CaptionRules(), PLAIN

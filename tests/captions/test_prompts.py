@@ -78,6 +78,31 @@ def test_parse_refuses_other_forms(answer):
         parse_caption(answer)
 
 
+@pytest.mark.parametrize(
+    "caption",
+    [
+        *("A <b>sari</b>", "A **sari**", "A `sari`", "# A sari", "A [sari](x)", "A _sari_", "A sari &amp; a veil"),
+        *("A sari https://x.org", "A {sari}", "A sari | a veil", "A \\textbf sari", "A sari~", "A sari<|im_end|>"),
+        *("A sari\rof silk", "A sari\x1b[31m", "A sari\tof silk", "A sari\u2028of silk", "A \u202esari", "A\u200bsari"),
+        *("A sari\x00", "A sari\x85of silk", "A sari\ue000"),
+    ],
+)
+def test_parse_refuses_markup_and_control_characters_inside_the_line(caption):
+    with pytest.raises(UnparsableAnswerError, match=r"markup or a link|control character"):
+        parse_caption(f"Caption: {caption}.")
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        *("A T-shaped robe; wide sleeves (red)", "A robe of the 1920s, 50 % silk", "Café's fan — 5 o'clock / noon"),
+        *("می\u200cخواهم", "क्\u200dष", "A sari @ home + veil = 100°", "Côte d'Ivoire’s “flag”"),
+    ],
+)
+def test_parse_keeps_what_plain_text_may_have(caption):
+    assert parse_caption(f"Caption: {caption}!") == f"{caption}!"
+
+
 @pytest.mark.skipif(not ATLAS.exists(), reason="the atlas has not been written yet")
 def test_no_example_is_in_the_atlas():
     with ATLAS.open(encoding="utf-8", newline="") as handle:

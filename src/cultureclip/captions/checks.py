@@ -8,13 +8,7 @@ from enum import StrEnum
 from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
 from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
 from cultureclip.captions.settings import CaptionKind, CaptionRules
-
-_COLOURS = (
-    "black blue brown crimson gold golden green grey indigo orange pink purple red silver turquoise violet white yellow"
-)
-_NUMBERS = "two three four five six seven eight nine ten eleven twelve dozen hundred thousand"
-COUNTED_AND_COLOURED = frozenset(stem(word) for word in f"{_COLOURS} {_NUMBERS}".split())
-"""Stems of the colours and numbers that a caption must not make up."""
+from cultureclip.captions.terms import find_numerals, is_number_or_colour
 
 
 class Reason(StrEnum):
@@ -129,20 +123,21 @@ def context_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
 
 
 def unsupported_terms(text: str, concept: ConceptFacts) -> tuple[str, ...]:
-    """Digits, numbers, colours and proper nouns of a caption that no fact of the concept contains.
+    """Find the numerals, numbers, colours and proper nouns of a caption that no fact of the concept contains.
 
     A proper noun is a capitalised word that does not begin the sentence.
     """
-    known = set(words_of(" ".join((*concept.names, *concept.cultures, concept.context, *concept.features))))
+    facts = " ".join((*concept.names, *concept.cultures, concept.context, *concept.features))
+    known, numerals = set(words_of(facts)), set(find_numerals(facts))
     found = []
     for sentence in re.split(r"(?<=[.!?])\s+", text):
         for place, token in enumerate(tokens_of(sentence)):
             word = stem(token)
             if word in known or any(is_adjective_of(token, code) for code in concept.regions):
                 continue
-            proper = place > 0 and token[:1].isupper()
-            if proper or any(c.isdigit() for c in token) or word in COUNTED_AND_COLOURED:
+            if (place > 0 and token[:1].isupper()) or is_number_or_colour(word):
                 found.append(token)
+    found += [numeral for numeral in find_numerals(text) if numeral not in numerals]
     return tuple(dict.fromkeys(found))
 
 

@@ -1,6 +1,7 @@
 """The questions that ask a language model for one caption, and the strict reading of its answer."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ REVISE = "revise"
 _FIELDS = frozenset({"context", "name", "culture", "features"})
 _REVISE_FIELDS = frozenset({"facts", "caption", "problems"})
 _ANSWER = re.compile(r"Caption: *(?P<text>\S.*)")
+_MARKUP = re.compile(r"[<>*`{}\[\]|\\^~#]|&#?\w+;|\w+://|(?<!\w)_|_(?!\w)")
+_JOINERS = "\u200c\u200d"
 
 
 def read_caption_prompt(content: Any, settings: CaptionSettings) -> Prompt:
@@ -72,12 +75,20 @@ def parse_caption(answer: str) -> str:
     """Read the caption of an answer of the form ``Caption: <one line>``.
 
     Raises:
-        UnparsableAnswerError: if the answer has another form.
+        UnparsableAnswerError: if the answer has another form, or its caption has markup or control characters.
     """
     match = _ANSWER.fullmatch(answer.strip())
-    text = plain(match["text"]).strip(" \"'“”") if match else ""
-    if not text:
-        raise UnparsableAnswerError(
-            repr(answer[:80]), "not of the form 'Caption: <text>'", "The question is asked again"
-        )
+    text = re.sub(" +", " ", match["text"].strip(" \"'“”")) if match else ""
+    cause = "" if text else "not of the form 'Caption: <text>'"
+    if mark := _MARKUP.search(text):
+        cause = f"it has markup or a link: {mark[0]!r}"
+    if strange := [char for char in text if not _is_of_a_line(char)]:
+        cause = f"it has the control character {strange[0]!r}"
+    if cause:
+        raise UnparsableAnswerError(repr(answer[:80]), cause, "The question is asked again")
     return text
+
+
+def _is_of_a_line(char: str) -> bool:
+    """Whether a character may stand in a line of text; the joiners are needed to write Persian and Hindi."""
+    return char in _JOINERS or (unicodedata.category(char)[0] != "C" and unicodedata.category(char) not in ("Zl", "Zp"))
