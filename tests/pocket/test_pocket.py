@@ -178,6 +178,13 @@ def test_tokenizer_ends_with_its_highest_id_and_pads_with_zero(tokenizer):
     assert tokenizer.decode(ids, skip_special_tokens=True).strip() == "kimono from japan"
 
 
+def test_the_same_texts_train_the_same_tokenizer():
+    """Else no training on it could be repeated: token ids choose the rows of the embedding."""
+    texts = ["a red kimono with a silk sash", "a taco in a corn tortilla", "the red flag of Chad"]
+    trained = {train_tokenizer(texts, 300, 16).backend_tokenizer.to_str() for _ in range(5)}
+    assert len(trained) == 1
+
+
 def _encoder_run(pool, tokenizer, path: Path, steps: int):
     settings = TINY_ENCODER.model_copy(update={"steps": steps, "seed": 3})
     config = model_config(tokenizer, SIZE, settings)
