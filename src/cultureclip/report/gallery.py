@@ -18,6 +18,7 @@ from cultureclip.images.source import ImageSource
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.page import script_call, shorten
 from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
+from cultureclip.report.words import in_words
 
 PAGE = 24
 """Twins a file, and twins that the page shows at once."""
@@ -66,7 +67,7 @@ def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
     universal = tables.concepts.set_index("concept_id")["universal"]
     accepted = twins["verdict"] == "accepted"
     stayed = twins["twin_id"].isin(tables.cultwin["twin_id"])
-    reasons = twins["reason"].fillna(twins["verdict"]).astype(str).str.replace("_", " ")
+    reasons = twins["reason"].fillna(twins["verdict"]).astype(str).map(in_words)
     twins = twins.assign(
         state=np.where(accepted, np.where(stayed, IN_TRAINING, FELL), "refused: " + reasons),
         late=~accepted,
@@ -153,7 +154,7 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
     drawn = drawn.sort_values(["caption_id", "k"])
     by_caption: dict[str, list[_Drawn]] = defaultdict(list)
     for image, caption, verdict, reason in _rows(drawn, "image_id", "caption_id", "verdict", "reason"):
-        label = (reason or verdict or "not judged").replace("_", " ")
+        label = in_words(reason or verdict or "not judged")
         by_caption[caption].append(_Drawn(image, verdict == "accepted", shorten(label, _REASON)))
     sides: dict[tuple[str, str], _Side] = defaultdict(lambda: _Side([], [], [], []))
     columns = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
@@ -162,7 +163,7 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
         if verdict == "accepted":
             side.captions.append(shorten(text, _TEXT))
         else:
-            side.refused_captions.append((shorten(text, _TEXT), shorten(reason.replace("_", " "), _REASON)))
+            side.refused_captions.append((shorten(text, _TEXT), shorten(in_words(reason), _REASON)))
         for drawing in by_caption.get(caption, ()):
             (side.kept if drawing.kept else side.refused).append(drawing)
     return dict(sides)

@@ -128,7 +128,8 @@ def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
                 "line": {"width": [2 if front else 0 for front in line["on_front"]]},
             },
             text=[
-                f"{model}, on the front" if front else model for model, front in line[["model", "on_front"]].to_numpy()
+                model_title(model) + (", on the front" if front else "")
+                for model, front in line[["model", "on_front"]].to_numpy()
             ],
         )
     figure.update_xaxes(title_text="general score", tickformat=".0%")

@@ -1,5 +1,22 @@
 // Tables marked data-sortable sort by a column when its head is pressed: once up, twice down.
+// On a phone a table of scores shows of each benchmark the model that the page is about; the others unfold.
 "use strict";
+
+if (matchMedia("(max-width: 720px)").matches)
+  for (const body of document.querySelectorAll("table.scores tbody")) {
+    const others = body.querySelectorAll("tr:not(.group, .own)");
+    if (!body.querySelector(".own") || !others.length) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    const fold = (folded) => {
+      body.classList.toggle("folded", folded);
+      button.setAttribute("aria-expanded", String(!folded));
+      button.textContent = `${folded ? "Show" : "Hide"} ${others.length} other model${others.length === 1 ? "" : "s"}`;
+    };
+    button.addEventListener("click", () => fold(!body.classList.contains("folded")));
+    body.querySelector(".group th").append(button);
+    fold(true);
+  }
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const heads = [...table.tHead.rows[0].cells];
