@@ -31,48 +31,24 @@ TWIN_SCORES, CULTURE_QUESTIONS = "twin-scores", "culture-questions"
 NO_PICTURE = "concept has no held-out picture"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
+
+def _drawn_benchmark(name: str, title: str, question: str, *, of: str = "culture-bound concepts") -> Declaration:
+    """Declare a benchmark of Twemoji drawings, which hold out pictures."""
+    source, licence = f"{DRAWN} of {of}", LICENCES["twemoji"]
+    return Declaration(name=name, title=title, question=question, source=source, licence=licence, holds_out="images")
+
+
 DECLARATIONS = {
     declaration.name: declaration
     for declaration in (
-        Declaration(
-            name=GROUNDING,
-            title="GlobalRG-Grounding",
-            question="Which of four things of this region is it?",
-            source=f"{DRAWN} of culture-bound concepts",
-            licence=LICENCES["twemoji"],
-            holds_out="images",
+        _drawn_benchmark(GROUNDING, "GlobalRG-Grounding", "Which of four things of this region is it?"),
+        _drawn_benchmark(RETRIEVAL, "GlobalRG-Retrieval", "From which of four regions is this kind of thing?"),
+        _drawn_benchmark(CROPE, "CROPE", "Is it the concept or its look-alike twin?", of="accepted twins"),
+        _drawn_benchmark(
+            TWIN_SCORES, "Twin scores", "Of two pictures and two texts, which belongs to which?", of="accepted twins"
         ),
-        Declaration(
-            name=RETRIEVAL,
-            title="GlobalRG-Retrieval",
-            question="From which of four regions is this kind of thing?",
-            source=f"{DRAWN} of culture-bound concepts",
-            licence=LICENCES["twemoji"],
-            holds_out="images",
-        ),
-        Declaration(
-            name=CROPE,
-            title="CROPE",
-            question="Is it the concept or its look-alike twin?",
-            source=f"{DRAWN} of accepted twins",
-            licence=LICENCES["twemoji"],
-            holds_out="images",
-        ),
-        Declaration(
-            name=TWIN_SCORES,
-            title="Twin scores",
-            question="Of two pictures and two texts, which belongs to which?",
-            source=f"{DRAWN} of accepted twins",
-            licence=LICENCES["twemoji"],
-            holds_out="images",
-        ),
-        Declaration(
-            name=CULTURE_QUESTIONS,
-            title="Culture questions",
-            question="What is it called, what is it, and which scene does it belong to?",
-            source=f"{DRAWN} of culture-bound concepts",
-            licence=LICENCES["twemoji"],
-            holds_out="images",
+        _drawn_benchmark(
+            CULTURE_QUESTIONS, "Culture questions", "What is it called, what is it, and which scene does it belong to?"
         ),
         pocket_general.HELD_OUT,
         pocket_general.KNOWN,

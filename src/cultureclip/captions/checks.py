@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -95,25 +96,20 @@ def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
 
     Words of the concept's own name do not tell: naming a red lantern does not show its red paper.
     """
-    said, named = content_words(text), content_words(concept.name)
-    shown = []
-    for feature in concept.features:
-        telling = content_words(feature) - named
-        if telling and 2 * len(telling & said) >= len(telling):
-            shown.append(feature)
-    return tuple(shown)
+    return _half_said(text, concept.features, content_words(concept.name))
 
 
 def twin_features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
     """Features of the look-alikes: of their words that the concept's own facts lack, the caption says half or more."""
-    said = content_words(text)
     own = set(words_of(" ".join((*concept.names, *concept.cultures, concept.context, *concept.features))))
-    shown = []
-    for feature in concept.twin_features:
-        telling = content_words(feature) - own
-        if telling and 2 * len(telling & said) >= len(telling):
-            shown.append(feature)
-    return tuple(shown)
+    return _half_said(text, concept.twin_features, own)
+
+
+def _half_said(text: str, features: Sequence[str], untelling: set[str]) -> tuple[str, ...]:
+    """Find features of which a text says at least half of the words, those that tell nothing left out."""
+    said = content_words(text)
+    telling = {feature: content_words(feature) - untelling for feature in features}
+    return tuple(feature for feature in features if 0 < len(telling[feature]) <= 2 * len(telling[feature] & said))
 
 
 def context_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:

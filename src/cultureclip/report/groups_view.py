@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.report.words import judge_interval
 from cultureclip.scoring.groups import AXES, WorstGroup, find_worst
 from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import BASE
@@ -28,7 +29,7 @@ class GroupLine:
     @property
     def verdict(self) -> str:
         """``above`` or ``below`` where the interval of the difference excludes zero, else ``unclear``."""
-        return "above" if self.low > 0 else "below" if self.high < 0 else "unclear"
+        return judge_interval(self.low, self.high)
 
 
 @dataclass(frozen=True)

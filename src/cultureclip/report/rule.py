@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.report.data import ReportSettings
-from cultureclip.report.words import model_title
+from cultureclip.report.words import judge_interval, model_title
 from cultureclip.scoring.abilities import CULTURE, GENERAL, GENERAL_FIRST, headline_model
 
 ABILITIES = {
@@ -54,7 +54,7 @@ class Change:
     @property
     def verdict(self) -> str:
         """``above`` or ``below`` where the interval excludes zero, else ``unclear``."""
-        return "above" if self.low > 0 else "below" if self.high < 0 else "unclear"
+        return judge_interval(self.low, self.high)
 
 
 @dataclass(frozen=True)

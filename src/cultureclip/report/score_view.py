@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cultureclip.report.words import model_title
+from cultureclip.report.words import judge_interval, model_title
 from cultureclip.scoring.groups import AXES, macro_metric
 from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import BASE, ModelName
@@ -41,9 +41,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         """``above`` or ``below`` where the interval excludes zero, else ``unclear``."""
-        if self.low > 0:
-            return "above"
-        return "below" if self.high < 0 else "unclear"
+        return judge_interval(self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True)

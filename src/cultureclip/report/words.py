@@ -74,3 +74,8 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return in_words(value) if isinstance(value, str) and value.startswith("__") else str(value)
+
+
+def judge_interval(low: float, high: float) -> str:
+    """Say ``above`` or ``below`` where an interval excludes zero, else ``unclear``."""
+    return "above" if low > 0 else "below" if high < 0 else "unclear"

@@ -98,18 +98,7 @@ def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[
     if drawn is None:
         return None, f"fewer than {DISTRACTORS} wrong statements"
     culture = shown.regions[0] if len(shown.regions) == 1 else ""
-    options = (right, *drawn)
-    question = Question(
-        item_id=item_id,
-        image=shown.image,
-        options=options,
-        cluster=shown.cluster or shown.concept_id,
-        part=shown.part,
-        culture=culture,
-        category=shown.category,
-        concept=shown.concept_id,
-    )
-    return question, ""
+    return shown.ask(item_id, (right, *drawn), culture), ""
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:

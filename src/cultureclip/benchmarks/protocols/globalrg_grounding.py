@@ -63,18 +63,9 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
             continue
         if any(concepts[region].get(other, item.name) != item.name for other in item.alike):
             changed.append(Changed(f"{item.name} in {region}", ALSO_RIGHT))
-        asked[item_id] = Question(
-            item_id=item_id,
-            image=item.image,
-            options=tuple(TEMPLATE.format(concept=name, region=region) for name in names),
-            cluster=item.cluster or item.concept_id,
-            part=item.part,
-            culture=region,
-            category=item.category,
-            shuffled_by=item_id if variant == "as_published" else "",
-            concept=item.concept_id,
-            names=names,
-        )
+        options = tuple(TEMPLATE.format(concept=name, region=region) for name in names)
+        shuffled_by = item_id if variant == "as_published" else ""
+        asked[item_id] = item.ask(item_id, options, region, shuffled_by=shuffled_by, names=names)
     return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 
 

@@ -65,17 +65,8 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
             options = tuple(TEMPLATE.format(universal=item.universal, region=name) for name in (region, *drawn))
             if also_right & regions[item.universal] - home[item.concept_id]:
                 changed.append(Changed(f"{item.universal} in {region}: {item.name}", ALSO_RIGHT))
-            asked[item_id] = Question(
-                item_id=item_id,
-                image=item.image,
-                options=options,
-                cluster=item.cluster or item.concept_id,
-                part=item.part,
-                culture=region,
-                category=item.category,
-                shuffled_by=item_id if variant == "as_published" else "",
-                concept=item.concept_id,
-            )
+            shuffled_by = item_id if variant == "as_published" else ""
+            asked[item_id] = item.ask(item_id, options, region, shuffled_by=shuffled_by)
     return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 
 

@@ -118,6 +118,29 @@ class Shown:
     part: str = "test"
     cluster: str = ""
 
+    def ask(
+        self,
+        item_id: str,
+        options: tuple[str, ...],
+        culture: str,
+        *,
+        shuffled_by: str = "",
+        names: tuple[str, ...] = (),
+    ) -> Question:
+        """Build a question about this picture; arguments as in :class:`Question`."""
+        return Question(
+            item_id=item_id,
+            image=self.image,
+            options=options,
+            cluster=self.cluster or self.concept_id,
+            part=self.part,
+            culture=culture,
+            category=self.category,
+            shuffled_by=shuffled_by,
+            concept=self.concept_id,
+            names=names,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
