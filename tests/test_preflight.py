@@ -7,6 +7,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node, Pipeline
+from pydantic import ValidationError
 
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
 from cultureclip.pipelines.measure import create_pipeline as create_measure
@@ -18,6 +19,7 @@ from .support.parameters import change_stage, load_parameters
 from .support.tiny_clip import write_tiny_clip
 from .support.tiny_llama import write_tiny_llama
 from .support.tiny_models import write_tiny_sd3
+from .support.tiny_vision import write_tiny_llava
 from .test_hooks import ROOT, VERSION, Workplace, identity, place  # noqa: F401 - a fixture
 
 TUNES = Pipeline([Node(identity, "params:evaluation", "checkpoint_clip_s1", name="tune_model")])
@@ -159,3 +161,37 @@ def test_a_version_that_does_not_exist_is_named_beside_those_that_do(place):  # 
         assert caught.value.cause == "there is no such version"
         assert remedy in caught.value.remedy
     assert place.manifests() == []
+
+
+def test_all_missing_models_are_named_at_once_with_the_page_that_says_how_to_get_them() -> None:
+    stages = {
+        "captioning": change_stage("captioning", language_model={"path": "models/nosuch-a", "gguf_file": None}),
+        "synthesis": change_stage("synthesis", model="models/nosuch-b"),
+    }
+    with pytest.raises(WeightsError, match=r"captioning.*nosuch-a.*synthesis\.model: models/nosuch-b.*docs/paper\.md"):
+        locate_models(stages)
+
+
+@pytest.mark.parametrize(
+    ("removed", "missing"),
+    [(("preprocessor_config.json", "processor_config.json"), "image processor"), (("token", "vocab"), "tokenizer")],
+)
+def test_a_hugging_face_folder_without_its_companions_is_refused_before_any_work(
+    tmp_path: Path, removed: tuple[str, ...], missing: str
+) -> None:
+    folder = write_tiny_llava(tmp_path / "model")
+    locate_models({"evaluation": change_stage("evaluation", models={"x": str(folder)})})
+    for file in folder.iterdir():
+        if file.name.startswith(removed):
+            file.unlink()
+    with pytest.raises(WeightsError, match=rf"evaluation\.models\.x: .*it has no {missing}"):
+        locate_models({"evaluation": change_stage("evaluation", models={"x": str(folder)})})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x_s1", "_s<number> at the end is reserved"), ("base", "reserved for base_model"), ("a b", "letters, digits")],
+)
+def test_names_of_further_models_that_are_reserved_are_said_to_be(name: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        change_stage("evaluation", models={name: "models/x"})

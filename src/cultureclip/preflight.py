@@ -26,6 +26,8 @@ PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
 
 _BASE, _COMPARED = "train.base", "evaluation.base_model"
 
+_HOW_TO_GET = "Download each, or name one that is here: docs/paper.md, What to download"
+
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
     """Refuse parameters that no stage would read, and late changes of the pipeline's shape.
@@ -173,9 +175,10 @@ def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
         Dotted path -> ``spec`` as configured and the resolved ``path``.
 
     Raises:
-        WeightsError: if one is not there, is of another kind, or a file of it is missing or damaged.
+        WeightsError: if one is not there, is of another kind, or a file of it is missing or damaged. All such models
+            are named at once.
     """
-    found = {}
+    found, refused = {}, []
     for name, owner, spec in _walk(stages):
         if not isinstance(spec, ModelPath):
             continue
@@ -185,8 +188,14 @@ def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
                 raise WeightsError(place / spec.marker, "no such file", f"Give a directory that has a {spec.marker}")
             check_model(place, owner.gguf_file if isinstance(owner, LanguageModelSettings) else None)
         except WeightsError as error:
-            raise WeightsError(f"{name}: {error.item}", error.cause, error.remedy) from error
+            refused.append(WeightsError(f"{name}: {error.item}", error.cause, error.remedy))
+            continue
         found[name] = {"spec": str(spec), "path": str(place)}
+    if len(refused) > 1:
+        causes = dict.fromkeys(error.cause for error in refused)
+        raise WeightsError("; ".join(error.item for error in refused), "; ".join(causes), _HOW_TO_GET)
+    if refused:
+        raise refused[0]
     return found
 
 

@@ -27,7 +27,7 @@ PIPELINES = (
     *("mining", "captioning", "synthesis", "filtering", "train", "evaluation", "reporting"),
     *("data", "__default__"),
 )
-PARAMETERS = ("", "filtering.min_images_per_side=1", "captioning.max_tries=2", "evaluation.resamples=100")
+PARAMETERS = ("", "filtering.min_images_per_side=1", "captioning.max_tries=2", "evaluation.resamples=2000")
 _REASON = re.compile(r"^Error: ")
 
 

@@ -13,9 +13,14 @@ from cultureclip.models.diffusers_files import INDEX_NAME, check_files
 from cultureclip.models.fingerprint import CONFIG_FILES, list_weights
 from cultureclip.models.gguf_files import check_gguf
 from cultureclip.models.safetensors_files import check_safetensors, check_weights
+from cultureclip.reading.json_text import read_object
 
 _CONFIGS = CONFIG_FILES[:2]
 """One of these says what a model is, whatever else lies beside it."""
+_HAVE_THEIR_OWN = ("open_clip_config.json", "modules.json")
+"""Where one of these is, another library finds tokenizer and preprocessing by itself."""
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def check_model(path: Path, gguf_file: str | None = None) -> None:
@@ -41,6 +46,26 @@ def check_model(path: Path, gguf_file: str | None = None) -> None:
         if not any((path / name).is_file() for name in _CONFIGS):
             raise WeightsError(path, f"neither {' nor '.join(_CONFIGS)} in it", "Copy or download the whole model")
         check_json(path)
+        _check_companions(path)
+
+
+def _check_companions(folder: Path) -> None:
+    """Make sure that a model of ``transformers`` has its tokenizer and, where it sees, its image processor.
+
+    Raises:
+        WeightsError: if one is missing.
+    """
+    config = folder / "config.json"
+    if any((folder / name).is_file() for name in _HAVE_THEIR_OWN) or not config.is_file():
+        return
+    sees = "vision_config" in read_object(config)
+    for what, names in {"tokenizer": _TOKENIZERS, **({"image processor": _PROCESSORS} if sees else {})}.items():
+        if not any((folder / name).is_file() for name in names):
+            cause, remedy = (
+                f"it has no {what} ({' or '.join(names)})",
+                "Copy it from the model's release, beside the weights",
+            )
+            raise WeightsError(folder, cause, remedy)
 
 
 def find_weights(path: Path) -> list[Path]:

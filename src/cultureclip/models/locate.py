@@ -1,13 +1,17 @@
 """Where a model lies: a path, a folder inside an installed package, or a repository in the Hugging Face cache."""
 
+import re
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cultureclip.errors import WeightsError
 
 PACKAGE_SCHEME, HUB_SCHEME = "package:", "hf:"
 OPEN_CLIP_SCHEME = "open_clip:"
 """Bare weights, ``open_clip:<architecture>/<release>@<location>``: what they are is read in ``models/families.py``."""
+
+_FORMS = "Give a path, package:<module>/<path> or hf:<owner>/<name>@<revision>"
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 
 
 def locate(spec: str) -> Path:
@@ -18,22 +22,46 @@ def locate(spec: str) -> Path:
             from the local Hugging Face cache (and fetched into it only where ``HF_HUB_OFFLINE`` is not set).
 
     Raises:
-        WeightsError: nothing lies there.
+        WeightsError: if nothing lies there, or the location is not of one of these forms.
     """
     if spec.startswith(PACKAGE_SCHEME):
         return _in_package(spec)
     if spec.startswith(HUB_SCHEME):
         return _in_hub_cache(spec)
-    path = Path(spec).expanduser()
-    if not path.exists():
-        raise WeightsError(spec, "no such file or directory", "Give a local path, package:<module>/<path> or hf:<id>")
+    if not spec.strip() or not spec.isprintable():
+        raise _malformed(spec, "the path is empty or has control characters")
+    try:
+        path = Path(spec).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a folder that may not be read; no such user
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise _malformed(spec, f"not a path that can be read ({reason})") from error
+    if not exists:
+        raise WeightsError(spec, "no such file or directory", _FORMS)
     return path
+
+
+def _malformed(spec: str, cause: str) -> WeightsError:
+    return WeightsError(ascii(spec[:200])[1:-1] or "''", cause, _FORMS)
+
+
+def _leaves(relative: str) -> bool:
+    """Whether a relative path is none, or leads out of the folder that it starts in."""
+    path = PurePosixPath(relative.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or not relative.isprintable()
 
 
 def _in_package(spec: str) -> Path:
     """The package is found without being imported: some ship weights beside code whose dependencies are not wanted."""
     module, _, relative = spec.removeprefix(PACKAGE_SCHEME).partition("/")
-    found = find_spec(module)
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise _malformed(spec, f"{module!a} is not the name of a module")
+    if _leaves(relative):
+        raise _malformed(spec, "the path leads out of the package")
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError, AttributeError):  # the parent is absent, or is not a package
+        found = None
     if found is None or not found.submodule_search_locations:
         raise WeightsError(spec, f"package {module} is not installed", "Run `make install`")
     path = Path(found.submodule_search_locations[0]) / relative
@@ -44,11 +72,18 @@ def _in_package(spec: str) -> Path:
 
 def _in_hub_cache(spec: str) -> Path:
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import validate_repo_id
 
     repository, _, revision = spec.removeprefix(HUB_SCHEME).partition("@")
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise _malformed(spec, f"{ascii(repository)[:100]} is not the name of a repository") from error
     if not revision:
         raise WeightsError(spec, "no revision is named", "Write hf:<owner>/<name>@<commit>")
+    if _leaves(revision) or not _REVISION.fullmatch(revision):
+        raise _malformed(spec, f"{ascii(revision)[:100]} is not a revision")
     try:
         return Path(snapshot_download(repository, revision=revision, local_files_only=constants.HF_HUB_OFFLINE))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

@@ -50,9 +50,17 @@ def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: di
     metrics = summarise(captions) | {"region_score": asdict(named), "usage": usage}
     if metrics["sides_without_caption"]:
         logger.warning(
-            "Captioning: %s of %s sides have no accepted caption (rejected by reason: %s); raise captioning.max_tries",
+            "Captioning: %s of %s sides have no accepted caption (rejected by reason: %s); raise captioning.%s",
             metrics["sides_without_caption"],
             metrics["sides"],
             metrics["rejected"],
+            _what_to_raise(captions["reason"].dropna()),
         )
     return metrics
+
+
+def _what_to_raise(reasons: pd.Series) -> str:
+    """Name the parameter that helps most: an answer that is cut off is cut off again in every further try."""
+    from cultureclip.captions.checks import Reason
+
+    return "max_new_tokens" if reasons.mode().eq(Reason.CUT_OFF).any() else "max_tries"

@@ -3,13 +3,29 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.models.settings import ModelPath
+from cultureclip.scoring.models import BASE
 from cultureclip.scoring.settings import ScoringSettings
 
-FurtherModelName = Annotated[str, Field(pattern=re.compile(r"^(?!base$|.*_s\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z"))]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+
+def _check_name(name: str) -> str:
+    if name == BASE:
+        raise ValueError(f"the name {BASE} is reserved for base_model")
+    if re.search(r"_s\d+\Z", name):
+        raise ValueError(f"{name}: _s<number> at the end is reserved for the trainings by seed; write it otherwise")
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "a name has 1 to 61 letters, digits, dots, hyphens and underscores, and begins with one of the first two"
+        )
+    return name
+
+
+FurtherModelName = Annotated[str, AfterValidator(_check_name)]
 """Name of a further model; neither ``base`` nor the name of a trained one."""
 
 
