@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,12 @@ def test_the_whole_line_runs_and_a_second_run_makes_nothing_again(project: Path)
     first = run(project)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     report = newest(project, "report")
-    assert "CultureCLIP is" in (report / "index.html").read_text(encoding="utf-8")
+    overview = (report / "index.html").read_text(encoding="utf-8")
+    assert re.search(r"CultureCLIP (at 0\.\d+ )?is ", overview)
+    assert "The rule" in overview
+    assert "A small run." in overview
+    latest = (report.parents[1] / "latest/index.html").read_text(encoding="utf-8")
+    assert f"../{report.parent.name}/report/index.html" in latest
     assert "flag of Ireland" in (report / "gallery/index.js").read_text(encoding="utf-8")
     first_figures = json.loads(newest(project, "synthesis_metrics.json").read_text())
     assert first_figures["generated"] > 0

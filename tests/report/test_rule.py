@@ -6,6 +6,8 @@ import re
 import pandas as pd
 import pytest
 
+from cultureclip.errors import MissingInputError
+from cultureclip.pipelines.reporting.nodes import _check_groups
 from cultureclip.report.data import ReportData
 from cultureclip.report.pages import render_pages
 from cultureclip.report.rule import compare_parts, pick_headlines
@@ -111,6 +113,15 @@ def test_the_mean_of_the_recalls_stands_beside_the_first(data: ReportData) -> No
     assert mean.values[PICKED] == pytest.approx(value * (1 + 1 / 2 + 1 / 5 + 1 / 10) / 4)
     page = Page(render_pages(change(data, scores=scores), SETTINGS)["index.html"])
     assert f"Mean of R@1, R@2, R@5, R@10: {share(mean.values[PICKED])} %" in page.line
+
+
+def test_scores_of_an_earlier_version_are_named_and_no_page_is_left_out(data: ReportData) -> None:
+    _check_groups(data.answers, SETTINGS)
+    groups = data.answers.group_scores
+    old = dataclasses.replace(data.answers, group_scores=groups[groups["model"] != PICKED])
+    with pytest.raises(MissingInputError, match=r"group_scores: it has no scores of cultureclip@0.50.*evaluation"):
+        _check_groups(old, SETTINGS)
+    _check_groups(dataclasses.replace(data.answers, group_scores=groups.iloc[:0]), SETTINGS)  # nothing has a culture
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.005])

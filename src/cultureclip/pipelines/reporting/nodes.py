@@ -16,6 +16,7 @@ Cards = list[dict[str, Any]]
 Run = dict[str, Any]
 """Output of ``evaluation.describe_evaluation``."""
 Log = list[dict[str, Any]]
+EVALUATE_AGAIN = "Evaluate again: kedro run --pipelines=evaluation"
 
 
 def tabulate_scores(scores: pd.DataFrame, abilities: pd.DataFrame, cards: Cards, evaluation_run: Run) -> str:
@@ -104,6 +105,9 @@ def render_report(
         images: The generated images.
         evaluation_run: Which run evaluated, and how.
         parameters: How the report is written.
+
+    Raises:
+        MissingInputError: if another version of the code evaluated.
     """
     from cultureclip.benchmarks.references import read_references
     from cultureclip.report.site import Site
@@ -119,7 +123,23 @@ def render_report(
         max_general_loss=how.max_general_loss,
         gallery_twins=parameters.gallery_twins,
     )
+    _check_groups(answers, settings)
     return Site(ReportData(answers, tables, stages, images, pictures, evaluation_run), settings)
+
+
+def _check_groups(answers: Answers, settings: ReportSettings) -> None:
+    """Make sure that groups were scored of the model that the report is about: else pages would be missing unsaid.
+
+    Raises:
+        MissingInputError: if only all of its update was scored, as earlier versions of the code did.
+    """
+    from cultureclip.report.rule import pick_headlines
+
+    own = pick_headlines(answers.abilities, settings).proposed
+    measured = set(answers.group_scores["model"])
+    if settings.proposed in measured and own not in measured:
+        cause = f"it has no scores of {own} by culture: another version of the code wrote it"
+        raise MissingInputError("group_scores", cause, EVALUATE_AGAIN)
 
 
 def _settings_of(evaluation_run: Run) -> EvaluationParameters:
@@ -132,4 +152,4 @@ def _settings_of(evaluation_run: Run) -> EvaluationParameters:
         return EvaluationParameters.model_validate(evaluation_run["settings"])
     except ValidationError as error:
         cause = f"another version of the code wrote it ({error.errors()[0]['msg']})"
-        raise MissingInputError("evaluation_run", cause, "Evaluate again: kedro run --pipelines=evaluation") from error
+        raise MissingInputError("evaluation_run", cause, EVALUATE_AGAIN) from error
