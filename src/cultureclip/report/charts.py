@@ -30,7 +30,7 @@ class LineChart:
 
 
 def draw_losses(title: str, logs: Mapping[str, Sequence[Mapping[str, Any]]], size: tuple[int, int]) -> LineChart:
-    """Loss over steps, one line a run.
+    """Draw loss over steps, one line per run.
 
     Records without a finite ``loss`` and ``step`` (summaries, say) are not part of the curve.
 

@@ -49,7 +49,7 @@ class GroupBlock:
 
     @property
     def plural(self) -> str:
-        """What the groups are."""
+        """Plural of the axis: cultures or categories."""
         return AXES[self.axis]
 
     @property

@@ -133,7 +133,7 @@ def merge_results(files: Iterable[Path]) -> list[Row]:
 
 
 def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame:
-    """The table as text: a line a model, a column a benchmark and metric with its n.
+    """Write the table as text: one line per model, one column per benchmark and metric with its n.
 
     Lines come in the order of their mean over the columns that all of them have, best first; where there is no such
     column, in alphabetical order. A name that several lines have is followed by their pretrained weights, or sources.

@@ -1,4 +1,4 @@
-"""Name bias as a reader sees it: a block a benchmark, a line for each group of questions, a figure for each model."""
+"""Name bias as a reader sees it: one block per benchmark, one line per group of questions, one figure per model."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ class Page:
 
 
 def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
-    """HTML by file name; each file has a template of its name. A page about nothing is left out, and so is its link."""
+    """Write HTML by file name; each file has a template of its name. A page about nothing is left out, and its link."""
     answers = data.answers
     headlines = pick_headlines(answers.abilities, settings)
     own = headlines.proposed
@@ -164,18 +164,18 @@ def _name_blocks(data: ReportData, models: Sequence[str]) -> list[NameBlock]:
 
 
 def _split(blocks: Sequence[ScoreBlock], settings: ReportSettings) -> tuple[list[ScoreBlock], list[ScoreBlock]]:
-    """Blocks about culture, and blocks about general ability."""
+    """Split blocks into those about culture and those about general ability."""
     general = [block for block in blocks if block.benchmark in settings.general]
     return [block for block in blocks if block.benchmark not in settings.general], general
 
 
 def _main(blocks: Sequence[ScoreBlock]) -> list[ScoreBlock]:
-    """The first metric of every benchmark."""
+    """Keep the first metric of every benchmark."""
     return list({block.benchmark: block for block in reversed(blocks)}.values())[::-1]
 
 
 def _loss_charts(logs: Mapping[ModelName, Sequence[Mapping[str, Any]]], settings: ReportSettings) -> list[LineChart]:
-    """One chart an objective (their losses have different scales), one line a seed."""
+    """Draw one chart per objective (their losses have different scales), one line per seed."""
     by_objective: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = defaultdict(dict)
     for model, log in logs.items():
         by_objective[model.objective]["run" if model.seed is None else f"seed {model.seed}"] = log

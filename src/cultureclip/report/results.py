@@ -1,4 +1,4 @@
-"""Scores as JSON that users of CLIP_benchmark can read, one file a benchmark and model, with the predictions beside.
+"""Scores as JSON that users of CLIP_benchmark can read, one file per benchmark and model, with the predictions beside.
 
 ``clip_benchmark build <folder>`` makes a CSV of the files. They have the keys that its own files have (``dataset``,
 ``model``, ``pretrained``, ``task``, ``metrics``, ``language``) and ours: intervals, n, differences, hash of the data.

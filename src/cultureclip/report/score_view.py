@@ -1,4 +1,4 @@
-"""The scores table as a reader sees it: one block a benchmark, one line a model, all of one part."""
+"""The scores table as a reader sees it: one block per benchmark, one line per model, all of one part."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def build_blocks(
     plain: str,
     proposed: str,
 ) -> list[ScoreBlock]:
-    """Blocks of one part, in the order of the benchmarks' cards and of :func:`~.metrics.order_metrics`.
+    """Build the blocks of one part, in the order of the benchmarks' cards and of :func:`~.metrics.order_metrics`.
 
     Of models whose update is scaled (``<model>@<scale>``), only ``plain`` and ``proposed`` have a line here; all of
     them have a chart of their own.

@@ -1,4 +1,4 @@
-"""What went into every stage, what was kept and what was refused, from the stages' metrics."""
+"""Counts of every stage: in, kept and refused by reason, from the stages' metrics."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _UNITS = {
     "synthesis": "pictures",
     "filtering": "generated pictures",
 }
-"""What stages count."""
+"""Stage -> the noun that its counts are of."""
 
 
 @dataclass(frozen=True)

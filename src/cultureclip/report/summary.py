@@ -1,4 +1,4 @@
-"""What the scores say, in sentences that follow from the intervals and the corrected tests alone."""
+"""Scores in sentences that follow from the intervals and the corrected tests alone."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def summarise(culture: Sequence[ScoreBlock], general: Sequence[ScoreBlock], prop
 
 
 def warn_of_few(culture: Sequence[ScoreBlock], twins: int) -> list[str]:
-    """Sentences for a run that is too small to trust; none where each benchmark has enough to ask.
+    """Warn of a run that is too small to trust; say nothing where each benchmark has enough to ask.
 
     Args:
         culture: The first metric of every culture benchmark.

@@ -48,7 +48,7 @@ class ScatterChart:
 
 
 def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterChart:
-    """Change of the general score to the right, of the culture score up, in points; one colour an objective.
+    """Change of the general score to the right, of the culture score up, in points; one colour per objective.
 
     Changes are paired with the base, so their intervals are narrower than those of two scores side by side.
 
@@ -99,7 +99,7 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
 
 
 def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
-    """Culture over general score: a line an objective through its scales, 95 % intervals, the chosen point a star.
+    """Draw culture over general score: one line per objective through its scales, 95 % intervals, the choice a star.
 
     Args:
         abilities: The table of abilities; means over seeds are drawn, single seeds are not.
