@@ -8,20 +8,6 @@ from cultureclip.settings_base import CPU, Device, Settings
 
 Target = Literal["q", "k", "v", "out", "mlp"]
 Tower = Literal["image", "text"]
-ObjectiveName = Literal[
-    "clip",
-    "clip_both",
-    "negclip",
-    "tripletclip",
-    "cultureclip",
-    "clip_concept",
-    "negclip_concept",
-    "clip_caption_clip_concept",
-    "neg_caption_clip_concept",
-    "clip_caption_neg_concept",
-    "conclip",
-]
-"""The losses that there are; :data:`cultureclip.clip.objectives.losses.OBJECTIVES` has their code."""
 
 
 class ObjectiveSettings(Settings):

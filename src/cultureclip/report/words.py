@@ -2,22 +2,10 @@
 
 from typing import Any
 
+from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES
 from cultureclip.scoring.models import BASE, ModelName
 
-TITLES = {
-    BASE: "Base CLIP",
-    "clip": "CLIP, positive sides",
-    "clip_both": "Plain contrastive tuning",
-    "clip_concept": "CLIP on concepts",
-    "negclip": "NegCLIP",
-    "negclip_concept": "NegCLIP on concepts",
-    "tripletclip": "TripletCLIP",
-    "conclip": "CoN-CLIP",
-    "clip_caption_clip_concept": "CLIP on captions and concepts",
-    "neg_caption_clip_concept": "NegCLIP on captions, CLIP on concepts",
-    "clip_caption_neg_concept": "CLIP on captions, NegCLIP on concepts",
-    "cultureclip": "CultureCLIP",
-}
+TITLES = {BASE: "Base CLIP"} | OBJECTIVE_TITLES
 """Models and objectives."""
 
 _WORDS = {

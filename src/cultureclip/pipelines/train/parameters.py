@@ -1,10 +1,11 @@
 """Parameters of the train stage."""
 
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from cultureclip.clip.settings import ObjectiveName, RunSettings
+from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES, ObjectiveName
+from cultureclip.clip.settings import RunSettings
 from cultureclip.models.settings import OpenClipPath
 from cultureclip.settings_base import Settings
 
@@ -50,7 +51,7 @@ class Trainings(Settings):
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:
-        losses = get_args(ObjectiveName)
+        losses = tuple(OBJECTIVE_TITLES)
         known = (*losses, *self.variants)
         if len(set(known)) < len(known):
             raise ValueError(f"a variant has the name of a loss; these are {', '.join(losses)}")
