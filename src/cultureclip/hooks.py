@@ -22,6 +22,8 @@ from cultureclip.session_config import SessionConfig, note_config, noted_config
 logger = logging.getLogger(__name__)
 
 REPORT, RESULTS, SCORE_TABLE = "report", "results", "score_table"
+PREVIEW = "_preview"
+"""Ending of the names of previews' pages."""
 
 
 class _Run(NamedTuple):
@@ -121,6 +123,8 @@ class ProjectHooks:
         if RESULTS in saved:
             logger.info("Results: %s", run.manifest.saved_path(RESULTS))
         logger.info("Log: %s", run.log.path)
+        for preview in (name for name in saved if name.endswith(PREVIEW)):
+            logger.info("Preview: %s", run.manifest.saved_path(preview) / "index.html")
         if REPORT in saved:
             logger.info("Report: %s", run.manifest.saved_path(REPORT) / "index.html")
         run.log.close()

@@ -9,7 +9,10 @@ from kedro.pipeline import Pipeline
 STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation", "reporting")
 """The stages of the default run, in the order in which data flows."""
 
-MODULES = (*STAGES, "measure", "pocket", "leaderboard", "fetch_benchmarks")
+PREVIEWS = ("preview_captioning",)
+"""Previews of stages: their first items and what all would cost."""
+
+MODULES = (*STAGES, "measure", "pocket", "leaderboard", "fetch_benchmarks", *PREVIEWS)
 """All pipelines that have a module; those that are not stages are run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}

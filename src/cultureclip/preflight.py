@@ -37,13 +37,15 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
         runtime: Those given by ``--params``.
 
     Raises:
-        ConfigurationError: a top-level key is no stage, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
+        ConfigurationError: nothing reads a top-level key, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
     """
+    from cultureclip.pipelines.parameters import PARAMETERS
+
     for key in parameters:
-        if key not in MODULES:
-            close = get_close_matches(key, MODULES, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"The stages are {', '.join(MODULES)}"
-            raise ConfigurationError(f"parameter {key}", "there is no such stage", hint)
+        if key not in PARAMETERS:
+            close = get_close_matches(key, PARAMETERS, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(PARAMETERS)}"
+            raise ConfigurationError(f"parameter {key}", "nothing reads it", hint)
     for path, _ in walk(runtime):
         if path.startswith(PIPELINE_SHAPE):
             raise ConfigurationError(

@@ -5,12 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cultureclip.captions import write as writing
 from cultureclip.captions.checks import Reason
 from cultureclip.captions.settings import CaptionKind, CaptionRules, CaptionSettings
 from cultureclip.captions.summary import summarise_captions
 from cultureclip.captions.units import WordChecker
-from cultureclip.captions.write import Writer, write_captions
+from cultureclip.captions.write import Writer, concepts_to_caption, write_captions
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id, twin_id
@@ -88,7 +87,7 @@ def answer_by_hand(
 ) -> None:
     """Put answers where the model's are kept."""
     writer = Writer(store, model, CAPTION_PROMPT, SETTINGS, Usage(), WordChecker())
-    for facts in writing._concepts_to_caption(TWINS[TWINS["verdict"] == "accepted"], concepts()):
+    for facts in concepts_to_caption(TWINS, concepts()):
         for number in range(SETTINGS.max_tries):
             if (facts.name, number) in answers:
                 answer = Answer(text=answers[facts.name, number], finish="stop" if whole else "length")

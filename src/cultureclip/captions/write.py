@@ -57,7 +57,7 @@ def write_captions(
         SourceDataError: a twin names a concept that is not in ``concepts``.
     """
     accepted = twins[twins["verdict"] == "accepted"]
-    asked = _concepts_to_caption(accepted, concepts)
+    asked = concepts_to_caption(twins, concepts)
     writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker())
     candidates = writer.ask_until_enough(asked)
     sides = [
@@ -72,7 +72,17 @@ def write_captions(
     return table.astype({"seed": "int64", "tries": "int64"})
 
 
-def _concepts_to_caption(accepted: pd.DataFrame, concepts: pd.DataFrame) -> list[ConceptFacts]:
+def concepts_to_caption(twins: pd.DataFrame, concepts: pd.DataFrame) -> list[ConceptFacts]:
+    """List the concepts of accepted twins, in the order of their ids.
+
+    Args:
+        twins: Table TWINS.
+        concepts: Table CONCEPTS.
+
+    Raises:
+        SourceDataError: a twin names a concept that is not in ``concepts``.
+    """
+    accepted = twins[twins["verdict"] == "accepted"]
     rows: dict[str, dict[str, Any]] = {str(row["concept_id"]): dict(row) for _, row in concepts.iterrows()}
     partners: dict[str, list[str]] = {}
     for a, b in accepted[["a_concept_id", "b_concept_id"]].astype(str).itertuples(index=False):

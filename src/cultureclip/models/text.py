@@ -77,6 +77,10 @@ class LanguageModel:
         with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.device}"):
             return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
 
+    def load(self) -> None:
+        """Read the weights, if they are not read yet."""
+        _ = self._loaded
+
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests batch by batch, requests of one sampling and similar length together.
 

@@ -1,4 +1,4 @@
-"""The parameters of every stage: which entries the configuration may have, and what each one holds."""
+"""All parameters, stage by stage: which entries the configuration may have, and what each one holds."""
 
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
@@ -7,6 +7,7 @@ from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.pocket.parameters import PocketParameters
+from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
@@ -23,5 +24,6 @@ PARAMETERS: dict[str, type[Settings]] = {
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "fetch_benchmarks": FetchBenchmarksParameters,
+    "preview": PreviewParameters,
 }
 """Entry of the configuration -> its settings."""

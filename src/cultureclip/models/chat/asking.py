@@ -54,7 +54,7 @@ class Usage:
         failed: Questions without an acceptable answer.
         prompt_tokens: Tokens read, of what was asked now.
         completion_tokens: Tokens written, likewise.
-        seconds: Time spent waiting for the model.
+        seconds: Time spent waiting for the model's answers; reading its weights is not counted.
     """
 
     asked: int = 0
@@ -64,6 +64,16 @@ class Usage:
     completion_tokens: int = 0
     seconds: float = 0.0
 
+    def note_kept(self, request: Request, answer: Answer, questions: int) -> None:  # noqa: ARG002 - for a transcript
+        """Count an answer from the store, which answers so many equal questions."""
+        self.kept += questions
+
+    def note_asked(self, request: Request, answer: Answer) -> None:  # noqa: ARG002
+        """Count an answer that the model gave now."""
+        self.asked += 1
+        self.prompt_tokens += answer.prompt_tokens
+        self.completion_tokens += answer.completion_tokens
+
     def to_metrics(self, prices: tuple[float, float] | None = None) -> dict[str, Any]:
         """The counts, and the cost where prices per million tokens read and written are given."""
         metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
@@ -71,6 +81,39 @@ class Usage:
             read, written = prices
             metrics["cost"] = (self.prompt_tokens * read + self.completion_tokens * written) / 1e6
         return metrics
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question and its answer.
+
+    Attributes:
+        request: The question.
+        answer: What came back.
+        kept: Whether the answer was in the store before.
+    """
+
+    request: Request
+    answer: Answer
+    kept: bool
+
+
+class Transcript(Usage):
+    """Counts, and remembers every question with its answer: any stage that takes a ``Usage`` can be watched by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchanges: list[Exchange] = []
+
+    def note_kept(self, request: Request, answer: Answer, questions: int) -> None:
+        """Count and remember an answer from the store."""
+        super().note_kept(request, answer, questions)
+        self.exchanges.append(Exchange(request, answer, kept=True))
+
+    def note_asked(self, request: Request, answer: Answer) -> None:
+        """Count and remember an answer that the model gave now."""
+        super().note_asked(request, answer)
+        self.exchanges.append(Exchange(request, answer, kept=False))
 
 
 def ask(
@@ -114,17 +157,18 @@ def answer_all(
         places.setdefault(key, []).append(place)
     kept = store.get(places)
     for key, value in kept.items():
-        usage.kept += len(places[key])
-        yield from ((place, Answer(**value)) for place in places[key])
+        answer = Answer(**value)
+        usage.note_kept(requests[places[key][0]], answer, len(places[key]))
+        yield from ((place, answer) for place in places[key])
     missing = [key for key in places if key not in kept]
+    if missing:
+        model.load()  # before the clock starts: it tells how long answers take, however few there are
     started = perf_counter()
     for batch in model.stream([requests[places[key][0]] for key in missing]):
         usage.seconds += perf_counter() - started
         store.put({missing[number]: asdict(answer) for number, answer in batch})
         for number, answer in batch:
-            usage.asked += 1
-            usage.prompt_tokens += answer.prompt_tokens
-            usage.completion_tokens += answer.completion_tokens
+            usage.note_asked(requests[places[missing[number]][0]], answer)
             yield from ((place, answer) for place in places[missing[number]])
         started = perf_counter()
 

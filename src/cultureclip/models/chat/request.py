@@ -154,6 +154,9 @@ class ChatModel(Protocol):
     def fingerprint(self) -> str:
         """Everything of the model that decides an answer: weights and number type, or name and revision at a server."""
 
+    def load(self) -> None:
+        """Read the weights, where they lie in this process and are not read yet."""
+
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests in any order.
 

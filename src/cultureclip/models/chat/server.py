@@ -63,6 +63,9 @@ class ServerChat:
         """Name and revision: a server does not show its weights, so the config must say which they are."""
         return digest("served model", self._settings.model, self._settings.revision)
 
+    def load(self) -> None:
+        """Do nothing: the weights lie at the servers."""
+
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests with at most ``concurrency`` in flight.
 

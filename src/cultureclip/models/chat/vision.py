@@ -49,6 +49,10 @@ class VisionLanguageModel:
 
         return read_vision_model(self.folder, self.dtype, self.device)
 
+    def load(self) -> None:
+        """Read the weights, if they are not read yet."""
+        _ = self._loaded
+
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests batch by batch, requests of one sampling and similar length together.
 

@@ -1,0 +1,39 @@
+"""What all previews share: their parameters, and the choice of the first items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import Field
+
+from cultureclip.settings_base import Settings
+
+Item = TypeVar("Item")
+
+
+class PreviewParameters(Settings):
+    """How much a preview shows.
+
+    Attributes:
+        items: Items of the stage: concepts of captioning, images of synthesis. A page of more is not read.
+    """
+
+    items: int = Field(ge=1, le=1000)
+
+
+@dataclass(frozen=True)
+class First(Generic[Item]):
+    """The first items of a stage.
+
+    Attributes:
+        items: They.
+        total: How many there are in all.
+    """
+
+    items: Sequence[Item]
+    total: int
+
+
+def take_first(items: Sequence[Item], parameters: PreviewParameters) -> First[Item]:
+    """Take as many items as a preview shows, or all there are."""
+    return First(items[: parameters.items], len(items))

@@ -1,0 +1,5 @@
+"""Preview of captioning: the first concepts' questions, answers and verdicts, and what all of them would cost."""
+
+from cultureclip.pipelines.preview_captioning.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,150 @@
+"""Nodes of the preview of captioning."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cultureclip.captions.facts import ConceptFacts
+from cultureclip.datasets.site_dataset import SiteFiles
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import SourceDataError
+from cultureclip.pipelines.captioning.parameters import CaptioningParameters
+from cultureclip.pipelines.preview import First, PreviewParameters, take_first
+
+if TYPE_CHECKING:
+    from cultureclip.captions.candidates import Candidate
+    from cultureclip.models.chat.asking import Exchange, Usage
+    from cultureclip.report.estimate import Figure
+    from cultureclip.report.preview import Shown
+
+logger = logging.getLogger(__name__)
+
+
+def choose_concepts(twins: pd.DataFrame, concepts: pd.DataFrame, parameters: PreviewParameters) -> First[ConceptFacts]:
+    """Choose the first concepts of accepted twins, in the order of their ids, which is the order of captioning.
+
+    Raises:
+        SourceDataError: no twin is accepted.
+    """
+    from cultureclip.captions.write import concepts_to_caption
+
+    asked = concepts_to_caption(twins, concepts)
+    if not asked:
+        remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
+        raise SourceDataError("twins", "none is accepted, so there is nothing to caption", remedy)
+    return take_first(asked, parameters)
+
+
+def preview_captions(
+    first: First[ConceptFacts],
+    caption_store: KeyedStore,
+    caption_prompt: dict[str, Any],
+    parameters: CaptioningParameters,
+) -> SiteFiles:
+    """Let the stage caption the first concepts, and show every question of them.
+
+    The questions are the stage's own and their answers lie in its store, so the stage does not ask them again.
+
+    Returns:
+        A ``report.preview.Preview``.
+    """
+    from cultureclip.captions.prompts import read_caption_prompt
+    from cultureclip.captions.units import WordChecker
+    from cultureclip.captions.write import Writer
+    from cultureclip.models.chat.asking import Transcript
+    from cultureclip.models.chat.open import open_chat_model
+    from cultureclip.report.preview import Preview
+
+    prompt, heard = read_caption_prompt(caption_prompt, parameters), Transcript()
+    model = open_chat_model(parameters.language_model)
+    writer = Writer(caption_store, model, prompt, parameters, heard, WordChecker())
+    written = list(writer.ask_until_enough(list(first.items)).values())
+    exchanges = {exchange.request.seed: exchange for exchange in heard.exchanges}
+    preview = Preview(
+        stage="captioning",
+        unit="concepts",
+        items=len(first.items),
+        total=first.total,
+        figures=estimate(written, exchanges, heard, first.total, getattr(parameters.language_model, "prices", None)),
+        shown=[show(candidate, exchanges[candidate.seed]) for tries in written for candidate in tries],
+        facts=[("Model", model.name), ("Prompt", prompt.id), ("Seed", str(parameters.seed))],
+        remarks=remark(heard),
+    )
+    logger.info("Preview of captioning: %s", preview.say())
+    return preview
+
+
+def estimate(
+    written: Sequence[Sequence["Candidate"]],
+    exchanges: Mapping[int, "Exchange"],
+    heard: "Usage",
+    total: int,
+    prices: tuple[float, float] | None,
+) -> list["Figure"]:
+    """Tell questions, captions, tokens, seconds and money of all concepts from those of the first ones.
+
+    Args:
+        written: Candidates of each of the first concepts.
+        exchanges: Their questions and answers, by seed.
+        heard: What was asked now: the seconds are the model's own.
+        total: How many concepts there are.
+        prices: Per million tokens read and written; None where they are not configured.
+    """
+    from cultureclip.report.estimate import project
+
+    answers = [[exchanges[candidate.seed].answer for candidate in tries] for tries in written]
+    read = [sum(answer.prompt_tokens for answer in given) for given in answers]
+    wrote = [sum(answer.completion_tokens for answer in given) for given in answers]
+    questions = project("questions", [len(given) for given in answers], total)
+    figures = [
+        questions,
+        project("accepted captions", [sum(c.reason is None for c in tries) for tries in written], total),
+        project("tokens read", read, total),
+        project("tokens written", wrote, total),
+    ]
+    if heard.asked:
+        figures.append(questions.times(heard.seconds / heard.asked, "time", "seconds", 1))
+    if prices is not None:
+        costs = [(r * prices[0] + w * prices[1]) / 1e6 for r, w in zip(read, wrote, strict=True)]
+        figures.append(project("cost", costs, total, "in the currency of the prices", 4))
+    return figures
+
+
+def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":
+    """Show a question with its answer, what was read from it, and the verdict."""
+    from cultureclip.report.preview import Shown
+
+    answer, concept = exchange.answer, candidate.concept
+    notes = [f"{candidate.kind}, try {candidate.number + 1}", "kept" if exchange.kept else "asked now"]
+    notes.append(f"{answer.prompt_tokens} tokens read, {answer.completion_tokens} written")
+    if candidate.units is not None and candidate.units.problems:
+        notes.append(f"unsupported: {', '.join(candidate.units.problems)}")
+    return Shown(
+        title=f"{concept.name} ({', '.join(concept.cultures)})",
+        prompt=tuple((turn.role, turn.text) for turn in exchange.request.turns),
+        answer=answer.text,
+        parsed=candidate.text,
+        verdict=candidate.verdict,
+        accepted=candidate.reason is None,
+        reason=_reason(candidate, exchange),
+        notes=tuple(notes),
+    )
+
+
+def remark(heard: "Usage") -> list[str]:
+    """Say what the time is worth."""
+    if not heard.asked:
+        return ["All answers were kept from an earlier run, so nothing tells how long the model takes."]
+    rate = f"The time is that of {heard.asked:,} answers given now, without loading the model"
+    fuller = "A run over more concepts asks more questions at once, and is faster where the device has room."
+    return [f"{rate}; {heard.kept:,} answers were kept from earlier runs. {fuller}"]
+
+
+def _reason(candidate: "Candidate", exchange: "Exchange") -> str | None:
+    if exchange.answer.finish == "length":
+        return f"cut off after {exchange.request.sampling.max_tokens} tokens"
+    if exchange.answer.finish == "refused":
+        return "the model declined to answer"
+    return None if candidate.reason is None else str(candidate.reason)

@@ -1,0 +1,25 @@
+"""Wiring of the preview of captioning."""
+
+from kedro.pipeline import Node, Pipeline
+
+from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, preview_captions
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
+    """twins, concepts, caption_store, caption_prompt -> captioning_preview."""
+    return Pipeline(
+        [
+            Node(choose_concepts, ["twins", "concepts", "params:preview"], "first_concepts", name="choose_concepts"),
+            Node(
+                preview_captions,
+                ["first_concepts", "caption_store", "caption_prompt", "params:captioning"],
+                "captioning_preview",
+                name="preview_captions",
+            ),
+        ],
+        namespace="preview_captioning",
+        tags="preview_captioning",
+        inputs={"twins", "concepts", "caption_store", "caption_prompt"},
+        outputs={"captioning_preview"},
+        parameters={"params:preview", "params:captioning"},
+    )
