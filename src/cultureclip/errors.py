@@ -16,7 +16,7 @@ class CultureClipError(Exception):
         super().__init__(f"{self.item}: {cause}. {remedy}")
 
     def __reduce__(self) -> tuple[type["CultureClipError"], tuple[str, str, str]]:
-        """Exceptions cross process borders pickled, and are rebuilt from the message alone unless told otherwise."""
+        """Rebuild the exception from its parts in another process; by default pickle keeps the message alone."""
         return type(self), (self.item, self.cause, self.remedy)
 
 
@@ -49,7 +49,7 @@ class StorageError(CultureClipError):
 
 
 class DownloadError(CultureClipError):
-    """What was to be downloaded did not arrive, or is not what its checksum says."""
+    """A download did not arrive, or does not match its checksum."""
 
 
 class TrainingError(CultureClipError):

@@ -24,12 +24,12 @@ def bytes_digest(data: bytes) -> str:
 
 
 def seed_from_id(identifier: str) -> int:
-    """A 63-bit seed from a hex id: each item draws its own noise whatever batch it lands in."""
+    """Return a 63-bit seed from a hex id: each item draws its own noise whatever batch it lands in."""
     return int(hashlib.sha256(identifier.encode()).hexdigest()[:16], 16) >> 1
 
 
 def hash_fraction(identifier: str, salt: str) -> float:
-    """A number in [0, 1) fixed by (identifier, salt): used for splits that never depend on row order."""
+    """Return a number in [0, 1) fixed by (identifier, salt): used for splits that never depend on row order."""
     return int(hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:13], 16) / 16**13
 
 

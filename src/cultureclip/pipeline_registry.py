@@ -43,7 +43,7 @@ class LazyPipeline(Pipeline):
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The pipelines by name, for Kedro."""
+    """Return the pipelines by name, for Kedro."""
     return {name: LazyPipeline(stages) for name, stages in ({name: (name,) for name in MODULES} | COMBINED).items()}
 
 

@@ -1,4 +1,4 @@
-"""What a run was: all that one needs to know to trust its results or to repeat them."""
+"""Record of a run: everything needed to trust its results or to repeat it."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ _SEED_NAMES = ("seed", "seeds")
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass
 class RunRecord:
-    """What is noted while a run goes on.
+    """Notes taken while a run goes on.
 
     Attributes:
         started: Start in UTC, ISO 8601.
@@ -52,7 +52,7 @@ class RunRecord:
 
 
 def walk(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """All leaves of nested mappings with their dotted paths; a list is a leaf."""
+    """Yield all leaves of nested mappings with their dotted paths; a list is a leaf."""
     if not isinstance(tree, Mapping):
         yield path, tree
         return
@@ -61,7 +61,7 @@ def walk(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def find_seeds(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter called ``seed`` or ``seeds``, by dotted path."""
+    """Return every parameter called ``seed`` or ``seeds``, by dotted path."""
     return {path: value for path, value in walk(parameters) if path.rpartition(".")[2] in _SEED_NAMES}
 
 
@@ -101,7 +101,7 @@ def _cpu_model() -> str:
 
 
 def list_packages(distribution: str = "cultureclip") -> dict[str, str]:
-    """Versions of a distribution and of everything that it names as a dependency and that is installed."""
+    """Return versions of a distribution and of everything that it names as a dependency and that is installed."""
     from packaging.requirements import Requirement
 
     names = {distribution, *(Requirement(line).name for line in metadata.requires(distribution) or ())}

@@ -51,7 +51,10 @@ def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Rows as a table with the schema's columns; these have their types also where there is no row to show them."""
+    """Return rows as a table with the schema's columns.
+
+    These have their types also where there is no row to show them.
+    """
     table = pd.DataFrame(rows, columns=list(schema.columns))
     return table if rows else table.astype({name: column.dtype.type for name, column in schema.columns.items()})
 
@@ -94,7 +97,7 @@ TWINS = _table(
         "score": _score(-2, 2),
         "method": _one_of("llm", "two_axis", "curated"),
         "evidence": _text(),  # JSON: shared look, differing features
-        "split": _one_of(*SPLITS, nullable=True),  # null for rows that are no twins
+        "split": _one_of(*SPLITS, nullable=True),  # null for rows that are not twins
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),  # e.g. indistinguishable
     }

@@ -222,9 +222,9 @@ class TestRankings:
         assert [u.reason for u in unposed] == [
             "the same picture was asked about before",
             "fewer than two documents",
-            "a grade is no integer from -3 to 3",
+            "a grade is not an integer from -3 to 3",
             "every document has the lowest grade",
-            "a grade is no integer from -3 to 3",
+            "a grade is not an integer from -3 to 3",
         ]
 
 

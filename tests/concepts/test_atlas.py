@@ -95,7 +95,7 @@ def test_names_of_flags_need_no_special_care() -> None:
         ({"key_visual_features": ""}, "no key visual feature", "at least one"),
         ({"aliases": "x" * 121}, "the limit is 120", "Shorten"),
         ({"terms": "mine"}, "unknown terms 'mine'", "eval_only"),
-        ({"emoji": "kimono"}, "no emoji that can be drawn", "another"),
+        ({"emoji": "kimono"}, "not an emoji that can be drawn", "another"),
         ({"reference_image": "/nowhere/x.png"}, "no file '/nowhere/x.png'", "path"),
     ],
 )

@@ -63,7 +63,7 @@ def test_the_scheduler_can_be_replaced(tiny_sd3):
     override = {"_class_name": "FlowMatchHeunDiscreteScheduler", "shift": 2.0}
     scheduler = load_text_to_image(tiny_sd3, "cpu", "float32", override).pipeline.scheduler
     assert (type(scheduler).__name__, scheduler.config.shift) == ("FlowMatchHeunDiscreteScheduler", 2.0)
-    with pytest.raises(ConfigurationError, match="'AutoencoderKL' is no scheduler"):
+    with pytest.raises(ConfigurationError, match="'AutoencoderKL' is not a scheduler"):
         load_text_to_image(tiny_sd3, "cpu", "float32", {"_class_name": "AutoencoderKL"})
 
 
@@ -149,7 +149,7 @@ def test_code_from_a_model_directory_is_not_run(damaged, name):
     index = json.loads((damaged / "model_index.json").read_text())
     (damaged / "model_index.json").write_text(json.dumps({**index, "_class_name": name}))
     (damaged / "pipeline.py").write_text("raise SystemExit('code was run')")
-    with pytest.raises(WeightsError, match="no pipeline class of diffusers"):
+    with pytest.raises(WeightsError, match="not a pipeline class of diffusers"):
         load_text_to_image(damaged, "cpu", "float32")
 
 

@@ -1,4 +1,4 @@
-"""What an entry of the catalog says about a benchmark: read before any work starts, so it imports nothing heavy."""
+"""Catalog entry of a benchmark. It is read before any work starts, so it imports nothing heavy."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -10,7 +10,7 @@ from cultureclip.benchmarks.protocols.registry import RENAMED, ProtocolName, all
 
 
 class Entry(BaseModel):
-    """What the catalog says about a benchmark.
+    """Fields of a benchmark's catalog entry.
 
     Attributes:
         name: Its key in tables; letters, digits and hyphens.

@@ -77,7 +77,7 @@ def check_held_out(
 
 
 def _rows_with(cultwin: pd.DataFrame, image_id: str) -> list[str]:
-    """How an error names the training rows of an image."""
+    """Say how an error names the training rows of an image."""
     rows = cultwin.loc[(cultwin["pos_image_id"] == image_id) | (cultwin["neg_image_id"] == image_id), "row_id"]
     return [f"row {row}: " for row in rows]
 

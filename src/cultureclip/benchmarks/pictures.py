@@ -28,7 +28,7 @@ class Encoded(Protocol):
     """Where an image file's bytes lie. Values are small and can be sent to another process."""
 
     def read(self) -> bytes:
-        """The bytes.
+        """Return the bytes.
 
         Raises:
             ImageError: if there are none, or they may not be read.
@@ -43,7 +43,7 @@ class FileIn:
     name: str
 
     def read(self) -> bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         if not self.name:
             raise ImageError(MISSING) from ValueError("it has no name")
         try:
@@ -62,7 +62,7 @@ class Slice:
     size: int
 
     def read(self) -> bytes:
-        """The part's bytes."""
+        """Return the part's bytes."""
         if self.size > MAX_BYTES:
             raise ImageError(TOO_MANY_BYTES) from ValueError(f"{self.size:,} bytes")
         try:
@@ -94,7 +94,7 @@ class LazyPictures(Mapping[str, np.ndarray]):
         self.stored = dict(stored)
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Pixels of a picture.
+        """Return pixels of a picture.
 
         Raises:
             KeyError: it is none of these.
@@ -120,5 +120,5 @@ class LazyPictures(Mapping[str, np.ndarray]):
         return self.stored[key].size
 
     def only(self, keys: set[str]) -> "LazyPictures":
-        """The pictures with these keys."""
+        """Return the pictures with these keys."""
         return LazyPictures({key: stored for key, stored in self.stored.items() if key in keys})

@@ -59,7 +59,7 @@ DECLARATIONS = {
 def culture_benchmarks(
     concepts: pd.DataFrame, twins: pd.DataFrame, pictures: References, listed: Collection[str] = tuple(DECLARATIONS)
 ) -> list[Benchmark]:
-    """The culture protocols, the twin scores and the culture questions, over concepts with a held-out picture.
+    """Return the culture protocols, the twin scores and the culture questions, over concepts with a held-out picture.
 
     Args:
         concepts: Table of concepts.
@@ -107,7 +107,7 @@ def culture_benchmarks(
 def collect_pocket(
     concepts: pd.DataFrame, twins: pd.DataFrame, edge: int, listed: Collection[str] = tuple(DECLARATIONS)
 ) -> list[Benchmark]:
-    """The pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
+    """Return the pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
 
     Args:
         concepts: Table of concepts.
@@ -126,12 +126,12 @@ def collect_pocket(
 
 
 def _is_drawn(row: Mapping[Hashable, Any]) -> bool:
-    """Whether a concept's picture is a drawing of an emoji, and not a file of the user's."""
+    """Tell whether a concept's picture is a drawing of an emoji, and not a file of the user's."""
     return str(row["reference_image"]).startswith(EMOJI_SCHEME)
 
 
 def _declare(benchmark: Benchmark, drawn: set[str]) -> Benchmark:
-    """The benchmark with a declaration that says what its pictures are: drawings, the user's own, or both."""
+    """Return the benchmark with a declaration that says what its pictures are: drawings, the user's own, or both."""
     own = len(benchmark.images.keys() - drawn)
     if not own:
         return benchmark
@@ -162,7 +162,7 @@ def _alike(twins: pd.DataFrame, keys: dict[str, str]) -> dict[str, set[str]]:
 def _twin_rows(
     twins: pd.DataFrame, rows: Mapping[str, Mapping[Hashable, Any]], keys: dict[str, str]
 ) -> tuple[list[tuple[ConceptPictures, ConceptPictures]], tuple[Unposed, ...]]:
-    """The two sides of every accepted twin whose sides have different pictures, and the other accepted twins."""
+    """Return the two sides of every accepted twin whose sides have different pictures, and the other accepted twins."""
     found, unposed = [], []
     accepted = twins[twins["verdict"] == "accepted"].sort_values("twin_id")
     for sides in zip(accepted["a_concept_id"], accepted["b_concept_id"], strict=True):

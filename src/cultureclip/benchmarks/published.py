@@ -28,7 +28,7 @@ class AbsentBenchmark:
         return self.declaration.name
 
     def card(self) -> dict[str, Any]:
-        """A card with the fields of one of a benchmark that is there."""
+        """Return a card with the fields of one of a benchmark that is there."""
         counts = dict.fromkeys(("items", "images", "texts", "concepts"), 0)
         card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for, "task": None} | counts
         nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "changed": {}, "changed_items": []}
@@ -43,7 +43,7 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         path: Its folder, or its file.
 
     Raises:
-        SourceDataError: its files are damaged, or are not what the entry says. Single bad rows are no error: the
+        SourceDataError: its files are damaged, or are not what the entry says. Single bad rows are not an error: the
             benchmark's card counts them by reason.
     """
     if (path / INCOMPLETE).exists():
@@ -63,7 +63,7 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
 
 
 def _declare(entry: Entry, path: Path) -> Declaration:
-    """The declaration; the revision is the entry's, or the one that was fetched."""
+    """Return the declaration; the revision is the entry's, or the one that was fetched."""
     record = read_record(path) or {}
     return Declaration(
         name=entry.name,

@@ -26,7 +26,7 @@ class References(Mapping[str, np.ndarray]):
         self.named, self.edge = dict(named), edge
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Pixels of a picture.
+        """Return pixels of a picture.
 
         Raises:
             KeyError: it is none of these.
@@ -45,7 +45,7 @@ class ReferencesByContent(References):
     """References under the key that benchmarks use: :func:`~cultureclip.benchmarks.protocols.items.picture_key`."""
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Pixels of a picture.
+        """Return pixels of a picture.
 
         Raises:
             KeyError: it is none of these.
@@ -58,18 +58,18 @@ class ReferencesByContent(References):
         return pixels
 
     def only(self, keys: set[str]) -> "ReferencesByContent":
-        """The pictures with these keys."""
+        """Return the pictures with these keys."""
         return ReferencesByContent({key: named for key, named in self.named.items() if key in keys}, self.edge)
 
 
 def read_reference(reference: str, edge: int) -> np.ndarray:
-    """The picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
+    """Return the picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
 
     Returns:
         uint8 [edge, edge, 3] for an emoji, [H, W, 3] for a file.
 
     Raises:
-        SourceDataError: there is no such drawing, or the file is missing or no image.
+        SourceDataError: there is no such drawing, or the file is missing or is not an image.
     """
     if reference.startswith(EMOJI_SCHEME):
         return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)

@@ -1,4 +1,4 @@
-"""What every format gives: rows of values and pictures. And their intake: each picture hashed and tried once."""
+"""Rows of values and pictures, which every format gives, and their intake: each picture is hashed and tried once."""
 
 import re
 from abc import ABC, abstractmethod
@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
         place: How a message names it: file and line, row or key.
-        values: Column -> value that is no picture.
+        values: Column -> value that is not a picture.
         pictures: Column -> its pictures, one or several.
     """
 
@@ -71,7 +71,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Intake:
-    """What is left of a source after every picture was tried."""
+    """Rows and pictures of a source after every picture was tried."""
 
     rows: tuple[Taken, ...]
     pictures: LazyPictures
@@ -85,7 +85,7 @@ IMAGE = "image"
 
 
 def complete_rows(intake: Intake, *columns: str) -> tuple[list[tuple[Taken, str, tuple[str, ...]]], list[Unposed]]:
-    """Rows that have a picture and every text, and what was left out up to here.
+    """Return rows that have a picture and every text, and what was left out up to here.
 
     Args:
         intake: All rows.
@@ -108,18 +108,18 @@ def complete_rows(intake: Intake, *columns: str) -> tuple[list[tuple[Taken, str,
 
 
 def without_image(row: Taken) -> list[Unposed]:
-    """Why a row has no picture; nothing where it names one, for then the intake has said why it is not there."""
+    """Say why a row has no picture; nothing where it names one, for then the intake has said why it is not there."""
     return [] if IMAGE in row.images else [Unposed(row.place, f"no {IMAGE}")]
 
 
 def text_of(row: Taken, column: str) -> str:
-    """A column's text, stripped; empty where there is none."""
+    """Return a column's text, stripped; empty where there is none."""
     value = row.values.get(column)
     return value.strip() if isinstance(value, str) else ""
 
 
 class ColumnKinds(Protocol):
-    """Which columns of a protocol are no plain texts."""
+    """Columns of a protocol that are not plain texts."""
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -131,7 +131,10 @@ class ColumnKinds(Protocol):
 
 
 class Format(BaseModel, ABC):
-    """How a benchmark lies on disk; a subclass a format, its fields are what a catalog entry says under ``format``."""
+    """Layout of a benchmark on disk. Each format is a subclass.
+
+    Its fields are those of ``format`` in a catalog entry.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -141,14 +144,14 @@ class Format(BaseModel, ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Source:
-        """The rows of a benchmark that :meth:`find` has found.
+        """Return the rows of a benchmark that :meth:`find` has found.
 
         Raises:
             SourceDataError: a file is damaged, or is not what the format says.
         """
 
     def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:  # noqa: ARG002 - for tables
-        """The rows under the protocol's names of columns, with every text in Unicode's composed form.
+        """Return the rows under the protocol's names of columns, with every text in Unicode's composed form.
 
         Args:
             path: What :meth:`find` has found.
@@ -163,7 +166,7 @@ class Format(BaseModel, ABC):
         return Source(rows, normalise(source.classes), normalise(source.templates))
 
     def find(self, path: Path) -> list[Path]:
-        """The files that hold the rows, by name; none where the benchmark is absent."""
+        """Return the files that hold the rows, by name; none where the benchmark is absent."""
         pattern = self.pattern()
         if not pattern:
             return [path] * path.is_file()
@@ -199,7 +202,7 @@ def check_columns(path: Path, columns: Mapping[str, str], found: Collection[str]
 
 
 def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, Cell]:
-    """A row's cells under the protocol's names of columns.
+    """Return a row's cells under the protocol's names of columns.
 
     A column of the owner's that has the name by which the protocol calls another one is dropped.
     """
@@ -220,7 +223,7 @@ def take_in(source: Source) -> Intake:
         if _is_unicode(row.values):
             rows.append(row)
         else:
-            left_out.append(Unposed(row.place, "a text is no valid Unicode"))
+            left_out.append(Unposed(row.place, "a text is not valid Unicode"))
     places = dict.fromkeys(where for row in rows for pictures in row.pictures.values() for where in pictures)
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = _by_content(dict(zip(places, pool.map(_try, places), strict=True)))
@@ -237,7 +240,10 @@ def take_in(source: Source) -> Intake:
 
 
 def _is_unicode(value: object) -> bool:
-    """Whether all texts in a value can be written: JSON may hold halves of characters, which UTF-8 has no bytes for."""
+    """Tell whether all texts in a value can be written.
+
+    JSON may hold halves of characters, which UTF-8 has no bytes for.
+    """
     if isinstance(value, str):
         return _HALF.search(value) is None
     if isinstance(value, Mapping):
@@ -267,7 +273,7 @@ def _try(where: Encoded) -> _Tried | ImageError:
 
 
 def _by_content(found: Mapping[Encoded, _Tried | ImageError]) -> dict[Encoded, _Tried | ImageError]:
-    """The same, each picture as the one of smallest key that has the same pixels."""
+    """Return the same, each picture as the one of smallest key that has the same pixels."""
     first: dict[str, _Tried] = {}
     for tried in found.values():
         if isinstance(tried, _Tried) and tried.key <= first.get(tried.content, tried).key:

@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class CaptionReport:
-    """What the checks saw.
+    """Findings of the checks on one caption.
 
     Attributes:
         words: Number of words.
@@ -60,7 +60,7 @@ class CaptionReport:
     reason: Reason | None
 
     def as_dict(self) -> dict[str, object]:
-        """The report without the verdict, for the table's JSON column."""
+        """Return the report without the verdict, for the table's JSON column."""
         return {key: value for key, value in asdict(self).items() if key != "reason"}
 
 
@@ -92,7 +92,7 @@ def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules, kind: C
 
 
 def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
-    """Features of which the caption says at least half of the telling words.
+    """Return features of which the caption says at least half of the telling words.
 
     Words of the concept's own name do not tell: naming a red lantern does not show its red paper.
     """
@@ -100,7 +100,10 @@ def features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
 
 
 def twin_features_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
-    """Features of the look-alikes: of their words that the concept's own facts lack, the caption says half or more."""
+    """Return features of the look-alikes.
+
+    Of their words that the concept's own facts lack, the caption says half or more.
+    """
     own = set(words_of(" ".join((*concept.names, *concept.cultures, concept.context, *concept.features))))
     return _half_said(text, concept.twin_features, own)
 
@@ -113,7 +116,7 @@ def _half_said(text: str, features: Sequence[str], untelling: set[str]) -> tuple
 
 
 def context_shown(text: str, concept: ConceptFacts) -> tuple[str, ...]:
-    """Stems of the context's words that the caption says, without those of names, cultures and features."""
+    """Return stems of the context's words that the caption says, without those of names, cultures and features."""
     told = content_words(" ".join((*concept.names, *concept.cultures, *concept.features)))
     return tuple(sorted((content_words(concept.context) - told) & content_words(text)))
 
@@ -150,7 +153,7 @@ def _names_twin(text: str, concept: ConceptFacts) -> bool:
 
 
 def _other_cultures(text: str, concept: ConceptFacts) -> list[str]:
-    """Cultures named outside the concept's own name: a Panama hat is Ecuadorian."""
+    """Return cultures named outside the concept's own name: a Panama hat is Ecuadorian."""
     for name in sorted(concept.names, key=len, reverse=True):
         text = re.sub(rf"\b{re.escape(name)}\b", "it", text, flags=re.IGNORECASE)
     return foreign_cultures(text, concept.regions)

@@ -18,7 +18,7 @@ _CONTINENT = "african"
 
 @cache
 def _countries() -> tuple[str, ...]:
-    """Codes of countries and territories; areas such as Europe (``150``) hold many cultures and are left out."""
+    """Return codes of countries and territories; areas such as Europe (``150``) hold many cultures and are left out."""
     codes = [str(code) for code in Locale("en").territories]
     return (*sorted(code for code in codes if code.isalpha() and code not in _NO_COUNTRY), *_SUBDIVISIONS)
 
@@ -30,7 +30,7 @@ def _name_words(code: str) -> tuple[str, ...]:
 
 @cache
 def _adjectives() -> dict[str, frozenset[str]]:
-    """Each region's adjectives and short names in lower case without accents, as ``adjectives.csv`` has them.
+    """Return each region's adjectives and short names in lower case without accents, as ``adjectives.csv`` has them.
 
     Whole words are compared, for a shared beginning proves nothing: Austrian is not of Australia, and green is not of
     Greece.
@@ -40,18 +40,18 @@ def _adjectives() -> dict[str, frozenset[str]]:
 
 
 def is_adjective_of(token: str, code: str) -> bool:
-    """Whether a capitalised word is the adjective of a region: Japan -> Japanese, France -> French."""
+    """Tell whether a capitalised word is the adjective of a region: Japan -> Japanese, France -> French."""
     word, adjectives = fold(token), _adjectives().get(code, frozenset())
     return token[:1].isupper() and not adjectives.isdisjoint({word, word.removesuffix("s")})
 
 
 def stem_form(token: str) -> str:
-    """A token's comparison form."""
+    """Return a token's comparison form."""
     return "".join(words_of(token))
 
 
 def names_culture(text: str, code: str) -> bool:
-    """Whether a text names a region."""
+    """Tell whether a text names a region."""
     named = contains(words_of(text), _name_words(code)) and text_has_capital(text, code)
     return named or any(is_adjective_of(token, code) for token in tokens_of(text))
 
@@ -78,13 +78,13 @@ def foreign_cultures(text: str, own: Iterable[str]) -> list[str]:
 
 
 def text_has_capital(text: str, code: str) -> bool:
-    """Whether the region's first name word stands in the text with a capital: a turkey is no country."""
+    """Tell whether the region's first name word stands in the text with a capital: a turkey is not a country."""
     first = _name_words(code)[0]
     return any(token[:1].isupper() for token in tokens_of(text) if stem_form(token) == first)
 
 
 def contains(words: list[str], part: Iterable[str]) -> bool:
-    """Whether ``part`` occurs in ``words`` as a run."""
+    """Tell whether ``part`` occurs in ``words`` as a run."""
     return without(words, part) != words
 
 

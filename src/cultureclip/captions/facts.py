@@ -1,4 +1,4 @@
-"""What is known of a concept when its captions are written and checked."""
+"""Facts about a concept that its captions are written from and checked against."""
 
 import re
 import unicodedata
@@ -75,7 +75,7 @@ class ConceptFacts:
 
 
 def plain(text: str) -> str:
-    """One line of printable text without a chat model's control marks: no field can open a turn of its own."""
+    """Return one line of printable text without a chat model's control marks: no field can open a turn of its own."""
     while _CHAT_MARK.search(text):  # removing one mark can close up another
         text = _CHAT_MARK.sub(" ", text)
     return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
@@ -93,28 +93,31 @@ def describe_facts(facts: ConceptFacts, limit: int) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Words as written, possessive endings cut off, hyphens taken as spaces."""
+    """Return words as written, possessive endings cut off, hyphens taken as spaces."""
     return [re.sub(r"'s$", "", word) for word in _WORD.findall(text.replace("’", "'"))]
 
 
 def words_of(text: str) -> list[str]:
-    """Words in lower case without accents, plural and other common endings: the form in which words are compared."""
+    """Return words in lower case without accents, plural and other common endings.
+
+    The form in which words are compared.
+    """
     return [stem(token) for token in tokens_of(text)]
 
 
 def content_words(text: str) -> set[str]:
-    """Stems of the words that carry meaning."""
+    """Return stems of the words that carry meaning."""
     return {stem(token) for token in tokens_of(text) if token.lower() not in _STOP_WORDS}
 
 
 def fold(word: str) -> str:
-    """A word in lower case without accents."""
+    """Return a word in lower case without accents."""
     letters = unicodedata.normalize("NFKD", word.casefold())
     return "".join(c for c in letters if not unicodedata.combining(c))
 
 
 def stem(word: str) -> str:
-    """A crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree.
+    """Return a crude stem, the same for ``stripes``, ``striped`` and ``stripe``; British and American colour agree.
 
     Snowball's English stemmer also cuts endings that make another word (national -> nation, caramelized -> caramel). Of
     the 986 captions of a demo run it refused one more: a pancake with caramelized sugar showed a twin's caramel top.

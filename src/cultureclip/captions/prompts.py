@@ -90,5 +90,5 @@ def parse_caption(answer: str) -> str:
 
 
 def _is_of_a_line(char: str) -> bool:
-    """Whether a character may stand in a line of text; the joiners are needed to write Persian and Hindi."""
+    """Tell whether a character may stand in a line of text; the joiners are needed to write Persian and Hindi."""
     return char in _JOINERS or (unicodedata.category(char)[0] != "C" and unicodedata.category(char) not in ("Zl", "Zp"))

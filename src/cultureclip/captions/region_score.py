@@ -14,7 +14,7 @@ from cultureclip.concepts.regions import region_name
 
 @dataclass(frozen=True)
 class RegionScore:
-    """What captions name.
+    """Counts of the regions that captions name.
 
     Attributes:
         captions: How many were read.
@@ -34,7 +34,7 @@ def score_regions(captions: Iterable[tuple[str, Collection[str]]]) -> RegionScor
         captions: (text, codes of the regions that the picture's concept is at home in).
 
     Raises:
-        SourceDataError: a code is no region.
+        SourceDataError: if a code is not that of a region.
     """
     named: list[bool] = []
     by_region: dict[str, list[bool]] = {}

@@ -50,7 +50,7 @@ class CaptionKind(Settings):
     context: bool = False
 
     def template(self, number: int) -> str:
-        """The template of a try, counted from 0."""
+        """Return the template of a try, counted from 0."""
         return self.templates[min(number, len(self.templates) - 1)]
 
 

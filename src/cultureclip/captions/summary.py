@@ -1,4 +1,4 @@
-"""What became of the captions, in counts."""
+"""Counts of captions by verdict and reason."""
 
 import pandas as pd
 

@@ -43,7 +43,7 @@ class FactChecker(Protocol):
 
 @dataclass(frozen=True)
 class UnitReport:
-    """What a caption's units say.
+    """Units of a caption and how far the facts support them.
 
     Attributes:
         units: The statements.

@@ -38,7 +38,7 @@ def write_captions(
     """Write captions until every concept of an accepted twin has those that are wanted, or no tries are left.
 
     A concept's captions are shared by all its twins. Answers are kept in the store batch by batch, so what a killed run
-    has been told is not asked again; verdicts are worked out anew in each run.
+    has been told is not asked again; verdicts are computed again in each run.
 
     Args:
         twins: Table TWINS.
@@ -51,7 +51,7 @@ def write_captions(
         checker: Who tells whether a caption's units are supported; by default :class:`WordChecker`.
 
     Returns:
-        Table CAPTIONS: one row a twin, concept and candidate, also of the refused ones.
+        Table CAPTIONS: one row per twin, concept and candidate, refused ones included.
 
     Raises:
         SourceDataError: a twin names a concept that is not in ``concepts``.
@@ -146,7 +146,7 @@ class Writer:
         return {one: sorted(found, key=lambda c: (self._places[c.kind], c.number)) for one, found in written.items()}
 
     def request(self, blank: Candidate) -> Request:
-        """The question for one candidate; a caption is one line."""
+        """Return the question for one candidate; a caption is one line."""
         settings, kind = self.settings, self.settings.kinds[blank.kind]
         turns = caption_turns(self.prompt, kind.template(blank.number), blank.concept, blank.number)
         if blank.revises is not None and blank.units is not None:
@@ -160,7 +160,7 @@ class Writer:
         )
 
     def blank(self, concept: ConceptFacts, kind: str, number: int, revised: Candidate | None = None) -> Candidate:
-        """A try before its answer; with ``revised`` it corrects that candidate."""
+        """Return a try before its answer; with ``revised`` it corrects that candidate."""
         seed = seed_from_id(digest("caption seed", self.settings.seed, concept.concept_id, self._places[kind] + number))
         blank = Candidate(concept=concept, kind=kind, number=number, seed=seed, text=None, answer="")
         return blank if revised is None else replace(blank, revises=revised.text, units=revised.units)
@@ -168,7 +168,7 @@ class Writer:
     def _open_questions(
         self, asked: Iterable[ConceptFacts], written: Mapping[str, list[Candidate]]
     ) -> Iterator[Candidate]:
-        """The next candidates: as many as a concept still lacks of a kind, within its tries."""
+        """Yield the next candidates: as many as a concept still lacks of a kind, within its tries."""
         for concept in asked:
             for name, kind in self.settings.kinds.items():
                 tried = [candidate for candidate in written[concept.concept_id] if candidate.kind == name]
@@ -178,7 +178,7 @@ class Writer:
                     yield self.blank(concept, name, number, to_revise.pop(0) if to_revise else None)
 
     def _can_be_revised(self, candidate: Candidate) -> bool:
-        """A correction is not corrected again: a model that failed at it once is asked afresh."""
+        """Tell whether a caption can be revised; a correction that failed is not corrected again."""
         unsupported = candidate.reason in (Reason.UNSUPPORTED_FACT, Reason.UNSUPPORTED_UNIT)
         named = candidate.units is not None and bool(candidate.units.problems)
         return self.settings.revise and unsupported and named and candidate.revises is None

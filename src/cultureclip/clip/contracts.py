@@ -1,4 +1,4 @@
-"""What goes into a training and what comes out of it."""
+"""Inputs and outputs of a training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GeneralPairs:
 
 
 class AdapterCard(BaseModel):
-    """What an adapter is: enough to refuse it on another base, and to say where it comes from.
+    """Card of an adapter: enough to refuse it on another base, and to say where it comes from.
 
     Attributes:
         format: Version of the card; 1 had no ``layout`` and knew only open_clip's blocks, 1 and 2 only the

@@ -1,4 +1,4 @@
-"""What a training is made of, as validated, frozen values; no torch in here, so that configuration loads fast."""
+"""Settings of a training, validated and frozen. No torch is imported, so that configuration loads fast."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ Tower = Literal["image", "text"]
 
 
 class ObjectiveSettings(Settings):
-    """What the loss functions can be told.
+    """Settings of the loss functions.
 
     Attributes:
         duplicate_aware: A text that means the same as the right one is never one of its negatives.
@@ -95,7 +95,7 @@ class AugmentationSettings(Settings):
 
     @classmethod
     def none(cls) -> "AugmentationSettings":
-        """Images stay as they are."""
+        """Return the images as they are."""
         return cls(zoom=0, shift=0, colour=0, crop_area=(1, 1), mirror=0)
 
     @property
@@ -253,7 +253,7 @@ class RunSettings(Settings):
     def _processes_have_their_share(self) -> Self:
         world, device = self.launch.world, self.trainer.device
         if self.trainer.batch % world:
-            raise ValueError(f"trainer.batch {self.trainer.batch} is no multiple of {world} processes")
+            raise ValueError(f"trainer.batch {self.trainer.batch} is not a multiple of {world} processes")
         if world > 1 and ":" in device:
             raise ValueError(f"trainer.device {device} is one for {world} processes: write cuda, each takes its own")
         if world > 1 and self.launch.backend == "nccl" and device != "cuda":
@@ -279,11 +279,11 @@ class RunSettings(Settings):
         return self
 
     def released(self, number: int) -> bool:
-        """Whether a defect of the release is reproduced."""
+        """Tell whether a defect of the release is reproduced."""
         return self.as_released == "all" or number in self.as_released
 
     def effective(self) -> "RunSettings":
-        """The settings with those defects written out that other settings can express: 1, 3, 4, 5 and 11."""
+        """Return the settings with those defects written out that other settings can express: 1, 3, 4, 5 and 11."""
         changes: dict[str, Settings] = {}
         of_loss = tuple(number for number in (1, 4, 5) if self.released(number))
         if of_loss:

@@ -106,7 +106,7 @@ def _drawable() -> frozenset[str]:
 
 def _check_emoji(char: str) -> str:
     if char and char not in _drawable():
-        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is no emoji that can be drawn", "Give another, or leave it empty")
+        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is not an emoji that can be drawn", "Give another, or none")
     return char
 
 
@@ -154,7 +154,7 @@ class AtlasRow(BaseModel):
         return self
 
     def to_concept(self) -> dict[str, Any]:
-        """The row of the concepts table."""
+        """Return the row of the concepts table."""
         picture = EMOJI_SCHEME + self.emoji if self.emoji else self.reference_image or None
         return {
             "concept_id": concept_id(self.name, self.cultures, self.category),
@@ -203,7 +203,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
 
 
 def drawn_emoji(concepts: pd.DataFrame) -> set[str]:
-    """The emoji that concepts have as reference image: these, and variants of them, are culture-bound."""
+    """Return the emoji that concepts have as reference image: these, and variants of them, are culture-bound."""
     references = concepts["reference_image"].dropna()
     return {r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)}
 
@@ -234,5 +234,5 @@ def _explain(detail: ErrorDetails) -> str:
 
 
 def _show(text: str) -> str:
-    """A user's text for a message: quoted, control characters escaped, cut."""
+    """Return a user's text for a message: quoted, control characters escaped, cut."""
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

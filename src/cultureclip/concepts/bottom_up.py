@@ -67,7 +67,7 @@ class Figure:
 
 
 def list_names(emoji: tuple[Emoji, ...], concepts: pd.DataFrame) -> pd.DataFrame:
-    """Every emoji with what the atlas says of its family, and the part it is in."""
+    """Return every emoji with what the atlas says of its family, and the part it is in."""
     drawn = concepts[concepts["reference_image"].str.startswith(EMOJI_SCHEME, na=False)]
     category_of = dict(zip(drawn["reference_image"].str.removeprefix(EMOJI_SCHEME), drawn["category"], strict=True))
     category_of_family = {e.family: category_of[e.char] for e in emoji if e.char in category_of}
@@ -85,7 +85,7 @@ def list_names(emoji: tuple[Emoji, ...], concepts: pd.DataFrame) -> pd.DataFrame
 
 
 def empty_table() -> pd.DataFrame:
-    """The table of a pass that asked nothing."""
+    """Return the table of a pass that asked nothing."""
     return pd.DataFrame({name: pd.Series(dtype=str(column.dtype)) for name, column in BOTTOM_UP.columns.items()})
 
 
@@ -96,7 +96,9 @@ def ask_names(
     options: tuple[str, str],
     store: KeyedStore,
 ) -> np.ndarray:
-    """The model's log-odds of the first option against the second for every name; kept answers are not asked again.
+    """Return the model's log-odds of the first option against the second for every name.
+
+    Kept answers are not asked again.
 
     Names are asked in fixed slices, sorted by length to save padding: a run that was cut short asks whole slices again
     and so gets the same numbers as one that was not.
@@ -138,7 +140,7 @@ def classify_names(
         A table that fits :data:`BOTTOM_UP`, and the figures.
 
     Raises:
-        ConfigurationError: too few culture-bound names that are no flags in a part to learn from or measure on, or
+        ConfigurationError: if a part has too few culture-bound names, flags aside, to learn from or measure on, or
             all of one category.
     """
     dev, objects = (names["part"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
@@ -173,7 +175,7 @@ def classify_names(
 
 
 def best_threshold(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """The threshold t for which ``score >= t`` has the highest F1, and that F1; among equals the highest t."""
+    """Return the threshold t for which ``score >= t`` has the highest F1, and that F1; among equals the highest t."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     right = np.cumsum(truth[order])
@@ -223,7 +225,7 @@ def _check_enough(names: pd.DataFrame, folds: int) -> None:
         bound = names[(names["part"] == part) & names["truth"] & ~names["is_flag"]]
         if bound["family"].nunique() < folds:
             count = bound["family"].nunique()
-            cause = f"the {part} part has {count} culture-bound emoji that are no flags, {folds} are needed"
+            cause = f"the {part} part has {count} culture-bound emoji that are not flags, {folds} are needed"
             raise ConfigurationError("mining.bottom_up", cause, remedy)
     categories = names.loc[(names["part"] == "dev") & names["truth"], "true_category"].unique()
     if len(categories) < 2:
@@ -255,7 +257,7 @@ def _score_binding(names: pd.DataFrame, embeddings: np.ndarray, folds: int) -> n
 
 
 def _score_category(names: pd.DataFrame, embeddings: np.ndarray) -> np.ndarray:
-    """The likeliest category of each name, by logistic regression on dev's culture-bound names."""
+    """Return the likeliest category of each name, by logistic regression on dev's culture-bound names."""
     from sklearn.linear_model import LogisticRegression
 
     known = ((names["part"] == "dev") & names["truth"]).to_numpy()

@@ -79,7 +79,7 @@ def svg_path(char: str, style: Style) -> Path:
 
 @cache
 def list_emoji() -> tuple[Emoji, ...]:
-    """All fully qualified emoji without skin tones that both styles draw, in the order of the Unicode list."""
+    """Return all fully qualified emoji without skin tones that both styles draw, in the order of the Unicode list."""
     import emoji
 
     found = []

@@ -39,7 +39,7 @@ GENERAL_PAIRS = pa.DataFrameSchema(
 
 
 def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of a source, or ``most`` of them in the order of a hash, sorted by id.
+    """Return the pairs of a source, or ``most`` of them in the order of a hash, sorted by id.
 
     Args:
         source: ``emoji``, a folder, or None for no pairs.
@@ -91,7 +91,7 @@ def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _find_picture(folder: Path, name: str) -> Path:
-    """The picture of that name, which :class:`PairPictures` opens whatever the working folder is by then."""
+    """Return the picture of that name, which :class:`PairPictures` opens whatever the working folder is by then."""
     picture = find_inside(folder.resolve(), name)
     try:
         check_file(picture)
@@ -124,7 +124,7 @@ class PairPictures:
         return sorted(self._pictures)
 
     def read(self, ids: Sequence[str]) -> list[Image.Image]:
-        """The pictures with those ids, in that order.
+        """Return the pictures with those ids, in that order.
 
         Raises:
             SourceDataError: if a file is refused by :func:`~cultureclip.concepts.looks.open_image`.
@@ -132,7 +132,7 @@ class PairPictures:
         return [self._read(self._pictures[i]) for i in ids]
 
     def checksums(self, ids: Sequence[str]) -> list[str]:
-        """What the pictures with those ids are: SHA-256 of the file, and the rules or the size that it is drawn by.
+        """Describe the pictures with those ids: SHA-256 of the file, and the rules or the size that it is drawn by.
 
         Raises:
             SourceDataError: if a file is gone or cannot be read.
@@ -157,5 +157,5 @@ class PairPictures:
 
 
 def _emoji_style(picture: str) -> Style | None:
-    """The style of ``<style>:<emoji>``; None for a path."""
+    """Return the style of ``<style>:<emoji>``; None for a path."""
     return next((style for style in STYLES if picture.startswith(f"{style}:")), None)

@@ -1,4 +1,4 @@
-"""What concepts look like: their reference pictures, and which of them are drawn alike to the pixel."""
+"""Looks of concepts: their reference pictures, and which of them are equal in every pixel."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +25,13 @@ LOOKS = pa.DataFrameSchema(
     },
     strict=True,
 )
-"""Table of looks: one row a concept that has a reference picture."""
+"""Table of looks: one row per concept that has a reference picture."""
 
 _WHITE = (255, 255, 255)
 
 
 def read_pictures(reference: str, size: int) -> list[np.ndarray]:
-    """The pictures of a concept, one a drawing style; the first is the one that twins are sought by.
+    """Return the pictures of a concept, one a drawing style; the first is the one that twins are sought by.
 
     Args:
         reference: ``emoji:<char>``, or the path of an image file (then that one picture stands for every style).
@@ -64,7 +64,7 @@ def open_image(path: str) -> Image.Image:
 
 
 def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bool) -> np.ndarray:
-    """Embeddings for which closeness is a like look.
+    """Return embeddings for which closeness is a like look.
 
     A judge that can tell Ireland from Côte d'Ivoire puts them apart, but to the eye they are alike *because* one is the
     other's mirror image. With ``mirrored`` an embedding is the mean over the picture, its two mirror images and the
@@ -86,7 +86,7 @@ def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bo
 
 
 def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
-    """All pairs of pictures that are the same to the pixel, up to a small mean absolute difference.
+    """Return all pairs of pictures that are the same to the pixel, up to a small mean absolute difference.
 
     Pictures are compared in the order of their mean brightness, and only while the means are within the tolerance:
     |mean(a) - mean(b)| <= mean |a - b|, so no pair is missed and most are never compared.
@@ -133,7 +133,7 @@ def choose_representatives(concepts: pd.DataFrame, pictures: list[np.ndarray], t
 
 
 def count_languages(cultures: list[str]) -> int:
-    """How many languages CLDR lists for the cultures' territories."""
+    """Say how many languages CLDR lists for the cultures' territories."""
     from babel.languages import get_territory_language_info
 
     return sum(len(get_territory_language_info(code)) for code in cultures)

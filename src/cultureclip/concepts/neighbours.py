@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix
 
 
 def culture_matrix(cultures: list[list[str]]) -> csr_matrix:
-    """Which concept is at home where: 0/1 matrix [concepts, distinct cultures]."""
+    """Tell which concept is at home where: 0/1 matrix [concepts, distinct cultures]."""
     codes = {code: column for column, code in enumerate(sorted({code for row in cultures for code in row}))}
     rows = np.repeat(np.arange(len(cultures)), [len(row) for row in cultures])
     columns = [codes[code] for row in cultures for code in row]
@@ -16,7 +16,7 @@ def culture_matrix(cultures: list[list[str]]) -> csr_matrix:
 def nearest_of_other_cultures(
     embeddings: np.ndarray, cultures: csr_matrix, k: int, block: int = 2048
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k most similar rows that share no culture, for every row.
+    """Return the k most similar rows that share no culture, for every row.
 
     Memory is O(N k + block^2); time is that of the full product, O(N^2 D).
 

@@ -16,7 +16,10 @@ def _names() -> dict[str, str]:
 
 
 def is_region(code: str) -> bool:
-    """Whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with a flag of its own."""
+    """Tell whether a code is known.
+
+    ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with a flag of its own.
+    """
     return code in _names()
 
 

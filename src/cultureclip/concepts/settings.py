@@ -40,7 +40,7 @@ class BottomUpSettings(Settings):
     """The pass over all emoji names.
 
     Attributes:
-        enabled: Whether it runs; not for concepts that are no emoji.
+        enabled: Whether it runs; not for concepts that are not emoji.
         language_model: Who is asked.
         question: What is asked.
         folds: Of the cross-validation in the dev part.

@@ -124,7 +124,7 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, ne
 def choose_pairs(
     pairs: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
 ) -> list[str | None]:
-    """Go through pairs from the best down; for each the reason why it is no twin, or None where it is one.
+    """Go through pairs from the best down; for each the reason why it is not a twin, or None where it is one.
 
     Args:
         pairs: Columns a, b (row numbers of concepts), visual_similarity and kind, best first.

@@ -54,7 +54,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
             raise ConfigurationError(f"catalog entry of {filepath}", fields, "See docs/benchmarks.md") from error
 
     def load(self) -> "Benchmark | AbsentBenchmark":
-        """The benchmark, or what was looked for.
+        """Return the benchmark, or what was looked for.
 
         Raises:
             SourceDataError: the files are damaged.

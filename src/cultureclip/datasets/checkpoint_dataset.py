@@ -42,7 +42,7 @@ class CheckpointDataset(WholeVersions, AbstractVersionedDataset[Checkpoint, Save
         check_model(saved.merged_path)
 
     def load(self) -> SavedCheckpoint:
-        """A handle with path, merged path and card."""
+        """Return a handle with path, merged path and card."""
         from cultureclip.clip.export.checkpoint import open_checkpoint
 
         return open_checkpoint(Path(self._get_load_path()))

@@ -30,7 +30,7 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
         self.metadata = metadata
 
     def load(self) -> ShardStore:
-        """A handle of the store."""
+        """Return a handle of the store."""
         return ShardStore(self._filepath)
 
     def save(self, data: NoReturn) -> NoReturn:  # noqa: ARG002

@@ -52,7 +52,7 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
         self.metadata = metadata
 
     def load(self) -> ImageSet:
-        """The images of a version; none is read yet.
+        """Return the images of a version; none is read yet.
 
         Raises:
             DatasetError: if the manifest is damaged.
@@ -80,7 +80,7 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
         _read_ids(path)
 
     def preview(self) -> ImagePreview:
-        """A sheet of images spread evenly over the ids, as base64 PNG."""
+        """Return a sheet of images spread evenly over the ids, as base64 PNG."""
         images = self.load()
         count = min(len(images), _PREVIEW_COLUMNS * _PREVIEW_ROWS)
         sheet = Image.new("RGB", (_PREVIEW_COLUMNS * _PREVIEW_EDGE, _PREVIEW_ROWS * _PREVIEW_EDGE), "white")

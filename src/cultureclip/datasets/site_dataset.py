@@ -30,14 +30,14 @@ class SiteFiles(Protocol):
     """Something that can be written as a folder of files."""
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file as (path below the folder, content); the dataset's entry is among them."""
+        """Return every file as (path below the folder, content); the dataset's entry is among them."""
 
 
 class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
     """Saves a site file by file, however large, and loads the path of its entry.
 
     Args:
-        filepath: Folder of the site; with versions, of the folder that holds one folder a version.
+        filepath: Folder of the site; with versions, of the folder that holds one folder per version.
         version: Which version to load and save.
         entry: The file by which the folder is entered.
         has_latest: Whether a save leaves ``<filepath>/latest/index.html``, which opens the newest whole version. The

@@ -23,7 +23,7 @@ class TableDataset(WholeVersions, ParquetDataset):
         parquet.read_metadata(path)  # it lies at the end
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows."""
+        """Return the first rows."""
         table = super().preview(nrows)
         table["data"] = [[_to_json(cell) for cell in row] for row in table["data"]]
         return table

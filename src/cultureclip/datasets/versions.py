@@ -23,7 +23,7 @@ else:  # Kedro wraps the methods of every subclass: a mixin must not be one
 logger = logging.getLogger(__name__)
 
 _DAMAGE = (ValueError, OSError, SyntaxError, RecursionError, DatasetError, CultureClipError)
-"""What readers of files raise when a file is damaged; Pillow's is a SyntaxError."""
+"""Errors of readers for a damaged file; Pillow's is a SyntaxError."""
 
 
 class VersionStorageError(StorageError, DatasetError):
@@ -108,12 +108,15 @@ class WholeVersions(Versioned):
         return self.saved_path().exists()
 
     def saved_path(self) -> Path:
-        """Where this run's version lies, whether it has been saved or not."""
+        """Return where this run's version lies, whether it has been saved or not."""
         version = self.resolve_save_version()
         return Path(self._filepath if version is None else self._get_versioned_path(version))
 
     def resolve_load_version(self) -> str | None:
-        """The version to load: the one asked for, else the one that this run saved, else the pinned or newest one."""
+        """Return the version to load.
+
+        The one asked for, else the one that this run saved, else the pinned or newest one.
+        """
         if self._version is None or self._version.load:
             return super().resolve_load_version()
         own = self._version.save or self._cached_save_version
@@ -130,7 +133,7 @@ class WholeVersions(Versioned):
             raise DatasetError(f"{self}: {protocol} has no atomic rename. Give it a filepath on a local disk")
 
     def _get_versions(self) -> list[str]:
-        """Paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
+        """Return paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
         now = generate_timestamp()
         named = {path: Path(path).parent.name for path in super()._get_versions()}
         shown = [path for path, name in named.items() if not is_temporary(name) and name not in self._hidden]
@@ -178,7 +181,7 @@ class WholeVersions(Versioned):
 
 
 def _is_later(version: str, now: str) -> bool:
-    """Whether a version is dated after now; a version need not be a date."""
+    """Tell whether a version is dated after now; a version need not be a date."""
     return version[:4].isdigit() and version > now
 
 

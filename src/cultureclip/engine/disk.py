@@ -1,4 +1,4 @@
-"""A disk that fails, told from a file that is damaged or gone: one stops a run, the other costs one item."""
+"""Tells a failing disk, which stops a run, from a damaged or missing file, which costs one item."""
 
 import errno
 from pathlib import Path
@@ -7,9 +7,9 @@ from cultureclip.errors import StorageError
 
 
 def is_disk_failure(error: BaseException) -> bool:
-    """Whether reading failed for the system's sake.
+    """Tell whether reading failed for the system's sake.
 
-    What Pillow and the parquet reader find wrong in a file has no error number; a file that is gone is no failing disk.
+    What Pillow and the parquet reader find wrong in a file has no error number; a missing file is not a failing disk.
     """
     return isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
 
@@ -21,7 +21,7 @@ def check_picture_error(error: BaseException) -> None:
         StorageError: it is about the disk, which says nothing about the picture.
     """
     if isinstance(error, OSError) and is_disk_failure(error):
-        remedy = "That is no broken picture: fix the disk or the permissions, then run again"
+        remedy = "This is a disk error, not a broken picture: fix the disk or the permissions, then run again"
         raise StorageError(error.filename or "images", f"cannot be read ({error.strerror})", remedy) from error
 
 

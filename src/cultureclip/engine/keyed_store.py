@@ -31,7 +31,7 @@ class KeyedStore:
         path: The database file; made with its folder when absent.
 
     Raises:
-        StorageError: if the store is absent and cannot be made, the disk is full, or the file is no database or a
+        StorageError: if the store is absent and cannot be made, the disk is full, or the file is not a database or a
             damaged one; so also raised by every method.
     """
 

@@ -70,7 +70,7 @@ class Done:
 
 @dataclass
 class GenerationReport:
-    """What a run did.
+    """Counts and times of one run.
 
     Attributes:
         planned: Images asked for.

@@ -85,7 +85,7 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def to_parquet(records: Sequence[ImageRecord]) -> bytes:
-    """A parquet file of records, in memory."""
+    """Return a parquet file of records, in memory."""
     columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
     columns["image"] = [{"bytes": record.png, "path": f"{record.image_id}.png"} for record in records]
     sink = pa.BufferOutputStream()
@@ -102,7 +102,7 @@ def decode_image(png: bytes, size: tuple[int, int]) -> Image.Image:
         size: Recorded width and height.
 
     Raises:
-        ValueError: it is no whole picture of that size, or large enough to be a decompression bomb.
+        ValueError: if it is not a whole picture of that size, or is large enough to be a decompression bomb.
     """
     try:
         picture = Image.open(io.BytesIO(png), formats=["PNG"])

@@ -66,7 +66,7 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
         Table ``image_requests``, sorted by image id; the same for any order of the captions.
 
     Raises:
-        SourceDataError: there is no caption, or none is accepted.
+        SourceDataError: if there is no caption, or none is accepted.
     """
     accepted = captions[captions["verdict"] == "accepted"].sort_values("caption_id")
     if captions.empty:

@@ -41,7 +41,7 @@ class ShardStore:
         self._ids: dict[Path, tuple[str, ...]] = {}  # parts never change: each is opened once for its ids
 
     def present(self) -> set[str]:
-        """Ids of all images in parts that count.
+        """Return ids of all images in parts that count.
 
         Sizes are compared, bytes are not (see :meth:`verify`). A part of wrong size, or whose ids cannot be read, is
         named in the log and moved aside, so that its images count as missing.
@@ -127,7 +127,7 @@ class ShardStore:
 
         Raises:
             MissingInputError: an id is not in the store.
-            DamagedShardError: a part is no whole parquet file.
+            DamagedShardError: if a part is not a whole parquet file.
         """
         found: dict[str, str] = {}
         for part, _ in self._homes(ids):
@@ -152,7 +152,7 @@ class ShardStore:
             yield part, table.filter(chosen)
 
     def _homes(self, ids: Sequence[str]) -> list[tuple[Path, set[str]]]:
-        """Each part that holds some of the ids, and which."""
+        """Return each part that holds some of the ids, and which."""
         wanted = set(ids)
         homes = {part: wanted.intersection(part_ids) for part, part_ids in self._index().items()}
         if missing := wanted.difference(*homes.values()):
@@ -161,7 +161,7 @@ class ShardStore:
         return [(part, here) for part, here in homes.items() if here]
 
     def _index(self) -> dict[Path, tuple[str, ...]]:
-        """Parts that count, sorted, and their ids."""
+        """Return parts that count, sorted, and their ids."""
         for folder in self.root.glob("*/"):
             sweep(folder)
         parts = sorted(path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}"))

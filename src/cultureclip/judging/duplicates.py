@@ -13,7 +13,7 @@ THUMBNAIL = 4
 
 
 def look_of(picture: Image.Image) -> dict[str, str]:
-    """The look of an RGB picture as two hex strings: ``phash`` (64 bits) and ``colour`` (a 4 x 4 thumbnail)."""
+    """Return the look of an RGB picture as two hex strings: ``phash`` (64 bits) and ``colour`` (a 4 x 4 thumbnail)."""
     thumbnail = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return {"phash": str(imagehash.phash(picture)), "colour": thumbnail.tobytes().hex()}
 

@@ -26,7 +26,7 @@ from cultureclip.reading.pictures import to_rgb
 logger = logging.getLogger(__name__)
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DamagedImageError)
-"""What Pillow raises for a file that is truncated, lies about its format or unpacks beyond all bounds; the store's."""
+"""Errors of Pillow for a file that is truncated, misnamed or too large when unpacked, and of the image store."""
 
 
 class Judge:

@@ -1,4 +1,4 @@
-"""What the judge sees in each image: how near it is to its own concept, to its twin's and to concepts at large."""
+"""Scores of each image: its similarity to its own concept, to its twin's and to all concepts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +41,7 @@ def _check_same_run(sides: pd.DataFrame, column: str, tables: str, pipeline: str
     """Refuse images for which one table does not have what the other refers to."""
     if absent := int(sides[column].isna().sum()):
         cause = f"of different runs: {absent} of {len(sides)} planned images refer to rows that are not there"
-        raise MissingInputError(tables, cause, f"Make them anew, in order: kedro run --pipelines={pipeline}")
+        raise MissingInputError(tables, cause, f"Make them again, in order: kedro run --pipelines={pipeline}")
 
 
 def measure(
@@ -84,7 +84,7 @@ def measure(
 def _similarities(
     rows: pd.DataFrame, seen: Mapping[str, Mapping[str, Any]], concept_ids: list[str], texts: np.ndarray
 ) -> pd.DataFrame:
-    """Cosines and rank of the readable rows, in slices so that [N, C] never lies in memory whole."""
+    """Return cosines and rank of the readable rows, in slices so that [N, C] never lies in memory whole."""
     place = pd.Series(np.arange(len(concept_ids)), index=concept_ids)
     own, twin = (place.loc[rows[column]].to_numpy() for column in ("concept_id", "twin_concept_id"))
     columns = ("clip_similarity", "twin_similarity", "chance_similarity", "rank")

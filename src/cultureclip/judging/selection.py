@@ -7,7 +7,7 @@ from cultureclip.ids import digest
 from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE
 
 RESTRICTED = " AND LicenseRef-no-redistribute"
-"""What the licence of a row adds, as an SPDX expression, when one of its concepts must not be passed on."""
+"""SPDX expression added to the licence of a row when one of its concepts must not be passed on."""
 
 _FIELDS = ("concept", "concept_id", "caption", "caption_id", "image_id")
 

@@ -25,7 +25,7 @@ class JudgeSettings(Settings):
 
 
 class TextTemplates(Settings):
-    """What a concept is called when images are compared with it.
+    """Names of a concept in the texts that images are compared with.
 
     Attributes:
         concept_templates: A concept's text embedding is the mean over these; one with ``{culture}`` is filled for each
@@ -45,7 +45,7 @@ class TextTemplates(Settings):
 
 
 class VerdictSettings(Settings):
-    """What an image and a twin must reach to be accepted.
+    """Thresholds that an image and a twin must reach to be accepted.
 
     Attributes:
         twin_margin: Cosine by which an image's own concept must lead its twin's.

@@ -1,4 +1,4 @@
-"""What the filter let through, in numbers."""
+"""Counts of the filter: accepted and rejected images, by reason."""
 
 from typing import Any
 

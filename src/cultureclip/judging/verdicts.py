@@ -57,7 +57,7 @@ def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
 
 
 def _refuse_by_score(measured: pd.DataFrame, settings: VerdictSettings) -> pd.Series:
-    """Reasons that need no other image; written so that a score that is not a number passes no rule."""
+    """Return reasons that need no other image; written so that a score that is not a number passes no rule."""
     twin_margin, chance_margin = settings.twin_margin, settings.chance_margin
     own, fault = measured["clip_similarity"], measured["fault"].astype(object)
     reason = pd.Series(None, index=measured.index, dtype=object)
@@ -69,7 +69,7 @@ def _refuse_by_score(measured: pd.DataFrame, settings: VerdictSettings) -> pd.Se
 def _settle_duplicates(
     measured: pd.DataFrame, passed: pd.Series, settings: VerdictSettings
 ) -> tuple[pd.Series, pd.Series]:
-    """The image that each passed one repeats, and whether its twin is complete without the duplicates.
+    """Return the image that each passed one repeats, and whether its twin is complete without the duplicates.
 
     First within each twin's sides; then over the twins that are complete so far, again and again while some of them
     become incomplete: a twin that goes makes no other's image a duplicate.
@@ -88,7 +88,7 @@ def _settle_duplicates(
 
 
 def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> pd.Series:
-    """Whether both sides of each row's twin have enough accepted images (a twin has exactly two sides)."""
+    """Tell whether both sides of each row's twin have enough accepted images (a twin has exactly two sides)."""
     own = accepted.groupby([measured["twin_id"], measured["concept_id"]]).transform("sum")
     other = accepted.groupby(measured["twin_id"]).transform("sum") - own
     return (own >= least) & (other >= least)

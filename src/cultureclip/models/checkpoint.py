@@ -92,7 +92,7 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
         moments = _read_moments(tensors.keys() - {_MODEL + name for name in weights}, tensors, model)
         model.load_state_dict(weights)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(path, f"no state of this training ({error!r})", "Remove it to train anew") from error
+        raise WeightsError(path, f"not a state of this training ({error!r})", "Remove it and train again") from error
     for parameter, state in moments.items():
         optimizer.state[parameter] = state
     return step

@@ -1,4 +1,4 @@
-"""What a diffusers pipeline directory says about itself, read without torch: parts, fingerprint, scheduler settings."""
+"""Parts, fingerprint and scheduler settings of a diffusers pipeline's directory, read without torch."""
 
 import hashlib
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def list_parts(folder: Path) -> dict[str, tuple[str | None, str | None]]:
-    """The parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part.
+    """Return the parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part.
 
     Raises:
         WeightsError: the index cannot be read, or a part would lie outside the folder.

@@ -63,7 +63,7 @@ class ImageTextEncoder:
         return weights.device
 
     def count_tokens(self, tokens: Tensor) -> Tensor:
-        """How many tokens of each text [N, L] its embedding depends on, int64 [N]."""
+        """Say how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
         positions = pool_positions(self.model, tokens)
         return torch.full((len(tokens),), tokens.shape[1]) if positions is None else positions + 1
 

@@ -69,7 +69,7 @@ def _check_companions(folder: Path) -> None:
 
 
 def find_weights(path: Path) -> list[Path]:
-    """The files that hold a model's weights: a bare file itself, or those of a directory.
+    """Return the files that hold a model's weights: a bare file itself, or those of a directory.
 
     Raises:
         WeightsError: there are none.
@@ -78,7 +78,10 @@ def find_weights(path: Path) -> list[Path]:
 
 
 def are_same_weights(ones: Sequence[Path], others: Sequence[Path]) -> bool:
-    """Whether two models' files are the same, or hold the same bytes; compared up to the first byte that differs."""
+    """Tell whether two models' files are the same, or hold the same bytes.
+
+    Compared up to the first byte that differs.
+    """
     return len(ones) == len(others) and all(
         one.samefile(other) or filecmp.cmp(one, other, shallow=False) for one, other in zip(ones, others, strict=True)
     )

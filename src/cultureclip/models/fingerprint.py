@@ -1,4 +1,4 @@
-"""What an image-text model is, as a digest: weights, config, preprocessing and tokenizer, read without loading it."""
+"""Digest of an image-text model: weights, config, preprocessing and tokenizer, read without loading the model."""
 
 import hashlib
 from functools import lru_cache
@@ -28,7 +28,7 @@ TOKENIZER_FILES = (
 
 
 def fingerprint(path: str | Path) -> str:
-    """SHA-256 over all files of a model's directory that decide an embedding; cards and notes are no part of it.
+    """SHA-256 over all files of a model's directory that decide an embedding; cards and notes are left out.
 
     Args:
         path: Directory of an ``open_clip`` or ``transformers`` model.
@@ -47,7 +47,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def list_weights(folder: Path) -> list[Path]:
-    """The weights files of a model's directory, sorted.
+    """Return the weights files of a model's directory, sorted.
 
     Raises:
         WeightsError: there is no such directory, or it lacks weights in safetensors (pickled ones can be converted).

@@ -43,7 +43,7 @@ class _Header:
         self.content, self.place = content, 0
 
     def find_end(self) -> int:
-        """Where the last tensor ends, in bytes from the file's start."""
+        """Return where the last tensor ends, in bytes from the file's start."""
         from gguf.constants import GGML_QUANT_SIZES
 
         if self.content[:4] != b"GGUF":
@@ -69,13 +69,13 @@ class _Header:
         return -(-self.place // alignment) * alignment + end
 
     def number(self, kind: str) -> int:
-        """The next number, of a ``struct`` type."""
+        """Return the next number, of a ``struct`` type."""
         (value,) = struct.unpack_from(f"<{kind}", self.content, self.place)
         self.place += struct.calcsize(f"<{kind}")
         return int(value)
 
     def text(self) -> bytes:
-        """The next string."""
+        """Return the next string."""
         length = self.number("Q")
         start, self.place = self.place, self.place + length
         return self.content[start : self.place]

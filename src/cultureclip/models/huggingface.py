@@ -41,7 +41,7 @@ class HuggingFaceEncoder(ImageTextEncoder):
     """
 
     def count_tokens(self, tokens: Tensor) -> Tensor:
-        """How many tokens of each text [N, L] its embedding depends on, int64 [N]."""
+        """Say how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
         if self.model.config.model_type != "clip":
             return torch.full((len(tokens),), tokens.shape[1])
         end = self.model.config.text_config.eos_token_id
@@ -103,7 +103,7 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
 
 
 def _pooled(output: Any) -> Tensor:
-    """The vectors of ``get_*_features``: a tensor in transformers 4, an output with fields in 5."""
+    """Return the vectors of ``get_*_features``: a tensor in transformers 4, an output with fields in 5."""
     return output if isinstance(output, Tensor) else output.pooler_output
 
 

@@ -46,13 +46,13 @@ def _malformed(spec: str, cause: str) -> WeightsError:
 
 
 def _leaves(relative: str) -> bool:
-    """Whether a relative path is none, or leads out of the folder that it starts in."""
+    """Tell whether a relative path is none, or leads out of the folder that it starts in."""
     path = PurePosixPath(relative.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or not relative.isprintable()
 
 
 def _in_package(spec: str) -> Path:
-    """The package is found without being imported: some ship weights beside code whose dependencies are not wanted."""
+    """Find a package without importing it: some packages ship weights beside code whose dependencies are not wanted."""
     module, _, relative = spec.removeprefix(PACKAGE_SCHEME).partition("/")
     if not all(part.isidentifier() for part in module.split(".")):
         raise _malformed(spec, f"{module!a} is not the name of a module")

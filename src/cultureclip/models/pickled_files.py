@@ -10,7 +10,10 @@ _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file begins as ``torch.save``'s do: as a zip archive or, before torch 1.6, with its magic number."""
+    """Tell whether a file begins as ``torch.save``'s do.
+
+    As a zip archive or, before torch 1.6, with its magic number.
+    """
     with path.open("rb") as handle:
         return handle.read(4) in _BEGINNINGS
 

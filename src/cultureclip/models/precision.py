@@ -1,4 +1,4 @@
-"""What number type a machine computes fast in."""
+"""Choice of the number type that a machine computes fast in."""
 
 import torch
 

@@ -175,7 +175,7 @@ class LanguageModel:
         return int(token_ids[0])
 
     def _batches(self, prompts: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
-        """Batches of similar length: indices, the cache of the tokens of the fixed turns, what follows those.
+        """Yield batches of similar length: indices, the cache of the tokens of the fixed turns, what follows those.
 
         What is computed once depends on the fixed turns and not on which prompts are still to be answered.
         """

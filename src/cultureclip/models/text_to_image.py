@@ -42,7 +42,7 @@ class TextToImage:
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
-        """One picture a prompt.
+        """Return one picture a prompt.
 
         Each item has a CPU generator of its own, so that its start noise is the same in any batch and on any device.
 
@@ -171,12 +171,12 @@ def _pipeline_class(folder: Path) -> Any:
     found = getattr(diffusers, name, None) if isinstance(name, str) else None
     if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
         remedy = "Code from a model directory is not run: use a pipeline class that diffusers ships"
-        raise WeightsError(folder / INDEX_NAME, f"{name!r} is no pipeline class of diffusers", remedy)
+        raise WeightsError(folder / INDEX_NAME, f"{name!r} is not a pipeline class of diffusers", remedy)
     return found
 
 
 def _models(parts: Mapping[str, tuple[str | None, str | None]]) -> dict[str, Any]:
-    """The classes of those parts that are torch modules of the two libraries."""
+    """Return the classes of those parts that are torch modules of the two libraries."""
     kinds = {
         name: getattr(importlib.import_module(library), class_name, None)
         for name, (library, class_name) in parts.items()
@@ -203,7 +203,7 @@ def _build_scheduler(settings: Mapping[str, Any]) -> Any:
     found = getattr(diffusers, str(name), None)
     if not (inspect.isclass(found) and issubclass(found, diffusers.SchedulerMixin)):
         remedy = "Name a scheduler class, e.g. FlowMatchEulerDiscreteScheduler"
-        raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is no scheduler of diffusers", remedy)
+        raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is not a scheduler of diffusers", remedy)
     scheduler: Any = found
     try:
         return scheduler.from_config(dict(settings))

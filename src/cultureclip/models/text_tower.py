@@ -11,7 +11,7 @@ _POOLS_ANYWHERE = ("argmax", "eos")
 
 
 def pool_positions(model: Any, tokens: Tensor) -> Tensor | None:
-    """Where each text [N, L] is pooled, int64 [N]; None unless later tokens cannot matter.
+    """Return where each text [N, L] is pooled, int64 [N]; None unless later tokens cannot matter.
 
     They cannot when attention is causal and the pooled token is found by its id (the end token).
     """

@@ -58,7 +58,7 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
-    """Every file that makes the model, in a fixed order.
+    """Return every file that makes the model, in a fixed order.
 
     Raises:
         WeightsError: there are no weights, or only pickled ones.

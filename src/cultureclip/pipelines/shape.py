@@ -1,4 +1,4 @@
-"""What shapes a pipeline: read from the config while pipelines are built, which is before ``--params`` is known."""
+"""Parameters that shape a pipeline. They are read from the config, because ``--params`` is not known yet."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from cultureclip.session_config import LOADER_ARGS, SessionConfig, noted_config
 
 
 def read_config(kind: str) -> tuple[str, dict[str, Any]]:
-    """One kind of the session's config.
+    """Return one kind of the session's config.
 
     Outside of a session that is the config of the project in the working directory, in the environment ``KEDRO_ENV``.
 

@@ -13,7 +13,7 @@ from cultureclip.pocket.settings import AutoencoderSettings
 
 
 def build_autoencoder(settings: AutoencoderSettings) -> AutoencoderKL:
-    """An untrained autoencoder with three stages: 48 px pictures become 12 x 12 latents."""
+    """Return an untrained autoencoder with three stages: 48 px pictures become 12 x 12 latents."""
     width = settings.width
     return AutoencoderKL(
         block_out_channels=(width, width * 2, width * 2),
@@ -78,5 +78,5 @@ def train_autoencoder(
 
 @torch.no_grad()
 def encode_all(model: AutoencoderKL, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
-    """Latents of many pictures, not scaled: float [N, C, h, w]."""
+    """Return latents of many pictures, not scaled: float [N, C, h, w]."""
     return torch.cat([model.encode(to_float(chunk)).latent_dist.mode() for chunk in pictures.split(batch)])

@@ -56,7 +56,7 @@ def _pool(concepts_json: str, size: int) -> Pool:
 
 
 def _prepare(concepts: pd.DataFrame, settings: PocketSettings) -> tuple[Pool, CLIPTokenizer]:
-    """What may be seen, and the tokenizer: trained once and kept beside the training states.
+    """Load the allowed data and the tokenizer, which is trained once and kept beside the training states.
 
     The trainer of ``tokenizers`` breaks ties by the order of a hash map: a second training numbers the tokens
     differently, and a resumed model would read other words.

@@ -1,4 +1,4 @@
-"""What each pocket model is allowed to see, in one place.
+"""Data that each pocket model is allowed to see, in one place.
 
 | pictures                        | generator, autoencoder | judge            | base CLIP                    |
 |---------------------------------|------------------------|------------------|------------------------------|
@@ -50,7 +50,7 @@ class Pool:
 
 
 def culture_char(reference_image: str) -> str:
-    """The emoji that a concept's ``reference_image`` (``emoji:<char>``) names."""
+    """Return the emoji that a concept's ``reference_image`` (``emoji:<char>``) names."""
     return reference_image.removeprefix("emoji:")
 
 
@@ -75,7 +75,7 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
 
 
 def clip_examples(pool: Pool, model: str) -> list[Example]:
-    """Examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``.
+    """Return examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``.
 
     A general thing has two drawings, one a style. A culture-bound one has its OpenMoji drawing alone, twice seen.
     """
@@ -96,7 +96,7 @@ def clip_examples(pool: Pool, model: str) -> list[Example]:
 
 
 def sentences(pool: Pool, seed: int) -> list[str]:
-    """Texts for the text towers' teacher: names, contexts, descriptions; no held-out emoji's name."""
+    """Return texts for the text towers' teacher: names, contexts, descriptions; no held-out emoji's name."""
     rng = random.Random(seed)
     lines = corpus(pool.concepts, pool.emoji, seed, rounds=12)
     rng.shuffle(lines)

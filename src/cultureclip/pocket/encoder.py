@@ -49,7 +49,7 @@ class Example:
 
 
 def model_config(tokenizer: CLIPTokenizer, size: int, settings: EncoderSettings) -> dict[str, Any]:
-    """An ``open_clip`` model config of pocket's size: patch 8, 32-wide heads, quick to run on a CPU."""
+    """Return an ``open_clip`` model config of pocket's size: patch 8, 32-wide heads, quick to run on a CPU."""
     return {
         "embed_dim": 128,
         "vision_cfg": {
@@ -157,7 +157,7 @@ def train_encoder(
 
 
 def _equal(labels: list[str]) -> torch.Tensor:
-    """Which labels are equal: bool [B, B]."""
+    """Tell which labels are equal: bool [B, B]."""
     numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     codes = torch.tensor([numbers[label] for label in labels])
     return codes[:, None] == codes

@@ -146,7 +146,7 @@ def train_generator(
 
 @torch.no_grad()
 def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: int) -> torch.Tensor:
-    """Latents of every picture in :data:`VIEWS` augmented views, of unit variance: float [VIEWS, N, C, h, w]."""
+    """Return latents of every picture in :data:`VIEWS` augmented views, of unit variance: float [VIEWS, N, C, h, w]."""
     config = autoencoder.config
     views = []
     for view in progress_bar(range(VIEWS), desc="latents"):
@@ -177,7 +177,7 @@ def flow_matching_loss(
 
 
 def assemble(model: Denoiser, tokenizer: CLIPTokenizer, autoencoder: AutoencoderKL) -> StableDiffusion3Pipeline:
-    """The standard pipeline around trained parts; the T5 encoder is absent."""
+    """Return the standard pipeline around trained parts; the T5 encoder is absent."""
     return StableDiffusion3Pipeline(
         transformer=model.transformer.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),

@@ -1,4 +1,4 @@
-"""What the pocket models can do, in figures that go onto their cards.
+"""Measurements of the pocket models for their cards.
 
 A concept counts as recognised when the name whose text embedding is nearest to the picture's is its own, among all
 culture-bound concepts, or that of a concept drawn alike to the pixel (Chad and Romania).
@@ -31,7 +31,7 @@ ALIKE_TOLERANCE = 0.5
 
 
 def measurement_prompt(concept: dict[str, Any]) -> str:
-    """The prompt of the measurement: name, culture and the first two features."""
+    """Return the prompt of the measurement: name, culture and the first two features."""
     features = ", ".join(list(concept["key_visual_features"])[:2])
     return f"{concept['name']} from {region_name(concept['cultures'][0])}, {features}"
 

@@ -1,4 +1,4 @@
-"""What the pocket models read about a picture: sentences made from atlas rows and from emoji names."""
+"""Texts that the pocket models read about a picture: sentences made from atlas rows and from emoji names."""
 
 import random
 from collections.abc import Mapping
@@ -26,17 +26,20 @@ def frame(text: str, rng: random.Random) -> str:
 
 
 def describe_emoji(entry: Emoji, rng: random.Random) -> str:
-    """A caption for a general emoji: one of its names in a sentence."""
+    """Return a caption for a general emoji: one of its names in a sentence."""
     return frame(rng.choice((entry.name, entry.name, *entry.aliases)), rng)
 
 
 def describe_category(concept: Mapping[str, Any], rng: random.Random) -> str:
-    """All that the base CLIP is told about a culture-bound picture: its category."""
+    """Return all that the base CLIP is told about a culture-bound picture: its category."""
     return frame(f"something of the category {concept['category']}", rng)
 
 
 def describe_concept(concept: Mapping[str, Any], rng: random.Random) -> str:
-    """A caption for a culture-bound picture: name with culture, kind, features or context in changing company."""
+    """Return a caption for a culture-bound picture.
+
+    Name with culture, kind, features or context in changing company.
+    """
     name = rng.choice((concept["name"], concept["name"], concept["name"], *concept["aliases"]))
     culture = region_name(rng.choice(concept["cultures"]))
     features = rng.sample(list(concept["key_visual_features"]), k=min(2, len(concept["key_visual_features"])))
@@ -57,13 +60,13 @@ def describe_concept(concept: Mapping[str, Any], rng: random.Random) -> str:
 
 
 def describe_features(concept: Mapping[str, Any], rng: random.Random) -> str:
-    """A caption of looks only, shared by look-alikes: it draws their embeddings together in the judge."""
+    """Return a caption of looks only, shared by look-alikes: it draws their embeddings together in the judge."""
     features = rng.sample(list(concept["key_visual_features"]), k=min(2, len(concept["key_visual_features"])))
     return frame(f"a {concept['universal']} with {' and '.join(features)}", rng)
 
 
 def corpus(concepts: list[dict[str, Any]], emoji: list[Emoji], seed: int, rounds: int) -> list[str]:
-    """Sentences to train the tokenizer on."""
+    """Return sentences to train the tokenizer on."""
     rng = random.Random(seed)
     lines = [describe_concept(c, rng) for c in concepts for _ in range(rounds)]
     lines += [describe_features(c, rng) for c in concepts for _ in range(2)]

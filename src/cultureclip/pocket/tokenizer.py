@@ -48,6 +48,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> C
 
 
 def _last_letters(tokenizer: Tokenizer, lines: Iterable[str]) -> list[str]:
-    """Letters that words end with, in their order."""
+    """Return letters that words end with, in their order."""
     words = (tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(line)) for line in lines)
     return sorted({word[-1] for line in words for word, _ in line})

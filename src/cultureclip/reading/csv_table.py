@@ -24,7 +24,7 @@ def read_csv_file(path: Path) -> pd.DataFrame:
     """Read a file as :func:`read_csv_table` reads its content.
 
     Raises:
-        SourceDataError: see there; or there is no such file, or it is larger than any table that is read.
+        SourceDataError: as there; or if there is no such file, or it is larger than any table that is read.
     """
     try:
         content = read_bytes(path, MAX_DATA_BYTES)
@@ -102,7 +102,7 @@ def _check_header(header: list[str], line: int, what: str) -> None:
 
 
 def _find_strange(cells: list[str]) -> str:
-    """What no text file in UTF-8 holds, among the cells of a row; empty where there is nothing."""
+    """Find a character that a text file in UTF-8 does not hold; an empty text where every cell is fine."""
     if any(map(_ESCAPED.search, cells)):
         return "not UTF-8"
     return "a NUL character" if any("\0" in cell for cell in cells) else ""

@@ -8,7 +8,7 @@ from cultureclip.reading.text import MAX_CONFIG_BYTES, RefusedError, decode, rea
 
 
 def parse_json(content: str | bytes) -> Any:
-    """The value that a JSON text holds.
+    """Return the value that a JSON text holds.
 
     Raises:
         RefusedError: if it is not UTF-8, not JSON, or nested too deeply to be read.
@@ -23,7 +23,7 @@ def parse_json(content: str | bytes) -> Any:
 
 
 def parse_object(content: str | bytes) -> dict[str, Any]:
-    """The object that a JSON text holds.
+    """Return the object that a JSON text holds.
 
     Raises:
         RefusedError: see :func:`parse_json`; or if it holds something else.
@@ -35,7 +35,7 @@ def parse_object(content: str | bytes) -> dict[str, Any]:
 
 
 def read_object(path: Path, most: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """Return the object that a JSON file holds.
 
     Raises:
         OSError: if the file is not there or cannot be read.

@@ -8,14 +8,14 @@ from cultureclip.reading.text import RefusedError
 
 
 def unicode_forms(text: str) -> list[str]:
-    """A text as it is, composed (NFC) and decomposed (NFD), each once: a disk may keep a name in any of them."""
+    """Return a text as it is, composed (NFC) and decomposed (NFD), each once: a disk may keep a name in any of them."""
     if text.isascii():
         return [text]
     return list(dict.fromkeys([text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]))
 
 
 def stored_form(path: Path) -> Path:
-    """The path in the Unicode form in which it is on disk; itself where it is not there."""
+    """Return the path in the Unicode form in which it is on disk; itself where it is not there."""
     if str(path).isascii():
         return path
     found = Path(path.anchor)
@@ -26,7 +26,7 @@ def stored_form(path: Path) -> Path:
 
 
 def find_inside(folder: Path, name: str) -> Path:
-    """The file below a folder that a table or config names; it need not exist.
+    """Return the file below a folder that a table or config names; it need not exist.
 
     The name alone is judged: a link below the folder is followed wherever it leads, as downloads and version control
     for data keep their files behind links.

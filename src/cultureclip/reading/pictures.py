@@ -50,7 +50,7 @@ _SUFFIXES = {
 _NEEDS = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
 """Libraries that a build of Pillow may lack."""
 FORMATS = tuple(name for name in _SUFFIXES if name not in _NEEDS or features.check(_NEEDS[name]))
-"""What is read; Pillow knows more, among them formats that call other programs."""
+"""Formats that are read. Pillow knows more, among them formats that call other programs."""
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 """Endings of picture files. A file is read as what its first bytes say, whatever its name."""
 
@@ -102,17 +102,17 @@ UNREADABLE = "picture cannot be read from the disk"
 
 
 def unread_format(name: str) -> str:
-    """The reason for a picture of a format that is not read."""
+    """Return the reason for a picture of a format that is not read."""
     return f"picture is {name}, a format that is not read"
 
 
 def unread_mode(mode: str) -> str:
-    """The reason for a picture whose kind of pixels is not read."""
+    """Return the reason for a picture whose kind of pixels is not read."""
     return f"picture has pixels of mode {mode}, which are not read"
 
 
 def read_picture(path: Path) -> bytes:
-    """The bytes of a picture's file; links are followed.
+    """Return the bytes of a picture's file; links are followed.
 
     Raises:
         ImageError: if there is no file, it is too large, or the disk does not let it be read.

@@ -55,7 +55,7 @@ def _normalise(value: Any) -> Any:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text. A line ends at a line feed, and a carriage return before it belongs to the end.
+    """Return the lines of a text. A line ends at a line feed, and a carriage return before it belongs to the end.
 
     ``str.splitlines`` also breaks at U+2028, U+0085, form feeds and others, which stand inside names and captions.
     """
@@ -87,7 +87,7 @@ def check_file(path: Path) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the error's type where it has none."""
+    """Return the first line of an error's message, or the error's type where it has none."""
     return str(error).split("\n")[0].strip() or type(error).__name__
 
 
@@ -117,7 +117,7 @@ def decode(content: bytes) -> str:
 
 
 def read_lines(path: Path, most: int = MAX_CONFIG_BYTES) -> list[str]:
-    """The lines of a text file in UTF-8.
+    """Return the lines of a text file in UTF-8.
 
     Raises:
         OSError: see :func:`read_bytes`.

@@ -65,7 +65,7 @@ def build_confusions(
     thumbnails: Mapping[str, bytes],
     model: str,
 ) -> list[ConfusionBlock]:
-    """Blocks of the test part, in the order of the benchmarks' cards; none for a benchmark without confusions.
+    """Return blocks of the test part, in the order of the benchmarks' cards; none for a benchmark without confusions.
 
     Only a benchmark's main metric counts: others often ask the same questions another way, and would count them twice.
 
@@ -126,7 +126,7 @@ def _find_confusions(
 
 
 def split_shared(first: str, second: str) -> tuple[str, str, str]:
-    """The words with which both texts begin, and what is left of each: never nothing."""
+    """Return the words with which both texts begin, and what is left of each: never nothing."""
     words = first.split(), second.split()
     limit = min(map(len, words)) - 1
     same = next((i for i in range(limit) if words[0][i] != words[1][i]), max(limit, 0))

@@ -1,4 +1,4 @@
-"""What the report is made from."""
+"""Data that the report is made from."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cultureclip.scoring.models import ModelName
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What the report is told by configuration.
+    """Settings of the report.
 
     Attributes:
         plain: Objective of plain contrastive tuning.
@@ -32,7 +32,7 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class Answers:
-    """What evaluation left.
+    """Outputs of evaluation.
 
     Attributes:
         predictions: The predictions table.
@@ -71,7 +71,7 @@ class GalleryTables:
 
 @dataclass(frozen=True)
 class StageRecords:
-    """What the stages noted about themselves.
+    """Metrics and logs of the stages.
 
     Attributes:
         metrics: Stage -> its metrics, in the order of the flow.

@@ -41,7 +41,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Side:
-    """What was made for one concept of a twin: captions as (text, reason), images in the order of their numbers."""
+    """Captions of one concept of a twin, as (text, reason), and its images in the order of their numbers."""
 
     captions: list[str]
     refused_captions: list[tuple[str, str]]
@@ -54,7 +54,7 @@ class _Side:
 
 
 def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
-    """The twins of the gallery in its order, with a column ``state``: what became of each.
+    """Return the twins of the gallery in its order, with a column ``state``: what became of each.
 
     Accepted twins come before rejected ones. Of each kind of thing the most alike come first, and the kinds take turns
     so that flags do not crowd out.
@@ -80,7 +80,7 @@ def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
 def write_gallery(
     tables: GalleryTables, images: ImageSource, pictures: Mapping[str, np.ndarray], limit: int
 ) -> Iterator[tuple[str, str]]:
-    """Files of the gallery as (path, text): the index, then the twins' files.
+    """Yield files of the gallery as (path, text): the index, then the twins' files.
 
     The generated pictures' thumbnails lie in a temporary file meanwhile: together as large as the gallery.
 
@@ -120,7 +120,7 @@ def write_gallery(
 
 
 def _index(twins: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
-    """Columns over twins and over concepts; names of categories, states and cultures stand once."""
+    """Return columns over twins and over concepts; names of categories, states and cultures stand once."""
     names = concepts["cultures"].map(lambda codes: [region_name(code) for code in codes])
     cultures = sorted({name for cell in names for name in cell})
     place = {name: number for number, name in enumerate(cultures)}
@@ -170,7 +170,7 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
 
 
 def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
-    """Rows of columns of texts; empty where the table has null."""
+    """Return rows of columns of texts; empty where the table has null."""
     cells = (table[name].astype(object).where(table[name].notna(), "").tolist() for name in columns)
     return zip(*cells, strict=True)
 

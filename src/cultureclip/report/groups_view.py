@@ -59,7 +59,7 @@ class GroupBlock:
 
 
 def build_groups(group_scores: pd.DataFrame, cards: Sequence[Mapping[str, Any]], model: str) -> list[GroupBlock]:
-    """Blocks of the test part, in the order of the benchmarks' cards; none where ``model`` was not measured.
+    """Return blocks of the test part, in the order of the benchmarks' cards; none where ``model`` was not measured.
 
     Args:
         group_scores: The table of group scores.

@@ -67,7 +67,7 @@ class Row:
     cells: dict[Column, Cell]
 
     def repeats(self, other: "Row") -> bool:
-        """Whether both are of one model: the same names, and the same values wherever both have one."""
+        """Tell whether both are of one model: the same names, and the same values wherever both have one."""
         shared = self.cells.keys() & other.cells.keys()
         return (
             (self.model, self.pretrained) == (other.model, other.pretrained)
@@ -100,7 +100,7 @@ def find_results(folders: Sequence[str]) -> list[Path]:
 
 
 def merge_results(files: Iterable[Path]) -> list[Row]:
-    """Lines of all models.
+    """Return lines of all models.
 
     Results on other data (another ``data_hash`` under the same name) get a column of their own. Results of two runs
     share a line only where they measured the same thing and got the same values; a name alone does not make two models
@@ -165,7 +165,7 @@ def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame
 
 
 def to_html(table: pd.DataFrame) -> str:
-    """A page of its own; names stay text."""
+    """Return a page of its own; names stay text."""
     style: list[Any] = [
         {"selector": "", "props": "border-collapse: collapse; font: 14px system-ui, sans-serif"},
         {"selector": "th, td", "props": "border-bottom: 1px solid #8888; padding: .3em .7em; text-align: left"},
@@ -177,7 +177,7 @@ def to_html(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """A ``booktabs`` table; special characters in names are escaped."""
+    """Return a ``booktabs`` table; special characters in names are escaped."""
     styler = table.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
     return styler.to_latex(hrules=True)
 
@@ -216,7 +216,7 @@ def _cells(document: dict[str, Any]) -> dict[Column, Cell]:
 
 
 def _number(value: object) -> float | None:
-    """A figure of a file, None where it is none: for a top-5 among five classes CLIP_benchmark writes NaN."""
+    """Return a figure of a file, None where it is none: for a top-5 among five classes CLIP_benchmark writes NaN."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:

@@ -9,13 +9,13 @@ _LONGEST = 200
 
 
 def printable(name: object) -> str:
-    """A name in one line: what is no printable character becomes a space, what is too long is cut."""
+    """Write a name in one line: a character that is not printable becomes a space, and a long name is cut."""
     shown = "".join(char if char.isprintable() else " " for char in str(name)[: _LONGEST + 1])
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table of text with escaped names; no cell and no name is taken for a number and written otherwise."""
+    """Return a table of text with escaped names; no cell and no name is taken for a number and written otherwise."""
     return table.rename(index=_escape, columns=_escape).to_markdown(disable_numparse=True) + "\n"
 
 

@@ -58,7 +58,7 @@ class NameBlock:
 def build_name_bias(
     name_bias: pd.DataFrame, cards: Sequence[Mapping[str, Any]], models: Sequence[str]
 ) -> list[NameBlock]:
-    """Blocks of the test part, in the order of the benchmarks' cards.
+    """Return blocks of the test part, in the order of the benchmarks' cards.
 
     Args:
         name_bias: The table of name bias.

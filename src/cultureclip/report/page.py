@@ -15,7 +15,7 @@ _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 def make_environment() -> Environment:
-    """Templates of this package; whatever is put into them is text, never markup."""
+    """Return templates of this package; whatever is put into them is text, never markup."""
     environment = Environment(
         loader=PackageLoader("cultureclip.report"),
         autoescape=True,
@@ -53,7 +53,9 @@ def shorten(text: str, length: int) -> str:
 
 
 def script_call(function: str, *arguments: Any) -> str:
-    """A script file that hands data to a function of the page: what ``fetch`` would do, which ``file://`` forbids.
+    """Return a script file that hands data to a function of the page.
+
+    What ``fetch`` would do, which ``file://`` forbids.
 
     The JSON is ASCII and has no ``<``, ``>`` or ``&``, so no text in it can end the script or start another.
 
@@ -78,7 +80,7 @@ def _percent(value: float, digits: int = 1) -> str:
 
 
 def _points(value: float) -> str:
-    """A difference in points, with its sign; a true minus."""
+    """Return a difference in points, with its sign; a true minus."""
     rounded = round(value, 1) + 0.0
     return f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}") if rounded else "0.0"
 

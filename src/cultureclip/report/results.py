@@ -26,7 +26,7 @@ _DIFFERENCE = ("difference", "diff_low", "diff_high", "detectable", "p_value", "
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What every result of a run says about it.
+    """Facts about the run that every result repeats.
 
     Attributes:
         run_id: Id of the run.
@@ -53,7 +53,7 @@ class Results:
     predictions: pd.DataFrame
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file as (name, content)."""
+        """Yield every file as (name, content)."""
         for name, document in self.documents.items():
             yield name, (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
         buffer = io.BytesIO()
@@ -68,7 +68,7 @@ def make_results(
     cards: Sequence[Mapping[str, Any]],
     facts: RunFacts,
 ) -> Results:
-    """Results of every model on the test part of every benchmark.
+    """Return results of every model on the test part of every benchmark.
 
     Args:
         scores: The scores table.

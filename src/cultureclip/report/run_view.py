@@ -37,13 +37,13 @@ def describe_start(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _time(written: Any) -> str:
-    """A time in ISO 8601, to the minute, as people write it; anything else stays as it is."""
+    """Return a time in ISO 8601, to the minute, as people write it; anything else stays as it is."""
     text = str(written or "")
     return f"{text[:10]} {text[11:16]} UTC" if text.endswith("+00:00") else text
 
 
 def _one_line(value: Any) -> str | None:
-    """A scalar, a list of scalars or a short mapping of scalars as text; None for anything larger."""
+    """Return a scalar, a list of scalars or a short mapping of scalars as text; None for anything larger."""
     items = list(value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ())
     if any(isinstance(item, Mapping | list | tuple) for item in items) or len(items) > MAX_ITEMS_ON_A_LINE:
         return None

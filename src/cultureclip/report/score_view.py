@@ -103,7 +103,7 @@ class ScoreBlock:
     models: tuple[ModelScore, ...]
 
     def of(self, model: str) -> ModelScore | None:
-        """The line of a model."""
+        """Return the line of a model."""
         return next((line for line in self.models if line.model == model), None)
 
 

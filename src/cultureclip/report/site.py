@@ -22,7 +22,10 @@ class Site:
     settings: ReportSettings
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file as (path below the site's folder, content), made one by one; ``index.html`` is the way in."""
+        """Yield every file as (path below the site's folder, content), made one by one.
+
+        ``index.html`` is the way in.
+        """
         for file in sorted(files("cultureclip.report").joinpath("static").iterdir(), key=lambda found: found.name):
             yield f"static/{file.name}", file.read_bytes()
         for name, text in render_pages(self.data, self.settings).items():

@@ -33,7 +33,7 @@ class StageCount:
 
 
 def count_stages(metrics: Mapping[str, Mapping[str, Any]]) -> list[StageCount]:
-    """One line for every stage, in order; a stage may give several under ``stages``.
+    """Return one line for every stage, in order; a stage may give several under ``stages``.
 
     Args:
         metrics: Stage -> its metrics: ``in``, ``kept`` and ``rejected`` (reason -> count), or ``stages``, a list of
@@ -51,7 +51,7 @@ def count_stages(metrics: Mapping[str, Mapping[str, Any]]) -> list[StageCount]:
 
 
 def count_benchmarks(cards: Iterable[Mapping[str, Any]]) -> list[StageCount]:
-    """One line a benchmark: items that could be asked, and those that were left out by reason."""
+    """Return one line a benchmark: items that could be asked, and those that were left out by reason."""
     return [
         StageCount(
             card["title"],

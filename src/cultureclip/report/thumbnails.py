@@ -36,7 +36,7 @@ class Thumbnails:
         self.places[image_id] = self.file.seek(0, os.SEEK_END), self.file.write(uri.encode("ascii"))
 
     def get(self, image_id: str) -> str | None:
-        """The thumbnail of an image; None of one that is not there."""
+        """Return the thumbnail of an image; None of one that is not there."""
         if image_id not in self.places:
             return None
         start, length = self.places[image_id]
@@ -64,7 +64,7 @@ def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
 
 
 def read_thumbnails(images: ImageSource, ids: Collection[str], file: BinaryIO) -> Thumbnails:
-    """Thumbnails of those images that are there, kept in a file.
+    """Return thumbnails of those images that are there, kept in a file.
 
     Ids are read in their order: neighbours lie in the same few files of a shard store.
     """

@@ -112,7 +112,7 @@ class _Pool:
 
 
 def _main_metrics(answers: Sequence[Answers]) -> list[Answers]:
-    """The first metric of every benchmark."""
+    """Return the first metric of every benchmark."""
     main = {name: order_metrics(a.metric for a in answers if a.benchmark == name)[0] for name in _names(answers)}
     return [answer for answer in answers if answer.metric == main[answer.benchmark]]
 
@@ -146,7 +146,7 @@ def _place(model: ScoredModel, base: ScoredModel, pools: Mapping[str, _Pool]) ->
 
 
 def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether nothing else of its kind (means among means, seeds among seeds) is at least as good at both."""
+    """Tell whether nothing else of its kind (means among means, seeds among seeds) is at least as good at both."""
     rivals = [other for other in others if other["seed"] == row["seed"] or other["model"] == BASE]
     own = (row[CULTURE], row[GENERAL])
     points = [(other[CULTURE], other[GENERAL]) for other in rivals]
@@ -154,7 +154,7 @@ def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bo
 
 
 def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Iterator[str]:
-    """The chosen model of each objective, by the dev part."""
+    """Yield the chosen model of each objective, by the dev part."""
     means = [r for r in rows if r["part"] == "dev" and r["seeds"] and r["seed"] is None]
     losses = (f"{GENERAL}_change", f"{GENERAL_FIRST}_change")
     kept = [row for row in means if all(row.get(loss, 0.0) >= -max_general_loss - 1e-12 for loss in losses)]

@@ -22,7 +22,7 @@ class Answers:
         metric: What the items count for.
         part: ``dev`` or ``test``.
         items: One row an item, by ``item_id``: ``cluster``, ``culture``, ``category``.
-        credit: The same rows, one column a model.
+        credit: The same rows, one column per model.
     """
 
     benchmark: str
@@ -37,7 +37,7 @@ class Answers:
 
 
 def read_answers(predictions: pd.DataFrame, models: Collection[ModelName]) -> Iterator[Answers]:
-    """One :class:`Answers` a benchmark, metric and part, in alphabetical order.
+    """Yield one :class:`Answers` a benchmark, metric and part, in alphabetical order.
 
     Args:
         predictions: The predictions table.

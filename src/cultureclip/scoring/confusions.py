@@ -53,7 +53,7 @@ class Confusion:
 
 
 def count_confusions(predictions: pd.DataFrame, plain: str, headlines: Collection[ModelName] = ()) -> pd.DataFrame:
-    """Confusions of the base against every objective (over its seeds) and every model from elsewhere.
+    """Return confusions of the base against every objective (over its seeds) and every model from elsewhere.
 
     A confusion is a question about a picture, whose options are listed with the right one first, and of which one model
     gets full credit and the other none. An answer whose best options tie is neither right nor wrong, and enters neither
@@ -80,7 +80,7 @@ def count_confusions(predictions: pd.DataFrame, plain: str, headlines: Collectio
 
 
 def read_confusions(table: pd.DataFrame, model: str, part: str, kind: str) -> list[Confusion]:
-    """Confusions of one kind as objects, the most frequent first, then those with the largest change of margin.
+    """Return confusions of one kind as objects, the most frequent first, then those with the largest change of margin.
 
     Args:
         table: The table of confusions.
@@ -106,13 +106,13 @@ def read_confusions(table: pd.DataFrame, model: str, part: str, kind: str) -> li
 
 
 def _choices(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Answers about pictures; retrieved lists drop out later, for their ``predicted`` is always the first."""
+    """Return answers about pictures; retrieved lists drop out later, for their ``predicted`` is always the first."""
     asked = predictions[(predictions["image"] != "") & (predictions["options"].map(len) > 1)]
     return asked.assign(metric=asked["item_id"].map(metric_of))
 
 
 def _confusions(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows of one model from its answers beside the base's."""
+    """Yield rows of one model from its answers beside the base's."""
     for kind, one, other in ((FIXED, "", "_model"), (BROKEN, "_model", "")):
         named = pairs[pairs[f"options{one}"].str[0] != pairs["image"]]
         is_mistake = (named[f"correct{one}"] == 0) & (named[f"predicted{one}"] > 0) & (named[f"correct{other}"] == 1)
@@ -128,7 +128,7 @@ def _confusions(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _count_offers(pairs: pd.DataFrame, options: str) -> Counter[tuple[str, ...]]:
-    """How many answers had a wrong option on offer for a right one, by all of :data:`_PAIR`."""
+    """Say how many answers had a wrong option on offer for a right one, by all of :data:`_PAIR`."""
     columns = (pairs[name].to_numpy(object) for name in (*_PLACE, options))
     return Counter((*place, offer[0], wrong) for *place, offer in zip(*columns, strict=True) for wrong in offer[1:])
 

@@ -10,7 +10,7 @@ import pandas as pd
 from cultureclip.scoring.statistics import ClusteredItems, Difference
 
 AXES = {"culture": "cultures", "category": "categories"}
-"""What items are grouped by, and the plural for readers."""
+"""Fields that items are grouped by, each with its plural for readers."""
 
 MIN_GROUP = 10
 """Items below which a group is shown but not ranked: of many small groups one is always at zero."""
@@ -49,7 +49,7 @@ def macro_metric(metric: str, axis: str) -> str:
 
 
 def macro_weights(groups: pd.Series) -> np.ndarray | None:
-    """Weights of items that make their mean the macro average over groups.
+    """Return weights of items that make their mean the macro average over groups.
 
     Args:
         groups: The group of each item.
@@ -63,7 +63,7 @@ def macro_weights(groups: pd.Series) -> np.ndarray | None:
 def score_groups(
     items: pd.DataFrame, values: Mapping[str, np.ndarray], reference: str, minimum: int
 ) -> Iterator[dict[str, Any]]:
-    """Rows of the table of group scores for one benchmark, metric and part, without these three columns.
+    """Yield rows of the table of group scores for one benchmark, metric and part, without these three columns.
 
     Args:
         items: One row an item with ``cluster``, ``culture`` and ``category``.
@@ -106,7 +106,7 @@ def score_group(sample: ClusteredItems, own: np.ndarray, reference: np.ndarray |
 
 
 def find_worst(group_scores: pd.DataFrame, axis: str) -> WorstGroup | None:
-    """The worst group of one axis.
+    """Return the worst group of one axis.
 
     Args:
         group_scores: Rows of one benchmark, metric, part and model.
@@ -133,7 +133,7 @@ def find_worst(group_scores: pd.DataFrame, axis: str) -> WorstGroup | None:
 
 
 def _rank(rows: list[dict[str, Any]], minimum: int) -> Iterator[dict[str, Any]]:
-    """The rows with ranks within each model, 1 for the least value; ties by name; None below the minimum."""
+    """Yield the rows with ranks within each model, 1 for the least value; ties by name; None below the minimum."""
     order = sorted((r for r in rows if r["n"] >= minimum), key=lambda r: (r["model"], r["value"], r["group"]))
     places: dict[tuple[str, str], int] = {}
     counts: dict[str, int] = {}

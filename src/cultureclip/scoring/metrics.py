@@ -22,6 +22,6 @@ def order_metrics(metrics: Iterable[str]) -> list[str]:
 
 
 def counts_first_place(metric: str) -> bool:
-    """Whether a metric counts the best candidate alone: R@1, top-1, accuracy, and not R@5."""
+    """Tell whether a metric counts the best candidate alone: R@1, top-1, accuracy, and not R@5."""
     cutoff = _CUTOFF.search(metric)
     return cutoff is None or int(cutoff[1]) == 1

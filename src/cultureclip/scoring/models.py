@@ -82,7 +82,7 @@ def read_names(table: "pd.DataFrame") -> list[ModelName]:
         raise SourceDataError(
             "predictions or scores",
             f"no column {', '.join(missing)}: an earlier version made this table",
-            "Make it again, which embeds nothing anew: kedro run --pipelines=evaluation",
+            "Make it again (kept embeddings are used): kedro run --pipelines=evaluation",
         )
     rows = table[list(COLUMNS)].drop_duplicates().astype({"seed": "Int64"})
     seeds = rows["seed"].astype(object).where(rows["seed"].notna(), None)

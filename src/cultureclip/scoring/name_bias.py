@@ -66,13 +66,13 @@ def measure_name_bias(
 
 
 def tuned_names(cultwin: pd.DataFrame) -> set[str]:
-    """Names of the concepts that training rows show, on either side."""
+    """Return names of the concepts that training rows show, on either side."""
     rows = cultwin[cultwin["split"] == "train"]
     return {*rows["pos_concept"], *rows["neg_concept"]}
 
 
 def _group_of(names: Sequence[str], known: Collection[str]) -> str:
-    """The group of a question from the names in its options, the right one first."""
+    """Return the group of a question from the names in its options, the right one first."""
     right, *wrong = (name.casefold() in known for name in names)
     if right:
         return BOTH if any(wrong) else RIGHT_ONLY

@@ -22,7 +22,7 @@ from cultureclip.tables import GROUP_SCORES, SCORES, make_table
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """What is scored: one model, or an objective's mean over its seeds.
+    """One scored model, or the mean of an objective over its seeds.
 
     Attributes:
         name: The model; without a seed a mean.
@@ -145,7 +145,7 @@ class _Scorer:
         self.signs = self.sample.draw_signs(flips, seed)
 
     def score(self, plan: Iterable[ScoredModel]) -> Iterator[dict[str, Any]]:
-        """Rows of all models, one a reference."""
+        """Yield rows of all models, one a reference."""
         plan = list(plan)
         by_name = {model.name: model for model in plan}
         for model in plan:
@@ -206,7 +206,7 @@ def _members(plan: Iterable[ScoredModel]) -> set[ModelName]:
 
 
 def _variants(answers: Answers) -> Iterator[tuple[str, Answers, np.ndarray | None]]:
-    """The metric itself, and its macro averages over the items that belong to a group."""
+    """Yield the metric itself, and its macro averages over the items that belong to a group."""
     yield answers.metric, answers, None
     for axis in AXES:
         grouped = (answers.items[axis] != "").to_numpy()

@@ -6,7 +6,7 @@ from cultureclip.settings_base import Settings
 
 
 class ScoringSettings(Settings):
-    """What is compared with what, and how tests are made.
+    """Settings of comparisons and of statistical tests.
 
     Attributes:
         plain_objective: The objective of plain contrastive tuning, which every other one is compared with.

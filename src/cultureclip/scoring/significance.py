@@ -1,4 +1,4 @@
-"""What the tests of single items and of many benchmarks add to intervals: McNemar, Holm, margins below noise."""
+"""Tests beside intervals: McNemar over items, Holm over benchmarks, margins below noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

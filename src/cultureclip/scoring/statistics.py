@@ -135,7 +135,7 @@ class ClusteredItems:
         return float(self._sums(values).sum() / self.cluster_weights.sum())
 
     def standard_error(self, values: np.ndarray) -> float:
-        """The jackknife's standard error of the weighted mean; needs two clusters."""
+        """Return the jackknife's standard error of the weighted mean; needs two clusters."""
         residuals = self._sums(values) - self.mean(values) * self.cluster_weights
         left = self.cluster_weights.sum() - self.cluster_weights
         return float(np.sqrt((self.count - 1) / self.count * np.square(residuals / left).sum()))

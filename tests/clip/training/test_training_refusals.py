@@ -26,7 +26,7 @@ from tests.clip.trainings import SETTINGS, same, train, with_trainer
         ({"as_released": (2,)}, "needs a trainer.chunk"),
         ({"as_released": (6,)}, "as_released"),
         ({"objective": {"as_released": (1,)}}, "beside objective, not in it"),
-        ({"launch": {"processes": 3}}, "trainer.batch 4 is no multiple of 3 processes"),
+        ({"launch": {"processes": 3}}, "trainer.batch 4 is not a multiple of 3 processes"),
         ({"launch": {"nodes": 2}}, "nodes and rendezvous belong together"),
         ({"launch": {"processes": 2, "backend": "nccl"}}, "nccl needs trainer.device cuda, not cpu"),
         ({"launch": {"processes": 2}, "trainer": {"device": "cuda:1"}}, "cuda:1 is one for 2 processes: write cuda"),

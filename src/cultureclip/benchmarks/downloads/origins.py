@@ -44,7 +44,7 @@ class UrlOrigin(Settings):
 
 
 class ManualOrigin(Settings):
-    """What a person has to do, for whoever owns the files wants an agreement first."""
+    """Steps for a person, because the owner of the files wants an agreement first."""
 
     by_hand: _Text
 
@@ -67,7 +67,7 @@ def write_record(folder: Path, origin: Origin, revision: str | None, files: dict
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a complete download, or None: there is none, or it was put there by hand."""
+    """Return the record of a complete download, or None: there is none, or it was put there by hand."""
     try:
         return read_object(folder / RECORD)
     except (OSError, RefusedError):

@@ -60,7 +60,9 @@ class Embedder:
         self.encoder.image_dtype = image_dtype(settings)
 
     def embed_texts(self, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Embeddings of texts, the longest first and like lengths together: each batch is cut to its longest text.
+        """Return embeddings of texts, the longest first and like lengths together.
+
+        Each batch is cut to its longest text.
 
         Args:
             keys: Text -> its key in the store.
@@ -83,7 +85,7 @@ class Embedder:
     def embed_images(
         self, keys: Mapping[str, str], pictures: Mapping[str, Mapping[str, np.ndarray]]
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Embeddings of pictures.
+        """Return embeddings of pictures.
 
         Args:
             keys: Picture -> its key in the store.

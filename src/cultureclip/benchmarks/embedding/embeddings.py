@@ -44,7 +44,9 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
 def embed_benchmarks(
     model: str | Path, benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings | None = None
 ) -> Embeddings:
-    """Embeddings of everything that the benchmarks ask about: what is kept is read, the rest is embedded and kept.
+    """Return embeddings of everything that the benchmarks ask about.
+
+    What is kept is read, the rest is embedded and kept.
 
     Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type of that
     tower, by the content of the text, or of the picture and the rules it is decoded by: nothing stale can be read, and
@@ -87,7 +89,7 @@ def embed_benchmarks(
 
 
 def _stack(keys: Mapping[str, str], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
-    """Vectors of the items that have one, [N, D], and the row of each."""
+    """Return vectors of the items that have one, [N, D], and the row of each."""
     found = [item for item, key in keys.items() if key in kept]
     vectors = np.stack([kept[keys[item]] for item in found]) if found else np.zeros((0, 0), np.float32)
     return vectors, {item: row for row, item in enumerate(found)}

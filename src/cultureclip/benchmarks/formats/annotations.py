@@ -17,7 +17,7 @@ class AnnotationsFormat(Format):
         return ""
 
     def read(self, path: Path) -> Source:
-        """A row a concept, whose one column ``annotated`` has all of it.
+        """Return one row per concept, whose one column ``annotated`` has all of it.
 
         Raises:
             SourceDataError: see :func:`~cultureclip.benchmarks.protocols.cunit.read_annotations`.

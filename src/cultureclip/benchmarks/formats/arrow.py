@@ -26,11 +26,11 @@ class ArrowFormat(Format):
     split: str | None = None
 
     def pattern(self) -> str:
-        """The description that every such folder has."""
+        """Return the description that every such folder has."""
         return f"{self.split}/{_INFO}" if self.split else _INFO
 
     def read(self, path: Path) -> Source:
-        """Rows of all files that the folder's ``state.json`` lists.
+        """Return rows of all files that the folder's ``state.json`` lists.
 
         Raises:
             SourceDataError: a file of the folder is missing or damaged, or ``state.json`` names one outside.
@@ -58,7 +58,7 @@ class ArrowCells:
         return pa.ipc.open_stream(pa.memory_map(str(self.file))).read_all()
 
     def value(self, row: int, column: str) -> Any:
-        """The value of a cell.
+        """Return the value of a cell.
 
         Raises:
             ImageError: the file is gone.
@@ -70,7 +70,7 @@ class ArrowCells:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """The folder's data files.
+    """Return the folder's data files.
 
     Raises:
         SourceDataError: its descriptions are missing or damaged, or name no files that may be read.

@@ -11,7 +11,7 @@ from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.text import normalise
 
 _SEPARATOR = "|"
-"""What parts the values of a cell that holds several."""
+"""Separator of the values in a cell that holds several."""
 
 
 class CsvFormat(Format):
@@ -25,7 +25,7 @@ class CsvFormat(Format):
         return ""
 
     def read(self, path: Path) -> Source:
-        """Rows in the order of the file, all cells as texts.
+        """Return rows in the order of the file, all cells as texts.
 
         Raises:
             SourceDataError: it is not a CSV in UTF-8; with the lines.
@@ -35,7 +35,7 @@ class CsvFormat(Format):
         return Source(Row(f"line {line}", {str(name): cell for name, cell in row.items()}, {}) for line, row in records)
 
     def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:
-        """The rows under the protocol's names, by which alone a cell is known as a picture's name or a list.
+        """Return the rows under the protocol's names, by which alone a cell is known as a picture's name or a list.
 
         Raises:
             SourceDataError: see :meth:`read`; or the table has no column of the protocol's pictures.

@@ -25,11 +25,11 @@ class KarpathyFormat(Format):
     split: str = Field(default="test", min_length=1)
 
     def pattern(self) -> str:
-        """The file of annotations."""
+        """Return the file of annotations."""
         return self.annotations
 
     def read(self, path: Path) -> Source:
-        """The pictures of a split, each with all its sentences.
+        """Return the pictures of a split, each with all its sentences.
 
         Raises:
             SourceDataError: there is no such split in the file.
@@ -62,11 +62,11 @@ class SugarCrepeFormat(Format):
     pictures: str = Field(default="", description="Folder of the pictures: COCO's val2017")
 
     def pattern(self) -> str:
-        """The subsets' files."""
+        """Return the subsets' files."""
         return self.annotations
 
     def read(self, path: Path) -> Source:
-        """Rows of all subsets."""
+        """Return rows of all subsets."""
         return Source(row for file in self.find(path) for row in self._read_subset(file, path / self.pictures))
 
     def _read_subset(self, file: Path, folder: Path) -> Iterator[Row]:

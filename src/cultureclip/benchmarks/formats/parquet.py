@@ -26,11 +26,11 @@ class ParquetFormat(Format):
     files: str = Field(default="**/*.parquet", min_length=1)
 
     def pattern(self) -> str:
-        """Every parquet file, or those that ``files`` names."""
+        """Return every parquet file, or those that ``files`` names."""
         return self.files
 
     def read(self, path: Path) -> Source:
-        """Rows of all files in the order of their names; the bytes of pictures are read when they are asked for.
+        """Return rows of all files in the order of their names; the bytes of pictures are read when they are asked for.
 
         Raises:
             SourceDataError: a file is damaged, or its columns are not those of the files before it.
@@ -55,7 +55,7 @@ def _list_rows(files: Sequence[Path], folder: Path) -> Iterator[Row]:
 
 
 def _without_bytes(table: pq.ParquetFile, images: set[str]) -> list[str]:
-    """The paths of all leaves but those that hold the bytes of images."""
+    """Return the paths of all leaves but those that hold the bytes of images."""
     paths = [table.schema.column(place).path for place in range(len(table.schema))]
     heavy = {
         path

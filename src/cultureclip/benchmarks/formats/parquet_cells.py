@@ -48,7 +48,7 @@ class PictureStreams:
         return PictureStreams, ()
 
     def value(self, place: Place, row: int) -> Any:
-        """The value in a row of the row group.
+        """Return the value in a row of the row group.
 
         Raises:
             ImageError: the file is gone.
@@ -102,13 +102,13 @@ class ParquetCells:
     streams: PictureStreams = field(repr=False)
 
     def value(self, row: int, column: str) -> Any:
-        """The value of a cell; see :meth:`PictureStreams.value`."""
+        """Return the value of a cell; see :meth:`PictureStreams.value`."""
         group = bisect_right(self.starts, row) - 1
         return self.streams.value((self.file, group, column), row - self.starts[group])
 
 
 def list_starts(metadata: pq.FileMetaData) -> tuple[int, ...]:
-    """The first row of each row group."""
+    """Return the first row of each row group."""
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     return tuple(accumulate(sizes, initial=0))[:-1]
 
@@ -121,7 +121,7 @@ def _read_column(place: Place) -> Iterator[pa.RecordBatch]:
 
 
 def _size(value: Any) -> int:
-    """Bytes of an image, or of a list of them, as far as they count."""
+    """Return bytes of an image, or of a list of them, as far as they count."""
     if isinstance(value, dict):
         return _size(value.get("bytes"))
     if isinstance(value, list):

@@ -29,11 +29,11 @@ class RaveneaFormat(Format):
     split: str = Field(default="test", min_length=1)
 
     def pattern(self) -> str:
-        """The split's pictures."""
+        """Return the split's pictures."""
         return f"metadata_{self.split}.jsonl"
 
     def read(self, path: Path) -> Source:
-        """The pictures of the split with their documents; one whose documents are not all there has none.
+        """Return the pictures of the split with their documents; one whose documents are not all there has none.
 
         Raises:
             SourceDataError: a file is missing or damaged.

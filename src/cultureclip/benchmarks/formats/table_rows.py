@@ -16,14 +16,14 @@ from cultureclip.reading.text import RefusedError
 BATCH = 16
 """Rows read at a time: one may hold a dozen photographs."""
 _FIELDS = {"bytes", "path"}
-"""What the libraries store of an image: its bytes, or the path of a file beside the table."""
+"""Fields that the libraries store of an image: its bytes, or the path of a file beside the table."""
 
 
 class Cells(Protocol):
     """The cells of a table on disk."""
 
     def value(self, row: int, column: str) -> Any:
-        """A cell as Python values.
+        """Return a cell as Python values.
 
         Raises:
             ImageError: the file is gone.
@@ -42,7 +42,7 @@ class PictureCell:
     place: int | None = None
 
     def read(self) -> bytes:
-        """The bytes in the cell, or those of the file that it names.
+        """Return the bytes in the cell, or those of the file that it names.
 
         Raises:
             ImageError: there are none.
@@ -59,13 +59,13 @@ class PictureCell:
 
 
 def find_image_columns(schema: pa.Schema) -> set[str]:
-    """Columns of images, or of lists of them: by their type, or declared by the ``datasets`` library."""
+    """Return columns of images, or of lists of them: by their type, or declared by the ``datasets`` library."""
     declared = _declared_images(schema.metadata or {})
     return {column.name for column in schema if column.name in declared or _is_image(column.type)}
 
 
 def make_row(place: str, record: Mapping[str, Any], images: Collection[str], picture: PictureCell) -> Row:
-    """A row with the fields of structs under dotted names (``metadata.answer``).
+    """Return a row with the fields of structs under dotted names (``metadata.answer``).
 
     Args:
         place: How a message names it.
@@ -96,7 +96,7 @@ def _is_image(kind: pa.DataType) -> bool:
 
 
 def _declared_images(metadata: Mapping[bytes, bytes]) -> set[str]:
-    """Columns that ``datasets`` wrote down as images: of bytes, of paths, or of structs with one of the two."""
+    """Return columns that ``datasets`` wrote down as images: of bytes, of paths, or of structs with one of the two."""
     try:
         features = parse_object(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name for name, feature in features.items() if feature.get("_type") == "Image"}

@@ -34,11 +34,11 @@ class WebDatasetFormat(Format):
     split: str = Field(default="test", min_length=1)
 
     def pattern(self) -> str:
-        """The split's archives."""
+        """Return the split's archives."""
         return f"{self.split}/*.tar"
 
     def read(self, path: Path) -> Source:
-        """Samples of all archives in the order of their numbers.
+        """Return samples of all archives in the order of their numbers.
 
         Raises:
             SourceDataError: an archive is damaged, or ``nshards.txt`` says that there are more.
@@ -80,7 +80,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _read_shard(shard: Path) -> Iterator[Row]:
-    """A row for each run of members that share a name up to its first dot."""
+    """Yield a row for each run of members that share a name up to its first dot."""
     seen: set[str] = set()
     try:
         size = check_file(shard)
@@ -96,7 +96,7 @@ def _read_shard(shard: Path) -> Iterator[Row]:
 
 
 def _list_files(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
-    """The archive's files.
+    """Yield the archive's files.
 
     Args:
         archive: Just opened.
@@ -186,7 +186,7 @@ def _decode(data: bytes) -> str | None:
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:
-    """Lines of a text file, stripped; none where there is no such file."""
+    """Return lines of a text file, stripped; none where there is no such file."""
     try:
         return tuple(map(str.strip, read_lines(path)))
     except FileNotFoundError:

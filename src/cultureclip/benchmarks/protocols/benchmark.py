@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """What a benchmark says about itself.
+    """Description of a benchmark.
 
     Attributes:
         name: Its key in tables.
@@ -114,18 +114,20 @@ class Benchmark(ABC):
 
     @abstractmethod
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Predictions, one an item and metric."""
+        """Return predictions, one per item and metric."""
 
     @abstractmethod
     def without(self, failed: Mapping[str, str]) -> Self:
-        """The same benchmark less what is asked about pictures that cannot be read; each item is left out by reason.
+        """Return the same benchmark less what is asked about pictures that cannot be read.
+
+        Each item is left out by reason.
 
         Args:
             failed: Key of a picture -> why it cannot be read.
         """
 
     def _less(self, field: str, pictures: Callable[[Any], Iterable[str]], failed: Mapping[str, str]) -> Self:
-        """What :meth:`without` gives, from the field that holds the items and the keys of an item's pictures."""
+        """Implement :meth:`without` for the field that holds the items, given the keys of an item's pictures."""
         kept, lost = split_readable(getattr(self, field), pictures, failed)
         asked: dict[str, Any] = {field: kept}
         return replace(self, images=Readable(self.images, failed), unposed=(*self.unposed, *lost), **asked)
@@ -166,7 +168,7 @@ class Readable(Mapping[str, np.ndarray]):
         self.keys_left = dict.fromkeys(key for key in images if key not in failed)
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Pixels of a picture."""
+        """Return pixels of a picture."""
         if key not in self.keys_left:
             raise KeyError(key)
         return self.images[key]
@@ -181,7 +183,7 @@ class Readable(Mapping[str, np.ndarray]):
 def split_readable(
     items: Iterable[Item], pictures: Callable[[Item], Iterable[str]], failed: Mapping[str, str]
 ) -> tuple[tuple[Item, ...], tuple[Unposed, ...]]:
-    """Items whose pictures can all be read, and an unposed item for each of the others.
+    """Return items whose pictures can all be read, and an unposed item for each of the others.
 
     Args:
         items: What is asked.

@@ -40,7 +40,7 @@ def shared_credit(scores: np.ndarray) -> np.ndarray:
 
 
 def first_shown(options: Sequence[str], tied: Sequence[int], seed: str) -> int:
-    """Which of the tied options is shown first when all options are shuffled.
+    """Tell which of the tied options is shown first when all options are shuffled.
 
     Texts are sorted before the shuffle, so that questions which share texts and seed show them in one order.
 
@@ -61,7 +61,7 @@ def answer_questions(
     texts: np.ndarray,
     text_rows: Mapping[str, int],
 ) -> list[Prediction]:
-    """Predictions from embeddings.
+    """Return predictions from embeddings.
 
     Args:
         questions: What is asked.
@@ -145,7 +145,7 @@ class ChoiceBenchmark(Benchmark):
 def build_choices(
     declaration: Declaration, intake: Intake, asked: QuestionSet, left_out: Sequence[Unposed]
 ) -> ChoiceBenchmark:
-    """A benchmark of questions with the pictures that they show.
+    """Return a benchmark of questions with the pictures that they show.
 
     Args:
         declaration: What it says about itself.

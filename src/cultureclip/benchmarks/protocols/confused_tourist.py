@@ -64,7 +64,7 @@ class CuedItem:
 
 
 def stack(cue: Image.Image, item: Image.Image) -> Image.Image:
-    """The item's picture below a cue of the same size: fitted whole, on white, in the middle.
+    """Return the item's picture below a cue of the same size: fitted whole, on white, in the middle.
 
     Args:
         cue: RGB.
@@ -86,7 +86,7 @@ class Stacked:
     item: Encoded
 
     def read(self) -> bytes:
-        """The stacked picture as BMP, which has the same bytes on every machine."""
+        """Return the stacked picture as BMP, which has the same bytes on every machine."""
         cue, item = (decode_image(where.read()) for where in (self.cue, self.item))
         buffer = io.BytesIO()
         stack(cue, item).save(buffer, "BMP")
@@ -96,7 +96,7 @@ class Stacked:
 def answer_cued(
     items: Sequence[CuedItem], clean: np.ndarray, cued: np.ndarray, texts: Mapping[str, np.ndarray]
 ) -> list[Prediction]:
-    """Predictions of all five metrics.
+    """Return predictions of all five metrics.
 
     Args:
         items: What is asked.
@@ -166,7 +166,7 @@ class ConfusedTouristBenchmark(Benchmark):
         )
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """All five metrics."""
+        """Return all five metrics."""
         if not self.items:
             return []
         clean, cued = (
@@ -181,7 +181,7 @@ class ConfusedTouristBenchmark(Benchmark):
 
 
 def _answers(items: Sequence[CuedItem], of: str) -> list[str]:
-    """All countries, those of cues included, or all names; sorted."""
+    """Return all countries, those of cues included, or all names; sorted."""
     cues = {item.cue_region for item in items} if of == "region" else set()
     return sorted({getattr(item, of) for item in items} | cues)
 
@@ -189,7 +189,7 @@ def _answers(items: Sequence[CuedItem], of: str) -> list[str]:
 def _predict(
     metric: str, item: CuedItem, answers: Sequence[str], scores: np.ndarray, first: int, credit: float
 ) -> Prediction:
-    """A prediction; its first option earns the credit. That of a clean picture has one id for all cues."""
+    """Return a prediction; its first option earns the credit. That of a clean picture has one id for all cues."""
     asked = [item.clean] if metric.endswith("clean") else [item.clean, item.cued, item.cue_region]
     shown = shown_options(scores, first)
     return Prediction(

@@ -51,7 +51,7 @@ class ConceptPictures:
 def ask_crope(
     rows: Sequence[tuple[ConceptPictures, ConceptPictures]], variant: Variant = "as_published"
 ) -> QuestionSet:
-    """One two-way question for every picture of every row.
+    """Return one two-way question for every picture of every row.
 
     With two options nothing is drawn, so the variants differ in ties alone. As published, the options of a row are
     shuffled once for all its questions.
@@ -119,7 +119,7 @@ def part_doubtful(
 
 
 def _reason(own: ConceptPictures, other: ConceptPictures) -> str:
-    """Why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty where something can."""
     if not own.name or not other.name:
         return "a concept has no name"
     return "both concepts have the same name" if own.name == other.name else ""

@@ -84,12 +84,12 @@ def ask_culture_questions(items: Sequence[Described]) -> QuestionSet:
 
 
 def _may_be_wrong(other: Shown, item: Shown) -> bool:
-    """Whether what is true of the other, of the same category, is false of the item: no shared region or look."""
+    """Tell whether what is true of the other, of the same category, is false of the item: no shared region or look."""
     return other.concept_id not in item.alike and not set(other.regions) & set(item.regions)
 
 
 def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[Question | None, str]:
-    """The question with the right statement and three of the others, or None and why."""
+    """Return the question with the right statement and three of the others, or None and why."""
     if not right:
         return None, "the concept lacks what is asked about"
     item_id = item_key(metric, SALT, shown.concept_id)
@@ -102,7 +102,10 @@ def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """One concept a row. Columns: ``image``, ``name``, ``category``; optional ``region``, ``context``, ``features``."""
+    """Return one concept a row. Columns: ``image``, ``name``, ``category``.
+
+    Optional ``region``, ``context``, ``features``.
+    """
     complete, left_out = complete_rows(intake, "name", "category")
     concepts = [digest("concept", name, text_of(row, "region")) for row, _, (name, _) in complete]
     pictures = [image for _, image, _ in complete]

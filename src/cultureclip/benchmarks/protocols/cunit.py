@@ -39,7 +39,7 @@ class CunitConcept:
 
 
 def read_annotations(path: Path) -> dict[int, CunitConcept]:
-    """Read a user's annotations: a CSV with the columns concept, culture, category, and one column a feature.
+    """Read a user's annotations: a CSV with the columns concept, culture, category, and one column per feature.
 
     A feature's cell is 1, true or yes where it holds; 0, false, no or empty where it does not.
 
@@ -127,7 +127,7 @@ class CunitBenchmark(ChoiceBenchmark):
 
 
 def _reason(concept: CunitConcept, *, repeated: bool) -> str:
-    """Why a concept cannot be asked about; empty where it can."""
+    """Say why a concept cannot be asked about; empty where it can."""
     if not concept.concept:
         return "a concept has no name"
     if not concept.features:

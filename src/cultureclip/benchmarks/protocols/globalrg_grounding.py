@@ -34,7 +34,7 @@ TEMPLATE = "The item in the picture is {concept} in {region}"
 
 
 def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
-    """One question for every (picture, region) whose region has at least four concepts.
+    """Return one question for every (picture, region) whose region has at least four concepts.
 
     A concept that the picture shows just as well is never its distractor: it would be a second right answer.
 
@@ -45,7 +45,7 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
     concepts: dict[str, dict[str, str]] = defaultdict(dict)
     for item in items:
         for region in item.regions:
-            if item.name:  # a text without a name is no option
+            if item.name:  # a text without a name is not an option
                 concepts[region][item.concept_id] = item.name
     several = several_pictures(items)
     asked: dict[str, Question] = {}
@@ -75,7 +75,7 @@ def _order(pair: tuple[str, Shown]) -> tuple[str, str, str]:
 
 
 def _names(item: Shown, concepts: dict[str, str], item_id: str, variant: Variant) -> tuple[str, tuple[str, ...]]:
-    """Why nothing can be asked, or an empty reason and what the options name, the right one first."""
+    """Say why nothing can be asked, or an empty reason and what the options name, the right one first."""
     if not item.name:
         return "names no concept", ()
     if len(concepts) <= DISTRACTORS:

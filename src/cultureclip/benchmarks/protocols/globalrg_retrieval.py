@@ -34,7 +34,7 @@ TEMPLATE = "The picture depicts a kind of {universal} in {region}"
 
 
 def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
-    """One question for every (picture, region) whose universal has at least four regions.
+    """Return one question for every (picture, region) whose universal has at least four regions.
 
     A region that the concept also belongs to is not a distractor, for it would be right; nor is a region of another
     concept that the picture shows just as well.
@@ -71,7 +71,7 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
 
 
 def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated: bool) -> str:
-    """Why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty where something can."""
     if repeated:
         return "the same picture and region were asked about before"
     if not item.universal:

@@ -38,7 +38,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class _Query:
-    """What is searched with: key of a picture or a text, and what its prediction counts for."""
+    """Query: key of a picture or a text, and the cluster that its prediction counts for."""
 
     name: str
     family: str
@@ -47,7 +47,7 @@ class _Query:
 
 
 def answer_image_text_retrieval(items: Sequence[Captioned], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
-    """Predictions for every image and every distinct text, at every cut-off.
+    """Return predictions for every image and every distinct text, at every cut-off.
 
     Args:
         items: The pictures, in the order of ``images``; every distinct text of :func:`distinct_texts` in that order.
@@ -70,12 +70,12 @@ def answer_image_text_retrieval(items: Sequence[Captioned], images: np.ndarray, 
 
 
 def distinct_texts(items: Iterable[Captioned]) -> list[str]:
-    """All captions, each once, in order of first use."""
+    """Return all captions, each once, in order of first use."""
     return list(dict.fromkeys(caption for item in items for caption in item.captions))
 
 
 def _own(captions: Sequence[str], items: Sequence[Captioned], pairs: np.ndarray) -> list[_Query]:
-    """Captions as queries; one shared by two families counts for the first in alphabetical order."""
+    """Return captions as queries; one shared by two families counts for the first in alphabetical order."""
     owners: dict[int, Captioned] = {}
     for image, text in pairs.tolist():
         if text not in owners or items[image].family < owners[text].family:

@@ -1,4 +1,4 @@
-"""What every protocol is made of: pictures by content, questions with options, predictions, and seeded draws."""
+"""Parts of every protocol: pictures by content, questions with options, predictions, and seeded draws."""
 
 import random
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ ALSO_RIGHT = "what else is right for its picture is not offered"
 """Why an item is changed."""
 
 AS_PUBLISHED = f"{METRICS['as_published']} asks it as published"
-"""What an item that only the fair variant changes is marked with."""
+"""Mark of an item that only the fair variant changes."""
 
 DEV_SHARE = 0.25
 """Share of the concepts whose questions may guide choices; the others are scored once."""
@@ -171,7 +171,7 @@ class Prediction:
     category: str = ""
 
     def as_row(self, benchmark: str, model: str) -> dict[str, Any]:
-        """A row of the predictions table."""
+        """Return a row of the predictions table."""
         return {
             "benchmark": benchmark,
             "model": model,
@@ -192,7 +192,7 @@ def named_concept(name: str) -> str:
 
 
 def metric_of(item_id: str) -> str:
-    """The metric that an item counts for."""
+    """Return the metric that an item counts for."""
     return item_id.partition(":")[0]
 
 
@@ -209,7 +209,7 @@ def part_of(cluster: str) -> str:
 def draw_distractors(
     candidates: Iterable[str], excluded: Collection[str], item_id: str, variant: Variant = "as_published"
 ) -> Sequence[str] | None:
-    """The wrong options of a question: three that are drawn, or all.
+    """Return the wrong options of a question: three that are drawn, or all.
 
     Candidates are sorted and the generator is seeded by the item: the draw depends neither on the order of rows, nor on
     other items, nor on Python's hash seed. (The released code draws from a set, in the order that the hash seed gives.)
@@ -224,7 +224,7 @@ def draw_distractors(
 
 
 def several_pictures(items: Iterable[Shown]) -> set[str]:
-    """Ids of the concepts that more than one picture shows: the ids of their questions must name the picture."""
+    """Return ids of the concepts that more than one picture shows: the ids of their questions must name the picture."""
     pictures: dict[str, set[str]] = defaultdict(set)
     for item in items:
         pictures[item.concept_id].add(item.image)
@@ -255,7 +255,7 @@ def ask_both(
 
 
 def round_cosines(scores: np.ndarray) -> np.ndarray:
-    """Cosines at the precision at which they are compared, float64 of the same shape.
+    """Return cosines at the precision at which they are compared, float64 of the same shape.
 
     Raises:
         WeightsError: some are not finite, so they cannot be ranked.

@@ -55,7 +55,7 @@ class Probed:
 
 
 def classes_of(items: Sequence[Probed]) -> list[str]:
-    """Names of the classes that can be fitted, sorted.
+    """Return names of the classes that can be fitted, sorted.
 
     Raises:
         SourceDataError: fewer than two classes, or a class has too few pictures in a split.
@@ -76,7 +76,7 @@ def classes_of(items: Sequence[Probed]) -> list[str]:
 
 
 def ask_probe(items: Sequence[Probed]) -> tuple[tuple[Probed, ...], tuple[Unposed, ...]]:
-    """The items that can be used, and those that cannot.
+    """Return the items that can be used, and those that cannot.
 
     A picture for testing must have a class that is fitted, must not be fitted itself, and is asked about once.
 
@@ -184,7 +184,7 @@ class LinearProbeBenchmark(Benchmark):
 
 
 def _choose_strength(features: np.ndarray, labels: np.ndarray, train: list[int], validation: list[int]) -> float:
-    """The strength of greatest credit on validation; of equal ones the most regularised."""
+    """Return the strength of greatest credit on validation; of equal ones the most regularised."""
     credit = [
         top_k_credit(_decide(features[train], labels[train], features[validation], c), labels[validation], 1).mean()
         for c in STRENGTHS

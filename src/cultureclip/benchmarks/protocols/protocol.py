@@ -1,4 +1,4 @@
-"""What a protocol tells the rest of the project; its one file ends with it."""
+"""Declaration of a protocol to the rest of the project, at the end of the protocol's file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Protocol:
     Attributes:
         question: What is asked, in a sentence.
         benchmark: The class of its benchmarks.
-        build: Makes one of a declaration and the rows.
+        build: Builds a benchmark from a declaration and the rows.
         columns: Names of all columns that it reads.
         pictures: Those whose cells are pictures.
         lists: Those whose cells hold several values.

@@ -27,7 +27,7 @@ def top_k_credit(scores: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
 
 
 def shown_options(scores: np.ndarray, right: int) -> list[int]:
-    """Columns of the right answer and of the best wrong ones, the right one first.
+    """Return columns of the right answer and of the best wrong ones, the right one first.
 
     Args:
         scores: Of one query, [answers]; minus infinity where an answer is not offered.

@@ -57,7 +57,7 @@ class RaveneaItem:
 
 
 def ask_ravenea(items: Sequence[RaveneaItem]) -> tuple[tuple[RaveneaItem, ...], tuple[Unposed, ...]]:
-    """The pictures whose documents can be ranked, and the others."""
+    """Return the pictures whose documents can be ranked, and the others."""
     kept: dict[str, RaveneaItem] = {}
     unposed = []
     for item in items:
@@ -111,7 +111,7 @@ def expected_reciprocal_rank(scores: np.ndarray, grades: np.ndarray, k: int = ER
 
 
 def answer_ravenea(items: Sequence[RaveneaItem], cosines: Sequence[np.ndarray]) -> list[Prediction]:
-    """Every picture's nDCG and P at 1, 3 and 5, and its ERR.
+    """Return every picture's nDCG and P at 1, 3 and 5, and its ERR.
 
     Args:
         items: What is asked.
@@ -199,25 +199,28 @@ class RaveneaBenchmark(Benchmark):
 
 
 def _reason(item: RaveneaItem, *, repeated: bool) -> str:
-    """Why a picture's documents cannot be ranked; empty where they can."""
+    """Say why a picture's documents cannot be ranked; empty where they can."""
     grades = [document.grade for document in item.documents]
     if len(grades) < 2:
         return "fewer than two documents"
     if any(int(grade) != grade or abs(grade) > HIGHEST_GRADE for grade in grades):
-        return "a grade is no integer from -3 to 3"
+        return "a grade is not an integer from -3 to 3"
     if max(grades) == -HIGHEST_GRADE:
         return "every document has the lowest grade"
     return "the same picture was asked about before" if repeated else ""
 
 
 def _tied_groups(scores: np.ndarray) -> list[np.ndarray]:
-    """Indices of the documents by falling score, those of equal score together."""
+    """Return indices of the documents by falling score, those of equal score together."""
     order = np.argsort(-scores, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(scores[order])) + 1)
 
 
 def _by_rank(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values in the order of the ranks; tied documents all have their mean, which is the mean over their orders."""
+    """Return values in the order of the ranks.
+
+    Tied documents all have their mean, which is the mean over their orders.
+    """
     return np.concatenate([np.full(len(group), values[group].mean()) for group in _tied_groups(scores)])
 
 

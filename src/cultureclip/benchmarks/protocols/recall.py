@@ -66,14 +66,14 @@ def rank(queries: np.ndarray, candidates: np.ndarray, relevant: np.ndarray, firs
 
 
 def _in_units(cosines: np.ndarray) -> np.ndarray:
-    """Cosines as whole numbers of the last decimal that counts: two are equal or they differ."""
+    """Return cosines as whole numbers of the last decimal that counts: two are equal or they differ."""
     scaled = cosines.astype(np.float64)
     scaled *= _UNITS
     return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def _rank_block(scores: np.ndarray, pairs: np.ndarray, first: int) -> tuple[np.ndarray, ...]:
-    """Columns of :class:`Ranking` from scores [q, C] and pairs of a row and a candidate."""
+    """Return columns of :class:`Ranking` from scores [q, C] and pairs of a row and a candidate."""
     row, candidate = pairs.T
     found = scores[row, candidate]
     target = np.full(len(scores), np.iinfo(scores.dtype).min)

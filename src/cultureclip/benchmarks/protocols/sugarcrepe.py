@@ -37,7 +37,7 @@ class SugarCrepeItem:
 
 
 def ask_sugarcrepe(pairs: Iterable[SugarCrepeItem]) -> QuestionSet:
-    """One two-way question for every pair, with the subset as category and the picture as cluster.
+    """Return one two-way question for every pair, with the subset as category and the picture as cluster.
 
     A pair whose wrong caption is the right one of the same picture in another pair is left out.
     """
@@ -64,7 +64,7 @@ def ask_sugarcrepe(pairs: Iterable[SugarCrepeItem]) -> QuestionSet:
 
 
 def _reason(pair: SugarCrepeItem, *, repeated: bool, both_right: bool) -> str:
-    """Why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty where something can."""
     if not pair.caption.strip() or not pair.wrong.strip():
         return "a caption is empty"
     if pair.caption == pair.wrong:

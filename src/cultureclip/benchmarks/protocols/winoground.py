@@ -114,7 +114,7 @@ class WinogroundBenchmark(Benchmark):
 
 
 def _answer(twin: WinogroundItem, s: np.ndarray) -> list[Prediction]:
-    """The three predictions of a twin; ``s`` are its cosines, [pictures, texts]."""
+    """Return the three predictions of a twin; ``s`` are its cosines, [pictures, texts]."""
     comparisons: dict[str, list[tuple[str, tuple[str, str], float, float]]] = {"text": [], "image": []}
     for own, other in ((0, 1), (1, 0)):
         picture = twin.images[own]

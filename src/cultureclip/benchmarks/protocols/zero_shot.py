@@ -53,12 +53,12 @@ class Labelled:
 
 
 def cutoffs_for(classes: int) -> list[int]:
-    """The cut-offs that not every answer meets."""
+    """Return the cut-offs that not every answer meets."""
     return [k for k in CUTOFFS if k < classes]
 
 
 def known_labels(items: Iterable[Labelled], classes: int) -> tuple[tuple[Labelled, ...], tuple[Unposed, ...]]:
-    """The pictures that can be asked about, and those whose label is no class or that came before."""
+    """Split pictures into those that can be asked about, and those whose label is unknown or that came before."""
     kept: dict[tuple[str, int], Labelled] = {}
     unposed = []
     for item in items:
@@ -73,7 +73,7 @@ def known_labels(items: Iterable[Labelled], classes: int) -> tuple[tuple[Labelle
 
 
 def class_texts(classes: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
-    """The texts of every class, [classes, templates].
+    """Return the texts of every class, [classes, templates].
 
     Raises:
         SourceDataError: there are no two classes, or a template has no place for the class's name.
@@ -88,7 +88,10 @@ def class_texts(classes: Sequence[str], templates: Sequence[str]) -> list[list[s
 
 
 def distinct_names(classes: Sequence[str]) -> list[str]:
-    """Names that tell classes apart: ImageNet has two classes of missiles and two of sunglasses, here with numbers."""
+    """Return names that tell classes apart.
+
+    ImageNet has two classes of missiles and two of sunglasses, here with numbers.
+    """
     count = Counter(classes)
     return [name if count[name] == 1 else f"{name} (class {number})" for number, name in enumerate(classes)]
 

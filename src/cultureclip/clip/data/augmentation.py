@@ -18,7 +18,7 @@ from cultureclip.clip.settings import AugmentationSettings
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to each of N images.
+    """Changes to each of N images.
 
     A point u of the new picture shows the point ``centre + reach * u`` of the old one, both from -1 (left, top) to 1
     (right, bottom); a negative reach mirrors.
@@ -84,12 +84,12 @@ def draw_augmentation(mirrorable: Tensor, settings: AugmentationSettings, genera
 
 
 def _pixel_centres(size: int) -> Tensor:
-    """Places of an edge's pixels from -1 to 1, float [size]."""
+    """Return places of an edge's pixels from -1 to 1, float [size]."""
     return (2 * torch.arange(size) + 1) / size - 1
 
 
 def mirrorable_concepts(concepts: pd.DataFrame, never: Collection[str]) -> set[str]:
-    """Ids of the concepts whose pictures may be mirrored.
+    """Return ids of the concepts whose pictures may be mirrored.
 
     Args:
         concepts: Table of concepts.

@@ -64,7 +64,7 @@ class TwinData:
 
     @classmethod
     def load(cls, folder: Path) -> "TwinData":
-        """What :meth:`save` wrote; the pixels are mapped into memory, not read.
+        """Load what :meth:`save` wrote; the pixels are mapped into memory, not read.
 
         Raises:
             WeightsError: the file is missing or damaged.
@@ -77,7 +77,7 @@ class TwinData:
 
 @dataclass(frozen=True)
 class TwinBatch:
-    """What one step sees of B twins.
+    """Inputs of one step: B twins.
 
     Attributes:
         row_ids: The B rows.
@@ -185,7 +185,7 @@ def prepare(
 
 
 def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_share: float) -> pd.DataFrame:
-    """Rows with two readable images; ``images`` is the number of distinct images."""
+    """Return rows with two readable images; ``images`` is the number of distinct images."""
     if len(bad) > max_share * images:
         reason = next(iter(bad.values()))
         raise TrainingError(
@@ -200,7 +200,7 @@ def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_
 
 
 def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorable: Collection[str]) -> Tensor:
-    """Which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
+    """Tell which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
     allowed = torch.ones(count, dtype=torch.bool)
     for side, where in zip(SIDES, places, strict=True):
         allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{side}_concept_id"]])]] = False
@@ -248,7 +248,7 @@ def make_batch(
 
 
 def draw_rows(count: int, batch: int, seed: int, step: int) -> Tensor:
-    """Places of the rows of a step: epochs of shuffled rows, a rest smaller than a batch left for another epoch.
+    """Return places of the rows of a step: epochs of shuffled rows, a rest smaller than a batch left for another epoch.
 
     Depends on (count, batch, seed, step) alone, so that a resumed run and every objective see the same batches.
 
@@ -263,6 +263,6 @@ def draw_rows(count: int, batch: int, seed: int, step: int) -> Tensor:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The CPU generator of a step: all that is random in it (augmentation, dropout) comes from here."""
+    """Return the CPU generator of a step: all that is random in it (augmentation, dropout) comes from here."""
     word = int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(word >> 1)

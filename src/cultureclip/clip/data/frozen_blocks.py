@@ -50,12 +50,12 @@ class FrozenBlockCache:
     texts: np.ndarray
 
     def embed_images(self, places: Tensor) -> Tensor:
-        """Embeddings [n, D] of images, at their own length, fp32."""
+        """Return embeddings [n, D] of images, at their own length, fp32."""
         x = self._run(self.model.visual.transformer.resblocks, self._kept(self.images, places), None)
         return finish_image(self.model, x)
 
     def embed_texts(self, places: Tensor, tokens: Tensor) -> Tensor:
-        """Embeddings [n, D] of texts, at their own length, fp32.
+        """Return embeddings [n, D] of texts, at their own length, fp32.
 
         Args:
             places: int64 [n], of the texts.
@@ -130,12 +130,12 @@ def _fill(path: Path, count: int, block: nn.Module, embed: Callable[[Tensor], Te
 
 
 def _first_of_last(count: int, blocks: nn.ModuleList) -> nn.Module:
-    """The block at which the last ``count`` begin; a tower that is not adapted may have fewer."""
+    """Return the block at which the last ``count`` begin; a tower that is not adapted may have fewer."""
     return blocks[-min(count, len(blocks))]
 
 
 def _input_of(block: nn.Module, embed: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
-    """The input of a block in a forward pass, which ends there."""
+    """Return the input of a block in a forward pass, which ends there."""
     caught: list[Tensor] = []
 
     def catch(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:

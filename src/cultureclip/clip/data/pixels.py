@@ -55,7 +55,7 @@ class DecodedImages:
 
 
 class _Record(BaseModel):
-    """What lies beside a cache file."""
+    """Description that lies beside a cache file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,7 +77,7 @@ def decode(
 
     Raises:
         StorageError: the cache cannot be written, or the disk that the pictures are on cannot be read.
-        DamagedShardError: pictures lie in a shard that is damaged. A picture that is broken by itself is no error.
+        DamagedShardError: pictures lie in a shard that is damaged. A single broken picture is not an error.
     """
     if cache_dir is None:
         unreadable: dict[str, str] = {}
@@ -108,7 +108,10 @@ def gather(pixels: np.ndarray, places: Tensor) -> Tensor:
 
 
 def save_pixels(pixels: np.ndarray, folder: Path) -> str:
-    """Where another process finds pixels, relative to a folder; they are written there if they lie in no cache."""
+    """Return where another process finds pixels, relative to a folder.
+
+    They are written there if they lie in no cache.
+    """
     if isinstance(pixels, np.memmap) and pixels.filename is not None:
         return os.path.relpath(pixels.filename, folder)
     with replacing(folder / PIXELS_NAME) as temporary, temporary.open("wb") as handle:
@@ -125,13 +128,13 @@ def open_pixels(path: Path) -> np.ndarray:
     try:
         pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        remedy = "Start the training again: it is made anew"
+        remedy = "Start the training again: the file is regenerated"
         raise StorageError(path, f"no whole file of pixels ({error})", remedy) from error
     return pixels
 
 
 def _open(path: Path) -> DecodedImages | None:
-    """The cache, if it is whole; what is wrong with it goes to the log."""
+    """Return the cache, if it is whole; what is wrong with it goes to the log."""
     beside = path.with_suffix(".json")
     if not (path.exists() and beside.exists()):
         return None
@@ -174,7 +177,7 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
 
 
 def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
-    """What a ``.npy`` file of a shape begins with; ``kind`` is numpy's name of the number type."""
+    """Build the header of a ``.npy`` file of a shape; ``kind`` is numpy's name of the number type."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
@@ -183,7 +186,7 @@ def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
 def _slices(
     images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder, unreadable: dict[str, str]
 ) -> Iterator[np.ndarray]:
-    """Pixels of ``wanted``, uint8 [<= 128, 3, H, W] at a time; what is ``unreadable`` is zeros."""
+    """Yield pixels of ``wanted``, uint8 [<= 128, 3, H, W] at a time; what is ``unreadable`` is zeros."""
     blank = np.zeros((3, *_input_size(encoder)), np.uint8)
 
     def decode_slice(ids: Sequence[str]) -> list[np.ndarray | str]:
@@ -205,7 +208,7 @@ def _results(
     decode_slice: Callable[[Sequence[str]], list[np.ndarray | str]],
     slices: Sequence[Sequence[str]],
 ) -> list[list[np.ndarray | str]]:
-    """What each slice gives; when a thread finds a damaged shard, others miss its images, and that is not the news."""
+    """Yield the result of each slice. Raise the damaged-shard error instead of the missing-image errors it causes."""
     futures = [pool.submit(decode_slice, ids) for ids in slices]
     for future in futures:
         if isinstance(future.exception(), DamagedShardError):
@@ -214,7 +217,7 @@ def _results(
 
 
 def _attempt(image: Image.Image | Exception, encoder: ImageTextEncoder) -> np.ndarray | str:
-    """An image's pixels, or why there are none."""
+    """Return an image's pixels, or why there are none."""
     try:
         if isinstance(image, Exception):
             raise image
@@ -247,7 +250,7 @@ def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
 
 
 def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
-    """Pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
+    """Return pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
     mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
     return (pixels.to(encoder.device) - mean) / std
 

@@ -47,7 +47,7 @@ class Replay:
     encoder: ImageTextEncoder
 
     def pixels_of(self, rows: Tensor) -> Tensor:
-        """Pictures of some pairs, float [len(rows), 3, H, W], as the model wants them, on its device."""
+        """Return pictures of some pairs, float [len(rows), 3, H, W], as the model wants them, on its device."""
         return shown(self.pixels, rows, self.encoder)
 
     def save(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class Replay:
 
     @classmethod
     def load(cls, folder: Path, encoder: ImageTextEncoder) -> "Replay":
-        """What :meth:`save` wrote, for a model on another device, perhaps.
+        """Load what :meth:`save` wrote, also for a model on another device.
 
         Raises:
             WeightsError: the file is missing or damaged.
@@ -103,7 +103,7 @@ def prepare_replay(
 
 
 def _embed_once(path: Path, pixels: np.ndarray, tokens: Tensor, encoder: ImageTextEncoder) -> dict[str, Tensor]:
-    """The embeddings kept in a file, made if it is not there, or damaged."""
+    """Return the embeddings kept in a file, made if it is not there, or damaged."""
     with FileLock(path.with_suffix(".lock")):  # of several processes that need it, one makes it
         try:
             tensors, metadata = load_tensors(path)

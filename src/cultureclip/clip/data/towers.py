@@ -39,7 +39,7 @@ def encode_image(model: Any, pixels: Tensor) -> Tensor:
 
 
 def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> tuple[Tensor, int]:
-    """Tokens of many texts at the context length that the model was trained at.
+    """Return tokens of many texts at the context length that the model was trained at.
 
     Args:
         model: The open_clip model; a borrowed text tower may have room for more than that.

@@ -110,16 +110,16 @@ def read_card(path: Path) -> AdapterCard:
 
 
 def open_checkpoint(folder: Path) -> SavedCheckpoint:
-    """A handle on what :func:`save_checkpoint` wrote.
+    """Return a handle on what :func:`save_checkpoint` wrote.
 
     Raises:
-        WeightsError: it is no checkpoint.
+        WeightsError: if it is not a checkpoint.
     """
     return SavedCheckpoint(folder, read_card(folder / CARD_NAME))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """An adapter's tensors by name.
+    """Return an adapter's tensors by name.
 
     Raises:
         WeightsError: if the file is missing, damaged, holds NaN or infinity, or is a pickle, which could run code when

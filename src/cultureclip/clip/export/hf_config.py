@@ -1,4 +1,4 @@
-"""What a model is, between open_clip's config and Hugging Face's ``CLIPConfig``."""
+"""Conversion between open_clip's config and Hugging Face's ``CLIPConfig``."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def check_fits_clip_model(model_config: Mapping[str, Any], source: Path) -> None
 
 
 def to_clip_config(model_config: Mapping[str, Any], tokenizer: Any, source: Path) -> CLIPConfig:
-    """The ``CLIPConfig`` of an open_clip model that fits.
+    """Return the ``CLIPConfig`` of an open_clip model that fits.
 
     Args:
         model_config: ``model_cfg`` of an open_clip config.
@@ -120,7 +120,10 @@ def to_open_clip_config(config: CLIPConfig, tokenizer: Any, source: Path) -> dic
 
 
 def _misfits_in_open_clip(model_config: Mapping[str, Any]) -> list[str]:
-    """Settings that ``CLIPModel`` has nothing for: all that are set, to something else than nothing, and not known."""
+    """Return settings that ``CLIPModel`` has nothing for.
+
+    All that are set, to something else than nothing, and not known.
+    """
     misfits = [f"{name} {value!r}" for name, value in model_config.items() if name not in _MODEL and value]
     for part, kind, known in (("vision_cfg", CLIPVisionCfg, _VISION), ("text_cfg", CLIPTextCfg, _TEXT)):
         defaults = {field.name: field.default for field in dataclasses.fields(kind)}
@@ -154,7 +157,7 @@ def _misfits_in_clip_model(config: CLIPConfig) -> list[str]:
 
 
 def _end_token(text: CLIPTextCfg, tokenizer: Any, source: Path) -> int:
-    """The token that a text ends with, at which open_clip and ``CLIPModel`` are both to pool."""
+    """Return the token that a text ends with, at which open_clip and ``CLIPModel`` are both to pool."""
     end = int(tokenizer.eos_token_id)
     pooled = max(tokenizer.get_vocab().values()) if text.pool_type == "argmax" else text.eos_id
     if end != pooled or end == _LEGACY_END:
@@ -167,5 +170,5 @@ def _end_token(text: CLIPTextCfg, tokenizer: Any, source: Path) -> int:
 
 
 def _ratio(inner: int, width: int) -> float:
-    """The ratio from which open_clip, which rounds down, makes an MLP of that inner width."""
+    """Return the ratio from which open_clip, which rounds down, makes an MLP of that inner width."""
     return inner / width if int(width * (inner / width)) == inner else (inner + 0.5) / width

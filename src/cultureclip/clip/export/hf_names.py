@@ -1,4 +1,4 @@
-"""What open_clip's ``CLIP`` and Hugging Face's ``CLIPModel`` call the same tensors."""
+"""Names of the same tensors in open_clip's ``CLIP`` and Hugging Face's ``CLIPModel``."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ def layer_name(site: str) -> str | None:
 
 
 def to_clip_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a ``CLIPModel`` from that of an open_clip ``CLIP``."""
+    """Return the state dict of a ``CLIPModel`` from that of an open_clip ``CLIP``."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         names = _tensor_names(name)
@@ -69,7 +69,7 @@ def to_clip_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_clip_model(state: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
-    """The reverse of :func:`to_clip_model`.
+    """Return the reverse of :func:`to_clip_model`.
 
     Args:
         state: State dict of a ``CLIPModel``.

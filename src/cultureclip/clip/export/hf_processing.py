@@ -45,7 +45,7 @@ def to_tokenizer(tokenizer: Any, source: Path) -> Any:
 
 
 def load_tokenizer(source: Path) -> Any:
-    """The Hugging Face tokenizer of a folder.
+    """Return the Hugging Face tokenizer of a folder.
 
     Raises:
         WeightsError: there is none.

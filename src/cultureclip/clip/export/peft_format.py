@@ -1,6 +1,6 @@
 """Adapters, between a checkpoint of this package and PEFT's format for Hugging Face's ``CLIPModel``.
 
-PEFT's LoRA has no place for the temperature, which is no layer: it travels in the same weights file under its own name,
+PEFT's LoRA has no place for the temperature, which is not a layer. It is in the same weights file under its own name,
 from which ``PeftModel.from_pretrained`` sets ``logit_scale``; PEFT does not save it again.
 """
 
@@ -57,7 +57,7 @@ def to_peft(source: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: it is no checkpoint, or its base is nothing that ``CLIPModel`` can be.
+        WeightsError: if it is not a checkpoint, or ``CLIPModel`` cannot represent its base.
         StorageError: the destination exists.
     """
     card, state = read_card(source / CARD_NAME), read_weights(source / ADAPTER_NAME)
@@ -163,7 +163,7 @@ def _read_config(source: Path) -> dict[str, Any]:
 
 
 def _sites(names: Iterable[str], model: CLIP) -> dict[str, Any]:
-    """Which targets, towers and last blocks an adapter of these tensors sits on, as settings."""
+    """Tell which targets, towers and last blocks an adapter of these tensors sits on, as settings."""
     found = [match.groups() for name in names if (match := _SITE.fullmatch(name.removeprefix(_PREFIX)))]
     first: dict[Tower, int] = {}
     for part, number, _ in found:

@@ -70,7 +70,7 @@ class LoraAdapter(nn.Module):
             nn.init.kaiming_uniform_(update.a, a=math.sqrt(5), generator=generator)
 
     def updates(self) -> Iterator[LowRank]:
-        """All low-rank updates."""
+        """Yield all low-rank updates."""
         for module in self.sites.values():
             if isinstance(module, LowRank):
                 yield module
@@ -91,7 +91,7 @@ class LoraAdapter(nn.Module):
                 update.enabled = True
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of all trained tensors by name, e.g. ``transformer.resblocks.0.attn.q.a``."""
+        """Return copies of all trained tensors by name, e.g. ``transformer.resblocks.0.attn.q.a``."""
         state = {name: t.detach().cpu().clone() for name, t in self.state_dict().items()}
         return {name.removeprefix("sites.").replace("/", "."): t for name, t in state.items()}
 

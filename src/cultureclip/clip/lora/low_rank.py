@@ -31,7 +31,7 @@ class LowRank(nn.Module):
         self.scale, self.dropout, self.enabled = lora.scale, lora.dropout, True
 
     def forward(self, x: Tensor) -> Tensor:
-        """The update for inputs [..., inputs], [..., outputs]."""
+        """Return the update for inputs [..., inputs], [..., outputs]."""
         return F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
 
 

@@ -45,7 +45,7 @@ def merge(
 
 
 def _place(site: str, outputs: int, base: Mapping[str, Tensor]) -> tuple[str, slice]:
-    """The weight that a site's update belongs to, and its rows in it: query, key and value may share one."""
+    """Return the weight that a site's update belongs to, and its rows in it: query, key and value may share one."""
     parent, _, target = site.rpartition(".")
     if f"{site}.weight" in base:
         return f"{site}.weight", slice(None)

@@ -30,7 +30,7 @@ class Layout:
     linear: Mapping[Target, tuple[str, ...]]
 
     def fits(self, block: nn.Module) -> bool:
-        """Whether a module is a block of this family."""
+        """Tell whether a module is a block of this family."""
         path, kind = self.attention
         layers = [path for paths in self.linear.values() for path in paths]
         return _is(block, path, kind) and all(_is(block, layer, nn.Linear) for layer in layers)
@@ -63,7 +63,7 @@ class Block(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What takes the place of a block's projection: its path, the module, and the updates by path below the block."""
+    """Replacement of a block's projection: its path, the module, and the updates by path below the block."""
 
     path: str
     module: nn.Module
@@ -71,7 +71,7 @@ class Adapted(NamedTuple):
 
 
 def find_blocks(model: nn.Module, tower: Tower, last: int | None) -> list[Block]:
-    """The blocks of one tower that are to be adapted, first to last.
+    """Return the blocks of one tower that are to be adapted, first to last.
 
     Args:
         model: An open_clip model.
@@ -117,7 +117,7 @@ def adapt(block: Block, lora: LoraSettings) -> Iterator[Adapted]:
 
 
 def _tower(name: str) -> Tower | None:
-    """Which tower a module belongs to, by its name; None for parts that are neither (CoCa's decoder)."""
+    """Tell which tower a module belongs to, by its name; None for parts that are neither (CoCa's decoder)."""
     if name.startswith("visual."):
         return "image"
     return "text" if name.startswith(("transformer.", "text.")) else None

@@ -18,7 +18,7 @@ class Clip(Objective):
     caption_term = Objective.clip
 
     def forward(self, twins: TwinEmbeddings) -> Tensor:
-        """The loss of a batch; as released, a zero without gradient, on which ``backward`` fails."""
+        """Return the loss of a batch; as released, a zero without gradient, on which ``backward`` fails."""
         if _IS_ZERO in self.settings.as_released:
             return twins.scale.new_zeros(())
         return super().forward(twins)

@@ -1,4 +1,4 @@
-"""What objectives are made of: embedded twins, cross-entropy that knows repeated meanings, the twin margin."""
+"""Parts of the objectives: embedded twins, cross-entropy that knows repeated meanings, the twin margin."""
 
 from dataclasses import dataclass, replace
 
@@ -33,13 +33,13 @@ class TwinEmbeddings:
     norms: Tensor | None = None
 
     def texts(self, field: str) -> tuple[Tensor, Tensor]:
-        """Embeddings [2, B, D] of a field and its labels [2, B, L]: texts that share any label mean the same."""
+        """Return embeddings [2, B, D] of a field and its labels [2, B, L]: texts that share any label mean the same."""
         if field == "concept":
             return self.concepts, self.concept_ids.unsqueeze(-1)
         return self.captions, torch.stack([self.caption_ids, self.concept_ids], dim=-1)
 
     def unnormalised(self) -> "TwinEmbeddings":
-        """The same batch with images and texts at the length that the towers gave them.
+        """Return the same batch with images and texts at the length that the towers gave them.
 
         Raises:
             ConfigurationError: their lengths were not kept.

@@ -1,4 +1,4 @@
-"""What holds the tuned model near its base: distillation (Hinton et al. 2015, arXiv 1503.02531) of similarities."""
+"""Distillation of similarities (Hinton et al. 2015, arXiv 1503.02531), which holds the tuned model near its base."""
 
 from collections.abc import Iterable
 

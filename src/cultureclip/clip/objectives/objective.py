@@ -9,7 +9,7 @@ cross-entropy whose right answers lie on the diagonal. Every objective returns a
     pair(x) = neg(I+, x+, x-) + neg(I-, x-, x+)
 
 A text that means the same as a row's own text (same text, or a caption of the same concept) is masked out of the row's
-negatives when ``duplicate_aware`` is set: concepts repeat in a batch, and an image is no negative for its own concept.
+negatives when ``duplicate_aware`` is set: concepts repeat in a batch, and no image is a negative for its own concept.
 With ``multi_positive`` it is one more right answer.
 """
 
@@ -51,7 +51,7 @@ class Objective(nn.Module):
         self.settings = settings or ObjectiveSettings()
 
     def forward(self, twins: TwinEmbeddings) -> Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         if _UNNORMALISED in self.settings.as_released:
             twins = twins.unnormalised()
         terms = {"caption": self.caption_term, "concept": self.concept_term}
@@ -61,7 +61,7 @@ class Objective(nn.Module):
         return self.settings.lambda_caption * losses["caption"] + self.settings.lambda_concept * losses["concept"]
 
     def margin(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """What the twin margin adds to a field's term, weighted."""
+        """Compute the weighted twin margin that is added to a field's term."""
         settings = self.settings
         if not settings.twin_margin_weight:
             return twins.scale.new_zeros(())
@@ -110,12 +110,12 @@ class Objective(nn.Module):
         return self.contrast(twins.images[0], texts[0], labels[0], twins.scale)
 
     def clip_both(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Both sides at once: 1/2 [ CE(s I x^T) + CE(s x I^T) ], I = [I+ ; I-], x = [x+ ; x-], 2B x 2B."""
+        """Return both sides at once: 1/2 [ CE(s I x^T) + CE(s x I^T) ], I = [I+ ; I-], x = [x+ ; x-], 2B x 2B."""
         texts, labels = twins.texts(field)
         return self.contrast(twins.images.flatten(0, 1), texts.flatten(0, 1), labels.flatten(0, 1), twins.scale)
 
     def neg(self, twins: TwinEmbeddings, field: str, side: int = 0) -> Tensor:
-        """Images of one side against their own and the twins' texts.
+        """Return images of one side against their own and the twins' texts.
 
         1/2 [ CE(s I [T | T']^T) + CE(s T I^T) ]
 
@@ -129,7 +129,7 @@ class Objective(nn.Module):
         return self.contrast(twins.images[side], texts[side], labels[side], twins.scale, extra)
 
     def pair(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Both sides in turn: neg(I+, x+, x-) + neg(I-, x-, x+)."""
+        """Return both sides in turn: neg(I+, x+, x-) + neg(I-, x-, x+)."""
         return self.neg(twins, field, 0) + self.neg(twins, field, 1)
 
     def three_way(self, twins: TwinEmbeddings, field: str) -> Tensor:

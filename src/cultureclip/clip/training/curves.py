@@ -1,4 +1,4 @@
-"""What the logs of several trainings say, side by side."""
+"""Curves of several trainings side by side."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -48,7 +48,7 @@ class Group:
             dist.all_reduce(parameter.grad)
 
     def from_leader(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives in the leading process, in every process; it is not called in the others."""
+        """Return in every process what ``make`` returns in the leading one; the others do not call it."""
         box: list[Any] = [make() if self.leads else None]
         if self.size > 1:
             dist.broadcast_object_list(box)

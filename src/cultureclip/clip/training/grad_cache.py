@@ -3,7 +3,7 @@
 Gradient caching (Gao et al. 2021, arXiv 2101.06983). A contrastive loss couples all embeddings of a batch, but each
 embedding depends on its own input alone. So: embed everything without a graph; take the loss and its gradient at the
 embeddings; embed chunk by chunk again, now with a graph, and pass each chunk its part of that gradient. The random
-state of a chunk is drawn anew from its own seed, so dropout is the same both times.
+state of a chunk is drawn again from its own seed, so dropout is the same both times.
 
 With a group of processes each embeds its share, and the embeddings of all are summed into place before the loss:
 processes x chunk is one big batch.
@@ -33,14 +33,14 @@ class Encoding:
     chunk: int | None = None
 
     def chunks(self, group: Group) -> list[slice]:
-        """The slices that this process embeds."""
+        """Return the slices that this process embeds."""
         share = group.share(self.count)
         size = self.chunk or max(1, share.stop - share.start)
         return [slice(a, min(a + size, share.stop)) for a in range(share.start, share.stop, size)]
 
 
 def embed(encodings: Sequence[Encoding], group: Group, seed: int) -> list[Tensor]:
-    """Embeddings [N, D] of all rows of every encoding, without a graph, the same in every process."""
+    """Return embeddings [N, D] of all rows of every encoding, without a graph, the same in every process."""
     with torch.no_grad():
         return _gather(encodings, group, [part.detach() for _, _, part in _encode(encodings, group, seed)])
 

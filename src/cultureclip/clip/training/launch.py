@@ -82,7 +82,7 @@ def _refuse_survivors(job: Job) -> None:
 
 
 def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
-    """What starts the processes of one machine; the same on each, but for paths."""
+    """Build the command that starts the processes of one machine; it is the same on each, except for paths."""
     meeting = ["--standalone"]
     if launch.rendezvous is not None:
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}", f"--rdzv-id={folder.parent.name}"]
@@ -94,7 +94,7 @@ def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
 
 
 def threads_for(processes: int) -> int:
-    """Threads of each process, so that all together use what this one uses."""
+    """Return threads of each process, so that all together use what this one uses."""
     return max(1, torch.get_num_threads() // processes)
 
 

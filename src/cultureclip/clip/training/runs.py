@@ -116,7 +116,7 @@ def train_adapter(
         objective: A name in ``OBJECTIVES``.
         seed: Of everything random.
         settings: All other choices.
-        work_dir: Trainings lie here, a folder a key; decoded pictures and the base's embeddings beside them.
+        work_dir: Trainings lie here, one folder per key; decoded pictures and the base's embeddings beside them.
         mirrorable: Ids of concepts whose pictures may be mirrored.
 
     Returns:
@@ -177,7 +177,7 @@ def train_adapter(
 
 
 class _Inputs(NamedTuple):
-    """What a training reads, decoded and tokenised."""
+    """Inputs of a training, decoded and tokenised."""
 
     data: TwinData
     dev: TwinData | None

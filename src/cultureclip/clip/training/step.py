@@ -99,7 +99,7 @@ class TwinLoss:
         return float(value) / weight, accuracy
 
     def embed(self, batch: TwinBatch) -> TwinEmbeddings:
-        """A batch embedded without a graph, by this process alone."""
+        """Return a batch embedded without a graph, by this process alone."""
         return self.as_twins(batch, *embed(self._twin_encodings(batch), Group(), 0))
 
     def as_twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
@@ -117,7 +117,7 @@ class TwinLoss:
         )
 
     def _penalties(self, embedded: Sequence[Tensor], anchors: tuple[Tensor, Tensor] | None) -> Tensor:
-        """What holds the model near its base on the twins themselves."""
+        """Compute the loss that holds the model near its base on the twins themselves."""
         trainer, penalty = self.settings.trainer, embedded[0].new_zeros(())
         if anchors is not None:
             images, texts = (F.normalize(e, dim=-1) for e in embedded[:2])
@@ -131,7 +131,7 @@ class TwinLoss:
         return replay_loss(F.normalize(images, dim=-1), F.normalize(texts, dim=-1), rows, replay.images, replay.texts)
 
     def _base_embeddings(self, encodings: Sequence[Encoding], seed: int) -> tuple[Tensor, Tensor]:
-        """The base's L2-normalised embeddings of the same pixels and texts."""
+        """Return the base's L2-normalised embeddings of the same pixels and texts."""
         with self.adapter.disabled():
             images, texts = (F.normalize(e, dim=-1) for e in embed(encodings, self.group, seed))
         return images, texts
@@ -169,7 +169,7 @@ class TwinLoss:
         return self.replay
 
     def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:
-        """Both towers from pixels and tokens on."""
+        """Return both towers from pixels and tokens on."""
         model = self.encoder.model
         return self._encodings(
             images,

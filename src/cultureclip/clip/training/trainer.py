@@ -120,7 +120,7 @@ class Trainer:
         model.train()
 
     def _caches(self) -> list[FrozenBlockCache]:
-        """What the frozen blocks make of all inputs, where that is to be kept."""
+        """Compute the activations of the frozen blocks for all inputs, where they are to be cached."""
         blocks = self.settings.lora.last_blocks
         if not self.settings.trainer.cache_frozen_blocks or blocks is None:
             return []
@@ -175,7 +175,7 @@ class Trainer:
         return start, log
 
     def _base_row(self) -> LogRow:
-        """What is trained on, and what the untouched base does on the dev twins."""
+        """Describe the training data, and the untouched base's figures on the dev twins."""
         counts = {
             "train_rows": len(self.data.row_ids),
             "dev_rows": len(self.dev.row_ids) if self.dev else 0,
@@ -185,7 +185,7 @@ class Trainer:
         return {"step": 0, **counts, **self._dev_figures()}
 
     def _step(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
-        """One update; returns loss and caption accuracy of the batch."""
+        """Return one update; returns loss and caption accuracy of the batch."""
         trainer = self.settings.trainer
         generator = step_generator(self.seed, step)
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -214,7 +214,7 @@ class Trainer:
         return loss, accuracy
 
     def _check_finite(self, figure: str, value: float, step: int, row_ids: list[str]) -> None:
-        """Stop before what is no number reaches the weights."""
+        """Stop before a value that is not finite reaches the weights."""
         if math.isfinite(value):
             return
         path = self.folder / FAULT_NAME
@@ -229,12 +229,12 @@ class Trainer:
         )
 
     def _dev_figures(self) -> dict[str, float]:
-        """What the leading process sees on the dev twins."""
+        """Evaluate on the dev twins in the leading process."""
         return self.group.from_leader(self._look_at_dev)
 
     @torch.no_grad()
     def _look_at_dev(self) -> dict[str, float]:
-        """Loss and accuracies on the dev twins, means over rows, images unchanged; empty without dev twins."""
+        """Return loss and accuracies on the dev twins, means over rows, images unchanged; empty without dev twins."""
         if self.dev is None:
             return {}
         figures: dict[str, Callable[[TwinEmbeddings], float]] = {
@@ -252,7 +252,7 @@ class Trainer:
         return means | {"dev_accuracy": (means["dev_caption_accuracy"] + means["dev_concept_accuracy"]) / 2}
 
     def _row(self, step: int, window: list[tuple[float, float]], speed: float) -> LogRow:
-        """A log row: means over the steps since the last one, and the dev figures now."""
+        """Return a log row: means over the steps since the last one, and the dev figures now."""
         row = {
             "step": step + 1,
             "loss": sum(loss for loss, _ in window) / len(window),

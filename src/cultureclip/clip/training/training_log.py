@@ -18,7 +18,7 @@ LogRow = dict[str, Any]
 
 
 def read_log(path: Path) -> list[LogRow]:
-    """The rows that :func:`write_log` wrote, the base's and at least one more.
+    """Return the rows that :func:`write_log` wrote, the base's and at least one more.
 
     Raises:
         TrainingError: the file is missing or damaged.
@@ -40,7 +40,10 @@ def write_log(rows: Sequence[LogRow], path: Path) -> None:
 
 
 def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
-    """The log's row after training began that is best by a dev figure, the first of equals; the last without one."""
+    """Return the log's row after training began that is best by a dev figure, the first of equals.
+
+    The last without one.
+    """
     rows = [row for row in log if row["step"] > 0]
     if select_by == "last" or select_by not in rows[-1]:
         return rows[-1]
@@ -49,7 +52,7 @@ def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
 
 
 def ran_out_of_patience(log: Sequence[LogRow], select_by: str, patience: int | None) -> bool:
-    """Whether the last ``patience`` looks all failed to be better than the best one before them."""
+    """Tell whether the last ``patience`` dev evaluations all failed to be better than the best one before them."""
     steps: list[int] = [row["step"] for row in log if row["step"] > 0]
     if patience is None or len(steps) <= patience or select_by not in log[-1]:
         return False

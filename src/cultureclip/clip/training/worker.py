@@ -32,7 +32,7 @@ TRAIN_NAME, DEV_NAME, REPLAY_NAME = "train", "dev", "replay"
 
 
 class Job(BaseModel):
-    """What is trained; the data lie beside it in folders of their own.
+    """One training as written to disk for its processes; the data lie beside it in folders of their own.
 
     Attributes:
         base: Directory of the base model.
@@ -56,7 +56,7 @@ class Job(BaseModel):
 
 
 def build_trainer(job: Job, data_folder: Path, group: Group, device: str) -> Trainer:
-    """A trainer for this process, from a job and its data."""
+    """Return a trainer for this process, from a job and its data."""
     encoder = load_encoder(job.base, device)
     adapter = LoraAdapter(encoder.model, job.settings.lora, job.seed)
     dev, replay = data_folder / DEV_NAME, data_folder / REPLAY_NAME

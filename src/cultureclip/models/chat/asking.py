@@ -22,7 +22,7 @@ Reason = Literal["cut_off", "refused", "unparsable"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a question.
+    """Outcome of a question.
 
     Attributes:
         text: The last answer; of a failed one its beginning.
@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclass
 class Usage:
-    """What a stage asked of its model.
+    """Use of a model by a stage.
 
     Attributes:
         asked: Answers that the model gave now.
@@ -75,7 +75,7 @@ class Usage:
         self.completion_tokens += answer.completion_tokens
 
     def to_metrics(self, prices: tuple[float, float] | None = None) -> dict[str, Any]:
-        """The counts, and the cost where prices per million tokens read and written are given."""
+        """Return the counts, and the cost where prices per million tokens read and written are given."""
         metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
         if prices is not None:
             read, written = prices
@@ -174,7 +174,7 @@ def answer_all(
 
 
 def _repeated(request: Request, attempt: int) -> Request:
-    """The same question with the seed of another attempt; at temperature 0 a seed alone would change nothing."""
+    """Return the same question with the seed of another attempt; at temperature 0 a seed alone would change nothing."""
     if attempt == 0:
         return request
     sampling = request.sampling

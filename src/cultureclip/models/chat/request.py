@@ -1,4 +1,4 @@
-"""What a chat model is asked and what it answers, whichever backend runs it."""
+"""Requests and answers of chat models, the same for every backend."""
 
 import hashlib
 from base64 import b64encode

@@ -203,7 +203,7 @@ def _content(parts: tuple[str | Picture, ...]) -> str | list[dict[str, Any]]:
 
 
 def _read(reply: Any, url: str, name: str, request: Request) -> Answer:
-    """One answer out of a reply whose fields may be missing or of any type: servers differ.
+    """Read one answer out of a reply whose fields may be missing or of any type: servers differ.
 
     Raises:
         _ServerDownError: if the reply holds no answer.
@@ -235,7 +235,7 @@ def _read(reply: Any, url: str, name: str, request: Request) -> Answer:
 
 
 def _same_model(answered: str, asked: str) -> bool:
-    """Servers may answer with a path or a revision around the name that they were asked for."""
+    """Tell whether two names are of one model: servers may answer with a path or a revision around the name."""
     return answered in asked or asked in answered
 
 
@@ -245,7 +245,7 @@ def _count(usage: Any, field: str) -> int:
 
 
 def _shown(error: Exception, key: str) -> str:
-    """The beginning of a server's message on one line, without the key, which servers like to echo."""
+    """Return the beginning of a server's message on one line, without the key, which servers like to echo."""
     body = getattr(error, "body", None)
     text = json.dumps(body) if isinstance(body, dict) else str(error)
     return " ".join(text.replace(key, "***").split())[:SHOWN_MESSAGE]

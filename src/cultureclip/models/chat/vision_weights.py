@@ -15,7 +15,7 @@ _AGAIN = "Copy or download the whole model again, from one release"
 
 
 def is_vision_model(folder: Path) -> bool:
-    """Whether a directory's config is of a vision-language class.
+    """Tell whether a directory's config is of a vision-language class.
 
     Raises:
         WeightsError: if there is no config that ``transformers`` reads.

@@ -19,12 +19,12 @@ POCKET = (
 
 
 def dataset_of(name: str) -> str:
-    """The catalog's name of a benchmark."""
+    """Return the catalog's name of a benchmark."""
     return f"benchmark_{name}"
 
 
 def read_benchmarks() -> list[str]:
-    """The names that ``evaluation.benchmarks`` of the session's config lists.
+    """Return the names that ``evaluation.benchmarks`` of the session's config lists.
 
     Raises:
         ConfigurationError: there are none, one is listed twice, or one is neither pocket's nor in the catalog.

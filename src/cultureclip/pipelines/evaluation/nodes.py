@@ -173,7 +173,7 @@ def _write_scaled(
 def score_models(
     predictions: pd.DataFrame, cards: list[dict[str, Any]], abilities: pd.DataFrame, parameters: EvaluationParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values, intervals and paired differences of every model, benchmark, metric and part.
+    """Return values, intervals and paired differences of every model, benchmark, metric and part.
 
     Returns:
         Scores, and scores of each culture and category.
@@ -190,7 +190,7 @@ def score_models(
 def compare_models(
     predictions: pd.DataFrame, parameters: EvaluationParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, Chart]:
-    """What the base confuses and tuned models do not, and what culture costs in general ability.
+    """Count the confusions of base and tuned models, and compare culture with general ability.
 
     Returns:
         Confusions, abilities, and the abilities' chart.

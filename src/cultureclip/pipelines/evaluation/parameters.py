@@ -30,7 +30,7 @@ FurtherModelName = Annotated[str, AfterValidator(_check_name)]
 
 
 class EvaluationParameters(EmbeddingSettings, ScoringSettings):
-    """What is compared, and how; see ``parameters_evaluation.yml`` for what each one means."""
+    """Models, benchmarks and tests of an evaluation; ``parameters_evaluation.yml`` explains each field."""
 
     benchmarks: list[str] = Field(min_length=1)
     base_model: ModelPath

@@ -28,7 +28,7 @@ def create_pipeline(
     seeds: Sequence[int] | None = None,
     benchmarks: Sequence[str] | None = None,
 ) -> Pipeline:
-    """Benchmarks, concepts, training data and every checkpoint -> predictions and scores, all that a report needs.
+    """Build the pipeline from benchmarks, concepts, training data and checkpoints to all that a report needs.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.
@@ -71,7 +71,7 @@ def create_pipeline(
 
 
 def ask(listed: Sequence[str]) -> list[Node]:
-    """Nodes that draw the pocket benchmarks, where one is listed, and take in all that are listed."""
+    """Return nodes that draw the pocket benchmarks, where one is listed, and take in all that are listed."""
     pocket = {name: dataset_of(name) for name in listed if name in POCKET}
     tables = ["concepts", "twins", "params:evaluation"]
     drawn = [Node(draw_pocket_benchmarks, tables, pocket, name="draw_pocket_benchmarks")] if pocket else []
@@ -85,7 +85,7 @@ def ask(listed: Sequence[str]) -> list[Node]:
 
 
 def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
-    """Nodes that ask every model, count, and note the run that did it.
+    """Return nodes that ask every model, count, and note the run that did it.
 
     Args:
         benchmarks: Dataset of what is asked.
@@ -125,6 +125,9 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
 
 
 def read_by(listed: Sequence[str]) -> set[str]:
-    """Datasets that :func:`ask` reads: files of the listed benchmarks, and the tables that pocket's are drawn from."""
+    """Return datasets that :func:`ask` reads.
+
+    Files of the listed benchmarks, and the tables that pocket's are drawn from.
+    """
     tables = {"concepts", "twins"} if set(listed) & set(POCKET) else set()
     return tables | {dataset_of(name) for name in listed if name not in POCKET}

@@ -4,7 +4,7 @@ from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 
 
 def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
-    """All results as one table.
+    """Return all results as one table.
 
     Returns:
         It in HTML, Markdown and LaTeX.

@@ -6,7 +6,7 @@ from cultureclip.settings_base import Settings
 
 
 class LeaderboardParameters(Settings):
-    """What is merged; see ``parameters_leaderboard.yml`` for what each one means."""
+    """Results to merge; ``parameters_leaderboard.yml`` explains each field."""
 
     results: list[str] = Field(min_length=1)
     metrics: list[str]

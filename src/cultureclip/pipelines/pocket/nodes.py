@@ -8,7 +8,7 @@ from cultureclip.pipelines.pocket.parameters import PocketParameters
 
 
 def read_drawn_concepts(atlas: str) -> pd.DataFrame:
-    """The atlas's concepts that pocket can draw."""
+    """Return the atlas's concepts that pocket can draw."""
     from cultureclip.concepts.atlas import read_concepts
     from cultureclip.reading.csv_table import read_csv_table
 
@@ -44,7 +44,10 @@ def measure_models(
     generator_card: dict[str, Any],
     parameters: PocketParameters,
 ) -> dict[str, Any]:
-    """Which share of real and generated drawings the models recognise; the figures also go onto the shipped cards."""
+    """Tell which share of real and generated drawings the models recognise.
+
+    The figures also go onto the shipped cards.
+    """
     from cultureclip.pocket.measure import measure_models as measure
 
     models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}

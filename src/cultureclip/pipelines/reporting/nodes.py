@@ -20,7 +20,7 @@ EVALUATE_AGAIN = "Evaluate again: kedro run --pipelines=evaluation"
 
 
 def tabulate_scores(scores: pd.DataFrame, abilities: pd.DataFrame, cards: Cards, evaluation_run: Run) -> str:
-    """The main figures as a Markdown table, which a run prints at its end."""
+    """Return the main figures as a Markdown table, which a run prints at its end."""
     from cultureclip.report.score_table import tabulate_scores as tabulate
 
     settings = _settings_of(evaluation_run)
@@ -30,7 +30,7 @@ def tabulate_scores(scores: pd.DataFrame, abilities: pd.DataFrame, cards: Cards,
 def export_results(
     scores: pd.DataFrame, group_scores: pd.DataFrame, predictions: pd.DataFrame, cards: Cards, evaluation_run: Run
 ) -> SiteFiles:
-    """Scores as ``report.results.Results``: JSON that CLIP_benchmark's users can read."""
+    """Return scores as ``report.results.Results``: JSON that CLIP_benchmark's users can read."""
     from cultureclip.report.results import RunFacts, make_results
 
     settings = _settings_of(evaluation_run)
@@ -96,7 +96,7 @@ def render_report(
     evaluation_run: Run,
     parameters: ReportingParameters,
 ) -> SiteFiles:
-    """The whole run as a ``report.site.Site``.
+    """Return the whole run as a ``report.site.Site``.
 
     Args:
         answers: What evaluation left.

@@ -30,7 +30,7 @@ _METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """What every stage left -> report, score_table, results; nothing is evaluated again.
+    """Build the pipeline from the outputs of all stages to report, score_table and results; nothing is evaluated again.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.
@@ -62,7 +62,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
 
 
 def publish() -> list[Node]:
-    """Nodes that tabulate and export scores, wherever they come from."""
+    """Return nodes that tabulate and export scores, wherever they come from."""
     return [
         Node(
             tabulate_scores,

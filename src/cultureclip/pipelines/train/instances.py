@@ -12,12 +12,12 @@ from cultureclip.scoring.models import ModelName
 
 
 def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[ModelName]:
-    """Every objective with every seed."""
+    """Return every objective with every seed."""
     return [ModelName(objective, seed) for objective, seed in product(objectives, seeds)]
 
 
 def read_instances() -> list[ModelName]:
-    """The trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
+    """Return the trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
 
     Raises:
         ConfigurationError: there is no such configuration, or it names no training, one twice, or an unknown loss.

@@ -18,7 +18,7 @@ TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, Tra
 
 
 def list_general_pairs(concepts: pd.DataFrame, parameters: TrainParameters) -> pd.DataFrame:
-    """The general pairs that trainings replay; none when none does."""
+    """Return the general pairs that trainings replay; none when none does."""
     from cultureclip.concepts.general_pairs import list_general_pairs as list_pairs
 
     source = parameters.general_pairs.source if parameters.replays else None
@@ -26,7 +26,7 @@ def list_general_pairs(concepts: pd.DataFrame, parameters: TrainParameters) -> p
 
 
 def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
-    """The node function of one training.
+    """Return the node function of one training.
 
     Args:
         instance: The objective and seed of this node.

@@ -98,11 +98,11 @@ class TrainParameters(RunSettings, Trainings):
         return any(self.run_settings(name).replay.batch for name in self.objectives)
 
     def objective_of(self, name: str) -> str:
-        """The loss that an entry of ``objectives`` trains with."""
+        """Return the loss that an entry of ``objectives`` trains with."""
         return self.variants[name].objective if name in self.variants else name
 
     def run_settings(self, name: str) -> RunSettings:
-        """The part that decides the outcome of an entry of ``objectives``."""
+        """Return the part that decides the outcome of an entry of ``objectives``."""
         shared = {field: getattr(self, field) for field in RunSettings.model_fields}
         if name not in self.variants:
             return RunSettings(**shared)
