@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kedro.io.core import Version
 from selenium.webdriver import Chrome, Keys
@@ -11,9 +12,12 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 
 from cultureclip.datasets.site_dataset import SiteDataset
+from cultureclip.report.estimate import project
 from cultureclip.report.gallery import PAGE
 from cultureclip.report.page import count_columns
+from cultureclip.report.preview import Preview, Shown
 from cultureclip.report.site import Site
+from cultureclip.report.thumbnails import thumbnail
 from tests.support.browser import address, console, open_browser, prefer, resize
 from tests.support.report_data import HOSTILE, SETTINGS, change, make_data
 
@@ -338,3 +342,30 @@ def test_models_beside_the_headline_unfold_on_a_phone(browser: Chrome, site: Pat
     resize(browser, 1200)
     go(browser, site, "scores.html")
     assert not browser.find_elements(By.CSS_SELECTOR, ".folded, .group button")
+
+
+def test_a_preview_runs_nothing_hostile_and_fits_a_phone(browser, tmp_path):
+    hostile = ((HOSTILE, HOSTILE), ("user", HOSTILE * 9))
+    shown = Shown(
+        title=HOSTILE,
+        prompt=hostile,
+        answer=HOSTILE * 9,
+        parsed=HOSTILE,
+        verdict="failed",
+        accepted=False,
+        reason=HOSTILE,
+        notes=(HOSTILE,),
+        pictures=(thumbnail(np.zeros((8, 8, 3), np.uint8)),),
+    )
+    figures = [project("tokens read", [10**6, 2 * 10**6], 10**5)]
+    SiteDataset(filepath=str(tmp_path / "page")).save(Preview("captioning", "concepts", 2, 10**5, figures, [shown] * 2))
+    for scheme in ("light", "dark"):
+        prefer(browser, scheme)
+        resize(browser, 390)
+        go(browser, tmp_path / "page", "index.html")
+        assert browser.find_elements(By.TAG_NAME, "script") == []
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".entry")) == 2
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert browser.execute_script("return document.querySelector('.pic img').naturalWidth") == 8
+        assert browser.execute_script(CONTRAST) == []
+        assert console(browser) == []

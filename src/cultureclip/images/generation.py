@@ -61,11 +61,13 @@ class Done:
         made: Images made.
         stored: Batch sizes of the images that were stored.
         cut: Prompts that the model did not read to their end.
+        seconds: What making the images took.
     """
 
     made: int = 0
     stored: tuple[int, ...] = ()
     cut: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass
@@ -80,6 +82,7 @@ class GenerationReport:
         batch_sizes: Batch size used -> images stored.
         cut: Prompts of the images made that are longer than the model reads.
         other: Batch size -> images present before that this run would have made in a batch of another size.
+        drawing: Seconds of the model at work, out of ``seconds``.
     """
 
     planned: int
@@ -89,6 +92,7 @@ class GenerationReport:
     batch_sizes: Counter[int] = field(default_factory=Counter)
     cut: set[str] = field(default_factory=set)
     other: Counter[int] = field(default_factory=Counter)
+    drawing: float = 0.0
 
     @property
     def generated(self) -> int:
@@ -130,6 +134,23 @@ def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int) -> 
         if batches:
             tasks.append(ShardTask(str(shard), tuple(batches)))
     return tasks
+
+
+def take_batches(requests: pd.DataFrame, count: int, batch_size: int) -> pd.DataFrame:
+    """Take the first images of a plan in the order of their ids, and the others of their batches.
+
+    A plan of these alone has the batches of the whole plan: their images are those of an undisturbed run.
+
+    Args:
+        requests: Table ``image_requests``, in any order.
+        count: Images to take, at most as many as there are.
+        batch_size: Images per batch; the last batch of a shard may be shorter.
+    """
+    ordered = requests.sort_values("image_id", ignore_index=True)
+    batch = ordered.groupby("shard").cumcount() // batch_size
+    shard, last = ordered["shard"], count - 1
+    taken: pd.Series = (shard < shard[last]) | ((shard == shard[last]) & (batch <= batch[last]))
+    return ordered.loc[taken]
 
 
 def find_other_batches(requests: pd.DataFrame, store: ShardStore, batch_size: int) -> Counter[int]:
@@ -184,6 +205,7 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
         for done in run_local(make_worker, tasks):
             bar.update(done.made)
             report.made += done.made
+            report.drawing += done.seconds
             report.batch_sizes.update(done.stored)
             report.cut.update(done.cut)
     if report.cut:
@@ -218,8 +240,10 @@ class ShardWorker:
         """Make a shard's batches and store them in parts; yields after every batch and every part."""
         records: list[ImageRecord] = []
         for batch in task.batches:
+            start = time.monotonic()
             records += self._make(batch)
-            yield Done(len(batch.ids), cut=self.model.find_cut(batch.prompts))
+            seconds = time.monotonic() - start
+            yield Done(len(batch.ids), cut=self.model.find_cut(batch.prompts), seconds=seconds)
             if len(records) >= self.settings.part_size or batch is task.batches[-1]:
                 self.store.write_part(task.shard, records)
                 yield Done(stored=tuple(record.batch_size for record in records))

@@ -1,4 +1,4 @@
-"""What all previews share: their parameters, and the choice of the first items."""
+"""What all previews share: their parameters, and the first items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +32,3 @@ class First(Generic[Item]):
 
     items: Sequence[Item]
     total: int
-
-
-def take_first(items: Sequence[Item], parameters: PreviewParameters) -> First[Item]:
-    """Take as many items as a preview shows, or all there are."""
-    return First(items[: parameters.items], len(items))

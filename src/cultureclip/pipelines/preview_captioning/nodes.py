@@ -11,7 +11,7 @@ from cultureclip.datasets.site_dataset import SiteFiles
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
-from cultureclip.pipelines.preview import First, PreviewParameters, take_first
+from cultureclip.pipelines.preview import First, PreviewParameters
 
 if TYPE_CHECKING:
     from cultureclip.captions.candidates import Candidate
@@ -34,7 +34,7 @@ def choose_concepts(twins: pd.DataFrame, concepts: pd.DataFrame, parameters: Pre
     if not asked:
         remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
         raise SourceDataError("twins", "none is accepted, so there is nothing to caption", remedy)
-    return take_first(asked, parameters)
+    return First(asked[: parameters.items], len(asked))
 
 
 def preview_captions(
