@@ -73,3 +73,10 @@ def test_the_interval_covers_what_the_whole_takes(seen, total):
         figure = project("questions", whole[:seen], total)
         hits += figure.low <= sum(whole) <= figure.high
     assert 0.88 < hits / 400 < 0.99
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(119.0, "119.0 seconds"), (120.0, "2 min"), (3599.0, "1 h 0 min"), (150_000.0, "41 h 40 min")]
+)
+def test_long_times_are_said_as_a_clock_has_them(seconds, said):
+    assert project("images", [1], 1).times(seconds, "time", "seconds", 1).say() == said

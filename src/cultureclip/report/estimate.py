@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import stdev
 
+SECONDS = "seconds"
+_READ_AS_SECONDS = 120
 _Z = 1.96
 """Standard errors on each side of a 95 % interval."""
 
@@ -38,7 +40,14 @@ class Figure:
 
     def say(self) -> str:
         """The amount of all items, in words."""
-        return f"{self.whole:,.{self.digits}f} {self.unit or self.name}"
+        return self.clock() or f"{self.whole:,.{self.digits}f} {self.unit or self.name}"
+
+    def clock(self) -> str | None:
+        """Write two minutes or more in the units of a clock; None for anything else."""
+        if self.unit != SECONDS or self.whole < _READ_AS_SECONDS:
+            return None
+        hours, minutes = divmod(round(self.whole / 60), 60)
+        return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
 
 
 def project(name: str, amounts: Sequence[float], total: int, unit: str = "", digits: int = 0) -> Figure:

@@ -92,7 +92,7 @@ def estimate(
         total: How many concepts there are.
         prices: Per million tokens read and written; None where they are not configured.
     """
-    from cultureclip.report.estimate import project
+    from cultureclip.report.estimate import SECONDS, project
 
     answers = [[exchanges[candidate.seed].answer for candidate in tries] for tries in written]
     read = [sum(answer.prompt_tokens for answer in given) for given in answers]
@@ -105,7 +105,7 @@ def estimate(
         project("tokens written", wrote, total),
     ]
     if heard.asked:
-        figures.append(questions.times(heard.seconds / heard.asked, "time", "seconds", 1))
+        figures.append(questions.times(heard.seconds / heard.asked, "time", SECONDS, 1))
     if prices is not None:
         costs = [(r * prices[0] + w * prices[1]) / 1e6 for r, w in zip(read, wrote, strict=True)]
         figures.append(project("cost", costs, total, "in the currency of the prices", 4))

@@ -86,13 +86,13 @@ def estimate(pictures: "list[Image.Image]", report: "GenerationReport", total: i
         total: How many images are planned.
     """
     from cultureclip.images.records import encode_image
-    from cultureclip.report.estimate import project
+    from cultureclip.report.estimate import SECONDS, project
 
     images = project("images", [1] * len(pictures), total)
     sizes = [len(encode_image("", picture, 1, {}).png) / 1e6 for picture in pictures]
     figures = [images, project("disk", sizes, total, "MB", 1)]
     if report.made:
-        figures.append(images.times(report.drawing / report.made, "time", "seconds", 1))
+        figures.append(images.times(report.drawing / report.made, "time", SECONDS, 1))
     return figures
 
 
