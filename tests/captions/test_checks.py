@@ -93,6 +93,12 @@ def test_words_that_only_look_like_numbers_or_colours_and_those_of_the_facts_are
     assert check_caption(f"A kimono from Japan with {words} wide sleeves.", KIMONO, CaptionRules(), PLAIN).facts == ()
 
 
+def test_an_article_inside_a_name_does_not_hide_it():
+    flag = ConceptFacts("0" * 20, "flag of Philippines", (), ("PH",), "", ("golden sun",), ("flag of Gambia",))
+    assert reason("The flag of the Philippines with a golden sun.", flag) is None
+    assert reason("The flag of the Philippines, golden sun, like the flag of the Gambia.", flag) is Reason.NAMES_TWIN
+
+
 def test_a_fraction_is_not_supported_by_its_parts():
     concept = dataclasses.replace(KIMONO, context="A robe of Japan with 1 sash and 2 sleeves.")
     assert reason("A kimono from Japan with 1/2 wide sleeves.", concept) is Reason.UNSUPPORTED_FACT

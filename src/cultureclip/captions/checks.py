@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from cultureclip.captions.cultures import contains, foreign_cultures, is_adjective_of, names_culture, without
-from cultureclip.captions.facts import ConceptFacts, content_words, stem, tokens_of, words_of
+from cultureclip.captions.facts import ConceptFacts, content_words, name_words, stem, tokens_of, words_of
 from cultureclip.captions.settings import CaptionKind, CaptionRules
 from cultureclip.captions.terms import find_numerals, is_number_or_colour
 
@@ -69,7 +69,7 @@ def check_caption(text: str, concept: ConceptFacts, rules: CaptionRules, kind: C
     words = len(text.split())
     shown, foreign = features_shown(text, concept), twin_features_shown(text, concept)
     context = context_shown(text, concept)
-    named = any(contains(words_of(text), words_of(name)) for name in concept.names)
+    named = any(contains(name_words(text), name_words(name)) for name in concept.names)
     its_culture = any(names_culture(text, code) for code in concept.regions)
     facts = unsupported_terms(text, concept)
     failures = {
@@ -146,10 +146,10 @@ def _repeats_content(text: str) -> bool:
 
 
 def _names_twin(text: str, concept: ConceptFacts) -> bool:
-    words = words_of(text)
+    words = name_words(text)
     for name in sorted(concept.names, key=len, reverse=True):
-        words = without(words, words_of(name))
-    return any(contains(words, words_of(twin)) for twin in concept.twins)
+        words = without(words, name_words(name))
+    return any(contains(words, name_words(twin)) for twin in concept.twins)
 
 
 def _other_cultures(text: str, concept: ConceptFacts) -> list[str]:

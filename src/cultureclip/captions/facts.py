@@ -14,6 +14,7 @@ _FILLERS = (
     "a an and are as at between by for from in into is it its of on or over that the their this to under used usually "
     "with without"
 )
+_ARTICLES = ("a", "an", "the")
 _STOP_WORDS = frozenset(_FILLERS.split())
 
 
@@ -103,6 +104,11 @@ def words_of(text: str) -> list[str]:
     The form in which words are compared.
     """
     return [stem(token) for token in tokens_of(text)]
+
+
+def name_words(text: str) -> list[str]:
+    """Return :func:`words_of` a text without articles: a caption says "the flag of the Philippines"."""
+    return [word for token, word in zip(tokens_of(text), words_of(text), strict=True) if token.lower() not in _ARTICLES]
 
 
 def content_words(text: str) -> set[str]:
