@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cultureclip.captions.checks import Reason
 from cultureclip.concepts.atlas import read_concepts
@@ -27,6 +26,7 @@ from cultureclip.judging import verdicts
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import check_call, load_text_to_image
 from cultureclip.pipeline_registry import MODULES
+from cultureclip.pipelines.parameters import PARAMETERS
 from cultureclip.provenance import walk
 from cultureclip.settings import CONFIG_LOADER_ARGS
 from cultureclip.tables import CAPTIONS
@@ -48,9 +48,7 @@ def merged() -> dict[str, Any]:
 
 
 def validate(stage: str, parameters: dict[str, Any]) -> Any:
-    module = import_module(f"cultureclip.pipelines.{stage}.parameters")
-    model: type[BaseModel] = getattr(module, f"{stage.title().replace('_', '')}Parameters")
-    return model.model_validate(parameters[stage])
+    return PARAMETERS[stage].model_validate(parameters[stage])
 
 
 @pytest.mark.parametrize("stage", [p.stem.partition("_")[2] for p in (ROOT / "conf/base").glob("parameters_*.yml")])

@@ -1,5 +1,6 @@
 """A sentence encoder on local weights: texts to vectors whose cosine is closeness of meaning."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class SentenceEncoder:
                 batch_size=size,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
-                show_progress_bar=len(distinct) > size,
+                show_progress_bar=len(distinct) > size and sys.stderr.isatty(),
             )
             return vectors
 

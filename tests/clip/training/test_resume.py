@@ -178,8 +178,8 @@ def rewrite(tensors, metadata):
     ("file", "damage", "cause"),
     [
         ("state.safetensors", cut, "not a whole safetensors file"),
-        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {"step": "8"}), "no state of this training"),
-        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {}), "no state of this training"),
+        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {"step": "8"}), "not a state of this training"),
+        ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {}), "not a state of this training"),
         ("best.safetensors", cut, "not a whole safetensors file"),
         ("best.safetensors", Path.unlink, "no such weights file"),
         ("log.jsonl", cut, "no whole log"),
