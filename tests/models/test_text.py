@@ -11,7 +11,8 @@ from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
 from cultureclip.models.precision import fast_dtype
 from cultureclip.models.sampling import common_prefix, draw
-from cultureclip.models.text import LanguageModel
+from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.models.text import LanguageModel, load_language_model
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 EXAMPLES = [{"role": "system", "content": "the robe of Japan"}, {"role": "user", "content": "kimono"}]
@@ -220,3 +221,36 @@ def test_fast_dtype_is_that_of_the_device_and_not_of_another_one_in_the_machine(
     assert fast_dtype("cuda:0") == torch.float32
     assert fast_dtype("cuda:1") == torch.bfloat16
     assert fast_dtype("cpu") == torch.float32
+
+
+def test_a_device_map_changes_no_answer(tmp_path):
+    folder = write_tiny_llama(tmp_path)
+    asked = [Request(turns=(Turn("user", ("kimono",)),), sampling=Sampling(max_tokens=8), seed=1)]
+    models = [
+        load_language_model(LanguageModelSettings(path=str(folder), dtype="float32", device_map=device_map))
+        for device_map in (None, "auto")
+    ]
+    first, second = ([answer.text for batch in model.stream(asked) for _, answer in batch] for model in models)
+    assert first == second
+    assert models[0].fingerprint == models[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("quantization", "error", "message"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ConfigurationError, "requires bitsandbytes"),
+        ({"quant_method": "nosuch"}, WeightsError, "nosuch"),
+    ],
+)
+def test_a_quantisation_reaches_the_library_and_its_refusal_is_named(tmp_path, quantization, error, message):
+    settings = LanguageModelSettings(path=str(write_tiny_llama(tmp_path)), quantization=quantization)
+    model = load_language_model(settings)
+    with pytest.raises(error, match=message):
+        model.load()
+    plain = load_language_model(settings.model_copy(update={"quantization": None}))
+    assert model.fingerprint != plain.fingerprint  # kept answers are not those of other weights
+
+
+def test_a_gguf_file_is_not_quantised_again():
+    with pytest.raises(ValueError, match="leave out one of the two"):
+        LanguageModelSettings(path="x", gguf_file="y.gguf", quantization={"quant_method": "hqq"})

@@ -1,8 +1,8 @@
 """Settings that name a model: where it lies, and of which kind it must be."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, JsonValue, model_validator
 
 from cultureclip.settings_base import CPU, Device, Settings, TypedText
 
@@ -49,6 +49,9 @@ class LanguageModelSettings(Settings):
         gguf_file: Name of the GGUF file in it, when the weights lie in one; they are unpacked to ``dtype``.
         dtype: What to compute in; ``auto`` is bfloat16 where the device multiplies it natively, else float32.
         device: Where the weights lie.
+        device_map: How ``accelerate`` spreads a model that one device does not hold; None: ``device`` holds it.
+        quantization: A quantisation config of ``transformers``, passed through, such as ``{quant_method: bitsandbytes,
+            load_in_4bit: true}``; the package of the method must be installed.
         batch: Most prompts computed together.
     """
 
@@ -56,4 +59,12 @@ class LanguageModelSettings(Settings):
     gguf_file: str | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: Device = CPU
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
+    quantization: dict[str, JsonValue] | None = None
     batch: int = Field(default=32, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _check_quantization(self) -> Self:
+        if self.quantization is not None and self.gguf_file is not None:
+            raise ValueError("quantization: the weights of a GGUF file are unpacked; leave out one of the two")
+        return self

@@ -21,7 +21,7 @@ from cultureclip.models.chat.request import Answer, Request, Sampling
 from cultureclip.models.finite import check_computed
 from cultureclip.models.locate import locate
 from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
-from cultureclip.models.precision import fast_dtype
+from cultureclip.models.placement import Placement
 from cultureclip.models.sampling import common_prefix, draw
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
@@ -43,8 +43,7 @@ class LanguageModel:
         name: As the config names it.
         folder: Where its files lie.
         gguf_file: The GGUF file in it, if the weights lie in one.
-        dtype: What it computes in.
-        device: Where it computes.
+        placement: Where it computes, and in which numbers.
         batch: Most prompts that are computed together.
         fingerprint: Digest over the dtype and every file of weights, config and tokenizer; part of the keys of
             kept answers.
@@ -53,8 +52,7 @@ class LanguageModel:
     name: str
     folder: Path
     gguf_file: str | None
-    dtype: torch.dtype
-    device: str
+    placement: Placement
     batch: int
     fingerprint: str
 
@@ -74,8 +72,8 @@ class LanguageModel:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.device}"):
-            return read_weights(self.folder, self.gguf_file, self.dtype, self.device)
+        with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.placement.device}"):
+            return read_weights(self.folder, self.gguf_file, self.placement)
 
     def load(self) -> None:
         """Read the weights, if they are not read yet."""
@@ -285,6 +283,6 @@ def load_language_model(settings: LanguageModelSettings) -> LanguageModel:
             not fit their config.
     """
     folder = locate(settings.path)
-    dtype = fast_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
-    fingerprint = fingerprint_files(list_weight_files(folder, settings.gguf_file), dtype)
-    return LanguageModel(settings.path, folder, settings.gguf_file, dtype, settings.device, settings.batch, fingerprint)
+    placement = Placement.of(settings)
+    fingerprint = fingerprint_files(list_weight_files(folder, settings.gguf_file), placement)
+    return LanguageModel(settings.path, folder, settings.gguf_file, placement, settings.batch, fingerprint)

@@ -216,12 +216,14 @@ def _quiet_libraries() -> Iterator[None]:
     """Silence bars and notes of the libraries: what matters in them is said by ``_load_module`` and ``find_cut``."""
     loggings = [diffusers.utils.logging, transformers.utils.logging]
     levels = [logging.get_verbosity() for logging in loggings]
+    shown = [logging.is_progress_bar_enabled() for logging in loggings]
     for logging in loggings:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
     try:
         yield
     finally:
-        for logging, level in zip(loggings, levels, strict=True):
+        for logging, level, bars in zip(loggings, levels, shown, strict=True):
             logging.set_verbosity(level)
-            logging.enable_progress_bar()
+            if bars:
+                logging.enable_progress_bar()

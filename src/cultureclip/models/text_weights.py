@@ -4,18 +4,19 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cultureclip.errors import WeightsError
+from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.config_files import check_json
 from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.finite import check_finite
 from cultureclip.models.memory import is_out_of_memory
 from cultureclip.models.pickled_files import PICKLE_SUFFIXES
+from cultureclip.models.placement import Placement
+from cultureclip.reading.text import first_line
 
 _BESIDE_WEIGHTS = ("*.json", "*.jinja", "merges.txt", "*.model")
 """Configs, chat template, vocabulary."""
@@ -24,11 +25,12 @@ MEMORY_REMEDY = "Set language_model.dtype to bfloat16, take a smaller model, or 
 _PICKLES = PICKLE_SUFFIXES | {".pkl"}
 
 
-def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
+def read_weights(folder: Path, gguf_file: str | None, placement: Placement) -> tuple[Any, Any]:
     """Load the model, in evaluation mode, and its tokenizer.
 
     Raises:
         WeightsError: if a file is truncated, is not what the config says, or holds NaN or infinity.
+        ConfigurationError: if the package of the quantisation is missing.
         RuntimeError: if the model does not fit into the device's memory.
     """
     options: dict[str, Any] = {"local_files_only": True, "gguf_file": gguf_file}
@@ -38,8 +40,10 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options, **unpack
+            folder, use_safetensors=True, output_loading_info=True, **placement.options(), **options, **unpack
         )
+    except ImportError as error:
+        raise ConfigurationError("language_model.quantization", first_line(error), "Install the package") from error
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
         if is_out_of_memory(error):
             raise
@@ -54,7 +58,7 @@ def read_weights(folder: Path, gguf_file: str | None, dtype: torch.dtype, device
     if not tokenizer.chat_template:
         raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
     check_finite(model.state_dict(), folder / gguf_file if gguf_file else folder)
-    return model.to(device).eval(), tokenizer
+    return placement.put(model).eval(), tokenizer
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
@@ -81,6 +85,6 @@ def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
     raise WeightsError(folder, "no safetensors weights here", "Check the path; a GGUF file must be named by gguf_file")
 
 
-def fingerprint_files(files: list[Path], dtype: torch.dtype) -> str:
-    """Digest of the names and bytes of the files and of the dtype."""
-    return digest("language model", [(path.name, file_digest(path)) for path in files], str(dtype))
+def fingerprint_files(files: list[Path], placement: Placement) -> str:
+    """Digest the names and bytes of the files, the number type and the quantisation."""
+    return digest("language model", [(path.name, file_digest(path)) for path in files], placement.describe())

@@ -9,7 +9,7 @@ from cultureclip.models.chat.settings import ServerSettings
 from cultureclip.models.settings import LanguageModelSettings
 from tests.support.serving import serving
 from tests.support.tiny_llama import write_tiny_llama
-from tests.support.tiny_vision import write_tiny_qwen
+from tests.support.tiny_vision import write_tiny_llava, write_tiny_qwen
 
 
 def answers(settings, requests):
@@ -32,8 +32,9 @@ def test_a_served_text_model_answers_as_it_does_in_this_process(tmp_path):
     ]
 
 
-def test_a_served_vision_language_model_is_given_the_picture(tmp_path):
-    folder = write_tiny_qwen(tmp_path)
+@pytest.mark.parametrize("write", [write_tiny_qwen, write_tiny_llava])
+def test_a_served_vision_language_model_is_given_the_picture(tmp_path, write):
+    folder = write(tmp_path)
     picture = Picture.of(Image.new("RGB", (24, 16), "red"))
     with serving(folder) as url:
         settings = ServerSettings(servers=(url,), model=str(folder), revision="1")

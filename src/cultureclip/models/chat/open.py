@@ -1,7 +1,5 @@
 """Chat models opened by their settings: at servers, or in this process as a text or a vision-language model."""
 
-import torch
-
 from cultureclip.models.chat.request import ChatModel
 from cultureclip.models.chat.settings import ChatSettings, ServerSettings
 
@@ -20,13 +18,13 @@ def open_chat_model(settings: ChatSettings) -> ChatModel:
     from cultureclip.models.chat.vision import VisionLanguageModel
     from cultureclip.models.chat.vision_weights import is_vision_model
     from cultureclip.models.locate import locate
-    from cultureclip.models.precision import fast_dtype
+    from cultureclip.models.placement import Placement
     from cultureclip.models.text import load_language_model
     from cultureclip.models.text_weights import fingerprint_files, list_weight_files
 
     folder = locate(settings.path)
     if settings.gguf_file is not None or not is_vision_model(folder):
         return load_language_model(settings)
-    dtype = fast_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
-    fingerprint = fingerprint_files(list_weight_files(folder, None), dtype)
-    return VisionLanguageModel(settings.path, folder, fingerprint, dtype, settings.device, settings.batch)
+    placement = Placement.of(settings)
+    fingerprint = fingerprint_files(list_weight_files(folder, None), placement)
+    return VisionLanguageModel(settings.path, folder, fingerprint, placement, settings.batch)

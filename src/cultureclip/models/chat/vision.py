@@ -17,6 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogits
 
 from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
 from cultureclip.models.memory import halve_until_it_fits
+from cultureclip.models.placement import Placement
 from cultureclip.reading.pictures import decode_image
 
 WINDOW = 16
@@ -31,23 +32,21 @@ class VisionLanguageModel:
         name: As the config names it.
         folder: Where its files lie.
         fingerprint: Digest of its files and number type.
-        dtype: What it computes in.
-        device: Where it runs.
+        placement: Where it computes, and in which numbers.
         batch: Most requests computed together.
     """
 
     name: str
     folder: Path
     fingerprint: str
-    dtype: torch.dtype
-    device: str
+    placement: Placement
     batch: int
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         from cultureclip.models.chat.vision_weights import read_vision_model
 
-        return read_vision_model(self.folder, self.dtype, self.device)
+        return read_vision_model(self.folder, self.placement)
 
     def load(self) -> None:
         """Read the weights, if they are not read yet."""
@@ -87,7 +86,7 @@ class VisionLanguageModel:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         ).to(model.device)
-        floats = {name: t.to(self.dtype) for name, t in inputs.items() if t.is_floating_point()}
+        floats = {name: t.to(self.placement.dtype) for name, t in inputs.items() if t.is_floating_point()}
         sampling = requests[0].sampling
         written = model.generate(
             **{**inputs, **floats},

@@ -4,12 +4,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from cultureclip.errors import WeightsError
+from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models.placement import Placement
+from cultureclip.reading.text import first_line
 
 _AGAIN = "Copy or download the whole model again, from one release"
 
@@ -27,16 +28,18 @@ def is_vision_model(folder: Path) -> bool:
     return config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
-def read_vision_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
+def read_vision_model(folder: Path, placement: Placement) -> tuple[Any, Any]:
     """Load the model, in evaluation mode, and its processor, which pads on the left.
 
     Raises:
         WeightsError: if a file is truncated, missing or not what the config says, or if there is no processor, no
             tokenizer or no chat template.
     """
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    options: dict[str, Any] = {**placement.options(), "use_safetensors": True, "local_files_only": True}
     try:
         model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, **options)
+    except ImportError as error:
+        raise ConfigurationError("language_model.quantization", first_line(error), "Install the package") from error
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
         raise WeightsError(folder, f"the model does not load ({type(error).__name__}: {error})", _AGAIN) from error
     if info["missing_keys"]:
@@ -44,7 +47,7 @@ def read_vision_model(folder: Path, dtype: torch.dtype, device: str) -> tuple[An
         raise WeightsError(
             folder, f"weights that the config asks for are missing: {names}", "Take both from one release"
         )
-    return model.to(device).eval(), _read_processor(folder)
+    return placement.put(model).eval(), _read_processor(folder)
 
 
 def _read_processor(folder: Path) -> Any:
