@@ -128,7 +128,7 @@ class ReplaySettings(Settings):
     """General pairs in every step, on which the tuned model is held to what the base says (distillation).
 
     Attributes:
-        batch: General pairs a step; 0: none.
+        batch: General pairs per step; 0: none.
         weight: Of their loss.
     """
 

@@ -51,7 +51,7 @@ BOTTOM_UP = pa.DataFrameSchema(
     },
     strict=True,
 )
-"""Table of the bottom-up pass: one row an emoji; what is found but not in the atlas is a candidate without facts."""
+"""Table of the bottom-up pass: one row per emoji; what is found but not in the atlas is a candidate without facts."""
 
 _PARTS_SALT = "bottom-up-half"
 _SLICE = 512  # names asked and stored together: what a crash can cost

@@ -25,7 +25,7 @@ def find_duplicates(looks: pd.DataFrame, max_hamming: int, max_colour_distance: 
     it in both measures. A duplicate shadows nothing itself, so a chain of small changes does not collapse into one.
 
     Args:
-        looks: ``image_id``, ``concept_id``, ``phash``, ``colour``; one row an image.
+        looks: ``image_id``, ``concept_id``, ``phash``, ``colour``; one row per image.
         max_hamming: Largest number of differing hash bits.
         max_colour_distance: Largest root mean square difference of the thumbnails, in grey levels of 0-255.
 

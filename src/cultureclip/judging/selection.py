@@ -28,7 +28,7 @@ def build_cultwin(
     The positive side is the twin's concept a.
 
     Args:
-        judgements: Verdicts, one row an image.
+        judgements: Verdicts, one row per image.
         requests: Planned images.
         captions: Captions.
         twins: Twins with their split.

@@ -14,7 +14,7 @@ def summarise(
     """Count images and twins, and say how often the judge recognises what an image should show.
 
     Args:
-        judgements: Verdicts, one row an image.
+        judgements: Verdicts, one row per image.
         measured: The judge's measurements of the same images.
         cultwin: Selected rows.
         concepts: All concepts.

@@ -40,7 +40,7 @@ def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
         settings: The margins and bounds.
 
     Returns:
-        Table of judgements, one row an image.
+        Table of judgements, one row per image.
     """
     reason = _refuse_by_score(measured, settings)
     duplicate_of, complete = _settle_duplicates(measured, reason.isna(), settings)

@@ -42,7 +42,7 @@ class TextToImage:
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
-        """Return one picture a prompt.
+        """Return one picture per prompt.
 
         Each item has a CPU generator of its own, so that its start noise is the same in any batch and on any device.
 

@@ -1,4 +1,4 @@
-"""What all previews share: their parameters, and the first items."""
+"""Parameters and selection of the first items, shared by all previews."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

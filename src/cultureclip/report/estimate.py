@@ -1,4 +1,4 @@
-"""What a whole stage would cost, told from its first items."""
+"""Estimate of the cost of a whole stage from its first items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ def count_stages(metrics: Mapping[str, Mapping[str, Any]]) -> list[StageCount]:
 
 
 def count_benchmarks(cards: Iterable[Mapping[str, Any]]) -> list[StageCount]:
-    """Return one line a benchmark: items that could be asked, and those that were left out by reason."""
+    """Return one line per benchmark: items that could be asked, and those that were left out by reason."""
     return [
         StageCount(
             card["title"],

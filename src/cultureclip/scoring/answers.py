@@ -21,7 +21,7 @@ class Answers:
         benchmark: Its name.
         metric: What the items count for.
         part: ``dev`` or ``test``.
-        items: One row an item, by ``item_id``: ``cluster``, ``culture``, ``category``.
+        items: One row per item, by ``item_id``: ``cluster``, ``culture``, ``category``.
         credit: The same rows, one column per model.
     """
 

@@ -66,7 +66,7 @@ def score_groups(
     """Yield rows of the table of group scores for one benchmark, metric and part, without these three columns.
 
     Args:
-        items: One row an item with ``cluster``, ``culture`` and ``category``.
+        items: One row per item with ``cluster``, ``culture`` and ``category``.
         values: Model -> its credit, in the order of ``items``.
         reference: The model that differences are taken to.
         minimum: Items below which a group is not ranked.

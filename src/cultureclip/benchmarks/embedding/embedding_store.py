@@ -1,4 +1,4 @@
-"""Embeddings on disk, one row an item: a model has to embed no more than what has not been asked about before."""
+"""Embeddings on disk, one row per item: a model has to embed no more than what has not been asked about before."""
 
 import json
 import logging

@@ -102,7 +102,7 @@ def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Return one concept a row. Columns: ``image``, ``name``, ``category``.
+    """Return one concept per row. Columns: ``image``, ``name``, ``category``.
 
     Optional ``region``, ``context``, ``features``.
     """
