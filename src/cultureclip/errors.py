@@ -16,7 +16,7 @@ class CultureClipError(Exception):
         super().__init__(f"{self.item}: {cause}. {remedy}")
 
     def __reduce__(self) -> tuple[type["CultureClipError"], tuple[str, str, str]]:
-        """Rebuild the exception from its parts in another process; by default pickle keeps the message alone."""
+        """Pickle the parts: exceptions cross process borders pickled and are else rebuilt from the message alone."""
         return type(self), (self.item, self.cause, self.remedy)
 
 

@@ -19,7 +19,7 @@ def digest(*fields: object) -> str:
 
 
 def bytes_digest(data: bytes) -> str:
-    """Full SHA-256 of raw bytes, as 64 hex digits."""
+    """Return full SHA-256 of raw bytes, as 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -34,10 +34,10 @@ def hash_fraction(identifier: str, salt: str) -> float:
 
 
 def concept_id(name: str, cultures: Iterable[str], category: str) -> str:
-    """Id of a concept: its name, the sorted set of its cultures and its category."""
+    """Return the id of a concept: its name, the sorted set of its cultures and its category."""
     return digest("concept", name, sorted(set(cultures)), category)
 
 
 def twin_id(a_concept_id: str, b_concept_id: str) -> str:
-    """Id of a twin: the two concept ids, in either order."""
+    """Return the id of a twin: the two concept ids, in either order."""
     return digest("twin", *sorted((a_concept_id, b_concept_id)))

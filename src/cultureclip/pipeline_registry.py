@@ -34,7 +34,7 @@ class LazyPipeline(Pipeline):
         self._stages = stages
 
     def __getattr__(self, name: str) -> Any:
-        """Called for what is not there, which is everything of a pipeline until it is built."""
+        """Build the pipeline when a missing attribute is read: before the first use every attribute is missing."""
         if name.startswith("__") or "_nodes" in vars(self):
             raise AttributeError(name)
         built = (import_module(f"{__package__}.pipelines.{stage}").create_pipeline() for stage in self._stages)
@@ -48,5 +48,5 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def find_producer(dataset: str, pipelines: Mapping[str, Pipeline]) -> str | None:
-    """Name of the pipeline that makes a dataset, or None when it comes from outside."""
+    """Return the name of the pipeline that makes a dataset, or None when it comes from outside."""
     return next((name for name in MODULES if dataset in pipelines[name].all_outputs()), None)

@@ -37,7 +37,7 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
         runtime: Those given by ``--params``.
 
     Raises:
-        ConfigurationError: nothing reads a top-level key, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
+        ConfigurationError: if a top-level key is no stage, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
     """
     from cultureclip.pipelines.parameters import PARAMETERS
 
@@ -59,7 +59,7 @@ def check_working_directory(project: Path) -> None:
     """Make sure that a run starts in the project's folder: relative paths in the parameters count from there.
 
     Raises:
-        ConfigurationError: it starts elsewhere.
+        ConfigurationError: if it starts elsewhere.
     """
     here = Path.cwd()
     if not here.samefile(project):
@@ -253,7 +253,7 @@ def _check_device(path: str, device: str) -> None:
 
 
 def _walk(value: Any, path: str = "", owner: Any = None) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted path, the settings or collection it stands in, and value of everything inside settings."""
+    """Yield dotted path, the settings or collection it stands in, and value of everything inside settings."""
     inner: Mapping[Any, Any]
     if isinstance(value, Settings):
         inner = dict(value)

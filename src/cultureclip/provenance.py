@@ -66,7 +66,7 @@ def find_seeds(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_git(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether tracked or new files differ from it; None outside a repository or before its first commit."""
+    """Return the commit and whether files differ from it; None outside a repository or before its first commit."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
@@ -82,7 +82,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, usable cores, system and Python."""
+    """Return processor, usable cores, system and Python."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -101,7 +101,7 @@ def _cpu_model() -> str:
 
 
 def list_packages(distribution: str = "cultureclip") -> dict[str, str]:
-    """Return versions of a distribution and of everything that it names as a dependency and that is installed."""
+    """Return the versions of a distribution and of everything that it names as a dependency and that is installed."""
     from packaging.requirements import Requirement
 
     names = {distribution, *(Requirement(line).name for line in metadata.requires(distribution) or ())}
@@ -116,6 +116,6 @@ def _version(name: str) -> str | None:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
+    """Return SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

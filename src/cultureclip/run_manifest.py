@@ -20,12 +20,12 @@ MANIFEST = "run_manifest"
 
 
 def runs_in_progress(catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:
-    """Return ids of the runs of this project that are in progress, each with its process id."""
+    """Return the ids of the runs of this project that are in progress, each with its process id."""
     return at_work(_find(catalog, MANIFEST).saved_path().parents[1])
 
 
 def runs_begun(catalog: CatalogProtocol[Any, Any]) -> set[str]:
-    """Return ids of the runs of this project that have a manifest: a run saves it before anything else."""
+    """Return the ids of the runs of this project that have a manifest: a run saves it before anything else."""
     folder = _find(catalog, MANIFEST).saved_path().parents[1]
     return {path.name for path in folder.glob("*") if not is_temporary(path.name)}
 
@@ -98,7 +98,7 @@ class RunManifest:
             remove(self._mark)
 
     def saved(self) -> dict[str, str]:
-        """Return versions that this run has saved, by dataset."""
+        """Return the versions that this run has saved, by dataset."""
         names = sorted(self._outputs | {MANIFEST})
         datasets = {name: dataset for name in names if isinstance(dataset := self._catalog.get(name), WholeVersions)}
         return {name: dataset.resolve_save_version() or "" for name, dataset in datasets.items() if dataset.is_saved()}
@@ -144,10 +144,7 @@ def _find(catalog: CatalogProtocol[Any, Any], name: str) -> WholeVersions:
 
 
 def _raw_file(dataset: AbstractDataset[Any, Any] | None) -> Path | None:
-    """Return the file of a dataset that comes from outside; a benchmark may be a folder, or absent.
-
-    Its card has its hash.
-    """
+    """Return the file of an external dataset; a benchmark may be a folder or absent, and its card has its hash."""
     metadata = getattr(dataset, "metadata", None) or {}
     if dataset is None or metadata.get("kedro-viz", {}).get("layer") != "raw":
         return None

@@ -51,10 +51,7 @@ def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Return rows as a table with the schema's columns.
-
-    These have their types also where there is no row to show them.
-    """
+    """Make a table of rows with the schema's columns, which have their types even without a row."""
     table = pd.DataFrame(rows, columns=list(schema.columns))
     return table if rows else table.astype({name: column.dtype.type for name, column in schema.columns.items()})
 

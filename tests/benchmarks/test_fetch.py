@@ -145,7 +145,7 @@ def test_a_wrong_checksum_or_archive_stops_and_a_second_run_goes_on(tmp_path: Pa
     right = wrong.model_copy(update={"sha256": hashlib.sha256(b"[]").hexdigest()})
     assert fetch_benchmark("b", UrlOrigin(urls=(good, right)), folder)["status"] == "fetched"
     broken = served(server, "c.zip", b"no zip", unpack=True)
-    with pytest.raises(DownloadError, match="no whole zip"):
+    with pytest.raises(DownloadError, match="not a whole zip"):
         fetch_benchmark("c", UrlOrigin(urls=(broken,)), tmp_path / "c")
     with pytest.raises(DownloadError, match="could not be downloaded"):
         fetch_benchmark("d", UrlOrigin(urls=(good,)), tmp_path / "d")

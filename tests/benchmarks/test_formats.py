@@ -154,7 +154,7 @@ def test_an_archive_that_is_missing_or_cut_off_is_an_error(tmp_path: Path) -> No
     folder = write_webdataset(tmp_path / "w", [{"png": encode(n), "cls": n} for n in range(6)], 2)
     last = folder / "test/2.tar"
     last.write_bytes(last.read_bytes()[:1900])
-    with pytest.raises(SourceDataError, match=r"2\.tar: no whole tar archive"):
+    with pytest.raises(SourceDataError, match=r"2\.tar: not a whole tar archive"):
         list(WebDatasetFormat(type="webdataset").read(folder).rows)
     last.unlink()
     with pytest.raises(SourceDataError, match=r"counts 3 archives, 2\.tar not there"):

@@ -68,7 +68,7 @@ def test_every_format_that_is_decoded_is_taken_from_an_archive(tmp_path: Path) -
 def test_a_size_that_cannot_be_true_names_the_archive(tmp_path: Path, size: int, member: int, kind: bytes) -> None:
     path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0), "b.png": encode(1)})
     claim(path, size, member, kind)
-    with pytest.raises(SourceDataError, match=r"0\.tar: no whole tar archive"):
+    with pytest.raises(SourceDataError, match=r"0\.tar: not a whole tar archive"):
         read(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_a_size_in_an_extended_header_is_not_believed_either(tmp_path: Path, siz
     entry.size, entry.pax_headers = len(encode(0)), {"size": size}
     with tarfile.open(tmp_path / "test/0.tar", "w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(entry, io.BytesIO(encode(0)))
-    with pytest.raises(SourceDataError, match=r"0\.tar: no whole tar archive"):
+    with pytest.raises(SourceDataError, match=r"0\.tar: not a whole tar archive"):
         read(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_a_size_in_an_extended_header_is_not_believed_either(tmp_path: Path, siz
 def test_an_archive_that_is_cut_off_is_named_wherever_it_ends(tmp_path: Path, kept: int) -> None:
     path = write_tar(tmp_path / "test/0.tar", {"a.png": encode(0), "b.png": encode(1)})
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(SourceDataError, match=r"0\.tar: no whole tar archive"):
+    with pytest.raises(SourceDataError, match=r"0\.tar: not a whole tar archive"):
         read(tmp_path)
 
 
@@ -161,9 +161,9 @@ def test_a_picture_of_thirty_gigabytes_in_a_sparse_archive_is_left_out(tmp_path:
     [
         ("999999999", r"it counts 999999999 archives, 1\.tar, 2\.tar, 3\.tar, 4\.tar, 5\.tar not there"),
         ("9" * 18, "not there"),
-        ("9" * 5000, "no number of archives"),
-        ("-1", "no number of archives"),
-        ("", "no number of archives"),
+        ("9" * 5000, "not a number of archives"),
+        ("-1", "not a number of archives"),
+        ("", "not a number of archives"),
     ],
 )
 def test_a_count_of_archives_is_not_believed(tmp_path: Path, count: str, message: str) -> None:

@@ -147,7 +147,7 @@ def test_published_draws_stay_as_published_where_the_entry_says_so(tmp_path: Pat
 
 
 def test_as_published_needs_a_protocol_that_was_published_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="as_published needs a protocol that is asked in two variants"):
+    with pytest.raises(ConfigurationError, match="as_published needs a protocol that has two variants"):
         load(tmp_path, "zero_shot", ["image,label"], as_published=True)
 
 

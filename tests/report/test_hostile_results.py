@@ -146,5 +146,5 @@ def test_an_archive_that_cannot_be_unpacked_is_named(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     (tmp_path / "a.zip").write_bytes(archive(damage))
     file = UrlFile(url=(tmp_path / "a.zip").as_uri(), to="a.zip", unpack=True)
-    with pytest.raises(DownloadError, match=r"a\.zip: no whole zip"):
+    with pytest.raises(DownloadError, match=r"a\.zip: not a whole zip"):
         fetch_benchmark("own", UrlOrigin(urls=(file,)), tmp_path / "own")

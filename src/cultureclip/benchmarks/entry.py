@@ -1,4 +1,4 @@
-"""Catalog entry of a benchmark. It is read before any work starts, so it imports nothing heavy."""
+"""A benchmark's catalog entry. Entries are read before any work starts, so this module imports nothing heavy."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -10,20 +10,20 @@ from cultureclip.benchmarks.protocols.registry import RENAMED, ProtocolName, all
 
 
 class Entry(BaseModel):
-    """Fields of a benchmark's catalog entry.
+    """A benchmark's entry in the catalog.
 
     Attributes:
-        name: Its key in tables; letters, digits and hyphens.
-        title: Its name for readers.
-        protocol: What is asked.
-        format: How it lies on disk.
-        source: Where it comes from: an address.
+        name: Key in tables; letters, digits and hyphens.
+        title: Name for readers.
+        protocol: Name of the protocol that asks the questions.
+        format: Format of the files on disk.
+        source: Address of the data.
         licence: Licence of the pictures.
-        revision: Of the owner's data.
-        holds_out: What training must not contain of it.
-        columns: The protocol's name of a column -> the owner's, where they differ.
-        templates: Texts with ``{c}`` for the class name; by default those that lie beside the data.
-        as_published: Whether ``accuracy`` is to be compared with published figures: then its wrong options follow the
+        revision: Revision of the owner's data.
+        holds_out: What of the benchmark must not be in the training data.
+        columns: The protocol's name of a column -> the owner's name, where the two differ.
+        templates: Texts with ``{c}`` for the class name; by default those in the files beside the data.
+        as_published: Whether ``accuracy`` is compared with published figures. If so, its wrong options follow the
             owners' rule alone, which does not see that a picture may have two right answers.
     """
 
@@ -50,13 +50,13 @@ class Entry(BaseModel):
 
     @model_validator(mode="after")
     def _check_protocol(self) -> Self:
-        # Only what needs an answer imports the protocol.
+        # Import the protocol only where a check needs it.
         if self.holds_out == "concepts" and not load_protocol(self.protocol).names_concepts:
             fitting = ", ".join(name for name, protocol in all_protocols().items() if protocol.names_concepts)
             raise ValueError(f"holds_out: concepts needs a protocol that names them: {fitting}")
         if self.as_published and not load_protocol(self.protocol).has_published_variant:
             fitting = ", ".join(name for name, protocol in all_protocols().items() if protocol.has_published_variant)
-            raise ValueError(f"as_published needs a protocol that is asked in two variants: {fitting}")
+            raise ValueError(f"as_published needs a protocol that has two variants: {fitting}")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Models answer benchmarks: all embed first, so that all are asked the same."""
+"""Let models answer benchmarks. All models embed first, so that all answer the same questions."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,20 @@ def answer_benchmarks(
 ) -> tuple[list[dict[str, Any]], list[Benchmark]]:
     """Answer every question with every model.
 
-    A picture that any model's pass could not read is asked of none.
+    A picture that one model cannot read is left out for all models.
 
     Args:
         models: Name -> location.
-        benchmarks: The questions.
+        benchmarks: Benchmarks to answer.
         cache: Folder of kept embeddings.
         settings: How models embed.
 
     Returns:
-        Rows of the predictions table; and the benchmarks as asked, which count the items that fell.
+        Rows of the predictions table; and the benchmarks as asked, which count the items left out.
 
     Raises:
-        SourceDataError: nothing can be asked.
-        WeightsError: a model cannot be loaded, or its embeddings cannot be used.
+        SourceDataError: if no question can be asked.
+        WeightsError: if a model cannot be loaded, or its embeddings cannot be used.
     """
     failed: dict[str, str] = {}
     for place in progress_bar(models.values(), desc="embed with models"):
@@ -42,7 +42,7 @@ def answer_benchmarks(
     asked = [benchmark.without(failed) for benchmark in benchmarks] if failed else list(benchmarks)
     if not any(benchmark.size for benchmark in asked):
         cause = "nothing can be asked: all of them are absent or empty, or their pictures cannot be read"
-        raise SourceDataError("evaluation.benchmarks", cause, "benchmark_cards and the warnings above say why")
+        raise SourceDataError("evaluation.benchmarks", cause, "Read the reasons in benchmark_cards and above")
     rows = []
     for name, place in models.items():
         embeddings = embed_benchmarks(place, asked, cache, settings)

@@ -1,4 +1,4 @@
-"""Training data must not contain what a benchmark holds out: a leak is an error, not a warning."""
+"""Check that training data contains nothing that a benchmark holds out. A leak is an error, not a warning."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from cultureclip.reading.pictures import to_rgb
 _LISTED = 10
 _HASH_EDGE = 8
 _ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
-"""How many bits of a byte are set."""
+"""Number of set bits of each byte."""
 
 
 def check_held_out(
@@ -30,24 +30,24 @@ def check_held_out(
 ) -> dict[str, Any]:
     """Compare every training picture and concept with what the benchmarks hold out.
 
-    Pictures are compared by the hash of their RGB pixels. Near-duplicates are sought only where ``near_distance`` is
-    given: a generated flag may rightly look just like the flag that is held out (three stripes are three stripes), so
-    for generated pictures only the very same pixels show that a held-out picture was copied. Give a distance where
-    training pictures are photographs, which can be re-encoded copies.
+    Pictures are compared by the hash of their RGB pixels. The check looks for near-duplicates only if ``near_distance``
+    is given: a generated flag may rightly look just like the held-out flag (three stripes are three stripes), so for
+    generated pictures only identical pixels show that a held-out picture was copied. Give a distance if training
+    pictures are photographs, which can be re-encoded copies.
 
     Args:
-        benchmarks: With their declarations.
+        benchmarks: Benchmarks with their declarations.
         cultwin: Training rows.
         images: (image_id, picture) of every picture that the rows name.
         general: (pair_id, picture) of every general picture that was replayed.
-        near_distance: Largest distance, in bits of 64, of perceptual hashes (brightness and each colour channel) that
-            makes a near-duplicate.
+        near_distance: Largest distance, in bits of 64, of the perceptual hashes (brightness and each colour channel) of
+            near-duplicates.
 
     Returns:
-        Counts of what was compared.
+        Counts of the pictures and concepts compared.
 
     Raises:
-        LeakError: with the training rows and what they contain.
+        LeakError: if there is a leak; the error lists the training rows and what they contain.
     """
     held = _HeldPictures([b for b in benchmarks if b.declaration.holds_out == "images"], near_distance)
     leaks = _leaked_concepts(benchmarks, cultwin)
@@ -77,13 +77,13 @@ def check_held_out(
 
 
 def _rows_with(cultwin: pd.DataFrame, image_id: str) -> list[str]:
-    """Say how an error names the training rows of an image."""
+    """Return the training rows of an image as an error names them."""
     rows = cultwin.loc[(cultwin["pos_image_id"] == image_id) | (cultwin["neg_image_id"] == image_id), "row_id"]
     return [f"row {row}: " for row in rows]
 
 
 def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> list[str]:
-    """Training rows about a held-out concept: of the same id, or of the name where a benchmark gives no more."""
+    """Return the leaks of held-out concepts: rows with the same id, or with the same name if there are only names."""
     leaks = []
     for benchmark in benchmarks:
         if benchmark.declaration.holds_out != "concepts":
@@ -99,13 +99,13 @@ def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> 
 
 
 class _HeldPictures:
-    """Held-out pictures, decoded only as far as a comparison needs them, for they may be thousands of photographs.
+    """Held-out pictures, decoded only as far as a comparison needs: there may be thousands of photographs.
 
     Equal pixels need equal sizes, so pictures of one size are hashed when the first training picture of that size
-    comes. Near-duplicates have no such bound: where they are sought, all are decoded once.
+    arrives. The search for near-duplicates decodes all pictures once.
 
     Args:
-        benchmarks: That hold out images.
+        benchmarks: Benchmarks that hold out images.
         distance: See :func:`check_held_out`.
     """
 
@@ -122,13 +122,13 @@ class _HeldPictures:
         return len(self._pictures)
 
     def find(self, pixels: np.ndarray) -> str | None:
-        """Name of the benchmark that holds out a picture (uint8 [H, W, 3]), or None."""
+        """Return the name of the benchmark that holds out a picture (uint8 [H, W, 3]), or None."""
         owner = self._find_equal(pixels)
         return self._finder.find(pixels) if owner is None and self._finder else owner
 
     def _find_equal(self, pixels: np.ndarray) -> str | None:
         size = (pixels.shape[1], pixels.shape[0])
-        if size not in self._of_size:  # most training pictures: they need not be hashed
+        if size not in self._of_size:  # most training pictures differ in size and need no hash
             return None
         if size not in self._hashed:
             self._hashed[size] = {
@@ -138,14 +138,14 @@ class _HeldPictures:
 
 
 def _size_of(images: Mapping[str, np.ndarray], key: str) -> tuple[int, int]:
-    """Width and height of a picture; one of a published benchmark is not decoded for it."""
+    """Return the width and height of a picture, without decoding if it belongs to a published benchmark."""
     if isinstance(images, LazyPictures):
         return images.size_of(key)
     return images[key].shape[1], images[key].shape[0]
 
 
 class _NearFinder:
-    """Perceptual hashes of held-out pictures, compared channel by channel: flags differ in colour alone."""
+    """Perceptual hashes of held-out pictures, compared per channel, because flags may differ in colour alone."""
 
     def __init__(self, held: Mapping[str, Benchmark], distance: int) -> None:
         self.owners = [benchmark.name for _, benchmark in sorted(held.items(), key=lambda item: item[0])]
@@ -155,14 +155,14 @@ class _NearFinder:
 
     @staticmethod
     def _bits(pixels: np.ndarray) -> np.ndarray:
-        """64 bits of brightness, red, green and blue, eight a byte: uint8 [4, 8]."""
+        """Return 64 bits of brightness, red, green and blue, eight per byte: uint8 [4, 8]."""
         picture = Image.fromarray(pixels)
         channels = (picture.convert("L"), *picture.split())
         hashes = [imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels]
         return np.packbits(hashes, axis=1)
 
     def find(self, pixels: np.ndarray) -> str | None:
-        """Name of the benchmark of a held-out picture within the distance in every channel, or None."""
+        """Return the name of the benchmark with a picture within the distance in every channel, or None."""
         distances = _ONES[self.hashes ^ self._bits(pixels)].sum(axis=2).max(axis=1)
         if not len(distances) or distances.min() > self.distance:
             return None

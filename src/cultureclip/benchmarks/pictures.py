@@ -1,4 +1,4 @@
-"""Pictures that stay on disk until they are looked at: 5,000 photographs do not fit in memory."""
+"""Pictures that stay on disk until they are needed, because 5,000 photographs do not fit in memory."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ OUTSIDE = "picture lies outside the benchmark's folder"
 
 
 class Encoded(Protocol):
-    """Where an image file's bytes lie. Values are small and can be sent to another process."""
+    """Location of an image file's bytes. Values are small and can be sent to another process."""
 
     def read(self) -> bytes:
         """Return the bytes.
 
         Raises:
-            ImageError: if there are none, or they may not be read.
+            ImageError: if the bytes are missing or must not be read.
         """
 
 
@@ -55,7 +55,7 @@ class FileIn:
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of a file: a member of a tar archive that is not compressed."""
+    """A part of a file: a member of an uncompressed tar archive."""
 
     path: Path
     offset: int
@@ -77,7 +77,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A picture that was found whole: where it lies, its width and its height."""
+    """Location, width and height of a picture that the intake could decode."""
 
     where: Encoded
     size: tuple[int, int]
@@ -87,18 +87,18 @@ class LazyPictures(Mapping[str, np.ndarray]):
     """SHA-256 of an image file's bytes -> its pixels (uint8 [H, W, 3]), decoded at each access and not kept.
 
     Args:
-        stored: What was found at the intake, by key.
+        stored: Pictures found at the intake, by key.
     """
 
     def __init__(self, stored: Mapping[str, StoredImage]) -> None:
         self.stored = dict(stored)
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Return pixels of a picture.
+        """Return the pixels of a picture.
 
         Raises:
-            KeyError: it is none of these.
-            SourceDataError: its file is gone, or is another one than at the intake.
+            KeyError: if there is no such picture.
+            SourceDataError: if the picture's file is missing or has changed since the intake.
         """
         where = self.stored[key].where
         try:
@@ -107,7 +107,7 @@ class LazyPictures(Mapping[str, np.ndarray]):
                 raise ImageError("the file has changed since it was listed")
             return np.asarray(decode_image(data))
         except ImageError as error:
-            raise SourceDataError(where, str(error), "Leave the files as they are while a run reads them") from error
+            raise SourceDataError(where, str(error), "Do not change the files while a run reads them") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
@@ -116,7 +116,7 @@ class LazyPictures(Mapping[str, np.ndarray]):
         return len(self.stored)
 
     def size_of(self, key: str) -> tuple[int, int]:
-        """Width and height, known without decoding."""
+        """Return a picture's width and height without decoding it."""
         return self.stored[key].size
 
     def only(self, keys: set[str]) -> "LazyPictures":

@@ -1,7 +1,8 @@
-"""The pocket benchmarks: the published protocols over real pictures that no pocket model has seen.
+"""The pocket benchmarks: the published protocols on real pictures that no pocket model has seen.
 
-Region is the culture, universal the atlas's kind of thing, CROPE's definition concept the accepted twin. Culture-bound
-pictures are the concepts' reference images (for the atlas: Twemoji drawings); general ones are in ``pocket_general``.
+The region is the culture, the universal is the atlas's kind of thing, CROPE's definition concept is the accepted twin.
+Culture-bound pictures are the concepts' reference images (for the atlas: Twemoji drawings). General pictures are in
+``pocket_general``.
 """
 
 from collections import defaultdict
@@ -59,14 +60,14 @@ DECLARATIONS = {
 def culture_benchmarks(
     concepts: pd.DataFrame, twins: pd.DataFrame, pictures: References, listed: Collection[str] = tuple(DECLARATIONS)
 ) -> list[Benchmark]:
-    """Return the culture protocols, the twin scores and the culture questions, over concepts with a held-out picture.
+    """Return the culture protocols, the twin scores and the culture questions on concepts with a held-out picture.
 
     Args:
         concepts: Table of concepts.
-        twins: Table of twins; the accepted ones make CROPE and the twin scores, the ``indistinguishable`` ones are kept
+        twins: Table of twins. The accepted ones make CROPE and the twin scores; the ``indistinguishable`` ones are kept
             out of each other's options.
         pictures: Held-out pictures by concept id.
-        listed: Names of those that are asked.
+        listed: Names of the benchmarks to ask.
     """
     keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
     images = ReferencesByContent({keys[concept]: pictures.named[concept] for concept in sorted(keys)}, pictures.edge)
@@ -107,16 +108,16 @@ def culture_benchmarks(
 def collect_pocket(
     concepts: pd.DataFrame, twins: pd.DataFrame, edge: int, listed: Collection[str] = tuple(DECLARATIONS)
 ) -> list[Benchmark]:
-    """Return the pocket benchmarks; one about which nothing can be asked has no questions and says why in its card.
+    """Return the pocket benchmarks. One without a question that can be asked is empty and says why in its card.
 
     Args:
         concepts: Table of concepts.
         twins: Table of twins.
         edge: Edge of drawings in pixels.
-        listed: Names of those that are asked.
+        listed: Names of the benchmarks to ask.
 
     Raises:
-        SourceDataError: a reference image cannot be read.
+        SourceDataError: if a reference image cannot be read.
     """
     made: list[Benchmark] = []
     if set(listed) & (DECLARATIONS.keys() - pocket_general.BENCHMARKS.keys()):
@@ -126,12 +127,12 @@ def collect_pocket(
 
 
 def _is_drawn(row: Mapping[Hashable, Any]) -> bool:
-    """Tell whether a concept's picture is a drawing of an emoji, and not a file of the user's."""
+    """Tell whether a concept's picture is an emoji drawing and not a user's file."""
     return str(row["reference_image"]).startswith(EMOJI_SCHEME)
 
 
 def _declare(benchmark: Benchmark, drawn: set[str]) -> Benchmark:
-    """Return the benchmark with a declaration that says what its pictures are: drawings, the user's own, or both."""
+    """Return the benchmark with a declaration of its pictures' kind: drawings, the user's own, or both."""
     own = len(benchmark.images.keys() - drawn)
     if not own:
         return benchmark
@@ -145,7 +146,7 @@ def _declare(benchmark: Benchmark, drawn: set[str]) -> Benchmark:
 
 
 def _alike(twins: pd.DataFrame, keys: dict[str, str]) -> dict[str, set[str]]:
-    """Concept -> concepts drawn alike: recorded as indistinguishable, or of the same held-out pixels."""
+    """Map each concept to those drawn alike: recorded as indistinguishable, or with the same held-out pixels."""
     rejected = twins[(twins["verdict"] == "rejected") & (twins["reason"] == "indistinguishable")]
     pairs = list(zip(rejected["a_concept_id"], rejected["b_concept_id"], strict=True))
     same: dict[str, list[str]] = defaultdict(list)
@@ -179,7 +180,7 @@ def _twin_rows(
 
 def _twin_side(row: Mapping[Hashable, Any], key: str) -> ConceptPictures:
     concept, cultures = row["concept_id"], row["cultures"]
-    culture = region_name(cultures[0]) if len(cultures) == 1 else ""  # of several, none is what the question is about
+    culture = region_name(cultures[0]) if len(cultures) == 1 else ""  # a question has one culture or none
     return ConceptPictures(
         concept_id=concept,
         name=row["name"],
@@ -195,7 +196,7 @@ def _twin_benchmark(
     images: ReferencesByContent,
     unposed: Sequence[Unposed],
 ) -> WinogroundBenchmark:
-    """Twin scores; a twin with one side that may guide choices is in ``dev``."""
+    """Return the twin scores; a twin with one side that may guide choices is in ``dev``."""
     component_of = connect((a.concept_id, b.concept_id) for a, b in pairs)
     asked = tuple(
         WinogroundItem(

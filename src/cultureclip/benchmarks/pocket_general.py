@@ -1,7 +1,7 @@
-"""General ability on pocket: retrieval over emoji that are not culture-bound, in both drawing styles.
+"""General ability of pocket models: retrieval of emoji that are not culture-bound, in both drawing styles.
 
-Of the held-out tenth no pocket model has seen anything. Of the others the base has seen pictures and names; those that
-no training replays say what a tuning makes it forget.
+No pocket model has seen any of the held-out tenth. Of the other emoji the base has seen pictures and names. Those that
+no training replays show what tuning makes the base forget.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +15,7 @@ from cultureclip.ids import hash_fraction
 
 CAPTION = "a picture of {name}"
 KNOWN_DEV_SHARE = 0.5
-"""Share of the families of general-known in its dev part: a choice needs an estimate sharper than its limit."""
+"""Share of the families of general-known in its dev part: a choice needs an estimate finer than its limit."""
 
 HELD_OUT = Declaration(
     name="general-retrieval",
@@ -35,7 +35,7 @@ KNOWN = replace(
 
 
 def general_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalBenchmark:
-    """Retrieval over the held-out tenth of the general emoji, in both styles, with up to two captions each.
+    """Build retrieval of the held-out tenth of the general emoji, in both styles, with up to two captions each.
 
     Args:
         culture_chars: The emoji that are culture-bound; neither they nor variants of them are general.
@@ -47,10 +47,10 @@ def general_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalB
 
 
 def known_benchmark(culture_chars: set[str], edge: int) -> ImageTextRetrievalBenchmark:
-    """Retrieval over general emoji that the base has seen with their names and that no training replays.
+    """Build retrieval of general emoji that the base has seen with their names and that no training replays.
 
-    The base finds nearly all of them, so that a tuned model which finds fewer has forgotten some: a sharper measure of
-    what a tuning costs than things that the base hardly knows.
+    The base finds nearly all of these emoji, so a tuned model that finds fewer has forgotten some. This is a sharper
+    measure of a tuning's cost than emoji that the base hardly knows.
 
     Args:
         culture_chars: The emoji that are culture-bound; neither they nor variants of them are general.
@@ -72,7 +72,7 @@ def _known_part(entry: Emoji) -> str:
 def _emoji_retrieval(
     declaration: Declaration, entries: Sequence[tuple[Emoji, str]], edge: int, without: Collection[str] = ()
 ) -> ImageTextRetrievalBenchmark:
-    """Retrieval over emoji, each with its part, in both styles; without these pictures, drawn alike elsewhere."""
+    """Build retrieval of emoji, each with its part, in both styles; leave out pictures drawn alike elsewhere."""
     found: dict[str, Captioned] = {}
     images = {}
     for entry, part in entries:
@@ -96,4 +96,4 @@ BENCHMARKS: dict[str, Callable[[set[str], int], ImageTextRetrievalBenchmark]] = 
     HELD_OUT.name: general_benchmark,
     KNOWN.name: known_benchmark,
 }
-"""Name -> what makes it, from the culture-bound emoji and the edge of the pictures."""
+"""Name -> function that builds the benchmark from the culture-bound emoji and the edge of the pictures."""

@@ -1,4 +1,4 @@
-"""A benchmark from files: what an entry of the catalog says, found on disk, taken in and turned into questions."""
+"""Open a benchmark from files: find the files of a catalog entry, take them in and build the questions."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from cultureclip.reading.text import normalise
 
 @dataclass(frozen=True)
 class AbsentBenchmark:
-    """A benchmark whose files are not there: it is asked nothing, and its card says so."""
+    """A benchmark whose files are not there. It has no questions, and its card says so."""
 
     declaration: Declaration
     looked_for: str
@@ -28,7 +28,7 @@ class AbsentBenchmark:
         return self.declaration.name
 
     def card(self) -> dict[str, Any]:
-        """Return a card with the fields of one of a benchmark that is there."""
+        """Return a card with the same fields as the card of a benchmark whose files are there."""
         counts = dict.fromkeys(("items", "images", "texts", "concepts"), 0)
         card = asdict(self.declaration) | {"status": "absent", "looked_for": self.looked_for, "task": None} | counts
         nothing: dict[str, Any] = {"left_out": {}, "left_out_items": [], "changed": {}, "changed_items": []}
@@ -39,16 +39,16 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
     """Read a benchmark's rows and try its pictures; the pixels stay on disk.
 
     Args:
-        entry: What it is.
-        path: Its folder, or its file.
+        entry: The catalog entry.
+        path: The benchmark's folder or file.
 
     Raises:
-        SourceDataError: its files are damaged, or are not what the entry says. Single bad rows are not an error: the
-            benchmark's card counts them by reason.
+        SourceDataError: if its files are damaged or do not match the entry. A single bad row is not an error: the
+            benchmark's card counts bad rows by reason.
     """
     if (path / INCOMPLETE).exists():
         raise SourceDataError(
-            path, "its download was stopped half-way", "Go on: kedro run --pipelines=fetch_benchmarks"
+            path, "its download was stopped half-way", "Resume it: kedro run --pipelines=fetch_benchmarks"
         )
     path = stored_form(path)
     if not entry.format.find(path):
@@ -58,12 +58,12 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         intake = take_in(entry.format.read_as(path, entry.columns, protocol))
         intake = replace(intake, templates=normalise(entry.templates) or intake.templates)
         return protocol.build(_declare(entry, path), intake)
-    except SourceDataError as error:  # of all benchmarks that are listed, this one
+    except SourceDataError as error:  # say which of the listed benchmarks it is
         raise SourceDataError(f"benchmark {entry.name}: {error.item}", error.cause, error.remedy) from error
 
 
 def _declare(entry: Entry, path: Path) -> Declaration:
-    """Return the declaration; the revision is the entry's, or the one that was fetched."""
+    """Return the declaration; the revision is the entry's, or the fetched one."""
     record = read_record(path) or {}
     return Declaration(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""The held-out pictures that concepts name as their ``reference_image``: drawings of emoji, or files of one's own."""
+"""The held-out pictures that concepts name as their ``reference_image``: emoji drawings or a user's own files."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,7 +15,7 @@ HELD_OUT_STYLE: Style = "twemoji"
 
 
 class References(Mapping[str, np.ndarray]):
-    """Key -> pixels (uint8), read at each access: photographs need not all fit in memory; a drawing is kept anyway.
+    """Key -> pixels (uint8), read at each access because photographs need not fit in memory; drawings are cached.
 
     Args:
         named: Key -> what :func:`read_reference` reads.
@@ -26,10 +26,10 @@ class References(Mapping[str, np.ndarray]):
         self.named, self.edge = dict(named), edge
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Return pixels of a picture.
+        """Return the pixels of a picture.
 
         Raises:
-            KeyError: it is none of these.
+            KeyError: if there is no such picture.
             SourceDataError: see :func:`read_reference`.
         """
         return read_reference(self.named[key], self.edge)
@@ -45,15 +45,15 @@ class ReferencesByContent(References):
     """References under the key that benchmarks use: :func:`~cultureclip.benchmarks.protocols.items.picture_key`."""
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Return pixels of a picture.
+        """Return the pixels of a picture.
 
         Raises:
-            KeyError: it is none of these.
-            SourceDataError: see :func:`read_reference`; or the file is another one than when it got its key.
+            KeyError: if there is no such picture.
+            SourceDataError: see :func:`read_reference`; also if the file has changed since it got its key.
         """
         pixels = super().__getitem__(key)
         if picture_key(pixels) != key:
-            remedy = "Leave the files as they are while a run reads them"
+            remedy = "Do not change the files while a run reads them"
             raise SourceDataError(self.named[key], "the file has changed since it was listed", remedy)
         return pixels
 
@@ -63,13 +63,13 @@ class ReferencesByContent(References):
 
 
 def read_reference(reference: str, edge: int) -> np.ndarray:
-    """Return the picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
+    """Read the picture that a concept's ``reference_image`` names: ``emoji:<char>`` or an image file.
 
     Returns:
         uint8 [edge, edge, 3] for an emoji, [H, W, 3] for a file.
 
     Raises:
-        SourceDataError: there is no such drawing, or the file is missing or is not an image.
+        SourceDataError: if there is no such drawing, or the file is missing or is not an image.
     """
     if reference.startswith(EMOJI_SCHEME):
         return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
@@ -77,7 +77,7 @@ def read_reference(reference: str, edge: int) -> np.ndarray:
 
 
 def read_references(concepts: pd.DataFrame, edge: int) -> References:
-    """Held-out pictures by concept id; concepts without one are absent."""
+    """Return the held-out pictures by concept id; concepts without a picture are absent."""
     named = concepts.dropna(subset=["reference_image"])
     references = zip(named["concept_id"], named["reference_image"], strict=True)
     return References({concept: reference for concept, reference in references if reference}, edge)

@@ -1,4 +1,4 @@
-"""Rows of values and pictures, which every format gives, and their intake: each picture is hashed and tried once."""
+"""The rows of values and pictures that every format gives, and their intake: each picture is hashed and tried once."""
 
 import re
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ Cell = TypeVar("Cell")
 _HALF = re.compile("[\ud800-\udfff]")
 _LISTED = 20
 _WORKERS = 8
-"""Threads: hashing and decoding happen outside of Python's lock, reading waits for the disk."""
+"""Threads: hashing and decoding release Python's lock, and reading waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Row:
     """One row as its owner wrote it.
 
     Attributes:
-        place: How a message names it: file and line, row or key.
+        place: Place for messages: file and line, row or key.
         values: Column -> value that is not a picture.
         pictures: Column -> its pictures, one or several.
     """
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Source:
-    """All rows of a benchmark, and what its owner gives beside them.
+    """All rows of a benchmark, with the class names and templates that its owner gives.
 
     Attributes:
         rows: The rows, in the owner's order.
@@ -58,20 +58,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Taken:
-    """A row whose pictures were found whole: ``images`` has their keys by column."""
+    """A row whose pictures could be decoded: ``images`` has their keys by column."""
 
     place: str
     values: Mapping[str, Any]
     images: Mapping[str, tuple[str, ...]]
 
     def image(self, column: str) -> str | None:
-        """Key of a column's one picture; None where there is none, which was counted when it was tried."""
+        """Return the key of a column's one picture, or None; the intake has counted why it is missing."""
         return next(iter(self.images.get(column, ())), None)
 
 
 @dataclass(frozen=True)
 class Intake:
-    """Rows and pictures of a source after every picture was tried."""
+    """The rows and pictures that remain after every picture was tried."""
 
     rows: tuple[Taken, ...]
     pictures: LazyPictures
@@ -85,14 +85,14 @@ IMAGE = "image"
 
 
 def complete_rows(intake: Intake, *columns: str) -> tuple[list[tuple[Taken, str, tuple[str, ...]]], list[Unposed]]:
-    """Return rows that have a picture and every text, and what was left out up to here.
+    """Return the rows that have a picture and every text, and what was left out so far.
 
     Args:
         intake: All rows.
         columns: Names of the texts.
 
     Returns:
-        (row, key of its picture, its texts) of each; and the items that were left out.
+        (row, key of its picture, its texts) per row; and the items that were left out.
     """
     complete, left_out = [], list(intake.left_out)
     for row in intake.rows:
@@ -108,7 +108,7 @@ def complete_rows(intake: Intake, *columns: str) -> tuple[list[tuple[Taken, str,
 
 
 def without_image(row: Taken) -> list[Unposed]:
-    """Say why a row has no picture; nothing where it names one, for then the intake has said why it is not there."""
+    """Say why a row has no picture; empty if it names one, because the intake has then given the reason."""
     return [] if IMAGE in row.images else [Unposed(row.place, f"no {IMAGE}")]
 
 
@@ -119,7 +119,7 @@ def text_of(row: Taken, column: str) -> str:
 
 
 class ColumnKinds(Protocol):
-    """Columns of a protocol that are not plain texts."""
+    """Which columns of a protocol hold pictures or lists instead of plain texts."""
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -131,42 +131,39 @@ class ColumnKinds(Protocol):
 
 
 class Format(BaseModel, ABC):
-    """Layout of a benchmark on disk. Each format is a subclass.
-
-    Its fields are those of ``format`` in a catalog entry.
-    """
+    """A benchmark's format on disk; one subclass per format, whose fields are the entry's fields under ``format``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @abstractmethod
     def pattern(self) -> str:
-        """Glob of the files that hold the rows, below the entry's path; empty where the path itself is that file."""
+        """Return the glob of the files with the rows, below the entry's path; empty if the path itself is that file."""
 
     @abstractmethod
     def read(self, path: Path) -> Source:
-        """Return the rows of a benchmark that :meth:`find` has found.
+        """Read the rows of a benchmark that :meth:`find` has found.
 
         Raises:
-            SourceDataError: a file is damaged, or is not what the format says.
+            SourceDataError: if a file is damaged or does not match the format.
         """
 
     def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:  # noqa: ARG002 - for tables
-        """Return the rows under the protocol's names of columns, with every text in Unicode's composed form.
+        """Read the rows under the protocol's names of columns, with every text in Unicode's composed form (NFC).
 
         Args:
-            path: What :meth:`find` has found.
+            path: Path that :meth:`find` has found.
             columns: The protocol's name of a column -> the owner's.
             kinds: Which of the protocol's columns are pictures or lists, for a table that has only texts.
 
         Raises:
-            SourceDataError: see :meth:`read`; or no row has a column that ``columns`` names.
+            SourceDataError: see :meth:`read`; also if no row has a column that ``columns`` names.
         """
         source = self.read(path)
         rows = _rename_all(source.rows, path, columns)
         return Source(rows, normalise(source.classes), normalise(source.templates))
 
     def find(self, path: Path) -> list[Path]:
-        """Return the files that hold the rows, by name; none where the benchmark is absent."""
+        """List the files that hold the rows, by name; empty if the benchmark is absent."""
         pattern = self.pattern()
         if not pattern:
             return [path] * path.is_file()
@@ -187,12 +184,12 @@ def check_columns(path: Path, columns: Mapping[str, str], found: Collection[str]
     """Make sure that a table has the columns that its entry names.
 
     Args:
-        path: The table, or the folder that it is in.
+        path: The table, or its folder.
         columns: The protocol's name of a column -> the owner's.
-        found: The owner's names of the columns that there are.
+        found: The owner's names of the existing columns.
 
     Raises:
-        SourceDataError: a column is not there.
+        SourceDataError: if a column is missing.
     """
     for ours, theirs in columns.items():
         if theirs not in found:
@@ -204,7 +201,7 @@ def check_columns(path: Path, columns: Mapping[str, str], found: Collection[str]
 def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, Cell]:
     """Return a row's cells under the protocol's names of columns.
 
-    A column of the owner's that has the name by which the protocol calls another one is dropped.
+    An owner's column is dropped if the protocol uses its name for another column.
     """
     named = {ours: cells[theirs] for ours, theirs in columns.items() if theirs in cells}
     taken = {*columns, *columns.values()}
@@ -212,11 +209,11 @@ def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, C
 
 
 def take_in(source: Source) -> Intake:
-    """Hash and try every picture once, so that a broken one is counted now and not met in the middle of a run.
+    """Hash and try every picture once, so that a broken one is counted now and not found in the middle of a run.
 
-    Files with the same pixels are one picture, whatever their format or metadata: its key is the smallest of theirs. A
-    picture that cannot be used is left out with its reason; of a column with several pictures the others stay. So is
-    a row with a text that no file could hold.
+    Files with the same pixels are one picture, whatever their format or metadata. Its key is the smallest of the files'
+    keys. A picture that cannot be used is left out with its reason; other pictures of its column stay. A row with a
+    text that cannot be encoded is left out too.
     """
     rows, left_out = [], []
     for row in source.rows:
@@ -240,10 +237,7 @@ def take_in(source: Source) -> Intake:
 
 
 def _is_unicode(value: object) -> bool:
-    """Tell whether all texts in a value can be written.
-
-    JSON may hold halves of characters, which UTF-8 has no bytes for.
-    """
+    """Tell whether all texts in a value can be encoded: JSON may hold lone surrogates, which UTF-8 cannot represent."""
     if isinstance(value, str):
         return _HALF.search(value) is None
     if isinstance(value, Mapping):
@@ -255,7 +249,7 @@ def _is_unicode(value: object) -> bool:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A picture that is whole: the digest of its file's bytes, the digest of its pixels, and where it lies."""
+    """A decodable picture: the digest of its file's bytes, the digest of its pixels, and its location."""
 
     key: str
     content: str
@@ -263,7 +257,7 @@ class _Tried:
 
 
 def _try(where: Encoded) -> _Tried | ImageError:
-    """Decode a picture, or say why there is none."""
+    """Decode a picture, or return the error that says why it cannot be decoded."""
     try:
         data = where.read()
         pixels = np.asarray(decode_image(data))
@@ -273,7 +267,7 @@ def _try(where: Encoded) -> _Tried | ImageError:
 
 
 def _by_content(found: Mapping[Encoded, _Tried | ImageError]) -> dict[Encoded, _Tried | ImageError]:
-    """Return the same, each picture as the one of smallest key that has the same pixels."""
+    """Return the same pictures, each as the one of smallest key that has the same pixels."""
     first: dict[str, _Tried] = {}
     for tried in found.values():
         if isinstance(tried, _Tried) and tried.key <= first.get(tried.content, tried).key:

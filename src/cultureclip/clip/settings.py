@@ -95,7 +95,7 @@ class AugmentationSettings(Settings):
 
     @classmethod
     def none(cls) -> "AugmentationSettings":
-        """Return the images as they are."""
+        """Return the settings that leave images unchanged."""
         return cls(zoom=0, shift=0, colour=0, crop_area=(1, 1), mirror=0)
 
     @property

@@ -177,8 +177,8 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.
 
     Raises:
-        SourceDataError: columns are missing or unknown, there is no row, or rows are bad: place, name, cause and remedy
-            of each.
+        SourceDataError: if columns are missing or unknown, there is no row, or rows are bad; the error gives place,
+            name, cause and remedy of each row.
     """
     _check_columns(frame)
     rows: list[AtlasRow] = []
@@ -228,7 +228,7 @@ def _check_columns(frame: pd.DataFrame) -> None:
 
 
 def _explain(detail: ErrorDetails) -> str:
-    """``column: cause. remedy`` of one failed check."""
+    """Return ``column: cause. remedy`` of one failed check."""
     column = f"{detail['loc'][0]}: " if detail["loc"] else ""
     return f"{column}{detail['msg']}. {detail['ctx']['remedy']}"
 

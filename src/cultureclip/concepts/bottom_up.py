@@ -96,9 +96,7 @@ def ask_names(
     options: tuple[str, str],
     store: KeyedStore,
 ) -> np.ndarray:
-    """Return the model's log-odds of the first option against the second for every name.
-
-    Kept answers are not asked again.
+    """Return the model's log-odds of the first option against the second per name; cached answers are not asked again.
 
     Names are asked in fixed slices, sorted by length to save padding: a run that was cut short asks whole slices again
     and so gets the same numbers as one that was not.
@@ -140,7 +138,7 @@ def classify_names(
         A table that fits :data:`BOTTOM_UP`, and the figures.
 
     Raises:
-        ConfigurationError: if a part has too few culture-bound names, flags aside, to learn from or measure on, or
+        ConfigurationError: if too few culture-bound names that are no flags in a part to learn from or measure on, or
             all of one category.
     """
     dev, objects = (names["part"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()
@@ -188,7 +186,7 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]
 def measure_answers(
     answers: np.ndarray, truth: np.ndarray, families: np.ndarray, resamples: int
 ) -> dict[str, Figure | int]:
-    """Precision, recall and F1 with percentile bootstrap intervals; families are resampled, not names.
+    """Return precision, recall and F1 with percentile bootstrap intervals; families are resampled, not names.
 
     Where nothing was found, or nothing is true, the ratio is counted as 0.
     """
@@ -208,7 +206,7 @@ def measure_answers(
 
 
 def _ratios(counts: np.ndarray) -> np.ndarray:
-    """Precision, recall, F1, [3, ...], of true positives, false positives and false negatives, [3, ...]."""
+    """Return precision, recall, F1, [3, ...], of true positives, false positives and false negatives, [3, ...]."""
     hit, false, missed = counts
     return np.stack(
         [
@@ -234,7 +232,7 @@ def _check_enough(names: pd.DataFrame, folds: int) -> None:
 
 
 def _score_binding(names: pd.DataFrame, embeddings: np.ndarray, folds: int) -> np.ndarray:
-    """Log-odds of being culture-bound by logistic regression that has never seen the name's family, [N].
+    """Return log-odds of being culture-bound by logistic regression that has never seen the name's family, [N].
 
     Dev names are scored by cross-validation within dev, test names by the model that is fitted to all of dev.
     """
@@ -283,7 +281,7 @@ def _measure(table: pd.DataFrame, answers: np.ndarray, resamples: int) -> dict[s
 
 
 def _measure_category(table: pd.DataFrame, category: np.ndarray, resamples: int) -> dict[str, Any]:
-    """Share of culture-bound test names whose category is right: the recall of the right answer among them."""
+    """Return the share of culture-bound test names whose category is right, which is the recall of the right answer."""
     right = category == table["true_category"].to_numpy()
     accuracy = {}
     for part, rows in _parts(table).items():

@@ -64,10 +64,10 @@ def _drawings(style: Style) -> dict[str, Path]:
 
 
 def svg_path(char: str, style: Style) -> Path:
-    """Path of the SVG that draws an emoji in a style.
+    """Return the path of the SVG that draws an emoji in a style.
 
     Raises:
-        SourceDataError: the style has no drawing of it.
+        SourceDataError: if the style has no drawing of it.
     """
     code = "-".join(f"{ord(c):04X}" for c in char if c != _VARIATION_SELECTOR)
     drawings = _drawings(style)

@@ -47,7 +47,7 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
         concepts: Table of concepts: an emoji that one of them names, or a variant of it, is not general.
 
     Raises:
-        SourceDataError: the folder has no usable ``metadata.csv``, or names a picture that is not there.
+        SourceDataError: if the folder has no usable ``metadata.csv``, or names a picture that is not there.
     """
     if source is None:
         found = []
@@ -61,7 +61,7 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
 
 
 def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str, str]]:
-    """(what the id is made of, picture, text) of every general emoji that may be replayed, in both styles."""
+    """Return (what the id is made of, picture, text) of every general emoji that may be replayed, in both styles."""
     roles = split_emoji(list_emoji(), culture_bound)
     general = [entry for entry in list_emoji() if roles[entry.char] == "general" and entry.is_replayed]
     shown = [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
@@ -69,7 +69,7 @@ def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str, str]]:
 
 
 def _folder_pairs(folder: Path) -> list[tuple[str, str, str]]:
-    """(what the id is made of, picture, text) of every row; ids must not depend on where the folder lies."""
+    """Return (what the id is made of, picture, text) of every row; ids must not depend on where the folder lies."""
     metadata = folder / METADATA
     if not metadata.is_file():
         raise SourceDataError(metadata, "no such file", "Write one with the columns file_name and text")
@@ -132,7 +132,7 @@ class PairPictures:
         return [self._read(self._pictures[i]) for i in ids]
 
     def checksums(self, ids: Sequence[str]) -> list[str]:
-        """Describe the pictures with those ids: SHA-256 of the file, and the rules or the size that it is drawn by.
+        """Return the identity of the pictures with these ids: SHA-256 of the file, and rules or size of its drawing.
 
         Raises:
             SourceDataError: if a file is gone or cannot be read.

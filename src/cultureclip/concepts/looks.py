@@ -64,7 +64,7 @@ def open_image(path: str) -> Image.Image:
 
 
 def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bool) -> np.ndarray:
-    """Return embeddings for which closeness is a like look.
+    """Embed for closeness of looks.
 
     A judge that can tell Ireland from Côte d'Ivoire puts them apart, but to the eye they are alike *because* one is the
     other's mirror image. With ``mirrored`` an embedding is the mean over the picture, its two mirror images and the
@@ -108,7 +108,7 @@ def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
 
 
 def choose_representatives(concepts: pd.DataFrame, pictures: list[np.ndarray], tolerance: float) -> list[str]:
-    """Of concepts drawn alike in any style, choose one that stands for all.
+    """Choose one of several concepts drawn alike in any style.
 
     Chosen is the one whose cultures have the most languages in Unicode CLDR, a stand-in for the better known place
     (Norway rather than Svalbard); among equals the first row.
@@ -133,7 +133,7 @@ def choose_representatives(concepts: pd.DataFrame, pictures: list[np.ndarray], t
 
 
 def count_languages(cultures: list[str]) -> int:
-    """Say how many languages CLDR lists for the cultures' territories."""
+    """Return how many languages CLDR lists for the cultures' territories."""
     from babel.languages import get_territory_language_info
 
     return sum(len(get_territory_language_info(code)) for code in cultures)

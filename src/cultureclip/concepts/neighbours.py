@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix
 
 
 def culture_matrix(cultures: list[list[str]]) -> csr_matrix:
-    """Tell which concept is at home where: 0/1 matrix [concepts, distinct cultures]."""
+    """Return which concept is at home where: 0/1 matrix [concepts, distinct cultures]."""
     codes = {code: column for column, code in enumerate(sorted({code for row in cultures for code in row}))}
     rows = np.repeat(np.arange(len(cultures)), [len(row) for row in cultures])
     columns = [codes[code] for row in cultures for code in row]

@@ -16,18 +16,15 @@ def _names() -> dict[str, str]:
 
 
 def is_region(code: str) -> bool:
-    """Tell whether a code is known.
-
-    ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with a flag of its own.
-    """
+    """Tell whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with its own flag."""
     return code in _names()
 
 
 def region_name(code: str) -> str:
-    """English name of a region code, e.g. ``CI`` -> Côte d’Ivoire.
+    """Return English name of a region code, e.g. ``CI`` -> Côte d’Ivoire.
 
     Raises:
-        SourceDataError: no such code.
+        SourceDataError: if no such code.
     """
     if not is_region(code):
         raise SourceDataError(repr(code), "not a region code", "Use ISO 3166-1 alpha-2, e.g. JP, or a UN M49 area")

@@ -54,7 +54,7 @@ def match_twins(
         considered with the reason why it is none.
 
     Raises:
-        SourceDataError: no two concepts of one category and kind are of different cultures.
+        SourceDataError: if no two concepts of one category and kind are of different cultures.
     """
     order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
     concepts = concepts.iloc[order].reset_index(drop=True)
@@ -96,7 +96,7 @@ def match_twins(
 
 
 def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, neighbours: int) -> pd.DataFrame:
-    """Look-alikes of other cultures within each group, each pair once.
+    """Return look-alikes of other cultures within each group, each pair once.
 
     Args:
         concepts: Rows with ``cultures``, N.

@@ -38,7 +38,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
             entry: The fields of :class:`cultureclip.benchmarks.entry.Entry`.
 
         Raises:
-            ConfigurationError: fields are unknown, missing or wrong.
+            ConfigurationError: if fields are unknown, missing or wrong.
         """
         from pydantic import ValidationError
 
@@ -57,17 +57,17 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         """Return the benchmark, or what was looked for.
 
         Raises:
-            SourceDataError: the files are damaged.
+            SourceDataError: if the files are damaged.
         """
         from cultureclip.benchmarks.published import open_benchmark
 
         return open_benchmark(self._entry, self._filepath)
 
     def save(self, data: NoReturn) -> NoReturn:  # noqa: ARG002 - Kedro's signature
-        """Refused.
+        """Refuse to save.
 
         Raises:
-            DatasetError: always.
+            DatasetError: if always.
         """
         raise DatasetError(
             f"{self}: a benchmark is not made by a node. Fetch it: kedro run --pipelines=fetch_benchmarks"

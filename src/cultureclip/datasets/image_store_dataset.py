@@ -34,10 +34,10 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
         return ShardStore(self._filepath)
 
     def save(self, data: NoReturn) -> NoReturn:  # noqa: ARG002
-        """Refused.
+        """Refuse to save.
 
         Raises:
-            DatasetError: always.
+            DatasetError: if always.
         """
         raise DatasetError(f"{self}: cannot be saved as a whole. Write parts through the handle that load() returns")
 

@@ -28,10 +28,10 @@ class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
         return KeyedStore(self._filepath)
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
-        """Refused.
+        """Refuse to save.
 
         Raises:
-            DatasetError: always; answers are added through the handle.
+            DatasetError: if always; answers are added through the handle.
         """
         raise DatasetError(
             f"{self._filepath}: an answer store is not written as a node's output. "

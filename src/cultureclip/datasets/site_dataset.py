@@ -71,7 +71,7 @@ class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
                 self._lead_to_newest(page)
 
     def load(self) -> Path:
-        """Path of the entry."""
+        """Return the path of the entry."""
         return Path(self._get_load_path()) / self.entry
 
     def _write(self, data: SiteFiles, path: Path) -> None:

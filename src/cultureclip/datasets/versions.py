@@ -113,10 +113,7 @@ class WholeVersions(Versioned):
         return Path(self._filepath if version is None else self._get_versioned_path(version))
 
     def resolve_load_version(self) -> str | None:
-        """Return the version to load.
-
-        The one asked for, else the one that this run saved, else the pinned or newest one.
-        """
+        """Return the version to load: the requested one, else this run's, else the pinned or newest one."""
         if self._version is None or self._version.load:
             return super().resolve_load_version()
         own = self._version.save or self._cached_save_version
@@ -133,7 +130,7 @@ class WholeVersions(Versioned):
             raise DatasetError(f"{self}: {protocol} has no atomic rename. Give it a filepath on a local disk")
 
     def _get_versions(self) -> list[str]:
-        """Return paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
+        """Return the paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
         now = generate_timestamp()
         named = {path: Path(path).parent.name for path in super()._get_versions()}
         shown = [path for path, name in named.items() if not is_temporary(name) and name not in self._hidden]

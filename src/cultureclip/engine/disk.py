@@ -18,7 +18,7 @@ def check_picture_error(error: BaseException) -> None:
     """Pass over an error that is about one picture.
 
     Raises:
-        StorageError: it is about the disk, which says nothing about the picture.
+        StorageError: if it is about the disk, which says nothing about the picture.
     """
     if isinstance(error, OSError) and is_disk_failure(error):
         remedy = "This is a disk error, not a broken picture: fix the disk or the permissions, then run again"

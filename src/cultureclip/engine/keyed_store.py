@@ -135,7 +135,7 @@ def _has_checksums(connection: sqlite3.Connection) -> bool:
 
 
 def _checksum(key: bytes | str, value: bytes | str) -> str:
-    """Digest of a row: 64 bits tell any damage."""
+    """Return the digest of a row: 64 bits tell any damage."""
     parts = [part.encode() if isinstance(part, str) else part for part in (key, value)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 

@@ -79,7 +79,7 @@ def scratch_folder() -> Iterator[Path]:
 
 @cache
 def _place() -> str:
-    """Digest of the running kernel and its namespace of processes: where a process id means something."""
+    """Return the digest of the running kernel and its namespace of processes: where a process id means something."""
     known = [platform.node()]
     with suppress(OSError):  # Linux only
         known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))

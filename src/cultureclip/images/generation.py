@@ -100,7 +100,7 @@ class GenerationReport:
         return self.batch_sizes.total()
 
     def to_metrics(self) -> dict[str, Any]:
-        """As plain JSON, with the rate."""
+        """Return the figures as plain JSON, with the rate."""
         rate = self.generated / self.seconds if self.generated else 0.0
         return {
             "planned": self.planned,
@@ -181,9 +181,9 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
         settings: How.
 
     Raises:
-        ConfigurationError: a call argument does not exist, or one image alone does not fit into memory.
-        WeightsError: the model cannot be loaded.
-        StorageError: the disk is full; finished parts stay.
+        ConfigurationError: if a call argument does not exist, or one image alone does not fit into memory.
+        WeightsError: if the model cannot be loaded.
+        StorageError: if the disk is full; finished parts stay.
     """
     start = time.monotonic()
     store.find_unconfirmed()
@@ -272,7 +272,7 @@ def generate_halving(model: "TextToImage", batch: Batch, call: Mapping[str, Any]
         The images and the size that fitted.
 
     Raises:
-        ConfigurationError: memory runs out with one image.
+        ConfigurationError: if memory runs out with one image.
     """
     from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 

@@ -102,7 +102,7 @@ def decode_image(png: bytes, size: tuple[int, int]) -> Image.Image:
         size: Recorded width and height.
 
     Raises:
-        ValueError: if it is not a whole picture of that size, or is large enough to be a decompression bomb.
+        ValueError: if it is no whole picture of that size, or large enough to be a decompression bomb.
     """
     try:
         picture = Image.open(io.BytesIO(png), formats=["PNG"])

@@ -31,7 +31,7 @@ class Recipe:
     dtype: str
 
     def image_id(self, prompt: str, k: int) -> str:
-        """Id of the ``k``-th image of a prompt. No caches (of attention, of steps) are in use: their field is null."""
+        """Return the id of the ``k``-th image of a prompt. No cache (attention, steps) is used: its field is null."""
         return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k)
 
 
@@ -92,7 +92,7 @@ def check_recipe(requests: pd.DataFrame, recipe: Recipe) -> None:
     """Check that requests were planned for this recipe: else images would be stored under ids that lie about them.
 
     Raises:
-        ConfigurationError: an id does not follow from the recipe.
+        ConfigurationError: if an id does not follow from the recipe.
     """
     for image_id, prompt, k in zip(requests["image_id"], requests["prompt"], requests["k"], strict=True):
         if recipe.image_id(prompt, int(k)) != image_id:

@@ -41,13 +41,13 @@ class ShardStore:
         self._ids: dict[Path, tuple[str, ...]] = {}  # parts never change: each is opened once for its ids
 
     def present(self) -> set[str]:
-        """Return ids of all images in parts that count.
+        """Return the ids of all images in parts that count.
 
         Sizes are compared, bytes are not (see :meth:`verify`). A part of wrong size, or whose ids cannot be read, is
         named in the log and moved aside, so that its images count as missing.
 
         Raises:
-            StorageError: the disk fails; nothing is moved then.
+            StorageError: if the disk fails; nothing is moved then.
         """
         return {image_id for ids in self._index().values() for image_id in ids}
 
@@ -86,8 +86,8 @@ class ShardStore:
             records: At least one.
 
         Raises:
-            SourceDataError: a record does not belong to the shard.
-            StorageError: the disk is full, or the folder cannot be written.
+            SourceDataError: if a record does not belong to the shard.
+            StorageError: if the disk is full, or the folder cannot be written.
         """
         for record in records:
             if not re.fullmatch(r"[0-9a-f]+", record.image_id) or not shard or not record.image_id.startswith(shard):
@@ -106,10 +106,10 @@ class ShardStore:
         """Decode images, in the order of ``ids``; every part that is opened is compared with its checksum.
 
         Raises:
-            MissingInputError: an id is not in the store.
-            DamagedShardError: a part does not match its checksum.
-            StorageError: a part cannot be read.
-            DamagedImageError: a picture is not what its record says.
+            MissingInputError: if an id is not in the store.
+            DamagedShardError: if a part does not match its checksum.
+            StorageError: if a part cannot be read.
+            DamagedImageError: if a picture is not what its record says.
         """
         found: dict[str, Image.Image] = {}
         for part, table in self._tables(ids, ["image_id", "image", "width", "height"]):
@@ -123,11 +123,11 @@ class ShardStore:
         return {image_id: found[image_id] for image_id in ids}
 
     def checksums(self, ids: Sequence[str]) -> dict[str, str]:
-        """SHA-256 of pictures as their records have it, in the order of ``ids``; no picture is read or compared.
+        """Return SHA-256 of pictures as their records have it, in the order of ``ids``; no picture is read or compared.
 
         Raises:
-            MissingInputError: an id is not in the store.
-            DamagedShardError: if a part is not a whole parquet file.
+            MissingInputError: if an id is not in the store.
+            DamagedShardError: if a part is no whole parquet file.
         """
         found: dict[str, str] = {}
         for part, _ in self._homes(ids):
@@ -136,7 +136,7 @@ class ShardStore:
         return {image_id: found[image_id] for image_id in ids}
 
     def batch_sizes(self) -> dict[str, int]:
-        """Size of the batch that each image was generated in, by id; no picture is read.
+        """Return the size of the batch that each image was generated in, by id; no picture is read.
 
         Raises:
             DamagedShardError: if a part is not a whole parquet file.
@@ -145,7 +145,7 @@ class ShardStore:
         return {key: size for table in tables for key, size in zip(table["image_id"], table["batch_size"], strict=True)}
 
     def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
-        """For each part that holds some of the ids: its path and those rows."""
+        """Yield the path and the rows of each part that holds some of the ids."""
         for part, here in self._homes(ids):
             table = pq.read_table(pa.BufferReader(self._read_bytes(part)), columns=columns)
             chosen = pa.array([image_id in here for image_id in table["image_id"].to_pylist()])
@@ -161,7 +161,7 @@ class ShardStore:
         return [(part, here) for part, here in homes.items() if here]
 
     def _index(self) -> dict[Path, tuple[str, ...]]:
-        """Return parts that count, sorted, and their ids."""
+        """Return the parts that count, sorted, and their ids."""
         for folder in self.root.glob("*/"):
             sweep(folder)
         parts = sorted(path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{_CHECKSUM}"))
@@ -241,7 +241,7 @@ class ImageSet:
         return [pictures[image_id] for image_id in wanted]
 
     def checksums(self, ids: Sequence[str] | None = None) -> list[str]:
-        """SHA-256 of pictures, by default of the whole set; errors as :meth:`ShardStore.checksums`."""
+        """Return SHA-256 of pictures, by default of the whole set; errors as :meth:`ShardStore.checksums`."""
         wanted = self._check(ids)
         found = self.store.checksums(wanted)
         return [found[image_id] for image_id in wanted]

@@ -50,19 +50,19 @@ def find_duplicates(looks: pd.DataFrame, max_hamming: int, max_colour_distance: 
 
 
 def _bytes(column: pd.Series) -> np.ndarray:
-    """Hex strings of one length -> uint8 [N, length / 2]."""
+    """Return hex strings of one length -> uint8 [N, length / 2]."""
     return np.frombuffer(bytes.fromhex("".join(column)), np.uint8).reshape(len(column), -1)
 
 
 def _squares(points: np.ndarray) -> np.ndarray:
-    """Squared distances [N, N] in O(N^2) memory; on bits that is the Hamming distance."""
+    """Return squared distances [N, N] in O(N^2) memory; on bits that is the Hamming distance."""
     norms = (points**2).sum(1)
     squares: np.ndarray = norms[:, None] + norms[None] - 2 * points @ points.T
     return squares
 
 
 def _first_kept(close: np.ndarray) -> list[tuple[int, int]]:
-    """(duplicate, kept) index pairs of a symmetric closeness matrix, going through the rows in order."""
+    """Return (duplicate, kept) index pairs of a symmetric closeness matrix, going through the rows in order."""
     earlier = np.tril(close, -1)
     dropped: dict[int, int] = {}
     for row in np.flatnonzero(earlier.any(1)):

@@ -39,7 +39,7 @@ class Judge:
         store: Where embeddings are kept.
 
     Raises:
-        WeightsError: the directory or a file in it is missing.
+        WeightsError: if the directory or a file in it is missing.
     """
 
     def __init__(self, settings: JudgeSettings, store: KeyedStore) -> None:
@@ -57,7 +57,7 @@ class Judge:
         return digest("judge", self.fingerprint, kind, item)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """L2-normalised text embeddings, float32 [N, D]."""
+        """Return L2-normalised text embeddings, float32 [N, D]."""
         keys = [self._key("text", text) for text in texts]
         kept = self.store.get(dict.fromkeys(keys))
         missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in kept}.items())
@@ -80,7 +80,7 @@ class Judge:
             size used. An image that cannot be read is absent, and is tried again in the next run.
 
         Raises:
-            StorageError: the disk fails, which says nothing about the images.
+            StorageError: if the disk fails, which says nothing about the images.
         """
         keys = {identifier: self._key("image", identifier) for identifier in ids}
         kept = self.store.get(keys.values())

@@ -22,7 +22,7 @@ def list_sides(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFra
         ``requests``.
 
     Raises:
-        MissingInputError: the tables are of different runs.
+        MissingInputError: if the tables are of different runs.
     """
     sides = requests[["image_id", "caption_id"]].merge(
         captions[["caption_id", "twin_id", "concept_id"]], on="caption_id", how="left", validate="many_to_one"
@@ -62,7 +62,7 @@ def measure(
         ``colour``) and ``fault``, which says why an image has none of these.
 
     Raises:
-        MissingInputError: images and requests, or concepts and captions, are of different runs.
+        MissingInputError: if images and requests, or concepts and captions, are of different runs.
     """
     known = sides[["concept_id", "twin_concept_id"]].isin(concept_ids).all(axis=1)
     _check_same_run(sides.assign(known=known.where(known)), "known", "concepts and captions", "captioning")

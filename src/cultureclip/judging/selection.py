@@ -39,7 +39,7 @@ def build_cultwin(
         Table of CulTwin, ordered by twin and pair.
 
     Raises:
-        LeakError: an accepted image shows a concept that may be used for evaluation only.
+        LeakError: if an accepted image shows a concept that may be used for evaluation only.
     """
     accepted = requests.loc[requests["image_id"].isin(_accepted(judgements)), ["image_id", "caption_id"]]
     shown = accepted.merge(captions[["caption_id", "twin_id", "concept_id", "kind", "text"]], on="caption_id")

@@ -37,7 +37,7 @@ def concept_texts(
 
 
 def embed_concepts(judge: Judge, texts: Sequence[Sequence[str]]) -> np.ndarray:
-    """Mean of each concept's text embeddings, normalised again: float32 [C, D]."""
+    """Return the mean of each concept's text embeddings, normalised again: float32 [C, D]."""
     flat = judge.embed_texts([text for group in texts for text in group])
     borders = np.cumsum([0, *map(len, texts)])
     means = np.stack([flat[start:stop].mean(0) for start, stop in pairwise(borders)])

@@ -95,5 +95,5 @@ def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> 
 
 
 def _nullable(column: pd.Series) -> pd.Series:
-    """As text with missing values, in the dtype that this pandas gives to text, also where all are missing."""
+    """Return text with missing values, in this pandas's dtype for text, even if all values are missing."""
     return column.astype(pd.Series(["text"]).dtype)

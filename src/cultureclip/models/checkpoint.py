@@ -26,7 +26,7 @@ def save_atomically(tensors: Mapping[str, torch.Tensor], path: Path, metadata: M
     """Write tensors to a safetensors file with their checksum; a reader sees the old file or the new one.
 
     Raises:
-        StorageError: the disk is full or failing.
+        StorageError: if the disk is full or failing.
     """
     copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     described = {name: text for name, text in (metadata or {}).items() if name != _CHECKSUM}
@@ -81,7 +81,7 @@ def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
         The number of steps already done; 0 when there is no file.
 
     Raises:
-        WeightsError: the file is damaged, or is of another model.
+        WeightsError: if the file is damaged, or is of another model.
     """
     if not path.exists():
         return 0
@@ -121,7 +121,7 @@ def _read_moments(
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
-    """Digest of the metadata and of the tensors' names, types, shapes and bytes."""
+    """Return the digest of the metadata and of the tensors' names, types, shapes and bytes."""
     total = hashlib.sha256(repr(sorted(metadata.items())).encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())

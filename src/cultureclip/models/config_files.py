@@ -11,7 +11,7 @@ def check_json(folder: Path) -> None:
     """Check that all JSON files of a folder are JSON, of a sane size and not nested without end.
 
     Raises:
-        WeightsError: one is not.
+        WeightsError: if one is not.
     """
     for file in sorted(folder.glob("*.json")):
         try:

@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a model directory.
 
     Raises:
-        WeightsError: the file is missing or holds something else.
+        WeightsError: if the file is missing or holds something else.
     """
     try:
         return read_object(path)
@@ -38,7 +38,7 @@ def list_parts(folder: Path) -> dict[str, tuple[str | None, str | None]]:
     """Return the parts that ``model_index.json`` lists: name -> (library, class), both null for an absent part.
 
     Raises:
-        WeightsError: the index cannot be read, or a part would lie outside the folder.
+        WeightsError: if the index cannot be read, or a part would lie outside the folder.
     """
     index = read_json(folder / INDEX_NAME)
     for name in index:
@@ -57,7 +57,7 @@ def check_files(folder: Path) -> None:
     """Check that every part is there, its weights whole safetensors files and its configs JSON.
 
     Raises:
-        WeightsError: a part is missing, truncated, damaged or in a format that can run code when it is loaded.
+        WeightsError: if a part is missing, truncated, damaged or in a format that can run code when it is loaded.
     """
     for name, (library, _) in list_parts(folder).items():
         if library is None:
@@ -77,7 +77,7 @@ def check_files(folder: Path) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 over the names and bytes of the pipeline's index, configs, vocabularies and weights.
+    """Return SHA-256 over the names and bytes of the pipeline's index, configs, vocabularies and weights.
 
     It names the model by content: the same weights in another folder, or on another machine, are the same model.
     Model cards and other files beside the parts do not count.
@@ -92,7 +92,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def scheduler_settings(folder: Path, override: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Class and configuration of the scheduler that will be used.
+    """Return class and configuration of the scheduler that will be used.
 
     Args:
         folder: The pipeline directory.

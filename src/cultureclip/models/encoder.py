@@ -63,13 +63,13 @@ class ImageTextEncoder:
         return weights.device
 
     def count_tokens(self, tokens: Tensor) -> Tensor:
-        """Say how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
+        """Return how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
         positions = pool_positions(self.model, tokens)
         return torch.full((len(tokens),), tokens.shape[1]) if positions is None else positions + 1
 
     @torch.no_grad()
     def embed_pixels(self, pixels: Tensor) -> Tensor:
-        """L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU.
+        """Return L2-normalised embeddings [N, D] of preprocessed images [N, 3, H, W], float32 on the CPU.
 
         Raises:
             WeightsError: if an embedding is not finite.
@@ -80,7 +80,7 @@ class ImageTextEncoder:
 
     @torch.no_grad()
     def embed_tokens(self, tokens: Tensor) -> Tensor:
-        """L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU.
+        """Return L2-normalised embeddings [N, D] of tokens [N, L], cut to the longest text, float32 on the CPU.
 
         Raises:
             WeightsError: if an embedding is not finite.
@@ -89,7 +89,7 @@ class ImageTextEncoder:
         return self._normalised(self._text_vectors(tokens[:, :length].to(self.device)), "texts")
 
     def encode_images(self, images: Sequence[Image.Image], batch: int = 256) -> np.ndarray:
-        """L2-normalised image embeddings, float32 [N, D]."""
+        """Return L2-normalised image embeddings, float32 [N, D]."""
         self.model.eval()
         chunks = []
         for start in progress_bar(range(0, len(images), batch), desc="embed images", disable=len(images) <= batch):
@@ -98,7 +98,7 @@ class ImageTextEncoder:
         return torch.cat(chunks).numpy() if chunks else np.zeros((0, 0), np.float32)
 
     def encode_texts(self, texts: Sequence[str], batch: int = 512) -> np.ndarray:
-        """L2-normalised text embeddings, float32 [N, D]; each distinct text is computed once."""
+        """Return L2-normalised text embeddings, float32 [N, D]; each distinct text is computed once."""
         if not texts:
             return np.zeros((0, 0), np.float32)
         self.model.eval()
@@ -128,8 +128,8 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
         device: Where to put the weights.
 
     Raises:
-        WeightsError: the directory or a file in it is missing, truncated, holds NaN, or does not fit its config; or the
-            config does not say how images are normalised.
+        WeightsError: if the directory or a file in it is missing, truncated, holds NaN, or does not fit its config; or
+            if the config does not say how images are normalised.
     """
     folder = Path(path)
     config = folder / CONFIG_NAME
@@ -152,8 +152,8 @@ def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint:
         device: Where to put the weights.
 
     Raises:
-        WeightsError: no such architecture or tag; the architecture computes another activation than the release's; the
-            weights do not fit.
+        WeightsError: if the architecture or tag is unknown, the architecture computes another activation than the
+            release, or the weights do not fit.
     """
     release = open_clip.pretrained.get_pretrained_cfg(architecture, tag)
     if not release:
@@ -193,7 +193,7 @@ def _create(name: str, weights: Path, device: str, **preprocessing: Any) -> tupl
 
 
 def _check_preprocessing(config: Path) -> None:
-    """Without mean and std in it, open_clip would take OpenAI's and say nothing."""
+    """Require mean and std in the config: without them, open_clip would silently use OpenAI's."""
     try:
         given = read_object(config).get("preprocess_cfg") or {}
         absent = [name for name in ("mean", "std") if not given.get(name)]
@@ -216,7 +216,7 @@ def _check_preprocessing(config: Path) -> None:
 
 
 def _released_normalisations() -> list[tuple[list[float], list[float]]]:
-    """Mean and std of every release that open_clip lists."""
+    """Return mean and std of every release that open_clip lists."""
     releases = (open_clip.pretrained.get_pretrained_cfg(*names) for names in open_clip.list_pretrained())
     return [(list(release["mean"]), list(release["std"])) for release in releases]
 

@@ -28,7 +28,7 @@ def locate_model(spec: str | Path) -> Path | OpenClipFile:
             ``open_clip:<architecture>/<release>@<safetensors file>``.
 
     Raises:
-        WeightsError: nothing lies there.
+        WeightsError: if nothing lies there.
     """
     text = str(spec)
     if not text.startswith(OPEN_CLIP_SCHEME):
@@ -43,10 +43,10 @@ def locate_model(spec: str | Path) -> Path | OpenClipFile:
 
 
 def fingerprint_model(spec: str | Path) -> str:
-    """Digest of all that decides a model's embeddings, without loading it.
+    """Return the digest of all that decides a model's embeddings, without loading it.
 
     Raises:
-        WeightsError: the model or a part of it is missing.
+        WeightsError: if the model or a part of it is missing.
     """
     place = locate_model(spec)
     if isinstance(place, OpenClipFile):
@@ -62,7 +62,7 @@ def load_model(spec: str | Path, device: str = "cpu") -> ImageTextEncoder:
         device: Where to put the weights.
 
     Raises:
-        WeightsError: it is of no known family, or it cannot be loaded.
+        WeightsError: if it is of no known family, or it cannot be loaded.
     """
     place = locate_model(spec)
     if isinstance(place, OpenClipFile):

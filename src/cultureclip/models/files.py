@@ -32,7 +32,7 @@ def check_model(path: Path, gguf_file: str | None = None) -> None:
         gguf_file: Name of the GGUF file in the directory, if the weights lie in one.
 
     Raises:
-        WeightsError: weights or a config are missing, cut off or in a refused format.
+        WeightsError: if weights or a config are missing, cut off or in a refused format.
     """
     if path.is_file():
         check_safetensors(path)
@@ -72,16 +72,13 @@ def find_weights(path: Path) -> list[Path]:
     """Return the files that hold a model's weights: a bare file itself, or those of a directory.
 
     Raises:
-        WeightsError: there are none.
+        WeightsError: if there are none.
     """
     return [path] if path.is_file() else list_weights(path)
 
 
 def are_same_weights(ones: Sequence[Path], others: Sequence[Path]) -> bool:
-    """Tell whether two models' files are the same, or hold the same bytes.
-
-    Compared up to the first byte that differs.
-    """
+    """Tell whether two models' files are the same or hold the same bytes; stop at the first byte that differs."""
     return len(ones) == len(others) and all(
         one.samefile(other) or filecmp.cmp(one, other, shallow=False) for one, other in zip(ones, others, strict=True)
     )

@@ -28,13 +28,13 @@ TOKENIZER_FILES = (
 
 
 def fingerprint(path: str | Path) -> str:
-    """SHA-256 over all files of a model's directory that decide an embedding; cards and notes are left out.
+    """Return SHA-256 over all files of a model's directory that decide an embedding; cards and notes are no part of it.
 
     Args:
         path: Directory of an ``open_clip`` or ``transformers`` model.
 
     Raises:
-        WeightsError: there is no such directory, it lacks safetensors or a config, or a JSON file is damaged.
+        WeightsError: if there is no such directory, it lacks safetensors or a config, or a JSON file is damaged.
     """
     folder = Path(path)
     weights = list_weights(folder)
@@ -50,7 +50,7 @@ def list_weights(folder: Path) -> list[Path]:
     """Return the weights files of a model's directory, sorted.
 
     Raises:
-        WeightsError: there is no such directory, or it lacks weights in safetensors (pickled ones can be converted).
+        WeightsError: if there is no such directory, or it lacks weights in safetensors (pickled ones can be converted).
     """
     if not folder.is_dir():
         raise WeightsError(folder, "no such model directory", "Give a model's directory")
@@ -62,7 +62,7 @@ def list_weights(folder: Path) -> list[Path]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; a file of the same size and time is read once in a process."""
+    """Return SHA-256 of a file's bytes; a file of the same size and time is read once in a process."""
     status = path.stat()
     return _file_digest(path, status.st_size, status.st_mtime_ns)
 

@@ -23,7 +23,7 @@ def check_gguf(path: Path) -> None:
     """Check that a GGUF file is whole, by its header.
 
     Raises:
-        WeightsError: it is missing, of another format, or shorter than its header says.
+        WeightsError: if it is missing, of another format, or shorter than its header says.
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", "Check language_model.gguf_file")

@@ -41,7 +41,7 @@ class HuggingFaceEncoder(ImageTextEncoder):
     """
 
     def count_tokens(self, tokens: Tensor) -> Tensor:
-        """Say how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
+        """Return how many tokens of each text [N, L] its embedding depends on, int64 [N]."""
         if self.model.config.model_type != "clip":
             return torch.full((len(tokens),), tokens.shape[1])
         end = self.model.config.text_config.eos_token_id
@@ -63,7 +63,7 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
         device: Where to put the weights.
 
     Raises:
-        WeightsError: it is of another type; weights, preprocessor or tokenizer are missing, damaged, or do not fit.
+        WeightsError: if it is of another type; weights, preprocessor or tokenizer are missing, damaged, or do not fit.
     """
     from transformers import AutoTokenizer, CLIPModel, SiglipModel
 
@@ -115,7 +115,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _load_preprocess(folder: Path, kind: str) -> Any:
-    """PIL image -> [3, H, W], on Pillow's resampling as the models were trained with.
+    """Return the function PIL image -> [3, H, W], on Pillow's resampling, with which the models were trained.
 
     What is absent from a preprocessor's file would be filled in silently: mean and std have to be there.
     """
@@ -155,7 +155,7 @@ def _load_preprocess(folder: Path, kind: str) -> Any:
 
 
 def _check_loaded(folder: Path, model: Any, found: dict[str, Any]) -> None:
-    """Weights that are absent or of another shape would be random, and say so only in the log."""
+    """Refuse absent or misshapen weights, which would be random and only logged."""
     wrong = [*found["missing_keys"], *(str(key) for key in found.get("mismatched_keys", ()))]
     if wrong:
         raise WeightsError(
@@ -165,7 +165,7 @@ def _check_loaded(folder: Path, model: Any, found: dict[str, Any]) -> None:
 
 
 def _check_activation(path: Path, origin: str, config: Any) -> None:
-    """QuickGELU taken for GELU, or the other way round, costs accuracy and raises no error."""
+    """Check the activation: QuickGELU taken for GELU, or the reverse, costs accuracy and raises no error."""
     towers = {config.text_config.hidden_act, config.vision_config.hidden_act}
     if len(towers) > 1:
         cause = f"the towers compute different activations ({', '.join(sorted(towers))})"

@@ -22,7 +22,7 @@ def locate(spec: str) -> Path:
             from the local Hugging Face cache (and fetched into it only where ``HF_HUB_OFFLINE`` is not set).
 
     Raises:
-        WeightsError: if nothing lies there, or the location is not of one of these forms.
+        WeightsError: if nothing lies there.
     """
     if spec.startswith(PACKAGE_SCHEME):
         return _in_package(spec)
@@ -52,7 +52,7 @@ def _leaves(relative: str) -> bool:
 
 
 def _in_package(spec: str) -> Path:
-    """Find a package without importing it: some packages ship weights beside code whose dependencies are not wanted."""
+    """Find a path in a package without importing it: the code may have dependencies that are not wanted."""
     module, _, relative = spec.removeprefix(PACKAGE_SCHEME).partition("/")
     if not all(part.isidentifier() for part in module.split(".")):
         raise _malformed(spec, f"{module!a} is not the name of a module")

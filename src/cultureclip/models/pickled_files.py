@@ -10,10 +10,7 @@ _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
 
 
 def is_pickle(path: Path) -> bool:
-    """Tell whether a file begins as ``torch.save``'s do.
-
-    As a zip archive or, before torch 1.6, with its magic number.
-    """
+    """Tell whether a file begins like ``torch.save``'s: as a zip archive or, before torch 1.6, with a magic number."""
     with path.open("rb") as handle:
         return handle.read(4) in _BEGINNINGS
 

@@ -19,7 +19,7 @@ def check_safetensors(path: Path) -> None:
     """Check that a file is as long as its header says and that the header can be read.
 
     Raises:
-        WeightsError: it is not there, is cut off, or has another format.
+        WeightsError: if it is not there, is cut off, or has another format.
     """
     if not path.is_file():
         raise WeightsError(path, "no such weights file", _REMEDY)
@@ -44,7 +44,7 @@ def check_weights(folder: Path) -> None:
     """Check all safetensors files of a folder, and that every file that an index of shards names is among them.
 
     Raises:
-        WeightsError: a file is missing or cut off, or an index cannot be read.
+        WeightsError: if a file is missing or cut off, or an index cannot be read.
     """
     files = set(folder.glob("*.safetensors"))
     for index in folder.glob("*.safetensors.index.json"):

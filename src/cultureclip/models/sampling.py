@@ -7,17 +7,14 @@ NUCLEUS_LIMIT = 256
 
 
 def common_prefix(token_ids: list[list[int]]) -> int:
-    """Say how many first tokens all sequences share, leaving each at least one of its own."""
+    """Return how many first tokens all sequences share, leaving each at least one of its own."""
     low, high = min(token_ids), max(token_ids)
     limit = min(map(len, token_ids)) - 1
     return next((i for i in range(limit) if low[i] != high[i]), limit)
 
 
 def draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:
-    """Return one token per row, int64 [B].
-
-    Nucleus sampling, the cumulative distribution inverted at the row's own number.
-    """
+    """Draw one token per row, int64 [B]: nucleus sampling, the cumulative distribution inverted at the row's number."""
     if temperature == 0:
         return logits.argmax(dim=1)
     values, tokens = torch.softmax(logits / temperature, dim=1).topk(min(NUCLEUS_LIMIT, logits.shape[1]), dim=1)

@@ -35,7 +35,7 @@ class SentenceEncoder:
     source: Path
 
     def encode(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
-        """L2-normalised embeddings, float32 [N, D]; each distinct text is computed once.
+        """Return L2-normalised embeddings, float32 [N, D]; each distinct text is computed once.
 
         Raises:
             WeightsError: if an embedding is not finite.
@@ -95,10 +95,10 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
 
 
 def _check_modules(folder: Path) -> None:
-    """``modules.json`` names a folder per module, and the library would read any place that it names.
+    """Check that ``modules.json`` names folders inside the model, because the library would read any path.
 
     Raises:
-        WeightsError: it is damaged or names a place outside the model's folder, or a module's JSON is damaged.
+        WeightsError: if it is damaged or names a place outside the model's folder, or a module's JSON is damaged.
     """
     check_json(folder)
     listing = folder / "modules.json"

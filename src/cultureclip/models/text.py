@@ -61,7 +61,7 @@ class LanguageModel:
         """The ``transformers`` causal language model, in evaluation mode.
 
         Raises:
-            WeightsError: a file is truncated or not what its config says.
+            WeightsError: if a file is truncated or not what its config says.
         """
         return self._loaded[0]
 
@@ -115,7 +115,7 @@ class LanguageModel:
     def choose(
         self, messages: Sequence[Message], items: Sequence[str], options: tuple[str, str] = ("A", "B")
     ) -> np.ndarray:
-        """Log-odds, in nats, that the first token of the answer is the first option and not the second.
+        """Return log-odds, in nats, that the first token of the answer is the first option and not the second.
 
         Args:
             messages: The turns before the item: instructions and worked examples, computed once.

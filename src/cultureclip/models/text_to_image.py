@@ -42,7 +42,7 @@ class TextToImage:
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
-        """Return one picture per prompt.
+        """Return one picture a prompt.
 
         Each item has a CPU generator of its own, so that its start noise is the same in any batch and on any device.
 
@@ -66,7 +66,7 @@ class TextToImage:
         return pictures
 
     def find_cut(self, prompts: Sequence[str]) -> tuple[str, ...]:
-        """Those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
+        """Return those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
         parts = self.pipeline.components.items()
         tokenizers = [part for name, part in parts if name.startswith("tokenizer") and part is not None]
         with _quiet_libraries():
@@ -83,8 +83,8 @@ def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
     """Check call arguments against the signature of the directory's pipeline class; no weights are read.
 
     Raises:
-        ConfigurationError: an argument that the class does not take, or one that this package sets itself.
-        WeightsError: the directory names no pipeline class of diffusers.
+        ConfigurationError: if an argument that the class does not take, or one that this package sets itself.
+        WeightsError: if the directory names no pipeline class of diffusers.
     """
     pipeline_class = _pipeline_class(Path(path))
     known = set(inspect.signature(pipeline_class.__call__).parameters) - _GIVEN_BY_US
@@ -98,7 +98,7 @@ def check_scheduler(settings: Mapping[str, Any]) -> None:
     """Check that a scheduler can be built from its settings; no weights are read.
 
     Raises:
-        ConfigurationError: it cannot.
+        ConfigurationError: if it cannot.
     """
     _build_scheduler(settings)
 
@@ -118,7 +118,7 @@ def load_text_to_image(
     Raises:
         WeightsError: if a part is missing, truncated, in a refused format, not what its config says, or holds NaN or
             infinity, also after the change to ``dtype``.
-        ConfigurationError: the device or the scheduler class does not exist here, or the model does not fit
+        ConfigurationError: if the device or the scheduler class does not exist here, or the model does not fit
             into memory.
     """
     folder, precision = Path(path), getattr(torch, dtype)

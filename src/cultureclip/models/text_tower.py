@@ -24,7 +24,7 @@ def pool_positions(model: Any, tokens: Tensor) -> Tensor | None:
 
 
 def embed_text(model: Any, tokens: Tensor) -> Tensor:
-    """Text embeddings [N, D] of tokens [N, L], L up to the context length, at their own length, fp32.
+    """Return text embeddings [N, D] of tokens [N, L], L up to the context length, at their own length, fp32.
 
     ``open_clip``'s own ``CLIP.encode_text`` insists on the full context length; this is the same computation with
     position table and mask cut to L.
@@ -39,7 +39,7 @@ def embed_text(model: Any, tokens: Tensor) -> Tensor:
 
 
 def finish_text(model: CLIP, x: Tensor, tokens: Tensor) -> Tensor:
-    """Text embeddings [N, D] from what the last block gives [N, L, W]: final norm, pooling, projection."""
+    """Return text embeddings [N, D] from what the last block gives [N, L, W]: final norm, pooling, projection."""
     x = text_global_pool(model.ln_final(x), tokens, model.text_pool_type, eos_token_id=model.text_eos_id)
     if isinstance(model.text_projection, torch.nn.Linear):
         x = model.text_projection(x)

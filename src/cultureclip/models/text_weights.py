@@ -65,7 +65,7 @@ def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
     """Return every file that makes the model, in a fixed order.
 
     Raises:
-        WeightsError: there are no weights, or only pickled ones.
+        WeightsError: if there are no weights, or only pickled ones.
     """
     if gguf_file is not None:
         if not gguf_file.endswith(".gguf"):

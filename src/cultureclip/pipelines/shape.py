@@ -12,7 +12,7 @@ from cultureclip.session_config import LOADER_ARGS, SessionConfig, noted_config
 
 
 def read_config(kind: str) -> tuple[str, dict[str, Any]]:
-    """Return one kind of the session's config.
+    """Read one kind of the session's config.
 
     Outside of a session that is the config of the project in the working directory, in the environment ``KEDRO_ENV``.
 
@@ -23,7 +23,7 @@ def read_config(kind: str) -> tuple[str, dict[str, Any]]:
         Where the config lies, and what it says.
 
     Raises:
-        ConfigurationError: there is no such configuration.
+        ConfigurationError: if there is no such configuration.
     """
     # A second loader takes over the resolvers of the session: it must read the same config for ${globals:...} to stay.
     conf, env, _ = noted_config() or _project_config()

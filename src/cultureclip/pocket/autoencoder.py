@@ -78,5 +78,5 @@ def train_autoencoder(
 
 @torch.no_grad()
 def encode_all(model: AutoencoderKL, pictures: torch.Tensor, batch: int = 256) -> torch.Tensor:
-    """Return latents of many pictures, not scaled: float [N, C, h, w]."""
+    """Return the latents of many pictures, not scaled: float [N, C, h, w]."""
     return torch.cat([model.encode(to_float(chunk)).latent_dist.mode() for chunk in pictures.split(batch)])

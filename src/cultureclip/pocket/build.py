@@ -33,7 +33,7 @@ _SHARED = {"size", "seed", "vocabulary", "context_length"}
 
 
 def state_file(name: str, concepts: pd.DataFrame, settings: PocketSettings, *own: Settings | str) -> Path:
-    """Name the file of a training's state: under the key of what made it, so that any change starts another training.
+    """Name the file of a training's state under the key of its inputs, so that any change starts another training.
 
     Args:
         name: Name of the file.
@@ -56,7 +56,7 @@ def _pool(concepts_json: str, size: int) -> Pool:
 
 
 def _prepare(concepts: pd.DataFrame, settings: PocketSettings) -> tuple[Pool, CLIPTokenizer]:
-    """Load the allowed data and the tokenizer, which is trained once and kept beside the training states.
+    """Return what may be seen, and the tokenizer: trained once and kept beside the training states.
 
     The trainer of ``tokenizers`` breaks ties by the order of a hash map: a second training numbers the tokens
     differently, and a resumed model would read other words.

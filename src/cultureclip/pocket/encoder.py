@@ -73,7 +73,7 @@ def model_config(tokenizer: CLIPTokenizer, size: int, settings: EncoderSettings)
 def multi_positive_loss(
     rows: torch.Tensor, columns: torch.Tensor, same: torch.Tensor, scale: torch.Tensor | float
 ) -> torch.Tensor:
-    """Mean over both directions of CE(scale * R C^T, targets spread evenly over all pairs that mean the same).
+    """Return mean over both directions of CE(scale * R C^T, targets spread evenly over all pairs that mean the same).
 
     Args:
         rows: L2-normalised [B, D].
@@ -87,7 +87,7 @@ def multi_positive_loss(
 
 
 def teacher_loss(texts: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """KL(teacher || student) between rows of softmaxed text-text cosine similarity, the diagonal left out."""
+    """Return KL(teacher || student) between rows of softmaxed text-text cosine similarity, the diagonal left out."""
     off = ~torch.eye(len(texts), dtype=torch.bool)
     student_rows = (texts @ texts.T / TEACHER_TEMPERATURE)[off].view(len(texts), -1)
     teacher_rows = (teacher @ teacher.T / TEACHER_TEMPERATURE)[off].view(len(texts), -1)
@@ -157,7 +157,7 @@ def train_encoder(
 
 
 def _equal(labels: list[str]) -> torch.Tensor:
-    """Tell which labels are equal: bool [B, B]."""
+    """Return which labels are equal: bool [B, B]."""
     numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     codes = torch.tensor([numbers[label] for label in labels])
     return codes[:, None] == codes

@@ -68,7 +68,7 @@ class Denoiser(torch.nn.Module):
         )
 
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Predicted velocity [B, C, h, w] for latents at noise level ``sigma`` [B] and token ids [B, L].
+        """Return predicted velocity [B, C, h, w] for latents at noise level ``sigma`` [B] and token ids [B, L].
 
         The text is embedded as ``StableDiffusion3Pipeline.encode_prompt`` does: penultimate states side by side,
         pooled projections side by side.
@@ -146,7 +146,7 @@ def train_generator(
 
 @torch.no_grad()
 def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return latents of every picture in :data:`VIEWS` augmented views, of unit variance: float [VIEWS, N, C, h, w]."""
+    """Return the latents of :data:`VIEWS` augmented views per picture, of unit variance: float [VIEWS, N, C, h, w]."""
     config = autoencoder.config
     views = []
     for view in progress_bar(range(VIEWS), desc="latents"):
@@ -160,7 +160,7 @@ def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: 
 def flow_matching_loss(
     model: Denoiser, clean: torch.Tensor, tokens: torch.Tensor, draw: torch.Generator
 ) -> torch.Tensor:
-    """Mean square of the velocity's error at sigma = sigmoid(0.4 + 1.2 n), for text decides at high noise.
+    """Return mean square of the velocity's error at sigma = sigmoid(0.4 + 1.2 n), for text decides at high noise.
 
     Args:
         model: Predicts the velocity.

@@ -69,7 +69,7 @@ def measure_models(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str
 def _generate(
     rows: list[dict[str, Any]], generator: Path, settings: PocketSettings
 ) -> tuple[list[int], list[Image.Image]]:
-    """``measured_images`` pictures of every concept: places of the concepts, and the pictures."""
+    """Return ``measured_images`` pictures of every concept: places of the concepts, and the pictures."""
     pipeline = load_text_to_image(generator, device="cpu", dtype="float32")
     asked = [(i, k) for i in range(len(rows)) for k in range(settings.measured_images)]
     prompts = [measurement_prompt(rows[i]) for i, _ in asked]

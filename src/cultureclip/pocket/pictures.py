@@ -15,7 +15,7 @@ def render_all(chars: list[str], style: Style, size: int) -> torch.Tensor:
 
 
 def to_float(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, 3, H, W] -> float in [-1, 1]."""
+    """Map uint8 [N, 3, H, W] -> float in [-1, 1]."""
     return pictures.float().div(127.5).sub(1.0)
 
 
@@ -27,7 +27,7 @@ def augment(
     degrees: float = 8.0,
     colour: float = 0.1,
 ) -> torch.Tensor:
-    """Random zoom, shift, rotation and colour gain, one draw an image; never a mirror image (flags and scripts).
+    """Draw random zoom, shift, rotation and colour gain, once per image; never a mirror image (flags and scripts).
 
     Args:
         pictures: float [B, 3, H, W] in [-1, 1], white background.

@@ -36,10 +36,7 @@ def describe_category(concept: Mapping[str, Any], rng: random.Random) -> str:
 
 
 def describe_concept(concept: Mapping[str, Any], rng: random.Random) -> str:
-    """Return a caption for a culture-bound picture.
-
-    Name with culture, kind, features or context in changing company.
-    """
+    """Write a caption for a culture-bound picture: name with culture, kind, features or context in changing company."""
     name = rng.choice((concept["name"], concept["name"], concept["name"], *concept["aliases"]))
     culture = region_name(rng.choice(concept["cultures"]))
     features = rng.sample(list(concept["key_visual_features"]), k=min(2, len(concept["key_visual_features"])))

@@ -46,9 +46,9 @@ def read_csv_table(text: str, shown: int = 20, what: str = "table of concepts") 
         the line of the file that each row begins on (the first is 1). Rows without any content are left out.
 
     Raises:
-        SourceDataError: no header, a column without a name or with another's, rows of another number of cells than the
-            header, wrong quotes, NUL characters, or bytes that are not UTF-8; with the lines.
-        ConfigurationError: the catalog reads the file otherwise than as text.
+        SourceDataError: if there is no header, a column has no name or another's, rows have other numbers of cells than
+            the header, quotes are wrong, or bytes are NUL or not UTF-8; the error gives the lines.
+        ConfigurationError: if the catalog reads the file as anything but text.
     """
     if not isinstance(text, str):
         cause = f"the catalog gives its content as {type(text).__name__}"
@@ -76,7 +76,7 @@ def read_csv_table(text: str, shown: int = 20, what: str = "table of concepts") 
 
 
 def _read_rows(text: str, what: str) -> Iterator[tuple[int, list[str]]]:
-    """(line that it begins on, cells) of every row with content."""
+    """Yield (line that it begins on, cells) of every row with content."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         line = reader.line_num + 1
@@ -102,7 +102,7 @@ def _check_header(header: list[str], line: int, what: str) -> None:
 
 
 def _find_strange(cells: list[str]) -> str:
-    """Find a character that a text file in UTF-8 does not hold; an empty text where every cell is fine."""
+    """Return what no text file in UTF-8 holds, among the cells of a row; empty where there is nothing."""
     if any(map(_ESCAPED.search, cells)):
         return "not UTF-8"
     return "a NUL character" if any("\0" in cell for cell in cells) else ""

@@ -166,7 +166,7 @@ def _check_mode(image: Image.Image) -> None:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """L, or LA where a key is transparent. Pillow's own ``convert`` clips: all above 255 becomes white."""
+    """Return L, or LA where a key is transparent. Pillow's own ``convert`` clips: all above 255 becomes white."""
     samples = np.asarray(image)
     tags = getattr(image, "tag_v2", {})
     upper = (samples >> (tags.get(_BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
@@ -196,7 +196,7 @@ def _scale_palette(file: ImageFile.ImageFile) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """As EXIF has it; of a picture that is whole, damaged EXIF is not a fault."""
+    """Turn a picture as EXIF says; damaged EXIF of a whole picture is not an error."""
     try:
         orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, TypeError, struct.error):

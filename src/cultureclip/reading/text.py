@@ -105,7 +105,7 @@ def read_bytes(path: Path, most: int = MAX_CONFIG_BYTES) -> bytes:
 
 
 def decode(content: bytes) -> str:
-    """Text in UTF-8, without a byte order mark.
+    """Return text in UTF-8, without a byte order mark.
 
     Raises:
         RefusedError: if it is not UTF-8.

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> pd.DataFrame:
-    """Culture and general score of every model, of means over seeds and of each seed, with intervals.
+    """Return culture and general score of every model, of means over seeds and of each seed, with intervals.
 
     The culture score is the mean of the main metric (:func:`~.metrics.order_metrics`) of every benchmark that is
     not general; the general score the mean of all metrics of the general ones, and the general score at first place the
@@ -45,7 +45,7 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
         The table of abilities; a part in which culture or general ability was not measured has no rows.
 
     Raises:
-        SourceDataError: the models did not answer the same items.
+        SourceDataError: if the models did not answer the same items.
     """
     plan = plan_scores(read_names(predictions), settings.plain_objective)
     general = settings.general_benchmarks

@@ -32,7 +32,7 @@ class Answers:
     credit: pd.DataFrame
 
     def mean(self, models: Collection[ModelName]) -> np.ndarray:
-        """Credit averaged over models, [items]."""
+        """Return credit averaged over models, [items]."""
         return self.credit[list(map(str, models))].mean(axis=1).to_numpy()
 
 
@@ -44,7 +44,7 @@ def read_answers(predictions: pd.DataFrame, models: Collection[ModelName]) -> It
         models: Models that must have answered every item.
 
     Raises:
-        SourceDataError: one of them did not.
+        SourceDataError: if one of them did not.
     """
     metrics = predictions["item_id"].map(metric_of)
     for key, group in predictions.groupby(["benchmark", metrics.rename("metric"), "part"], sort=True):

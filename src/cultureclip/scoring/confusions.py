@@ -106,7 +106,7 @@ def read_confusions(table: pd.DataFrame, model: str, part: str, kind: str) -> li
 
 
 def _choices(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return answers about pictures; retrieved lists drop out later, for their ``predicted`` is always the first."""
+    """Return the answers about pictures; retrieved lists drop out later, because they predict the first."""
     asked = predictions[(predictions["image"] != "") & (predictions["options"].map(len) > 1)]
     return asked.assign(metric=asked["item_id"].map(metric_of))
 
@@ -128,7 +128,7 @@ def _confusions(pairs: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _count_offers(pairs: pd.DataFrame, options: str) -> Counter[tuple[str, ...]]:
-    """Say how many answers had a wrong option on offer for a right one, by all of :data:`_PAIR`."""
+    """Return how many answers had a wrong option on offer for a right one, by all of :data:`_PAIR`."""
     columns = (pairs[name].to_numpy(object) for name in (*_PLACE, options))
     return Counter((*place, offer[0], wrong) for *place, offer in zip(*columns, strict=True) for wrong in offer[1:])
 
@@ -147,7 +147,7 @@ def _summarise(answers: list[tuple[str, str, float, float]]) -> dict[str, Any]:
 
 
 def _margin(row: Mapping[Any, Any], suffix: str, right: str, wrong: str) -> float:
-    """Cosine of the right option less the wrong one's; NaN where a model's answer does not list both in that role."""
+    """Return the right option's cosine less the wrong one's; NaN unless a model's answer lists both in these roles."""
     options, scores = list(row[f"options{suffix}"]), row[f"scores{suffix}"]
     if options[0] != right or wrong not in options:
         return np.nan
@@ -155,6 +155,6 @@ def _margin(row: Mapping[Any, Any], suffix: str, right: str, wrong: str) -> floa
 
 
 def _mean(margins: Sequence[float]) -> float:
-    """Mean of the margins that are known: a model's prediction keeps its best options only where there are many."""
+    """Return the mean of the known margins: with many options, a model's prediction keeps only its best ones."""
     known = [margin for margin in margins if not np.isnan(margin)]
     return float(np.mean(known)) if known else np.nan

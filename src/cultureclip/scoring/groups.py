@@ -44,12 +44,12 @@ class WorstGroup:
 
 
 def macro_metric(metric: str, axis: str) -> str:
-    """Name of the metric in which each group of an axis counts the same."""
+    """Return the name of the metric in which each group of an axis counts the same."""
     return f"{metric}, mean over {AXES[axis]}"
 
 
 def macro_weights(groups: pd.Series) -> np.ndarray | None:
-    """Return weights of items that make their mean the macro average over groups.
+    """Return the weights of items that make their mean the macro average over groups.
 
     Args:
         groups: The group of each item.
@@ -86,7 +86,7 @@ def score_groups(
 
 
 def score_group(sample: ClusteredItems, own: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
-    """Value and difference of one group with their intervals, as columns of a table.
+    """Return the value and difference of one group with their intervals, as columns of a table.
 
     Args:
         sample: The group's items.

@@ -45,7 +45,7 @@ class ModelName:
         return cls(match["objective"], None if seed is None else int(seed), 1.0 if scale is None else float(scale))
 
     def __str__(self) -> str:
-        """``<objective>_s<seed>@<scale>``, without the parts that do not apply."""
+        """Return ``<objective>_s<seed>@<scale>``, without the parts that do not apply."""
         seed = "" if self.seed is None else f"_s{self.seed}"
         return f"{self.objective}{seed}" + ("" if self.scale == 1 else f"@{self.scale:.2f}")
 

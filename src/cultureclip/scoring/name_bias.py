@@ -24,7 +24,7 @@ RIGHT_ONLY, WRONG_ONLY, BOTH, NEITHER = NAME_GROUPS
 def measure_name_bias(
     predictions: pd.DataFrame, names: Mapping[str, Mapping[str, Sequence[str]]], tuned: Collection[str], plain: str
 ) -> pd.DataFrame:
-    """Accuracy by which names were tuned on, of the base and every mean over seeds, also at scales of the update.
+    """Score by which names were tuned on: accuracy of the base and every mean over seeds, also at update scales.
 
     Args:
         predictions: The predictions table.
@@ -36,7 +36,7 @@ def measure_name_bias(
         The table of name bias: a group without an item has no row, and so has a benchmark whose options are not names.
 
     Raises:
-        SourceDataError: the models did not answer the same items.
+        SourceDataError: if the models did not answer the same items.
     """
     named = predictions[predictions["benchmark"].isin([name for name, items in names.items() if items])]
     plan = [model for model in plan_scores(read_names(predictions), plain) if model.name.seed is None]
@@ -66,7 +66,7 @@ def measure_name_bias(
 
 
 def tuned_names(cultwin: pd.DataFrame) -> set[str]:
-    """Return names of the concepts that training rows show, on either side."""
+    """Return the names of the concepts that training rows show, on either side."""
     rows = cultwin[cultwin["split"] == "train"]
     return {*rows["pos_concept"], *rows["neg_concept"]}
 

@@ -89,7 +89,7 @@ def score_predictions(
         The scores table: one row a (benchmark, metric, part, model, reference).
 
     Raises:
-        SourceDataError: the base is missing, or the models did not answer the same items.
+        SourceDataError: if the base is missing, or the models did not answer the same items.
     """
     plan = _plan(predictions, settings.plain_objective, headlines)
     undecided = _undecided(predictions)
@@ -125,7 +125,7 @@ def score_all_groups(predictions: pd.DataFrame, plain: str, headlines: Collectio
         The table of group scores.
 
     Raises:
-        SourceDataError: the base is missing, or the models did not answer the same items.
+        SourceDataError: if the base is missing, or the models did not answer the same items.
     """
     plan = [m for m in _plan(predictions, plain, headlines) if m.name.is_whole_mean or m.name in headlines]
     rows: list[dict[str, Any]] = []

@@ -43,7 +43,7 @@ def mcnemar_test(credits: np.ndarray, reference: np.ndarray) -> McNemar:
 
 
 def correct_holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values corrected for their number (Holm 1979, Scandinavian Journal of Statistics 6:65); NaN stay NaN.
+    """Return p-values corrected for their number (Holm 1979, Scandinavian Journal of Statistics 6:65); NaN stay NaN.
 
     statsmodels' ``multipletests`` gives the same, but collects garbage in every call: seconds in a full process.
     """
@@ -55,7 +55,7 @@ def correct_holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def undecided_share(scores: Sequence[Sequence[float]], noise: float) -> float:
-    """Share of items whose best and second option are closer than noise.
+    """Return the share of items whose best and second option are closer than noise.
 
     Args:
         scores: Cosines of each item's options.

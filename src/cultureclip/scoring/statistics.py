@@ -68,7 +68,7 @@ class ClusteredItems:
         self.cluster_weights = self._sums(np.ones(len(self.index)))
 
     def estimate_mean(self, values: np.ndarray) -> Estimate:
-        """Weighted mean and its Wilson interval at the effective sample size.
+        """Return weighted mean and its Wilson interval at the effective sample size.
 
         n_eff = m (1 - m) / se^2, and t quantiles with C - 1 degrees instead of normal ones (Korn and Graubard 1998,
         Survey Methodology 24:193, who scale n_eff by (z / t)^2). Where no cluster differs from another (all right, all
@@ -87,7 +87,7 @@ class ClusteredItems:
         return Estimate(value, max(0.0, float(low)), min(1.0, float(high)))
 
     def estimate_difference(self, values: np.ndarray, reference: np.ndarray) -> Difference:
-        """Weighted mean of paired differences and its t interval.
+        """Return weighted mean of paired differences and its t interval.
 
         Where the models agree on every item the jackknife has no spread; the interval is then the Clopper-Pearson
         bound on the share of clusters that could differ.
@@ -110,12 +110,12 @@ class ClusteredItems:
         return Difference(value, max(-1.0, float(value - width)), min(1.0, float(value + width)), detectable)
 
     def draw_signs(self, flips: int, seed: int) -> np.ndarray:
-        """+1 or -1 for each cluster, int8 [flips, C]: drawn once, so that models are compared on the same draws."""
+        """Draw +1 or -1 per cluster, int8 [flips, C], once, so that models are compared on the same draws."""
         rng = np.random.default_rng(seed)
         return rng.integers(0, 2, size=(flips, self.count), dtype=np.int8) * np.int8(2) - np.int8(1)
 
     def test_difference(self, values: np.ndarray, reference: np.ndarray, signs: np.ndarray) -> float:
-        """p-value of a sign-flip test of the weighted mean difference.
+        """Return p-value of a sign-flip test of the weighted mean difference.
 
         Under the null hypothesis that neither model is better, both signs of each cluster's sum of differences are
         equally likely. p = (1 + #{|T*| >= |T|}) / (1 + flips).
@@ -131,7 +131,7 @@ class ClusteredItems:
         return (1 + extreme) / (1 + len(signs))
 
     def mean(self, values: np.ndarray) -> float:
-        """Weighted mean over items."""
+        """Return weighted mean over items."""
         return float(self._sums(values).sum() / self.cluster_weights.sum())
 
     def standard_error(self, values: np.ndarray) -> float:

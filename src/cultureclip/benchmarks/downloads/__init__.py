@@ -1,1 +1,1 @@
-"""Benchmarks' files: where their owners offer them, and fetching them."""
+"""Origins of the benchmarks' files, and their download."""

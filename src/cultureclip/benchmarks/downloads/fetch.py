@@ -1,4 +1,4 @@
-"""Downloading published benchmarks, from the Hugging Face Hub and from web servers."""
+"""Download published benchmarks from the Hugging Face Hub and from web servers."""
 
 import hashlib
 import logging
@@ -35,16 +35,16 @@ def fetch_benchmark(name: str, origin: Origin, folder: Path) -> dict[str, Any]:
     """Make sure that a benchmark's files are in its folder.
 
     Args:
-        name: Its name.
-        origin: Where it comes from.
-        folder: Where it goes; what a stopped download left there is used.
+        name: Name of the benchmark.
+        origin: Source of the files.
+        folder: Destination; files of an interrupted download are reused.
 
     Returns:
-        ``status`` (``fetched``, ``there`` or ``by hand``), ``revision``, and ``note``: what is left to do.
+        ``status`` (``fetched``, ``there`` or ``by hand``), ``revision``, and ``note``: steps that are left to do.
 
     Raises:
-        ConfigurationError: something would have to be downloaded, and HF_HUB_OFFLINE is set.
-        DownloadError: it did not arrive, or is not what its checksum says.
+        ConfigurationError: if a download is needed, and HF_HUB_OFFLINE is set.
+        DownloadError: if a file did not arrive, or does not match its checksum.
     """
     record = read_record(folder)
     result = {"name": name, "folder": str(folder), "revision": record and record.get("revision"), "note": ""}
@@ -75,13 +75,13 @@ def _check_online(name: str) -> None:
     if constants.HF_HUB_OFFLINE:
         raise ConfigurationError(
             f"benchmark {name}",
-            "it is not here, and HF_HUB_OFFLINE=1 forbids to download it (make and every kedro run set it)",
+            "it is not here, and HF_HUB_OFFLINE=1 forbids the download (make and every kedro run set it)",
             "Where there is a network: HF_HUB_OFFLINE=0 kedro run --pipelines=fetch_benchmarks",
         )
 
 
 def _fetch_snapshot(name: str, origin: HubOrigin, folder: Path) -> str:
-    """Download a dataset at one commit, which is returned."""
+    """Download a dataset at one commit, and return the commit."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HTTPError
 
@@ -96,7 +96,7 @@ def _fetch_snapshot(name: str, origin: HubOrigin, folder: Path) -> str:
         )
     except GatedRepoError as error:
         address = f"https://huggingface.co/datasets/{origin.hub}"
-        remedy = f"Accept its terms at {address}, then set HF_TOKEN to a token of that account"
+        remedy = f"Accept its terms at {address}, then set HF_TOKEN to a token of the same account"
         raise DownloadError(f"benchmark {name}", "its owner wants an agreement first", remedy) from error
     except (HTTPError, OSError) as error:
         raise _failed(name, origin.hub, error) from error
@@ -104,7 +104,7 @@ def _fetch_snapshot(name: str, origin: HubOrigin, folder: Path) -> str:
 
 
 def _fetch_files(name: str, origin: UrlOrigin, folder: Path) -> dict[str, str]:
-    """Download every file that is not there yet, unpack and remove archives; name -> SHA-256."""
+    """Download every missing file, unpack and remove archives; return name -> SHA-256."""
     found = {}
     for file in origin.urls:
         target = folder / file.to
@@ -113,7 +113,7 @@ def _fetch_files(name: str, origin: UrlOrigin, folder: Path) -> dict[str, str]:
         found[file.to] = _check_file(name, file, target)
         if file.unpack:
             _unpack(name, target, folder)
-    for file in origin.urls:  # only now: what comes after an archive may fail, and the archive is wanted again
+    for file in origin.urls:  # unpack last: a later download may fail, and the archive is then needed again
         if file.unpack:
             (folder / file.to).unlink()
     return found
@@ -133,7 +133,7 @@ def _fetch_file(name: str, file: UrlFile, target: Path) -> None:
 
 
 def _check_length(announced: str | None, got: int) -> None:
-    """A connection that breaks off looks like the end of the file: ``read`` with a size raises nothing."""
+    """Check the length: after a broken connection, ``read`` with a size returns less data and raises nothing."""
     if announced is not None and announced.isdecimal() and int(announced) != got:
         raise OSError(f"{got} of {announced} bytes arrived")
 
@@ -146,7 +146,7 @@ def _check_file(name: str, file: UrlFile, target: Path) -> str:
         raise DownloadError(
             f"benchmark {name}, {file.url}",
             f"its SHA-256 is {found}, not {file.sha256}; it was removed",
-            "Fetch it again; if it stays so, its owner has changed it: look at it, then correct the checksum",
+            "Fetch it again; if the checksum still differs, inspect the owner's new file, then correct the checksum",
         )
     return found
 
@@ -155,21 +155,21 @@ def _unpack(name: str, archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
             _check_room(archive, sum(member.file_size for member in members.infolist()), folder)
-            members.extractall(folder)  # names that lead out of the folder are cut by zipfile
+            members.extractall(folder)  # zipfile removes path parts that lead out of the folder
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: it is encrypted
-        raise DownloadError(archive, f"no whole zip archive ({error})", f"Remove it, fetch {name} again") from error
+        raise DownloadError(archive, f"not a whole zip archive ({error})", f"Remove it, fetch {name} again") from error
 
 
 def _check_room(archive: Path, size: int, folder: Path) -> None:
-    """Make sure that an archive's files fit on the disk; zipfile unpacks no more than their headers claim."""
+    """Make sure that an archive's files fit on the disk; zipfile unpacks only as much as their headers claim."""
     free = shutil.disk_usage(folder).free
     if size > free:
         cause = f"its files have {size:,} bytes, and {free:,} are free"
-        raise DownloadError(archive, cause, "Make room if that size can be true; else remove the archive")
+        raise DownloadError(archive, cause, "Free disk space if the size is plausible; else remove the archive")
 
 
 def _failed(name: str, origin: str, error: Exception) -> DownloadError:
     reason = first_line(error)
     cause = f"could not be downloaded from {origin} ({reason})"
-    remedy = "Check the network and the address; what has arrived is kept, so run it again"
+    remedy = "Check the network and the address, then run it again; files that have arrived are kept"
     return DownloadError(f"benchmark {name}", cause, remedy)

@@ -1,4 +1,4 @@
-"""Where published benchmarks are downloaded from, and the record that a download leaves beside the files."""
+"""Origins of published benchmarks, and the record that a download leaves beside the files."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from cultureclip.reading.text import RefusedError
 from cultureclip.settings_base import Settings
 
 RECORD = "fetched.json"
-"""File in a benchmark's folder that says what was fetched; it is written last, so it means that all is there."""
+"""File in a benchmark's folder that records the download. It is written last, so it means that all files are there."""
 
 INCOMPLETE = "fetched.incomplete"
 """File in a benchmark's folder while it is being downloaded."""
@@ -21,7 +21,7 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 class HubOrigin(Settings):
-    """A dataset of the Hugging Face Hub: its id, a branch, tag or commit, and globs of the files that are wanted."""
+    """A dataset of the Hugging Face Hub: its id, a branch, tag or commit, and globs of the wanted files."""
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: _Text = "main"
@@ -29,7 +29,7 @@ class HubOrigin(Settings):
 
 
 class UrlFile(Settings):
-    """One file: its address, its name in the folder, its checksum where it is known; a zip archive may be unpacked."""
+    """One file: its address, its name in the folder, its checksum if known; a zip archive may be unpacked."""
 
     url: Annotated[str, Field(pattern=r"^(https?|file)://")]
     to: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -57,9 +57,9 @@ def write_record(folder: Path, origin: Origin, revision: str | None, files: dict
 
     Args:
         folder: The benchmark's folder.
-        origin: What was asked for.
-        revision: The commit that it was, where there is one.
-        files: Name -> SHA-256 of what came from an address.
+        origin: Origin that was fetched.
+        revision: The fetched commit, if any.
+        files: Name -> SHA-256 of each file from an address.
     """
     record = {"origin": origin.model_dump(mode="json"), "revision": revision, "files": files}
     with replacing(folder / RECORD) as temporary:
@@ -67,7 +67,7 @@ def write_record(folder: Path, origin: Origin, revision: str | None, files: dict
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record of a complete download, or None: there is none, or it was put there by hand."""
+    """Return the record of a complete download, or None if there is none or a person put the files there."""
     try:
         return read_object(folder / RECORD)
     except (OSError, RefusedError):

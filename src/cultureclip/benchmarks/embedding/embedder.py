@@ -1,4 +1,4 @@
-"""A model at work: texts of like length together, pictures decoded ahead, every result kept."""
+"""Run a model: texts of similar length together, pictures decoded ahead, every result cached."""
 
 import logging
 import os
@@ -26,29 +26,29 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _KEPT_TOGETHER = 4096
-"""Rows a file of the store, and so what is lost when a pass is cut off."""
+"""Rows per file of the store: the most that an interrupted pass loses."""
 _WORKERS = min(16, os.cpu_count() or 1)
-"""Threads that decode and resize; Pillow does both without holding the interpreter."""
+"""Threads that decode and resize; Pillow does both without holding the interpreter lock."""
 
 
 def image_dtype(settings: EmbeddingSettings) -> torch.dtype:
-    """Return the number type of the image tower's matrix products."""
+    """Return the dtype of the image tower's matrix products."""
     if settings.precision == "auto":
         return fast_dtype(settings.device)
     return torch.bfloat16 if settings.precision == "bf16" else torch.float32
 
 
 class Embedder:
-    """A loaded model whose results are kept.
+    """A loaded model whose results are cached.
 
     Args:
-        model: Its location.
-        settings: How it runs.
-        images: Where its embeddings of pictures are kept.
-        texts: Where its embeddings of texts are.
+        model: The model's location.
+        settings: Precision, batch and device.
+        images: Store of its picture embeddings.
+        texts: Store of its text embeddings.
 
     Raises:
-        WeightsError: it cannot be loaded.
+        WeightsError: if the model cannot be loaded.
     """
 
     def __init__(
@@ -60,9 +60,7 @@ class Embedder:
         self.encoder.image_dtype = image_dtype(settings)
 
     def embed_texts(self, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Return embeddings of texts, the longest first and like lengths together.
-
-        Each batch is cut to its longest text.
+        """Embed texts, the longest first and similar lengths together: each batch is cut to its longest text.
 
         Args:
             keys: Text -> its key in the store.
@@ -85,14 +83,14 @@ class Embedder:
     def embed_images(
         self, keys: Mapping[str, str], pictures: Mapping[str, Mapping[str, np.ndarray]]
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return embeddings of pictures.
+        """Return the embeddings of pictures.
 
         Args:
             keys: Picture -> its key in the store.
             pictures: Picture -> a mapping that holds it: uint8 [H, W, 3].
 
         Returns:
-            Key -> float32 [D]; and picture -> why it could not be read.
+            Key -> float32 [D]; and picture -> reason why it could not be read.
         """
 
         def prepare(name: str) -> tuple[str, Tensor | str]:
@@ -119,7 +117,7 @@ class Embedder:
         return made, failed
 
     def _warn_of_cut_texts(self, texts: list[str], lengths: Tensor, context: int) -> None:
-        """Say how many texts the context is too short for; a tower that reads its padding cannot tell."""
+        """Log how many texts the context is too short for; a tower that reads its padding cannot tell."""
         if lengths.max() < context or lengths.min() == context:
             return
         roomy = self.encoder.tokenizer(texts, context_length=context + 1)
@@ -147,7 +145,7 @@ def _split(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def _read_ahead(
     pool: Executor, work: Callable[[Item], Result], batches: Iterator[Sequence[Item]]
 ) -> Iterator[list[Result]]:
-    """Work through batches; while the caller has one, the pool is at the next."""
+    """Work through batches; the pool prepares the next batch while the caller uses one."""
     current = None
     for batch in batches:
         following = [pool.submit(work, item) for item in batch]

@@ -1,4 +1,4 @@
-"""Embeddings on disk, one row per item: a model has to embed no more than what has not been asked about before."""
+"""Embeddings on disk, one row per item, so that a model embeds each item once."""
 
 import json
 import logging
@@ -19,23 +19,23 @@ _KEYS, _VECTORS = "keys", "vectors"
 
 
 class EmbeddingStore:
-    """Key of an item -> its embedding by one model, in files that are written whole and never changed.
+    """Key of an item -> its embedding by one model, in files that are written in one step and never changed.
 
-    A file holds the rows of one :meth:`add` with their keys: there is no index that could disagree with it. Two
+    A file holds the rows of one :meth:`add` with their keys, so there is no index to disagree with the data. Two
     processes that add the same rows write the same file.
 
     Args:
         cache: Folder of all stores.
         model: The model's fingerprint.
-        kind: What its items are.
-        dtype: What it computes their embeddings in.
+        kind: Kind of its items.
+        dtype: Number type of the computation.
     """
 
     def __init__(self, cache: Path, model: str, kind: Literal["images", "texts"], dtype: torch.dtype) -> None:
         self.folder, self.kind = cache / digest(model, kind, str(dtype)), kind
 
     def get(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
-        """Those of the keys that are kept, float32 [D] each. A damaged file is named and removed, its rows are lost."""
+        """Return the cached embeddings of keys, float32 [D] each. Remove damaged files and log their names."""
         wanted = set(keys)
         found: dict[str, np.ndarray] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -43,7 +43,7 @@ class EmbeddingStore:
                 tensors, about = load_tensors(path)
                 rows = dict(zip(json.loads(about[_KEYS]), tensors[_VECTORS].numpy(), strict=True))
             except (WeightsError, ValueError, KeyError) as error:
-                logger.warning("Kept embeddings are damaged and are made again: %s", error)
+                logger.warning("Cached embeddings are damaged and will be regenerated: %s", error)
                 path.unlink(missing_ok=True)
                 continue
             found |= {key: rows[key] for key in wanted.intersection(rows)}

@@ -1,4 +1,4 @@
-"""One embedding pass a model: every distinct picture and text of all benchmarks once, kept on disk."""
+"""One embedding pass per model: every distinct picture and text of all benchmarks once, cached on disk."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
-    """Make sure that what is called the base is what every model was tuned from.
+    """Make sure that every model was tuned from the model that is called the base.
 
     Args:
         base: The base's open_clip directory.
         tuned: Model -> fingerprint of its base, as its card has it.
 
     Raises:
-        ConfigurationError: it is another model.
-        WeightsError: there is no model.
+        ConfigurationError: if the base is another model.
+        WeightsError: if there is no model.
     """
     own = fingerprint(base)
     others = sorted(model for model, of in tuned.items() if of != own)
@@ -44,32 +44,30 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
 def embed_benchmarks(
     model: str | Path, benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings | None = None
 ) -> Embeddings:
-    """Return embeddings of everything that the benchmarks ask about.
+    """Return the embeddings of everything that the benchmarks ask about; read cached ones and embed the others.
 
-    What is kept is read, the rest is embedded and kept.
-
-    Rows are kept under the digest of the model (weights, config, preprocessing, tokenizer) and the number type of that
-    tower, by the content of the text, or of the picture and the rules it is decoded by: nothing stale can be read, and
-    a further benchmark costs no more than its own items. A model of which all is kept is not loaded.
+    The cache key has the digest of the model (weights, config, preprocessing, tokenizer), the number type of the tower
+    and the content of the text, or of the picture with its decoding rules. So nothing stale can be read, and a new
+    benchmark costs only its own items. A model whose items are all cached is not loaded.
 
     Args:
-        model: Its location, as :func:`~cultureclip.models.families.locate_model` reads it.
-        benchmarks: What will be asked.
+        model: The model's location, as :func:`~cultureclip.models.families.locate_model` reads it.
+        benchmarks: Benchmarks to embed.
         cache: Folder of kept embeddings.
-        settings: How the pass runs; by default in fp32 on the CPU.
+        settings: Settings of the pass; by default fp32 on the CPU.
 
     Returns:
-        The embeddings. A picture that cannot be read has no row and is in ``failed``; the next pass tries it again.
+        The embeddings. An unreadable picture has no row and is listed in ``failed``; the next pass tries it again.
 
     Raises:
-        WeightsError: the model cannot be loaded, gives numbers that are not finite, or its towers' sizes differ.
+        WeightsError: if the model cannot be loaded, gives numbers that are not finite, or its towers' sizes differ.
     """
     settings = settings or EmbeddingSettings()
     own = fingerprint_model(model)
     image_store = EmbeddingStore(cache, own, "images", image_dtype(settings))
     text_store = EmbeddingStore(cache, own, "texts", torch.float32)
     pictures = {name: benchmark.images for benchmark in benchmarks for name in benchmark.images}
-    # In the order in which they lie on disk: a table is read from front to back.
+    # Follow the order on disk: a table is read from front to back.
     images = {name: digest("image", RULES, name) for name in pictures}
     texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
     kept = image_store.get(images.values()) | text_store.get(texts.values())
@@ -89,7 +87,7 @@ def embed_benchmarks(
 
 
 def _stack(keys: Mapping[str, str], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
-    """Return vectors of the items that have one, [N, D], and the row of each."""
+    """Return the vectors of the items that have one, [N, D], and the row of each."""
     found = [item for item, key in keys.items() if key in kept]
     vectors = np.stack([kept[keys[item]] for item in found]) if found else np.zeros((0, 0), np.float32)
     return vectors, {item: row for row, item in enumerate(found)}

@@ -8,16 +8,16 @@ from cultureclip.benchmarks.rows import Format, Row, Source
 
 
 class AnnotationsFormat(Format):
-    """A CSV with ``concept``, ``culture``, ``category`` and one column for each feature, of 1 and 0."""
+    """A CSV with ``concept``, ``culture``, ``category`` and one column per feature, with cells of 1 and 0."""
 
     type: Literal["annotations"]
 
     def pattern(self) -> str:
-        """None: the entry's path is the file."""
+        """Return an empty pattern, because the entry's path is the file."""
         return ""
 
     def read(self, path: Path) -> Source:
-        """Return one row per concept, whose one column ``annotated`` has all of it.
+        """Return one row per concept, whose one column ``annotated`` holds the whole annotation.
 
         Raises:
             SourceDataError: see :func:`~cultureclip.benchmarks.protocols.cunit.read_annotations`.

@@ -1,4 +1,4 @@
-"""Folders that ``Dataset.save_to_disk`` wrote: Arrow files, mapped into memory where they lie."""
+"""Folders that ``Dataset.save_to_disk`` wrote: Arrow files, mapped into memory in place."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -26,21 +26,21 @@ class ArrowFormat(Format):
     split: str | None = None
 
     def pattern(self) -> str:
-        """Return the description that every such folder has."""
+        """Return the name of the description that every such folder has."""
         return f"{self.split}/{_INFO}" if self.split else _INFO
 
     def read(self, path: Path) -> Source:
-        """Return rows of all files that the folder's ``state.json`` lists.
+        """Return the rows of all files that the folder's ``state.json`` lists.
 
         Raises:
-            SourceDataError: a file of the folder is missing or damaged, or ``state.json`` names one outside.
+            SourceDataError: if a file of the folder is missing or damaged, or ``state.json`` names one outside.
         """
         folder = self.find(path)[0].parent
         return Source(_list_rows(_list_files(folder), folder))
 
 
 class ArrowCells:
-    """The cells of one Arrow file, mapped into memory when they are first asked for.
+    """The cells of one Arrow file, mapped into memory at the first access.
 
     Args:
         file: The file.
@@ -54,14 +54,14 @@ class ArrowCells:
 
     @cached_property
     def table(self) -> pa.Table:
-        """All of the file."""
+        """The whole file as a table."""
         return pa.ipc.open_stream(pa.memory_map(str(self.file))).read_all()
 
     def value(self, row: int, column: str) -> Any:
         """Return the value of a cell.
 
         Raises:
-            ImageError: the file is gone.
+            ImageError: if the file is gone.
         """
         try:
             return self.table[column][row].as_py()
@@ -73,7 +73,7 @@ def _list_files(folder: Path) -> list[Path]:
     """Return the folder's data files.
 
     Raises:
-        SourceDataError: its descriptions are missing or damaged, or name no files that may be read.
+        SourceDataError: if its descriptions are missing or damaged, or name no readable files.
     """
     for name in (_INFO, _STATE):
         try:

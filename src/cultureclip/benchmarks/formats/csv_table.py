@@ -1,4 +1,4 @@
-"""A table of one's own: a CSV with the name of a picture in each row, and the columns that the protocol asks for."""
+"""A user's own CSV: the name of a picture in each row, and the columns that the protocol asks for."""
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.text import normalise
 
 _SEPARATOR = "|"
-"""Separator of the values in a cell that holds several."""
+"""Separator of the values in a cell with several."""
 
 
 class CsvFormat(Format):
@@ -21,31 +21,31 @@ class CsvFormat(Format):
     pictures: str = ""
 
     def pattern(self) -> str:
-        """None: the entry's path is the file."""
+        """Return an empty pattern, because the entry's path is the file."""
         return ""
 
     def read(self, path: Path) -> Source:
         """Return rows in the order of the file, all cells as texts.
 
         Raises:
-            SourceDataError: it is not a CSV in UTF-8; with the lines.
+            SourceDataError: if the file is not a CSV in UTF-8; the error gives the lines.
         """
         table = read_csv_file(path)
         records = zip(table.index, table.to_dict("records"), strict=True)
         return Source(Row(f"line {line}", {str(name): cell for name, cell in row.items()}, {}) for line, row in records)
 
     def read_as(self, path: Path, columns: Mapping[str, str], kinds: ColumnKinds) -> Source:
-        """Return the rows under the protocol's names, by which alone a cell is known as a picture's name or a list.
+        """Return the rows under the protocol's names, which tell a picture's name or a list from a plain text.
 
         Raises:
-            SourceDataError: see :meth:`read`; or the table has no column of the protocol's pictures.
+            SourceDataError: see :meth:`read`; also if the table has no column of the protocol's pictures.
         """
         table, columns = read_csv_file(path), normalise(columns)
         check_columns(path, columns, table.columns)
         names = rename({name: name for name in table.columns}, columns)
         if kinds.pictures and not set(kinds.pictures) & set(names):
             cause = f"no column {' or '.join(kinds.pictures)} among {', '.join(table.columns[:10])}"
-            raise SourceDataError(path, cause, "Add it: the picture's file name; or name yours under columns")
+            raise SourceDataError(path, cause, "Add a column with the picture's file name, or name yours under columns")
         records = table[list(names.values())].set_axis(list(names), axis=1).to_dict("records")
         folder = path.parent / self.pictures
         rows = zip(table.index, records, strict=True)

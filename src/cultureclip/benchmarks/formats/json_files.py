@@ -32,7 +32,7 @@ class KarpathyFormat(Format):
         """Return the pictures of a split, each with all its sentences.
 
         Raises:
-            SourceDataError: there is no such split in the file.
+            SourceDataError: if there is no such split in the file.
         """
         file = self.find(path)[0]
         images = _read_json(file).get("images")
@@ -52,7 +52,7 @@ class KarpathyFormat(Format):
 
 
 class SugarCrepeFormat(Format):
-    """SugarCrepe's subsets, a JSON file each: ``{"0": {"filename", "caption", "negative_caption"}, ...}``.
+    """SugarCrepe's subsets, one JSON file each: ``{"0": {"filename", "caption", "negative_caption"}, ...}``.
 
     A row's columns are ``image``, ``caption``, ``negative_caption`` and ``subset``, the file's name.
     """
@@ -66,7 +66,7 @@ class SugarCrepeFormat(Format):
         return self.annotations
 
     def read(self, path: Path) -> Source:
-        """Return rows of all subsets."""
+        """Return the rows of all subsets."""
         return Source(row for file in self.find(path) for row in self._read_subset(file, path / self.pictures))
 
     def _read_subset(self, file: Path, folder: Path) -> Iterator[Row]:

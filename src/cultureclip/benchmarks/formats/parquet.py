@@ -1,4 +1,4 @@
-"""Parquet files as the Hugging Face Hub serves them, read where they lie: nothing is copied, and nothing kept."""
+"""Parquet files as the Hugging Face Hub serves them, read in place: nothing is copied and nothing cached."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ class ParquetFormat(Format):
     files: str = Field(default="**/*.parquet", min_length=1)
 
     def pattern(self) -> str:
-        """Return every parquet file, or those that ``files`` names."""
+        """Return the glob of the parquet files that ``files`` names, by default all."""
         return self.files
 
     def read(self, path: Path) -> Source:
-        """Return rows of all files in the order of their names; the bytes of pictures are read when they are asked for.
+        """Return the rows of all files in the order of their names; a picture's bytes are read at its first access.
 
         Raises:
-            SourceDataError: a file is damaged, or its columns are not those of the files before it.
+            SourceDataError: if a file is damaged, or its columns are not those of the files before it.
         """
         files = self.find(path)
         _check_schemas(files)
@@ -72,10 +72,10 @@ def _holds_text(kind: pa.DataType | None) -> bool:
 
 
 def _check_schemas(files: Sequence[Path]) -> None:
-    """Make sure that all files have the same columns, of types that go together; a file without rows says nothing.
+    """Make sure that all files have the same columns of compatible types; a file without rows is not checked.
 
     Raises:
-        SourceDataError: naming the file and the column.
+        SourceDataError: if columns differ; the error names the file and the column.
     """
     known: dict[str, tuple[pa.DataType, Path]] = {}
     for file in files:
@@ -109,5 +109,5 @@ def _common_type(kind: pa.DataType, other: pa.DataType, file: Path, name: str, f
 def _reading(file: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:  # a text that is not UTF-8 is a ValueError
+    except (pa.ArrowException, OSError, ValueError) as error:  # a text that is not UTF-8 raises ValueError
         raise SourceDataError(file, f"cannot be read as parquet ({first_line(error)})", _REMEDY) from error

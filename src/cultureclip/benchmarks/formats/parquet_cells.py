@@ -1,4 +1,4 @@
-"""Pictures in parquet files, read from front to back: a column of a row group has no way to its middle."""
+"""Pictures in parquet files, read from front to back: a column of a row group cannot be entered in the middle."""
 
 from bisect import bisect_right
 from collections import OrderedDict
@@ -19,23 +19,23 @@ from cultureclip.reading.pictures import MISSING, ImageError
 _BUFFER = 2**20
 _KEPT_BYTES = 2**28
 _KEPT_LEAST = 4 * BATCH
-"""Values that are kept however large they are: threads that read ahead are not all at the same row."""
+"""Values that are kept whatever their size, because threads that read ahead are at different rows."""
 _OPEN_STREAMS = 8
 
 Place = tuple[Path, int, str]
-"""A file, the number of a row group in it, and the name of a column."""
+"""A file, the number of a row group, and the name of a column."""
 
 
 def open_parquet(file: Path) -> pq.ParquetFile:
-    """Open a file so that a row group is read in small pieces, however large it is."""
+    """Open a file so that a row group is read in small pieces, whatever its size."""
     return pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
 
 
 class PictureStreams:
-    """Reads columns of row groups batch by batch and keeps what was read last: 256 MiB, or 64 cells if those are more.
+    """Reads columns of row groups in batches and keeps the last ones read: 256 MiB, or 64 cells if those are more.
 
-    A reader that asks for pictures in the order of the files decodes each batch once; one that goes back begins the row
-    group again. Threads may share it. Another process gets an empty one.
+    A reader that asks for pictures in the order of the files decodes each batch once; one that goes back starts the row
+    group again. Threads may share a reader. Another process gets an empty one.
     """
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class PictureStreams:
         """Return the value in a row of the row group.
 
         Raises:
-            ImageError: the file is gone.
-            SourceDataError: it cannot be read, or has fewer rows than when it was listed.
+            ImageError: if the file is missing.
+            SourceDataError: if the file cannot be read, or has fewer rows than when it was listed.
         """
         with self._lock:
             if (place, row) not in self._kept:
@@ -73,7 +73,7 @@ class PictureStreams:
             raise ImageError(MISSING) from error
         except (StopIteration, KeyError, pa.ArrowException, OSError, ValueError) as error:
             cause = f"row group {place[1]}, column {place[2]!r}: {str(error) or 'it has fewer rows than it had'}"
-            raise SourceDataError(place[0], cause, "Fetch it again; leave it as it is while a run reads it") from error
+            raise SourceDataError(place[0], cause, "Fetch it again; do not change it while a run reads it") from error
         self._streams[place] = start, batches
         while len(self._streams) > _OPEN_STREAMS:
             self._streams.popitem(last=False)
@@ -94,7 +94,7 @@ class ParquetCells:
     Attributes:
         file: The file.
         starts: The first row of each of its row groups.
-        streams: What reads it, shared with the other files of the benchmark.
+        streams: Reader, shared with the other files of the benchmark.
     """
 
     file: Path
@@ -121,7 +121,7 @@ def _read_column(place: Place) -> Iterator[pa.RecordBatch]:
 
 
 def _size(value: Any) -> int:
-    """Return bytes of an image, or of a list of them, as far as they count."""
+    """Return the bytes of an image, or of a list of images; other values count 0."""
     if isinstance(value, dict):
         return _size(value.get("bytes"))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""RAVENEA as its owners pack it: a folder of images, a JSON line for each picture, and one for each document."""
+"""RAVENEA as its owners pack it: a folder of images, one JSON line per picture, and one per document."""
 
 import math
 import re
@@ -33,10 +33,10 @@ class RaveneaFormat(Format):
         return f"metadata_{self.split}.jsonl"
 
     def read(self, path: Path) -> Source:
-        """Return the pictures of the split with their documents; one whose documents are not all there has none.
+        """Return the pictures of the split with their documents; a picture without all its documents has none.
 
         Raises:
-            SourceDataError: a file is missing or damaged.
+            SourceDataError: if a file is missing or damaged.
         """
         documents = _read(path / _DOCUMENTS)
         texts = {str(d.get("id")): _HEADING.sub("", str(d.get("text", ""))).strip() for _, d in documents}
@@ -49,19 +49,19 @@ def _make_row(place: str, record: Mapping[str, Any], texts: Mapping[str, str], f
     ids, grades = (value if isinstance(value, list) else [] for value in given)
     whole = len(ids) == len(grades) and all(texts.get(str(i)) for i in ids) and all(map(_is_number, grades))
     documents = [Document(str(i), texts[str(i)], grade) for i, grade in zip(ids, grades, strict=True)] if whole else []
-    # The owners write paths from their own folder.
+    # The owners write paths relative to their own folder.
     picture = FileIn(folder, PurePosixPath(str(record.get("file_name") or "")).name)
     values = {"documents": documents, "region": record.get("country"), "category": record.get("category")}
     return Row(place, values, {"image": (picture,)})
 
 
 def _is_number(grade: object) -> bool:
-    # JSON as Python reads it has NaN and infinity
+    # Python's JSON has NaN and infinity.
     return isinstance(grade, int | float) and not isinstance(grade, bool) and abs(grade) < math.inf
 
 
 def _read(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line, object) of a file with one JSON object per line."""
+    """Yield (line, object) of a file with one JSON object per line."""
     try:
         lines = read_lines(file, MAX_DATA_BYTES)
     except (OSError, RefusedError) as error:

@@ -1,4 +1,4 @@
-"""All formats that a catalog entry can name under ``type``, a line each; a format is imported when it is used."""
+"""All formats that a catalog entry can name under ``type``, one line each; a format is imported on its first use."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,14 +18,14 @@ FORMATS = {
     "sugarcrepe": "json_files:SugarCrepeFormat",
     "webdataset": "webdataset:WebDatasetFormat",
 }
-"""Type -> module of this package and class."""
+"""Type -> module in this package and class."""
 
 
 def parse_format(fields: object) -> Format:
-    """Make the format that an entry's fields describe.
+    """Make the format from an entry's fields.
 
     Raises:
-        ValueError: if there is no such type, or a field of it is wrong.
+        ValueError: if there is no such type, or one of its fields is wrong.
     """
     if isinstance(fields, Format):
         return fields

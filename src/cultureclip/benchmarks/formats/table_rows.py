@@ -14,7 +14,7 @@ from cultureclip.reading.pictures import MISSING, ImageError
 from cultureclip.reading.text import RefusedError
 
 BATCH = 16
-"""Rows read at a time: one may hold a dozen photographs."""
+"""Rows per read: one row may hold a dozen photographs."""
 _FIELDS = {"bytes", "path"}
 """Fields that the libraries store of an image: its bytes, or the path of a file beside the table."""
 
@@ -26,14 +26,14 @@ class Cells(Protocol):
         """Return a cell as Python values.
 
         Raises:
-            ImageError: the file is gone.
-            SourceDataError: it can no longer be read.
+            ImageError: if the file is missing.
+            SourceDataError: if it can no longer be read.
         """
 
 
 @dataclass(frozen=True)
 class PictureCell:
-    """An image in a table: its row, column, and place in a cell that holds a list of them."""
+    """An image in a table: its row, its column, and its position if the cell holds a list."""
 
     cells: Cells = field(repr=False)
     folder: Path
@@ -42,10 +42,10 @@ class PictureCell:
     place: int | None = None
 
     def read(self) -> bytes:
-        """Return the bytes in the cell, or those of the file that it names.
+        """Return the bytes in the cell, or the bytes of the file that the cell names.
 
         Raises:
-            ImageError: there are none.
+            ImageError: if there are no bytes.
         """
         image = self.cells.value(self.row, self.column)
         if self.place is not None:
@@ -59,7 +59,7 @@ class PictureCell:
 
 
 def find_image_columns(schema: pa.Schema) -> set[str]:
-    """Return columns of images, or of lists of them: by their type, or declared by the ``datasets`` library."""
+    """Return the columns of images, or of lists of images: by type, or as declared by the ``datasets`` library."""
     declared = _declared_images(schema.metadata or {})
     return {column.name for column in schema if column.name in declared or _is_image(column.type)}
 
@@ -68,9 +68,9 @@ def make_row(place: str, record: Mapping[str, Any], images: Collection[str], pic
     """Return a row with the fields of structs under dotted names (``metadata.answer``).
 
     Args:
-        place: How a message names it.
-        record: Column -> value. An image that holds bytes alone may be left out; of others the bytes may be.
-        images: Names of the columns of images.
+        place: Place of the row for messages.
+        record: Column -> value. An image that holds only bytes may be left out; of other images the bytes may be.
+        images: Names of the image columns.
         picture: A cell of the row, in any column.
     """
     values: dict[str, Any] = {}
@@ -96,11 +96,11 @@ def _is_image(kind: pa.DataType) -> bool:
 
 
 def _declared_images(metadata: Mapping[bytes, bytes]) -> set[str]:
-    """Return columns that ``datasets`` wrote down as images: of bytes, of paths, or of structs with one of the two."""
+    """Return the columns that ``datasets`` declares as images: of bytes, paths, or structs with one of the two."""
     try:
         features = parse_object(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name for name, feature in features.items() if feature.get("_type") == "Image"}
-    except (RefusedError, KeyError, TypeError, AttributeError):  # a note beside the data, and not needed
+    except (RefusedError, KeyError, TypeError, AttributeError):  # the declaration is optional
         return set()
 
 

@@ -24,24 +24,24 @@ _REMEDY = "Fetch it again"
 
 
 class WebDatasetFormat(Format):
-    """``<split>/0.tar ...`` and ``<split>/nshards.txt``; for classification the names and templates in text files.
+    """``<split>/0.tar ...`` and ``<split>/nshards.txt``; for classification, class names and templates in text files.
 
-    A sample's image is the column ``image``, its label (``.cls``) the column ``label``, its captions (``.txt``, one a
-    line) the column ``captions``; the fields of its ``.json`` are columns of their own names.
+    A sample's image is the column ``image``, its label (``.cls``) the column ``label``, its captions (``.txt``, one per
+    line) the column ``captions``; the fields of its ``.json`` are columns under their own names.
     """
 
     type: Literal["webdataset"]
     split: str = Field(default="test", min_length=1)
 
     def pattern(self) -> str:
-        """Return the split's archives."""
+        """Return the glob of the split's archives."""
         return f"{self.split}/*.tar"
 
     def read(self, path: Path) -> Source:
-        """Return samples of all archives in the order of their numbers.
+        """Return the samples of all archives in the order of the archives' numbers.
 
         Raises:
-            SourceDataError: an archive is damaged, or ``nshards.txt`` says that there are more.
+            SourceDataError: if an archive is damaged, or ``nshards.txt`` counts more archives.
         """
         shards = _list_shards(self.find(path), stored_form(path / self.split / "nshards.txt"))
         classes = _read_lines(path / "classnames.txt")
@@ -51,11 +51,11 @@ class WebDatasetFormat(Format):
 
 def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
     found = sorted(files, key=lambda file: (len(file.name), file.name))
-    if not os.path.lexists(counter):  # a link to nothing is not "no count"
+    if not os.path.lexists(counter):  # a dangling link is an error, not a missing count
         return found
     count = "".join(_read_lines(counter))
     if not count.isdecimal() or len(count) > _LONGEST_NUMBER:
-        raise SourceDataError(counter, f"no number of archives: {count[:20]!r}", _REMEDY)
+        raise SourceDataError(counter, f"not a number of archives: {count[:20]!r}", _REMEDY)
     numbers, there = range(int(count)), {file.name for file in found}
     if absent := list(islice((f"{number}.tar" for number in numbers if f"{number}.tar" not in there), 5)):
         raise SourceDataError(counter, f"it counts {count} archives, {', '.join(absent)} not there", _REMEDY)
@@ -64,14 +64,14 @@ def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
 
 
 class _Member(tarfile.TarInfo):
-    """A tar header whose size can be true. The library steps back for a negative one and reads any other."""
+    """A tar header whose size is plausible. The library seeks backwards for a negative size and accepts any other."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """As the library does.
+        """Read a header as the library does, and check its size.
 
         Raises:
-            ReadError: if the size is negative, or too large for what is not a file.
+            ReadError: if the size is negative, or is too large for a member that is not a file.
         """
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.size > _LARGEST_TEXT and not member.isreg()):
@@ -92,15 +92,15 @@ def _read_shard(shard: Path) -> Iterator[Row]:
                 yield _make_row(shard, key, archive, members)
             _check_end(shard, archive.offset)
     except (tarfile.TarError, OSError, ValueError, OverflowError, IndexError) as error:
-        raise SourceDataError(shard, f"no whole tar archive ({error})", _REMEDY) from error
+        raise SourceDataError(shard, f"not a whole tar archive ({error})", _REMEDY) from error
 
 
 def _list_files(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
     """Yield the archive's files.
 
     Args:
-        archive: Just opened.
-        size: Of the archive, in bytes.
+        archive: The archive, just opened.
+        size: Size of the archive in bytes.
 
     Raises:
         ReadError: if a member is not a plain file within the archive.
@@ -116,10 +116,10 @@ def _list_files(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo
 
 
 def _check_end(shard: Path, offset: int) -> None:
-    """Make sure that the members end at the archive's end mark: the library takes any damaged header for the end.
+    """Make sure that the members end at the archive's end mark: the library treats any damaged header as the end.
 
     Raises:
-        ReadError: if they do not.
+        ReadError: if the members end elsewhere.
     """
     with shard.open("rb") as handle:
         handle.seek(offset)
@@ -147,7 +147,7 @@ def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable
 
 
 def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
-    """Key and kind of a member: what is before and after the first dot of its file's name."""
+    """Return the key and kind of a member: the parts before and after the first dot of its file name."""
     folder, slash, name = member.name.rpartition("/")
     stem, _, kind = name.partition(".")
     return normalise(folder + slash + stem), kind.lower()
@@ -167,7 +167,7 @@ def _parse_json(data: bytes) -> dict[str, Any]:
     try:
         return parse_object(data)
     except RefusedError:
-        return {}  # the columns are missing, which the row's reason will say
+        return {}  # the columns are missing, and the reason of the row says so
 
 
 _PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
@@ -178,7 +178,7 @@ _PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
 
 
 def _decode(data: bytes) -> str | None:
-    """Text, or None where it is not UTF-8."""
+    """Return the text, or None if the bytes are not UTF-8."""
     try:
         return decode(data)
     except RefusedError:
@@ -186,7 +186,7 @@ def _decode(data: bytes) -> str | None:
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:
-    """Return lines of a text file, stripped; none where there is no such file."""
+    """Return the lines of a text file, stripped; empty if the file is missing."""
     try:
         return tuple(map(str.strip, read_lines(path)))
     except FileNotFoundError:

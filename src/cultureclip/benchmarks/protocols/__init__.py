@@ -1,1 +1,1 @@
-"""Protocols: what a benchmark asks, how an answer is scored, and how it is built from rows."""
+"""Protocols: the questions of a benchmark, the scoring of an answer, and how rows become a benchmark."""

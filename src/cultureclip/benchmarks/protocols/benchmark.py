@@ -1,4 +1,4 @@
-"""A benchmark: pictures, what is asked about them, where they come from and what training must not contain."""
+"""A benchmark: its pictures, its questions, the source of the pictures and what training must not contain."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -16,17 +16,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """Description of a benchmark.
+    """A benchmark's description of itself.
 
     Attributes:
-        name: Its key in tables.
-        title: Its name for readers.
-        question: What is asked, in a sentence.
-        source: Where the pictures come from.
-        licence: Their licence.
+        name: Key in tables.
+        title: Name for readers.
+        question: The question, in a sentence.
+        source: Source of the pictures.
+        licence: Licence of the pictures.
         holds_out: Training must not contain these ``images``, or nothing of these ``concepts``.
-        revision: Of the owner's data, where it has one.
-        as_published: Whether ``accuracy`` offers what the owners' rule offers, be it right for the picture too.
+        revision: Revision of the owner's data, if any.
+        as_published: Whether ``accuracy`` offers the options of the owners' rule, even if right for the picture.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A model's L2-normalised vectors of pictures and texts, with the row of each.
+    """A model's L2-normalised vectors of pictures and texts, with the row of each item.
 
     Attributes:
         images: float32 [images, D].
         texts: float32 [texts, D].
         image_rows: Key of a picture -> its row.
         text_rows: Text -> its row.
-        failed: Key of a picture that could not be read, and has no row -> why.
+        failed: Key of an unreadable picture, which has no row -> reason.
     """
 
     images: np.ndarray
@@ -60,17 +60,17 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Benchmark(ABC):
-    """Pictures by key (uint8 [H, W, 3]) and a declaration; what is asked is up to the protocol.
+    """Pictures by key (uint8 [H, W, 3]) and a declaration; the protocol makes the questions.
 
     Attributes:
-        declaration: What it says about itself.
+        declaration: The benchmark's description of itself.
         images: The pictures.
         unposed: Items that the protocol could not ask about.
-        changed: Items that are not asked as the owner's rule has it.
+        changed: Items whose question differs from the owner's rule.
     """
 
     task: ClassVar[str] = "image_caption_selection"
-    """Kind of task, by CLIP_benchmark's name where it has one."""
+    """Kind of task, by CLIP_benchmark's name if there is one."""
 
     declaration: Declaration
     images: Mapping[str, np.ndarray]
@@ -90,21 +90,21 @@ class Benchmark(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """How many items are asked."""
+        """Number of items."""
 
     @property
     @abstractmethod
     def concepts(self) -> set[str]:
-        """Ids of what the questions are about."""
+        """Ids of the concepts that the questions are about."""
 
     @property
     @abstractmethod
     def data_hash(self) -> str:
-        """Digest of everything asked: equal hashes make scores comparable."""
+        """Digest of all questions: scores with equal hashes are comparable."""
 
     @property
     def chances(self) -> dict[str, float]:
-        """Metric -> mean credit of guessing, where guessing makes sense."""
+        """Metric -> mean credit of random guessing, for metrics where guessing is defined."""
         return {}
 
     @property
@@ -114,26 +114,24 @@ class Benchmark(ABC):
 
     @abstractmethod
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Return predictions, one per item and metric."""
+        """Return the predictions, one per item and metric."""
 
     @abstractmethod
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Return the same benchmark less what is asked about pictures that cannot be read.
-
-        Each item is left out by reason.
+        """Return the benchmark without the items about unreadable pictures; each such item is listed with its reason.
 
         Args:
-            failed: Key of a picture -> why it cannot be read.
+            failed: Key of a picture -> reason why it cannot be read.
         """
 
     def _less(self, field: str, pictures: Callable[[Any], Iterable[str]], failed: Mapping[str, str]) -> Self:
-        """Implement :meth:`without` for the field that holds the items, given the keys of an item's pictures."""
+        """Return the result of :meth:`without` from the field with the items and the keys of an item's pictures."""
         kept, lost = split_readable(getattr(self, field), pictures, failed)
         asked: dict[str, Any] = {field: kept}
         return replace(self, images=Readable(self.images, failed), unposed=(*self.unposed, *lost), **asked)
 
     def card(self) -> dict[str, Any]:
-        """Declaration, counts and hash, as JSON."""
+        """Return the declaration, counts and hash, as JSON."""
         return {
             **asdict(self.declaration),
             "status": "ready" if self.size else "empty",
@@ -156,11 +154,11 @@ def _count_reasons(items: Iterable[Unposed | Changed]) -> dict[str, int]:
 
 
 class Readable(Mapping[str, np.ndarray]):
-    """Pictures less those that cannot be read; none is decoded to find out.
+    """All pictures except the unreadable ones; no picture is decoded to find out.
 
     Args:
         images: All pictures.
-        failed: Keys of those that cannot be read.
+        failed: Keys of the unreadable pictures.
     """
 
     def __init__(self, images: Mapping[str, np.ndarray], failed: Collection[str]) -> None:
@@ -168,7 +166,7 @@ class Readable(Mapping[str, np.ndarray]):
         self.keys_left = dict.fromkeys(key for key in images if key not in failed)
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """Return pixels of a picture."""
+        """Return the pixels of a picture."""
         if key not in self.keys_left:
             raise KeyError(key)
         return self.images[key]
@@ -183,12 +181,12 @@ class Readable(Mapping[str, np.ndarray]):
 def split_readable(
     items: Iterable[Item], pictures: Callable[[Item], Iterable[str]], failed: Mapping[str, str]
 ) -> tuple[tuple[Item, ...], tuple[Unposed, ...]]:
-    """Return items whose pictures can all be read, and an unposed item for each of the others.
+    """Return the items whose pictures can all be read, and an unposed item for each of the others.
 
     Args:
-        items: What is asked.
-        pictures: Gives the keys of an item's pictures.
-        failed: Key of a picture -> why it cannot be read.
+        items: The items.
+        pictures: Function that gives the keys of an item's pictures.
+        failed: Key of a picture -> reason why it cannot be read.
     """
     kept, lost = [], []
     for item in items:

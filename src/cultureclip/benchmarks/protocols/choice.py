@@ -1,4 +1,4 @@
-"""Answering questions with options: cosine, argmax, and what a tie earns."""
+"""Answer questions with options: cosine, argmax, and the credit of a tie."""
 
 import random
 from collections import defaultdict
@@ -23,10 +23,10 @@ from cultureclip.ids import digest, seed_from_id
 
 
 def shared_credit(scores: np.ndarray) -> np.ndarray:
-    """Credit of the first option, which is the right one.
+    """Return the credit of the first option, which is the right one.
 
-    1 where it is strictly best, 1/t where t options tie for best and it is one of them, else 0. A model whose
-    embeddings have collapsed to one point thus scores chance, not 100 %.
+    The credit is 1 if the option is strictly best, 1/t if it is one of t options that tie for best, else 0. A model
+    whose embeddings have collapsed to one point thus scores chance, not 100 %.
 
     Args:
         scores: [questions, options].
@@ -40,9 +40,9 @@ def shared_credit(scores: np.ndarray) -> np.ndarray:
 
 
 def first_shown(options: Sequence[str], tied: Sequence[int], seed: str) -> int:
-    """Tell which of the tied options is shown first when all options are shuffled.
+    """Return the tied option that is shown first when all options are shuffled.
 
-    Texts are sorted before the shuffle, so that questions which share texts and seed show them in one order.
+    Texts are sorted before the shuffle, so that questions with the same texts and seed show them in one order.
 
     Args:
         options: Texts, all different.
@@ -64,17 +64,17 @@ def answer_questions(
     """Return predictions from embeddings.
 
     Args:
-        questions: What is asked.
+        questions: The questions.
         images: L2-normalised embeddings, [images, D].
         image_rows: Key of a picture -> its row.
         texts: L2-normalised embeddings, [texts, D].
         text_rows: Text -> its row.
 
     Returns:
-        One prediction a question, in the same order.
+        One prediction per question, in the same order.
 
     Raises:
-        WeightsError: a cosine is not finite.
+        WeightsError: if a cosine is not finite.
     """
     answered: dict[int, Prediction] = {}
     by_size: dict[int, list[int]] = defaultdict(list)
@@ -83,7 +83,7 @@ def answer_questions(
     for places in by_size.values():
         shown = images[[image_rows[questions[p].image] for p in places]]
         options = np.array([[text_rows[text] for text in questions[p].options] for p in places])
-        # Column by column: a gathered [questions, options, D] would not fit for fifty options and 3,000 questions.
+        # Work per column: a gathered [questions, options, D] would not fit for fifty options and 3,000 questions.
         cosines = np.stack([np.einsum("qd,qd->q", shown, texts[column]) for column in options.T], axis=1)
         scores = round_cosines(cosines)
         for p, row, credit in zip(places, scores, shared_credit(scores), strict=True):
@@ -104,7 +104,7 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Questions; one that is asked in two variants counts once."""
+        """Number of questions; a question in two variants counts once."""
         return sum(metric_of(question.item_id) != METRICS["fair"] for question in self.questions)
 
     @property
@@ -120,7 +120,7 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """One over the number of options, in the mean over a metric's questions."""
+        """One over the number of options, averaged over a metric's questions."""
         shares: dict[str, list[float]] = {}
         for question in self.questions:
             shares.setdefault(metric_of(question.item_id), []).append(1 / len(question.options))
@@ -128,17 +128,17 @@ class ChoiceBenchmark(Benchmark):
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """Of every question that has them."""
+        """Names in the options of every question that has them."""
         return {question.item_id: question.names for question in self.questions if question.names}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Cosine and argmax over each question's options."""
+        """Return the cosine and argmax over each question's options."""
         return answer_questions(
             self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
         )
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less the questions about these pictures."""
+        """Return the benchmark without the questions about these pictures."""
         return self._less("questions", lambda question: [question.image], failed)
 
 
@@ -148,10 +148,10 @@ def build_choices(
     """Return a benchmark of questions with the pictures that they show.
 
     Args:
-        declaration: What it says about itself.
+        declaration: The benchmark's description of itself.
         intake: Its rows and pictures.
         asked: The questions.
-        left_out: What was left out before they were asked.
+        left_out: Items left out so far.
     """
     pictures = intake.pictures.only({question.image for question in asked.questions})
     unposed = (*left_out, *asked.unposed)

@@ -4,12 +4,12 @@ ConfusedTourist asks vision-language models about an item (a dish, a garment, an
 country stacked onto its picture: a flag or a landmark. For CLIP each is a zero-shot classification, of the clean
 picture and of the stacked one, among all countries and among all items of the benchmark:
 
-    country clean, item clean    share of pictures whose own country, item is closest; asked once for every picture
+    country clean, item clean    share of pictures whose own country, item is closest; asked once per picture
     country cued, item cued      the same with the cue above the item
-    moved to cue                 share whose answer is the cue's country with the cue and not without: less is better
+    moved to cue                 share whose answer is the cue's country only with the cue: lower is better
 
-Answers that tie share the credit, and what else is right for a picture is not offered. Where only one item is left to
-offer, nothing is asked.
+Tied answers share the credit, and other right answers for a picture are not offered. Nothing is asked if only one item
+is left to offer.
 """
 
 import io
@@ -31,13 +31,13 @@ from cultureclip.ids import bytes_digest, digest
 from cultureclip.reading.pictures import decode_image
 
 SALT = "confused-tourist"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 COUNTRY = "The item in the picture is from {}"
 ITEM = "The item in the picture is {}"
 MOVED = "moved to cue"
 METRICS = ("country cued", "country clean", MOVED, "item cued", "item clean")
 EDGE = 1024
-"""Longest side of an item below its cue, in pixels: no model looks at more."""
+"""Longest side of an item below its cue, in pixels: models do not use more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class CuedItem:
         region: Its country.
         cue_region: The cue's country.
         category: Kind of thing, where there is one.
-        cluster: What its predictions are resampled by.
+        cluster: Unit of resampling for its predictions.
     """
 
     clean: str
@@ -68,7 +68,7 @@ def stack(cue: Image.Image, item: Image.Image) -> Image.Image:
 
     Args:
         cue: RGB.
-        item: RGB; one of more than 1,024 pixels a side is shrunk to that.
+        item: RGB; one of more than 1,024 pixels per side is shrunk to 1,024.
     """
     below = item.copy()
     below.thumbnail((EDGE, EDGE))
@@ -80,7 +80,7 @@ def stack(cue: Image.Image, item: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class Stacked:
-    """A picture made of two others, whenever it is read: nothing is written beside the benchmark's files."""
+    """A picture composed of two others at each read: nothing is written beside the benchmark's files."""
 
     cue: Encoded
     item: Encoded
@@ -96,12 +96,12 @@ class Stacked:
 def answer_cued(
     items: Sequence[CuedItem], clean: np.ndarray, cued: np.ndarray, texts: Mapping[str, np.ndarray]
 ) -> list[Prediction]:
-    """Return predictions of all five metrics.
+    """Return the predictions of all five metrics.
 
     Args:
-        items: What is asked.
+        items: The items.
         clean: L2-normalised embeddings of the items' pictures, [items, D].
-        cued: Of the stacked pictures, [items, D].
+        cued: L2-normalised embeddings of the stacked pictures, [items, D].
         texts: Text -> its L2-normalised embedding, [D]; see :meth:`ConfusedTouristBenchmark.texts`.
 
     Raises:
@@ -150,12 +150,12 @@ class ConfusedTouristBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Stacked pictures."""
+        """Number of stacked pictures."""
         return len(self.items)
 
     @property
     def concepts(self) -> set[str]:
-        """Items, by their names."""
+        """Names of the items."""
         return {named_concept(item.name) for item in self.items}
 
     @property
@@ -176,12 +176,12 @@ class ConfusedTouristBenchmark(Benchmark):
         return answer_cued(self.items, clean, cued, {t: embeddings.texts[embeddings.text_rows[t]] for t in self.texts})
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less the items of which a picture cannot be read."""
+        """Return the benchmark without the items that have an unreadable picture."""
         return self._less("items", lambda item: [item.clean, item.cued], failed)
 
 
 def _answers(items: Sequence[CuedItem], of: str) -> list[str]:
-    """Return all countries, those of cues included, or all names; sorted."""
+    """Return all countries, cue countries included, or all names; sorted."""
     cues = {item.cue_region for item in items} if of == "region" else set()
     return sorted({getattr(item, of) for item in items} | cues)
 
@@ -189,7 +189,7 @@ def _answers(items: Sequence[CuedItem], of: str) -> list[str]:
 def _predict(
     metric: str, item: CuedItem, answers: Sequence[str], scores: np.ndarray, first: int, credit: float
 ) -> Prediction:
-    """Return a prediction; its first option earns the credit. That of a clean picture has one id for all cues."""
+    """Return a prediction; its first option earns the credit. A clean picture's prediction has one id for all cues."""
     asked = [item.clean] if metric.endswith("clean") else [item.clean, item.cued, item.cue_region]
     shown = shown_options(scores, first)
     return Prediction(

@@ -1,7 +1,7 @@
 """CROPE (Nikandrou et al., 2024, arXiv 2410.15453): is it the concept, or the look-alike that is defined beside it?
 
 Rows whose answer is "no" hold two concepts: the main picture's own and the definition's. The main picture and every
-picture of the definition is one two-way question; each time the concept of the picture is right.
+picture of the definition make one two-way question each, and the picture's own concept is right.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture,
 from cultureclip.benchmarks.rows import IMAGE, Intake, text_of
 
 SALT = "crope"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 TEMPLATE = "There is {concept} in the image."
 _TEXTS = ("metadata.image_en_concept", "metadata.definition_concept", "answer")
 BOTH_RIGHT = "the picture shows both concepts"
@@ -36,7 +36,7 @@ BOTH_RIGHT = "the picture shows both concepts"
 class ConceptPictures:
     """One side of a CROPE row: a concept, its pictures' keys, and its region, category and part where known.
 
-    ``cluster`` is what its questions are resampled by; empty where that is the concept.
+    ``cluster`` is the unit of resampling for its questions; empty if it is the concept.
     """
 
     concept_id: str
@@ -51,15 +51,15 @@ class ConceptPictures:
 def ask_crope(
     rows: Sequence[tuple[ConceptPictures, ConceptPictures]], variant: Variant = "as_published"
 ) -> QuestionSet:
-    """Return one two-way question for every picture of every row.
+    """Make one two-way question per picture of every row.
 
-    With two options nothing is drawn, so the variants differ in ties alone. As published, the options of a row are
+    With two options nothing is drawn, so the variants differ only in ties. As published, the options of a row are
     shuffled once for all its questions.
 
     Args:
-        rows: (concept of the main picture, concept of the definition). A side without pictures is asked nothing, for
-            its pictures are the items: whoever has lost them has listed them.
-        variant: What a tie earns.
+        rows: (concept of the main picture, concept of the definition). A side without pictures has no questions: its
+            pictures are the items, and the code that dropped them has listed them.
+        variant: Rule for the credit of a tie.
     """
     asked: dict[str, Question] = {}
     unposed = []
@@ -95,7 +95,7 @@ def ask_crope(
 def part_doubtful(
     rows: Sequence[tuple[ConceptPictures, ConceptPictures]], right: Mapping[str, Collection[str]]
 ) -> tuple[list[tuple[ConceptPictures, ConceptPictures]], list[Unposed]]:
-    """Part the pictures that show both concepts of a row from the others: of two options both would be right.
+    """Separate the pictures that show both concepts of a row: both options would be right.
 
     Args:
         rows: (concept of the main picture, concept of the definition).
@@ -106,7 +106,7 @@ def part_doubtful(
     """
     asked, doubtful = [], []
     for row in rows:
-        if row[0].name == row[1].name:  # which is a reason of its own
+        if row[0].name == row[1].name:  # `_reason` has a reason for this
             asked.append(row)
             continue
         clear = [
@@ -119,14 +119,14 @@ def part_doubtful(
 
 
 def _reason(own: ConceptPictures, other: ConceptPictures) -> str:
-    """Say why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty if something can."""
     if not own.name or not other.name:
         return "a concept has no name"
     return "both concepts have the same name" if own.name == other.name else ""
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """CROPE. Columns: ``image``, ``definition_images``, two concepts and ``answer``; asked where that is "no"."""
+    """Ask CROPE. Columns: ``image``, ``definition_images``, two concepts and ``answer``; asked where that is "no"."""
     rows: list[tuple[ConceptPictures, ConceptPictures]] = []
     shows: list[tuple[str, str]] = []
     left_out = list(intake.left_out)

@@ -1,7 +1,7 @@
 """CultureVerse's three kinds of question (Liu et al., 2025, arXiv 2501.01282), made from any table of concepts.
 
 CultureVerse asks a vision-language model to recognise a concept, to know what it is, and to reason about the scene
-that it belongs to. A CLIP does not read questions: each is put as four statements about the picture, of which one is
+that it belongs to. A CLIP cannot read questions: each question becomes four statements about the picture, of which one
 true.
 
     recognition  what it is called
@@ -9,7 +9,7 @@ true.
     scene        where it belongs and what is seen there: its region and key visual features
 
 The three wrong statements are those of other concepts of the same category, none of which shares a region with the
-right one. They are drawn by a generator that the item seeds, and a tie shares the credit.
+right one. A generator seeded by the item draws the wrong statements, and a tie shares the credit.
 """
 
 from collections import defaultdict
@@ -33,12 +33,12 @@ from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import digest
 
 SALT = "culture-questions"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """A concept's picture with what is known of the concept."""
+    """A concept's picture with the known facts about the concept."""
 
     shown: Shown
     context: str
@@ -62,10 +62,10 @@ STATEMENTS: dict[str, Callable[[Described], str]] = {"recognition": _recognise, 
 
 
 def ask_culture_questions(items: Sequence[Described]) -> QuestionSet:
-    """Up to three questions for every concept with a picture.
+    """Make up to three questions per concept with a picture.
 
     Args:
-        items: One a concept.
+        items: One item per concept.
     """
     stated = {item.shown.concept_id: {metric: state(item) for metric, state in STATEMENTS.items()} for item in items}
     of_category: dict[str, list[Shown]] = defaultdict(list)
@@ -84,12 +84,12 @@ def ask_culture_questions(items: Sequence[Described]) -> QuestionSet:
 
 
 def _may_be_wrong(other: Shown, item: Shown) -> bool:
-    """Tell whether what is true of the other, of the same category, is false of the item: no shared region or look."""
+    """Tell whether a statement that is true of the other is false of the item: they share no region and no look."""
     return other.concept_id not in item.alike and not set(other.regions) & set(item.regions)
 
 
 def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[Question | None, str]:
-    """Return the question with the right statement and three of the others, or None and why."""
+    """Return the question with the right statement and three wrong ones, or None and the reason."""
     if not right:
         return None, "the concept lacks what is asked about"
     item_id = item_key(metric, SALT, shown.concept_id)
@@ -102,10 +102,7 @@ def _ask(metric: str, shown: Shown, right: str, others: Iterable[str]) -> tuple[
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Return one concept per row. Columns: ``image``, ``name``, ``category``.
-
-    Optional ``region``, ``context``, ``features``.
-    """
+    """Ask one concept per row: ``image``, ``name``, ``category``; optional ``region``, ``context``, ``features``."""
     complete, left_out = complete_rows(intake, "name", "category")
     concepts = [digest("concept", name, text_of(row, "region")) for row, _, (name, _) in complete]
     pictures = [image for _, image, _ in complete]

@@ -21,9 +21,9 @@ from cultureclip.ids import seed_from_id
 from cultureclip.reading.csv_table import read_csv_file
 
 SALT = "cunit"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 PER_ANCHOR = 5
-"""Questions an anchor, as many as CUNIT has."""
+"""Questions per anchor, as many as CUNIT has."""
 _NAMED = ("concept", "culture", "category")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
@@ -41,20 +41,20 @@ class CunitConcept:
 def read_annotations(path: Path) -> dict[int, CunitConcept]:
     """Read a user's annotations: a CSV with the columns concept, culture, category, and one column per feature.
 
-    A feature's cell is 1, true or yes where it holds; 0, false, no or empty where it does not.
+    A feature's cell is 1, true or yes if it holds; 0, false, no or empty if it does not.
 
     Returns:
-        Line of the file -> what it says.
+        Line of the file -> its annotation.
 
     Raises:
-        SourceDataError: no CSV, a column is missing, or cells that are neither; all of them are named.
+        SourceDataError: if the file is not a CSV, a column is missing, or cells are not boolean; the error lists them.
     """
     table = read_csv_file(path)
     missing = [column for column in _NAMED if column not in table]
     features = [column for column in table.columns if column not in _NAMED]
     if missing or not features:
         cause = f"no column {', '.join(missing)}" if missing else "no column of a feature"
-        raise SourceDataError(path, cause, "Give the columns concept, culture, category, and one for each feature")
+        raise SourceDataError(path, cause, "Give the columns concept, culture, category, and one per feature")
     cells = table[features].apply(lambda column: column.str.strip().str.lower())
     bad = [
         f"line {table.index[row]}, {column}: {table[column].iloc[row]!r}"
@@ -77,16 +77,16 @@ def read_annotations(path: Path) -> dict[int, CunitConcept]:
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Share of the features of either that both have; 0 where neither has any."""
+    """Return the Jaccard similarity of two sets of features; 0 if both are empty."""
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
 def ask_cunit(concepts: Sequence[CunitConcept], per_anchor: int = PER_ANCHOR) -> QuestionSet:
-    """Up to five questions for every concept as anchor.
+    """Make up to five questions per anchor; every concept is an anchor.
 
     Candidates are concepts of the anchor's category and of other cultures. They are sorted, shuffled by a generator
-    that the anchor seeds, and taken two by two. Two that are equally close to the anchor have no right answer: they are
-    left out, and the next two are taken.
+    that the anchor seeds, and taken in pairs. A pair that is equally close to the anchor has no right answer: it is
+    left out, and the next pair is taken.
     """
     questions: list[Question] = []
     unposed: list[Unposed] = []
@@ -106,7 +106,7 @@ def ask_cunit(concepts: Sequence[CunitConcept], per_anchor: int = PER_ANCHOR) ->
 
 @dataclass(frozen=True)
 class CunitBenchmark(ChoiceBenchmark):
-    """Questions whose ``image`` is a text: the anchor. There are no pictures."""
+    """Questions whose ``image`` is a text, the anchor. There are no pictures."""
 
     task: ClassVar[str] = "text_selection"
 
@@ -117,17 +117,17 @@ class CunitBenchmark(ChoiceBenchmark):
 
     @property
     def concepts(self) -> set[str]:
-        """Anchors and options, by their names."""
+        """Names of anchors and options."""
         return {named_concept(text) for text in self.texts}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Cosine of the anchor's text with each option; a tie shares the credit."""
+        """Return the cosine of the anchor's text with each option; a tie shares the credit."""
         rows, texts = embeddings.text_rows, embeddings.texts
         return [replace(answer, image="") for answer in answer_questions(self.questions, texts, rows, texts, rows)]
 
 
 def _reason(concept: CunitConcept, *, repeated: bool) -> str:
-    """Say why a concept cannot be asked about; empty where it can."""
+    """Say why a concept cannot be asked about; empty if it can."""
     if not concept.concept:
         return "a concept has no name"
     if not concept.features:
@@ -168,7 +168,7 @@ def _ask(
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """CUNIT, of texts alone. Column: ``annotated``."""
+    """Ask CUNIT, of texts alone. Column: ``annotated``."""
     annotated = {row.place: row.values.get("annotated") for row in intake.rows}
     bare = [Unposed(place, "no annotated") for place, found in annotated.items() if not isinstance(found, CunitConcept)]
     asked = ask_cunit([found for found in annotated.values() if isinstance(found, CunitConcept)])

@@ -1,7 +1,7 @@
 """GlobalRG-Grounding (Bhatia et al., 2024, arXiv 2407.00263): which thing of this region does the picture show?
 
-CultureCLIP's four-way simplification: only regions with at least four concepts are asked about, and the wrong options
-are other concepts of the region. Every picture is one question for each of its regions.
+CultureCLIP uses a four-way simplification: only regions with at least four concepts are asked about, and the wrong
+options are other concepts of the region. Every picture makes one question per region.
 """
 
 from collections import defaultdict
@@ -29,14 +29,14 @@ from cultureclip.benchmarks.protocols.shared_pictures import ask_shown
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows
 
 SALT = "globalrg-grounding"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 TEMPLATE = "The item in the picture is {concept} in {region}"
 
 
 def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
-    """Return one question for every (picture, region) whose region has at least four concepts.
+    """Make one question per (picture, region) whose region has at least four concepts.
 
-    A concept that the picture shows just as well is never its distractor: it would be a second right answer.
+    A concept that the picture also shows is never a distractor, because it would be a second right answer.
 
     Args:
         items: Pictures with concepts; a concept at home in several regions is asked about in each.
@@ -75,13 +75,13 @@ def _order(pair: tuple[str, Shown]) -> tuple[str, str, str]:
 
 
 def _names(item: Shown, concepts: dict[str, str], item_id: str, variant: Variant) -> tuple[str, tuple[str, ...]]:
-    """Say why nothing can be asked, or an empty reason and what the options name, the right one first."""
+    """Return why nothing can be asked, or an empty reason and the names in the options, the right one first."""
     if not item.name:
         return "names no concept", ()
     if len(concepts) <= DISTRACTORS:
         return "region has fewer than four concepts", ()
     wrong = {other: name for other, name in concepts.items() if other not in item.alike and name != item.name}
-    # Of concepts of one name only one is offered, or an option would be there twice.
+    # Offer only one of several concepts with the same name, or an option would appear twice.
     by_name = {name: other for other, name in sorted(wrong.items(), reverse=True)}
     drawn = draw_distractors(by_name.values(), {item.concept_id}, item_id, variant)
     if drawn is None:
@@ -90,7 +90,7 @@ def _names(item: Shown, concepts: dict[str, str], item_id: str, variant: Variant
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """GlobalRG-Grounding. Columns: ``image``, ``concept``, ``region``."""
+    """Ask GlobalRG-Grounding. Columns: ``image``, ``concept``, ``region``."""
     complete, left_out = complete_rows(intake, "concept", "region")
     items = [
         Shown(concept_id=named_concept(concept), name=concept, universal="", regions=(region,), image=image)

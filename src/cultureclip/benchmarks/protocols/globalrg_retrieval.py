@@ -1,7 +1,7 @@
 """GlobalRG-Retrieval (Bhatia et al., 2024, arXiv 2407.00263): from which region is the thing in the picture?
 
-CultureCLIP's four-way simplification: only universals (kinds of thing) at home in at least four regions are asked
-about, and the wrong options are other regions of the universal. Every picture is one question for each of its regions.
+CultureCLIP uses a four-way simplification: only universals (kinds of thing) at home in at least four regions are asked
+about, and the wrong options are other regions of the universal. Every picture makes one question per region.
 """
 
 from collections import defaultdict
@@ -29,15 +29,15 @@ from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows
 from cultureclip.ids import digest
 
 SALT = "globalrg-retrieval"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 TEMPLATE = "The picture depicts a kind of {universal} in {region}"
 
 
 def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> QuestionSet:
-    """Return one question for every (picture, region) whose universal has at least four regions.
+    """Make one question per (picture, region) whose universal has at least four regions.
 
-    A region that the concept also belongs to is not a distractor, for it would be right; nor is a region of another
-    concept that the picture shows just as well.
+    A region of the concept itself is not a distractor, because it would be right. A region of another concept that the
+    picture also shows is not a distractor either.
 
     Args:
         items: Pictures with concepts.
@@ -71,7 +71,7 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
 
 
 def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated: bool) -> str:
-    """Say why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty if something can."""
     if repeated:
         return "the same picture and region were asked about before"
     if not item.universal:
@@ -82,7 +82,7 @@ def _reason(item: Shown, regions: int, drawn: Sequence[str] | None, *, repeated:
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """GlobalRG-Retrieval. Columns: ``image``, ``universal``, ``region``."""
+    """Ask GlobalRG-Retrieval. Columns: ``image``, ``universal``, ``region``."""
     complete, left_out = complete_rows(intake, "universal", "region")
     items = [
         Shown(

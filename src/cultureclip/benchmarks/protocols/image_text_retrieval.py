@@ -1,7 +1,7 @@
-"""Image-text retrieval on general things: R@1, R@5 and R@10 both ways, with any number of captions an image.
+"""Image-text retrieval on general things: R@1, R@5 and R@10 both ways, with any number of captions per image.
 
-An image finds its text when one of its own captions is among the first k; a text, when one of its own images is.
-Candidates of equal cosine come in random order: an item's credit is the chance that this order is lucky.
+An image finds its text if one of its own captions is among the first k; a text finds its image in the same way.
+Candidates of equal cosine are in random order: an item's credit is the probability of a hit over these orders.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from cultureclip.benchmarks.rows import IMAGE, Intake, without_image
 from cultureclip.ids import digest
 
 SALT = "general-retrieval"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 CUTOFFS = (1, 5, 10)
 
 
@@ -38,7 +38,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class _Query:
-    """Query: key of a picture or a text, and the cluster that its prediction counts for."""
+    """A query: key of a picture or a text, and the fields of its prediction."""
 
     name: str
     family: str
@@ -75,7 +75,7 @@ def distinct_texts(items: Iterable[Captioned]) -> list[str]:
 
 
 def _own(captions: Sequence[str], items: Sequence[Captioned], pairs: np.ndarray) -> list[_Query]:
-    """Return captions as queries; one shared by two families counts for the first in alphabetical order."""
+    """Return captions as queries; a caption of two families counts for the first in alphabetical order."""
     owners: dict[int, Captioned] = {}
     for image, text in pairs.tolist():
         if text not in owners or items[image].family < owners[text].family:
@@ -121,7 +121,7 @@ class ImageTextRetrievalBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Pictures and texts: each is searched for."""
+        """Number of pictures and texts: each is a query."""
         return len(self.items) + len(self.texts)
 
     @property
@@ -135,18 +135,18 @@ class ImageTextRetrievalBenchmark(Benchmark):
         return digest(self.name, sorted((item.image, sorted(item.captions), item.family) for item in self.items))
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Recall at every cut-off, both ways."""
+        """Return recall at every cut-off, both ways."""
         images = embeddings.images[[embeddings.image_rows[item.image] for item in self.items]]
         texts = embeddings.texts[[embeddings.text_rows[text] for text in self.texts]]
         return answer_image_text_retrieval(self.items, images, texts)
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less these pictures and the captions that only they have."""
+        """Return the benchmark without these pictures and the captions that only they have."""
         return self._less("items", lambda item: [item.image], failed)
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Image-text retrieval. Columns: ``image``, ``captions`` (any number)."""
+    """Build image-text retrieval. Columns: ``image``, ``captions`` (any number)."""
     left_out = list(intake.left_out)
     captions: dict[str, dict[str, None]] = {}
     for row in intake.rows:
@@ -160,7 +160,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
             left_out.append(Unposed(row.place, "no captions"))
         else:
             captions.setdefault(image, {}).update(dict.fromkeys(texts))
-    # Pictures that share a caption are one cluster: the caption is one item, about all of them.
+    # Pictures that share a caption form one cluster, because the caption is one item about all of them.
     families = cluster_by_picture((text, image) for image, texts in captions.items() for text in texts)
     items = tuple(
         Captioned(image=image, captions=tuple(texts), family=families[image], part="test")
@@ -176,7 +176,7 @@ PROTOCOL = Protocol(
     columns=(IMAGE, "captions"),
     lists=("captions",),
     metrics=tuple(f"{way} R@{k}" for way in ("image-to-text", "text-to-image") for k in CUTOFFS),
-    # CLIP_benchmark names the retrieval after what is found.
+    # CLIP_benchmark names a retrieval after the kind of item that is found.
     exported={f"text-to-image R@{k}": f"image_retrieval_recall@{k}" for k in CUTOFFS}
     | {f"image-to-text R@{k}": f"text_retrieval_recall@{k}" for k in CUTOFFS},
 )

@@ -1,4 +1,4 @@
-"""Parts of every protocol: pictures by content, questions with options, predictions, and seeded draws."""
+"""The parts of every protocol: pictures by content, questions with options, predictions, and seeded draws."""
 
 import random
 from collections import Counter, defaultdict
@@ -12,22 +12,22 @@ from cultureclip.errors import WeightsError
 from cultureclip.ids import bytes_digest, digest, hash_fraction, seed_from_id
 
 Variant = Literal["as_published", "fair"]
-"""How a culture protocol is asked.
+"""Variant of a culture protocol.
 
 ``as_published``: three wrong options are drawn, and of tied options the first shown is the answer. ``fair``: every
-wrong option of the region or universal is offered, so no draw decides, and a tie shares the credit.
+wrong option of the region or universal is offered, so the score does not depend on a draw, and a tie shares the credit.
 """
 
 METRICS: dict[Variant, str] = {"as_published": "accuracy", "fair": "accuracy_all"}
 
 ALSO_RIGHT = "what else is right for its picture is not offered"
-"""Why an item is changed."""
+"""Reason why an item is changed."""
 
 AS_PUBLISHED = f"{METRICS['as_published']} asks it as published"
 """Mark of an item that only the fair variant changes."""
 
 DEV_SHARE = 0.25
-"""Share of the concepts whose questions may guide choices; the others are scored once."""
+"""Share of the concepts whose questions may guide choices; the other concepts are scored once."""
 
 DISTRACTORS = 3
 """Wrong options of a four-way question: chance is 25 %."""
@@ -43,16 +43,16 @@ class Question:
     Attributes:
         item_id: ``<metric>:<id>``.
         image: Key of the picture (:func:`picture_key`).
-        options: Texts, all different; the right one is the first. This order decides nothing.
+        options: Texts, all different; the first is the right one. This order has no effect.
         cluster: The concept shown, or the concepts that share pictures with it; items of one cluster are not
             independent.
         part: ``dev`` or ``test``.
-        culture: Display name of the region that the question is about, where there is one.
-        category: Kind of thing shown, or class, where there is one.
-        concept: Id of the concept shown; empty where the cluster is it.
-        shuffled_by: Id that seeds the order in which the options are shown, of which a tie takes the first; by default
+        culture: Display name of the region that the question is about, if any.
+        category: Kind of thing shown, or class, if any.
+        concept: Id of the concept shown; empty if it is the cluster.
+        shuffled_by: Id that seeds the order in which the options are shown; the first shown wins a tie. By default
             a tie shares the credit.
-        names: Name of the concept in each option, where options differ in that alone.
+        names: Name of the concept in each option, if the options differ only in the name.
     """
 
     item_id: str
@@ -69,7 +69,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Unposed:
-    """An item that a protocol could not turn into a question, and why."""
+    """An item that a protocol could not turn into a question, and the reason."""
 
     item: str
     reason: str
@@ -77,7 +77,7 @@ class Unposed:
 
 @dataclass(frozen=True)
 class Changed:
-    """An item that is not asked as its owner's rule has it, and what was changed."""
+    """An item whose question differs from its owner's rule, and the change."""
 
     item: str
     reason: str
@@ -85,7 +85,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """Questions that a protocol makes of its items, the items that it left out, and those that it changed."""
+    """Questions that a protocol makes from its items, the items left out, and the items changed."""
 
     questions: tuple[Question, ...]
     unposed: tuple[Unposed, ...] = ()
@@ -98,14 +98,14 @@ class Shown:
 
     Attributes:
         concept_id: Id of the concept.
-        name: Its name, as texts say it.
+        name: Name of the concept as texts say it.
         universal: The kind of thing.
-        regions: Display names of the regions it is at home in.
+        regions: Display names of the concept's regions.
         image: Key of its picture.
-        alike: Ids of other concepts that the picture shows just as well.
-        category: Its category.
+        alike: Ids of other concepts that the picture also shows.
+        category: Category of the concept.
         part: ``dev`` or ``test``; published benchmarks are all ``test``.
-        cluster: What its questions are resampled by; empty where that is the concept.
+        cluster: Unit of resampling for its questions; empty if it is the concept.
     """
 
     concept_id: str
@@ -150,13 +150,13 @@ class Prediction:
         item_id: ``<metric>:<id>``.
         cluster: As in :class:`Question`.
         part: ``dev`` or ``test``.
-        options: Candidate texts or pictures, for retrieval the best k only.
-        scores: Their cosines, in the same order.
+        options: Candidate texts or pictures; for retrieval only the best k.
+        scores: Cosines of the options, in the same order.
         predicted: Position of the model's choice among the options.
         correct: Credit in [0, 1]; a tie shares it.
-        image: Key of the picture asked about; empty where a text is.
-        culture: Region that the item is about, where there is one.
-        category: Kind of thing, or class, where there is one.
+        image: Key of the picture asked about; empty if the question is about a text.
+        culture: Region that the item is about, if any.
+        category: Kind of thing, or class, if any.
     """
 
     item_id: str
@@ -182,12 +182,12 @@ class Prediction:
 
 
 def item_key(metric: str, *fields: str) -> str:
-    """Id of an item: the metric that it counts for, and a digest of what defines it."""
+    """Return the id of an item: its metric, and a digest of the fields that define it."""
     return f"{metric}:{digest(*fields)}"
 
 
 def named_concept(name: str) -> str:
-    """Id of a concept of which a benchmark gives no more than the name."""
+    """Return the id of a concept that a benchmark gives only by name."""
     return digest("concept", name)
 
 
@@ -197,25 +197,25 @@ def metric_of(item_id: str) -> str:
 
 
 def picture_key(pixels: np.ndarray) -> str:
-    """SHA-256 of an RGB picture's size and pixels: uint8 [H, W, 3]."""
+    """Return the SHA-256 of an RGB picture's size and pixels: uint8 [H, W, 3]."""
     return bytes_digest(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes())
 
 
 def part_of(cluster: str) -> str:
-    """``dev`` or ``test``, fixed by the concept alone."""
+    """Return ``dev`` or ``test``, fixed by the concept alone."""
     return "dev" if hash_fraction(cluster, "benchmark-part") < DEV_SHARE else "test"
 
 
 def draw_distractors(
     candidates: Iterable[str], excluded: Collection[str], item_id: str, variant: Variant = "as_published"
 ) -> Sequence[str] | None:
-    """Return the wrong options of a question: three that are drawn, or all.
+    """Return the wrong options of a question: three drawn ones, or all.
 
-    Candidates are sorted and the generator is seeded by the item: the draw depends neither on the order of rows, nor on
-    other items, nor on Python's hash seed. (The released code draws from a set, in the order that the hash seed gives.)
+    Candidates are sorted and the item seeds the generator: the draw depends neither on the order of rows, nor on
+    other items, nor on Python's hash seed. (The released code draws from a set, in an order that depends on the seed.)
 
     Returns:
-        Candidates, or None when fewer than three are left.
+        Candidates, or None if fewer than three are left.
     """
     left = sorted(set(candidates) - set(excluded))
     if len(left) < DISTRACTORS:
@@ -224,7 +224,7 @@ def draw_distractors(
 
 
 def several_pictures(items: Iterable[Shown]) -> set[str]:
-    """Return ids of the concepts that more than one picture shows: the ids of their questions must name the picture."""
+    """Return the ids of concepts with more than one picture: the ids of their questions must name the picture."""
     pictures: dict[str, set[str]] = defaultdict(set)
     for item in items:
         pictures[item.concept_id].add(item.image)
@@ -236,13 +236,13 @@ def ask_both(
     items: Sequence[Any],
     as_published: Sequence[Any] | None = None,
 ) -> QuestionSet:
-    """Ask both variants. What neither can ask is left out once.
+    """Ask both variants. An item that neither variant can ask is left out once.
 
     Args:
-        ask: A protocol's question.
-        items: What is asked about.
-        as_published: The same items without word of what else is right for their pictures, where the first variant must
-            ask as the owners do. What it asks and the fair variant does not, or not so, is listed as changed.
+        ask: Function of a protocol that makes the questions.
+        items: The items.
+        as_published: The same items without word of other right answers for their pictures, if the first variant must
+            follow the owners' rule. Questions that the fair variant lacks or changes are listed as changed.
     """
     published = ask(items if as_published is None else as_published, "as_published")
     fair = ask(items, "fair")
@@ -255,10 +255,10 @@ def ask_both(
 
 
 def round_cosines(scores: np.ndarray) -> np.ndarray:
-    """Return cosines at the precision at which they are compared, float64 of the same shape.
+    """Round cosines to the precision at which they are compared, float64 of the same shape.
 
     Raises:
-        WeightsError: some are not finite, so they cannot be ranked.
+        WeightsError: if cosines are not finite and cannot be ranked.
     """
     finite = np.isfinite(scores)
     if not finite.all():

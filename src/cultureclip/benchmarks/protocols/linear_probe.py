@@ -1,8 +1,8 @@
 """Linear probe: logistic regression on frozen image embeddings.
 
-CLIP's protocol (Radford et al., 2021, arXiv 2103.00020, appendix A.3): L-BFGS, the regularisation is chosen on a
-validation split, then the probe is fitted again on both. Two things differ: the features are the L2-normalised
-embeddings that everything else here reads, not those before the projection, and nine strengths are tried, not 96.
+CLIP's protocol (Radford et al., 2021, arXiv 2103.00020, appendix A.3): L-BFGS; the regularisation is chosen on a
+validation split, then the probe is fitted again on both splits. Two things differ: the features are the L2-normalised
+embeddings that all other protocols read, not those before the projection, and nine strengths are tried, not 96.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
 SALT = "linear-probe"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 STRENGTHS = tuple(10.0**exponent for exponent in range(-4, 5))
 """Inverse regularisation strengths C that are tried."""
 FEWEST = {"train": 2, "validation": 1}
@@ -39,13 +39,13 @@ _LISTED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """A picture, its class and what it is for.
+    """A picture, its class and its split.
 
     Attributes:
         image: Key of the picture.
         label: Name of its class.
         split: ``train`` fits the probe, ``validation`` chooses its strength, ``test`` is asked about.
-        culture: Region shown, where there is one.
+        culture: Region shown, if any.
     """
 
     image: str
@@ -55,10 +55,10 @@ class Probed:
 
 
 def classes_of(items: Sequence[Probed]) -> list[str]:
-    """Return names of the classes that can be fitted, sorted.
+    """Return the names of the classes that can be fitted, sorted.
 
     Raises:
-        SourceDataError: fewer than two classes, or a class has too few pictures in a split.
+        SourceDataError: if there are fewer than two classes, or a class has too few pictures in a split.
     """
     counts = {split: Counter(item.label for item in items if item.split == split) for split in FEWEST}
     classes = sorted(set().union(*counts.values()))
@@ -76,9 +76,9 @@ def classes_of(items: Sequence[Probed]) -> list[str]:
 
 
 def ask_probe(items: Sequence[Probed]) -> tuple[tuple[Probed, ...], tuple[Unposed, ...]]:
-    """Return the items that can be used, and those that cannot.
+    """Return the usable items, and the others with their reasons.
 
-    A picture for testing must have a class that is fitted, must not be fitted itself, and is asked about once.
+    A test picture must have a fitted class, must not be in a fitted split, and is asked about once.
 
     Raises:
         SourceDataError: see :func:`classes_of`.
@@ -103,7 +103,7 @@ def ask_probe(items: Sequence[Probed]) -> tuple[tuple[Probed, ...], tuple[Unpose
 
 
 def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction]:
-    """Top-1 predictions for the pictures of the test split; the fit is deterministic.
+    """Return the top-1 predictions for the pictures of the test split; the fit is deterministic.
 
     Args:
         items: Pictures of all splits.
@@ -114,7 +114,7 @@ def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction
 
     Raises:
         SourceDataError: see :func:`classes_of`.
-        WeightsError: an embedding is not finite.
+        WeightsError: if an embedding is not finite.
     """
     classes = classes_of(items)
     rows = {
@@ -123,7 +123,7 @@ def answer_probe(items: Sequence[Probed], images: np.ndarray) -> list[Prediction
     if not rows["test"]:
         return []
     labels = np.array([classes.index(item.label) for item in items])
-    features = round_cosines(images)  # each is the cosine with an axis
+    features = round_cosines(images)  # each feature is the cosine with an axis
     strength = _choose_strength(features, labels, rows["train"], rows["validation"])
     fitting = rows["train"] + rows["validation"]
     asked = [items[row] for row in rows["test"]]
@@ -153,12 +153,12 @@ class LinearProbeBenchmark(Benchmark):
 
     @property
     def size(self) -> int:
-        """Pictures that are asked about."""
+        """Number of pictures asked about."""
         return sum(item.split == "test" for item in self.items)
 
     @property
     def concepts(self) -> set[str]:
-        """Classes, by their names."""
+        """Names of the classes."""
         return {named_concept(item.label) for item in self.items}
 
     @property
@@ -168,23 +168,23 @@ class LinearProbeBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """One over the number of classes that are offered, in the mean over pictures."""
+        """One over the number of classes offered, averaged over pictures."""
         asked = [item for item in self.items if item.split == "test"]
         return {"top-1": mean_chance(asked, len(self.concepts), 1)} if self.items else {}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Fit the probe, and its top-1 on the test split."""
+        """Fit the probe, and return its top-1 on the test split."""
         if not self.size:
             return []
         return answer_probe(self.items, embeddings.images[[embeddings.image_rows[item.image] for item in self.items]])
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less these pictures, in whatever split they are."""
+        """Return the benchmark without these pictures, whatever their split."""
         return self._less("items", lambda item: [item.image], failed)
 
 
 def _choose_strength(features: np.ndarray, labels: np.ndarray, train: list[int], validation: list[int]) -> float:
-    """Return the strength of greatest credit on validation; of equal ones the most regularised."""
+    """Return the strength with the greatest credit on validation; of equal ones the most regularised."""
     credit = [
         top_k_credit(_decide(features[train], labels[train], features[validation], c), labels[validation], 1).mean()
         for c in STRENGTHS
@@ -193,7 +193,7 @@ def _choose_strength(features: np.ndarray, labels: np.ndarray, train: list[int],
 
 
 def _decide(features: np.ndarray, labels: np.ndarray, asked: np.ndarray, strength: float) -> np.ndarray:
-    """Decision values of a probe fitted on features and labels, [asked, classes]."""
+    """Return the decision values of a probe fitted on features and labels, [asked, classes]."""
     from sklearn.linear_model import LogisticRegression
 
     probe = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, labels)
@@ -220,7 +220,7 @@ def _predict(
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Linear probe. Columns: ``image``, ``label``, ``split`` (train, validation or test)."""
+    """Build the linear probe. Columns: ``image``, ``label``, ``split`` (train, validation or test)."""
     complete, left_out = complete_rows(intake, "label", "split")
     items: list[Probed] = []
     for row, image, (label, split) in complete:

@@ -1,4 +1,4 @@
-"""Declaration of a protocol to the rest of the project, at the end of the protocol's file."""
+"""The description that each protocol's file ends with, for the rest of the project."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ class Protocol:
     """How rows become a benchmark of one kind, and how its figures are shown and exported.
 
     Attributes:
-        question: What is asked, in a sentence.
+        question: The question, in a sentence.
         benchmark: The class of its benchmarks.
-        build: Builds a benchmark from a declaration and the rows.
+        build: Function that makes a benchmark from a declaration and rows.
         columns: Names of all columns that it reads.
-        pictures: Those whose cells are pictures.
-        lists: Those whose cells hold several values.
+        pictures: Columns whose cells are pictures.
+        lists: Columns whose cells hold several values.
         metrics: Figures that a report shows first, in this order.
-        exported: Metric -> the name that CLIP_benchmark has for it, where it has one.
-        exported_mean: Metric -> the name that CLIP_benchmark has for its mean over categories.
-        names_concepts: Whether rows name a concept or class, which a training row can be compared with.
-        has_published_variant: Whether the same items are asked as published and fairly.
+        exported: Metric -> CLIP_benchmark's name for it, if any.
+        exported_mean: Metric -> CLIP_benchmark's name for its mean over categories, if any.
+        names_concepts: Whether rows name a concept or class, which can be compared with a training row.
+        has_published_variant: Whether the same items are asked both as published and fairly.
     """
 
     question: str

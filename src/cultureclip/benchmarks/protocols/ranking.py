@@ -1,16 +1,16 @@
-"""Scoring one right answer among many: top-k with ties, and the options that a prediction shows."""
+"""Score one right answer among many: top-k with ties, and the options that a prediction shows."""
 
 import numpy as np
 
 SHOWN = 5
-"""Options of a prediction where there are too many to keep."""
+"""Options in a prediction if there are too many to keep."""
 
 
 def top_k_credit(scores: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
-    """Chance that the right answer is among the first k when answers of equal score come in random order.
+    """Return the chance that the right answer is among the first k when answers of equal score come in random order.
 
-    With g answers above the right one and t at its score, itself counted, it is clip((k - g) / t, 0, 1): 1 or 0 where
-    nothing ties.
+    With g answers above the right one and t at its score, itself included, the chance is clip((k - g) / t, 0, 1): 1 or
+    0 without ties.
 
     Args:
         scores: Comparable scores, [queries, answers].
@@ -27,13 +27,13 @@ def top_k_credit(scores: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
 
 
 def shown_options(scores: np.ndarray, right: int) -> list[int]:
-    """Return columns of the right answer and of the best wrong ones, the right one first.
+    """Return the columns of the right answer and of the best wrong ones, the right one first.
 
     Args:
-        scores: Of one query, [answers]; minus infinity where an answer is not offered.
+        scores: Scores of one query, [answers]; minus infinity for an answer that is not offered.
         right: Column of the right answer.
     """
-    # Only a few are needed: a full sort of a thousand classes a query would cost more than the cosines.
+    # A full sort of a thousand classes per query would cost more than the cosines.
     best = np.argpartition(-scores, min(SHOWN, len(scores) - 1))[: SHOWN + 1]
     wrong = sorted(
         (column for column in best.tolist() if column != right and scores[column] > -np.inf),

@@ -7,7 +7,7 @@ Annotators grade each document from -3 to 3. With the documents in the order of 
     ERR@5  = sum over ranks r <= 5 of (chance that the reader stops at r) / r, who stops at a document with probability
              (2^max(grade, 0) - 1) / 2^3     (Chapelle et al., 2009)
 
-Documents of equal cosine come in random order, and each figure is its mean over those orders, computed exactly.
+Documents of equal cosine are in random order, and each figure is the exact mean over these orders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from cultureclip.benchmarks.rows import IMAGE, Intake, text_of, without_image
 from cultureclip.ids import digest
 
 SALT = "ravenea-retrieval"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 HIGHEST_GRADE = 3
 CUTOFFS = (1, 3, 5)
 ERR_DEPTH = 5
@@ -45,9 +45,9 @@ class RaveneaItem:
 
     Attributes:
         image: Key of the picture.
-        documents: What is ranked.
-        culture: Region shown, where there is one.
-        category: Kind of thing shown, where there is one.
+        documents: Documents to rank.
+        culture: Region shown, if any.
+        category: Kind of thing shown, if any.
     """
 
     image: str
@@ -83,19 +83,19 @@ def ndcg(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
     gains = 2.0 ** (grades + HIGHEST_GRADE) - 1
     discounts = 1 / np.log2(np.arange(2, len(grades) + 2))
     discounts[k:] = 0
-    # Both sums are computed alike: else that of a perfect ranking may be more than the best one's by a rounding.
+    # Compute both sums alike, else rounding may make a perfect ranking's sum larger than the best one's.
     ranked, best = ((_by_rank(by, gains) * discounts).sum() for by in (scores, gains))
     return float(ranked / best)
 
 
 def precision(scores: np.ndarray, grades: np.ndarray, k: int) -> float:
-    """P@k; fewer than k documents count as if wrong ones followed."""
+    """Compute P@k; missing documents count as wrong ones if there are fewer than k."""
     best = (grades == grades.max()) & (grades.max() > 0)
     return float(_by_rank(scores, best.astype(float))[:k].sum() / k)
 
 
 def expected_reciprocal_rank(scores: np.ndarray, grades: np.ndarray, k: int = ERR_DEPTH) -> float:
-    """ERR@k: sum over r of (P(r - 1) - P(r)) / r, with P(r) the chance that the reader passes the first r documents.
+    """Compute ERR@k: sum over r of (P(r - 1) - P(r)) / r; P(r) is the chance of passing the first r documents.
 
     Within a group of tied documents P is averaged over their orders: it falls with the mean product of the group's
     passing chances over all subsets of its size, an elementary symmetric polynomial over a binomial coefficient.
@@ -114,14 +114,14 @@ def answer_ravenea(items: Sequence[RaveneaItem], cosines: Sequence[np.ndarray]) 
     """Return every picture's nDCG and P at 1, 3 and 5, and its ERR.
 
     Args:
-        items: What is asked.
-        cosines: Of each picture with its documents, [documents].
+        items: The items.
+        cosines: Cosines of each picture with its documents, [documents].
 
     Returns:
         Predictions with the five best documents' ids as options, and the figure as credit.
 
     Raises:
-        WeightsError: a cosine is not finite.
+        WeightsError: if a cosine is not finite.
     """
     predictions = []
     for item, raw in zip(items, cosines, strict=True):
@@ -153,7 +153,7 @@ def answer_ravenea(items: Sequence[RaveneaItem], cosines: Sequence[np.ndarray]) 
 class RaveneaBenchmark(Benchmark):
     """Pictures with graded documents; its items come from :func:`ask_ravenea`.
 
-    A CLIP reads the first 75 tokens of a document, about its first two sentences.
+    CLIP reads the first 75 tokens of a document, about its first two sentences.
     """
 
     task: ClassVar[str] = "document_retrieval"
@@ -172,7 +172,7 @@ class RaveneaBenchmark(Benchmark):
 
     @property
     def concepts(self) -> set[str]:
-        """Pictures: nothing else is known of what they show."""
+        """Pictures, because nothing else is known of what they show."""
         return {item.image for item in self.items}
 
     @property
@@ -194,12 +194,12 @@ class RaveneaBenchmark(Benchmark):
         return answer_ravenea(self.items, cosines)
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less these pictures."""
+        """Return the benchmark without these pictures."""
         return self._less("items", lambda item: [item.image], failed)
 
 
 def _reason(item: RaveneaItem, *, repeated: bool) -> str:
-    """Say why a picture's documents cannot be ranked; empty where they can."""
+    """Say why a picture's documents cannot be ranked; empty if they can."""
     grades = [document.grade for document in item.documents]
     if len(grades) < 2:
         return "fewer than two documents"
@@ -211,21 +211,18 @@ def _reason(item: RaveneaItem, *, repeated: bool) -> str:
 
 
 def _tied_groups(scores: np.ndarray) -> list[np.ndarray]:
-    """Return indices of the documents by falling score, those of equal score together."""
+    """Return the indices of the documents by falling score, those of equal score together."""
     order = np.argsort(-scores, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(scores[order])) + 1)
 
 
 def _by_rank(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return values in the order of the ranks.
-
-    Tied documents all have their mean, which is the mean over their orders.
-    """
+    """Return the values in the order of the ranks; each tied document has the mean of its group."""
     return np.concatenate([np.full(len(group), values[group].mean()) for group in _tied_groups(scores)])
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """RAVENEA. Columns: ``image``, ``documents``; ``region`` and ``category`` may be missing."""
+    """Ask RAVENEA. Columns: ``image``, ``documents``; ``region`` and ``category`` may be missing."""
     left_out, items = list(intake.left_out), []
     for row in intake.rows:
         image = row.image(IMAGE)

@@ -1,4 +1,4 @@
-"""Recall at k over any number of images and texts, in blocks: memory does not grow with texts x images."""
+"""Recall at k over any number of images and texts, in blocks, so that memory does not grow with texts x images."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from scipy.stats import hypergeom
 from cultureclip.benchmarks.protocols.items import COSINE_DECIMALS
 
 BLOCK = 1 << 21
-"""Cosines at once; a block is as many whole queries as fit, and one at least."""
+"""Cosines per block; a block has as many whole queries as fit, and at least one."""
 _UNITS = 10**COSINE_DECIMALS
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Where Q queries find what is relevant to them; cosines are compared in units of the last decimal kept.
+    """Ranks of the relevant candidates of Q queries; cosines are compared in units of the last decimal kept.
 
     Attributes:
         above: Candidates strictly above the best relevant one, int64 [Q].
-        tied: Candidates at its cosine, itself counted, int64 [Q].
-        tied_relevant: Relevant ones among these, int64 [Q].
-        best: The first candidates, those of equal cosine in their own order, int64 [Q, K].
-        cosines: Of these, float64 [Q, K].
+        tied: Candidates at its cosine, itself included, int64 [Q].
+        tied_relevant: Relevant candidates among the tied ones, int64 [Q].
+        best: The first candidates; equal cosines keep the candidates' order, int64 [Q, K].
+        cosines: Cosines of the first candidates, float64 [Q, K].
     """
 
     above: np.ndarray
@@ -31,10 +31,10 @@ class Ranking:
     cosines: np.ndarray
 
     def credit(self, k: int) -> np.ndarray:
-        """Chance that at least one relevant candidate is among the first k, equal ones being in random order.
+        """Return the chance that at least one relevant candidate is among the first k, with ties in random order.
 
         With g candidates above the best relevant one and t at its cosine, of which r are relevant, m = k - g places are
-        dealt among the t: credit = 1 - C(t - r, m) / C(t, m), that is 1 or 0 where nothing ties.
+        dealt among the t: credit = 1 - C(t - r, m) / C(t, m), which is 1 or 0 without ties.
 
         Returns:
             [Q], in [0, 1].
@@ -50,8 +50,8 @@ def rank(queries: np.ndarray, candidates: np.ndarray, relevant: np.ndarray, firs
     Args:
         queries: L2-normalised, [Q, D].
         candidates: L2-normalised, [C, D].
-        relevant: Pairs (query, candidate), int64 [P, 2]; every query has one.
-        first: How many of the best candidates to give, at most C of them.
+        relevant: Pairs (query, candidate), int64 [P, 2]; every query has at least one.
+        first: Number of best candidates to return, at most C.
         block: Cosines in memory at once.
     """
     relevant = relevant[np.argsort(relevant[:, 0], kind="stable")]
@@ -66,14 +66,14 @@ def rank(queries: np.ndarray, candidates: np.ndarray, relevant: np.ndarray, firs
 
 
 def _in_units(cosines: np.ndarray) -> np.ndarray:
-    """Return cosines as whole numbers of the last decimal that counts: two are equal or they differ."""
+    """Return cosines as whole numbers of the last decimal that counts, so that two are equal or differ."""
     scaled = cosines.astype(np.float64)
     scaled *= _UNITS
     return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def _rank_block(scores: np.ndarray, pairs: np.ndarray, first: int) -> tuple[np.ndarray, ...]:
-    """Return columns of :class:`Ranking` from scores [q, C] and pairs of a row and a candidate."""
+    """Return the columns of :class:`Ranking` from scores [q, C] and pairs of a row and a candidate."""
     row, candidate = pairs.T
     found = scores[row, candidate]
     target = np.full(len(scores), np.iinfo(scores.dtype).min)
@@ -86,8 +86,8 @@ def _rank_block(scores: np.ndarray, pairs: np.ndarray, first: int) -> tuple[np.n
 
 
 def _find_first(scores: np.ndarray, first: int) -> np.ndarray:
-    """Best candidates of each row; a candidate's place is made part of its score, so that no two are equal."""
-    import torch  # it takes seconds to load, and a report needs this protocol's metrics alone
+    """Return the best candidates of each row; the position is part of the score, so that none are equal."""
+    import torch  # the import takes seconds, and a report needs only this protocol's metrics
 
     count = scores.shape[1]
     distinct = scores * count

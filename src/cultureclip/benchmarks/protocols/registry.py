@@ -1,4 +1,4 @@
-"""All protocols, a line each. A protocol's module has its name, and is imported when the protocol is used."""
+"""All protocols, one line each. A protocol's module has its name and is imported on its first use."""
 
 from functools import cache
 from importlib import import_module
@@ -28,7 +28,7 @@ RENAMED: dict[str, ProtocolName] = {
     "ranked_documents": "ravenea",
     "twin_scores": "winoground",
 }
-"""Names of earlier versions -> today's."""
+"""Names in earlier versions -> current names."""
 
 
 def load_protocol(name: ProtocolName) -> "Protocol":

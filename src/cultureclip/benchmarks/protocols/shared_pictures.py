@@ -1,4 +1,4 @@
-"""Pictures that occur in several rows: all that is right for each, and which rows are not independent."""
+"""Pictures that occur in several rows: all right answers for each, and which rows are not independent."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -40,9 +40,9 @@ def right_answers(rows: Iterable[tuple[str, Answer]]) -> dict[str, set[Answer]]:
 
 
 def cluster_by_picture(rows: Iterable[tuple[str, Node]]) -> dict[Node, Node]:
-    """Map every concept to its cluster: the smallest of all concepts that it shares pictures with, also over others.
+    """Map every concept to its cluster: the smallest of all concepts linked to it by shared pictures, also indirectly.
 
-    A concept that shares no picture is a cluster of its own.
+    A concept that shares no picture is its own cluster.
 
     Args:
         rows: (picture, concept) of every row.
@@ -54,11 +54,11 @@ def cluster_by_picture(rows: Iterable[tuple[str, Node]]) -> dict[Node, Node]:
 def part_labelled(
     items: Iterable[LabelledItem], classes: int
 ) -> tuple[tuple[LabelledItem, ...], tuple[Unposed, ...], tuple[Changed, ...]]:
-    """Leave out the pictures that every class is right for, and list those of which several are.
+    """Leave out the pictures for which every class is right, and list those with several right classes.
 
     Args:
         items: Pictures with a label each.
-        classes: How many classes are offered.
+        classes: Number of classes offered.
     """
     items = list(items)
     labels = right_answers((item.image, item.label) for item in items)
@@ -70,7 +70,7 @@ def part_labelled(
 
 
 def mean_chance(items: Sequence[LabelledItem], classes: int, k: int) -> float:
-    """Chance that guessing finds the label among the first k classes that are offered, in the mean over items."""
+    """Return the mean chance that guessing finds the label among the first k of the offered classes."""
     labels = right_answers((item.image, item.label) for item in items)
     offered = Counter(classes + 1 - len(labels[item.image]) for item in items) or Counter([classes])
     return float(sum(n * Fraction(min(k, count), count) for count, n in offered.items()) / offered.total())
@@ -80,9 +80,9 @@ def ask_shown(declaration: Declaration, ask: Callable[..., QuestionSet], items: 
     """Ask both variants about pictures that several rows may name.
 
     Args:
-        declaration: Says whether the published variant asks as published.
-        ask: A protocol's question.
-        items: One for each row.
+        declaration: Declaration that says whether the published variant asks as published.
+        ask: Function of a protocol that makes the questions.
+        items: One item per row.
     """
     right = right_answers((item.image, item.concept_id) for item in items)
     clusters = cluster_by_picture((item.image, item.concept_id) for item in items)
@@ -92,15 +92,15 @@ def ask_shown(declaration: Declaration, ask: Callable[..., QuestionSet], items: 
 
 
 def hide_also_right(scores: np.ndarray, right: np.ndarray, also_right: Iterable[Iterable[int]]) -> np.ndarray:
-    """Take a picture's other right answers out of the ranking.
+    """Remove a picture's other right answers from the ranking.
 
     Args:
         scores: [pictures, answers].
-        right: Column of the answer that is asked for, [pictures].
-        also_right: Columns of all right answers, for each picture.
+        right: Column of the answer asked for, [pictures].
+        also_right: Columns of all right answers, per picture.
 
     Returns:
-        The scores, minus infinity where an answer is right and not asked for.
+        The scores, minus infinity for right answers that are not asked for.
     """
     hidden = scores.copy()
     for row, columns in enumerate(also_right):

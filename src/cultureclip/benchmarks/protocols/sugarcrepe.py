@@ -1,8 +1,8 @@
 """SugarCrepe's format (Hsieh et al., 2023, arXiv 2306.14610): a picture, its caption, and a caption made wrong.
 
-Pair accuracy is the share of pictures that are closer to the right caption; a tie earns half. The order in which the
-two captions are given therefore changes nothing, and a collapsed model scores 50 %. (Where a tie goes to the caption
-given first, which is the right one, a collapsed model scores 100 %.)
+Pair accuracy is the share of pictures that are closer to the right caption; a tie earns half. So the order of the two
+captions has no effect, and a collapsed model scores 50 %. (Code that gives a tie to the caption given first, which is
+the right one, scores a collapsed model 100 %.)
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from cultureclip.benchmarks.protocols.shared_pictures import right_answers
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 
 SALT = "sugarcrepe"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class SugarCrepeItem:
 
     Attributes:
         image: Key of the picture.
-        caption: What it shows.
-        wrong: The same with an object, attribute or relation replaced, swapped or added.
+        caption: The right caption.
+        wrong: The caption with an object, attribute or relation replaced, swapped or added.
         subset: How the caption was made wrong, e.g. ``swap_att``.
     """
 
@@ -37,9 +37,9 @@ class SugarCrepeItem:
 
 
 def ask_sugarcrepe(pairs: Iterable[SugarCrepeItem]) -> QuestionSet:
-    """Return one two-way question for every pair, with the subset as category and the picture as cluster.
+    """Make one two-way question per pair, with the subset as category and the picture as cluster.
 
-    A pair whose wrong caption is the right one of the same picture in another pair is left out.
+    A pair is left out if its wrong caption is the right one of the same picture in another pair.
     """
     pairs = list(pairs)
     right = right_answers((pair.image, pair.caption) for pair in pairs)
@@ -64,7 +64,7 @@ def ask_sugarcrepe(pairs: Iterable[SugarCrepeItem]) -> QuestionSet:
 
 
 def _reason(pair: SugarCrepeItem, *, repeated: bool, both_right: bool) -> str:
-    """Say why nothing can be asked; empty where something can."""
+    """Say why nothing can be asked; empty if something can."""
     if not pair.caption.strip() or not pair.wrong.strip():
         return "a caption is empty"
     if pair.caption == pair.wrong:
@@ -75,7 +75,7 @@ def _reason(pair: SugarCrepeItem, *, repeated: bool, both_right: bool) -> str:
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """SugarCrepe. Columns: ``image``, ``caption``, ``negative_caption``; and ``subset``, which may be missing."""
+    """Ask SugarCrepe. Columns: ``image``, ``caption``, ``negative_caption``; and ``subset``, which may be missing."""
     complete, left_out = complete_rows(intake, "caption", "negative_caption")
     asked = ask_sugarcrepe(
         SugarCrepeItem(image=image, caption=right, wrong=wrong, subset=text_of(row, "subset"))

@@ -7,7 +7,7 @@ With s(i, t) the cosine of picture i and text t:
     group score: both
 
 All inequalities are strict, so a tie is wrong and a collapsed model scores 0. Guessing scores 1/4, 1/4 and 1/6. Ties
-earn no part of the credit here: that would be another score than the published one, and the strict one flatters nobody.
+earn no credit here, because the published score gives none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from cultureclip.benchmarks.rows import Intake, text_of
 from cultureclip.ids import digest
 
 SALT = "twin-scores"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 CHANCES = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
-"""Metric -> score of guessing."""
+"""Metric -> score of random guessing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class WinogroundItem:
     Attributes:
         images: Keys of the pictures.
         texts: Their texts, in the same order.
-        cluster: What the interval resamples by; twins that share a concept, also over others, are one cluster.
+        cluster: Unit of resampling; twins that share a concept, also indirectly, are one cluster.
         part: ``dev`` or ``test``.
-        category: Kind of thing shown, where there is one.
+        category: Kind of thing shown, if any.
     """
 
     images: tuple[str, str]
@@ -49,21 +49,21 @@ class WinogroundItem:
 
 
 def answer_winoground(twins: Sequence[WinogroundItem], images: np.ndarray, texts: np.ndarray) -> list[Prediction]:
-    """Text, image and group score of every twin.
+    """Return the text, image and group score of every twin.
 
-    A prediction's options are the two sides of the comparison with the least margin, the right one first: that is what
-    decided.
+    A prediction's options are the two sides of the comparison with the smallest margin, the right one first: this
+    comparison decides the score.
 
     Args:
-        twins: What is asked.
+        twins: The items.
         images: L2-normalised embeddings, [twins, 2, D].
         texts: L2-normalised embeddings, [twins, 2, D].
 
     Returns:
-        Three predictions a twin.
+        Three predictions per twin.
 
     Raises:
-        WeightsError: a cosine is not finite.
+        WeightsError: if a cosine is not finite.
     """
     cosines = round_cosines(np.einsum("nid,ntd->nit", images, texts))
     return [prediction for twin, s in zip(twins, cosines, strict=True) for prediction in _answer(twin, s)]
@@ -97,11 +97,11 @@ class WinogroundBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """Of four different cosines in random order."""
+        """Chances for four different cosines in random order."""
         return dict(CHANCES)
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Text, image and group score of every twin."""
+        """Return the text, image and group score of every twin."""
         if not self.twins:
             return []
         images = embeddings.images[[[embeddings.image_rows[key] for key in twin.images] for twin in self.twins]]
@@ -109,7 +109,7 @@ class WinogroundBenchmark(Benchmark):
         return answer_winoground(self.twins, images, texts)
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less the twins of which a picture cannot be read."""
+        """Return the benchmark without the twins that have an unreadable picture."""
         return self._less("twins", lambda twin: twin.images, failed)
 
 
@@ -143,7 +143,7 @@ def _answer(twin: WinogroundItem, s: np.ndarray) -> list[Prediction]:
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Winoground. Columns: ``image_0``, ``image_1``, ``caption_0``, ``caption_1``; ``tag`` may be missing."""
+    """Ask Winoground. Columns: ``image_0``, ``image_1``, ``caption_0``, ``caption_1``; ``tag`` may be missing."""
     left_out = list(intake.left_out)
     complete: list[tuple[str, tuple[str, str], tuple[str, str], str]] = []
     for row in intake.rows:
@@ -158,17 +158,17 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
     right = right_answers(own for _, images, texts, _ in complete for own in zip(images, texts, strict=True))
     asked: dict[frozenset[tuple[str, str]], tuple[int, WinogroundItem]] = {}
     for number, (place, images, texts, tag) in enumerate(complete):
-        key = frozenset(zip(images, texts, strict=True))  # the order of the sides changes nothing
+        key = frozenset(zip(images, texts, strict=True))  # the order of the sides has no effect
         if key in asked:
             left_out.append(Unposed(place, "the same pictures and captions were asked about before"))
         elif texts[1] in right[images[0]] or texts[0] in right[images[1]]:
             left_out.append(Unposed(place, "both captions are right for one picture: another row says so"))
         else:
             asked[key] = (number, WinogroundItem(images=images, texts=texts, cluster="", category=tag))
-    # A picture or a caption in two rows ties them together, as a concept in two of pocket's twins does.
+    # A picture or a caption in two rows links them, as a concept in two pocket twins does.
     clusters = cluster_by_picture((thing, n) for n, twin in asked.values() for thing in (*twin.images, *twin.texts))
     twins = tuple(
-        # Lines of two files are not one cluster.
+        # Lines of two files never form one cluster.
         replace(twin, cluster=f"{declaration.name}: {complete[clusters[number]][0]}")
         for number, twin in asked.values()
     )

@@ -1,10 +1,10 @@
 """Zero-shot classification as in CLIP (Radford et al., 2021, arXiv 2103.00020): classes are texts made from templates.
 
 A class's vector is the mean of its templates' L2-normalised embeddings, normalised again. A picture's answer is the
-class of greatest cosine. Classes that tie come in random order: a collapsed model scores k over the number of classes.
+class of greatest cosine. Tied classes are in random order: a collapsed model scores k over the number of classes.
 A prediction's category is its class, so top-1's mean over categories is the mean per-class recall.
 
-A picture that has several labels is asked about each, without the others: they would be right as well.
+A picture with several labels makes one question per label, without the others, which would be right as well.
 """
 
 from collections import Counter
@@ -30,9 +30,9 @@ from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 
 SALT = "zero-shot"
-"""Part of every item's id; another one would give the same items other ids."""
+"""Part of every item's id; another salt would give the same items other ids."""
 PLACEHOLDER = "{c}"
-"""Where a template has the class's name, as CLIP_benchmark writes it."""
+"""Placeholder for the class's name in a template, as CLIP_benchmark writes it."""
 CUTOFFS = (1, 5)
 _BLOCK = 1024
 
@@ -43,8 +43,8 @@ class Labelled:
 
     Attributes:
         image: Key of the picture.
-        label: Place of its class in the list of classes.
-        culture: Region shown, where there is one.
+        label: Index of its class in the list of classes.
+        culture: Region shown, if any.
     """
 
     image: str
@@ -53,12 +53,12 @@ class Labelled:
 
 
 def cutoffs_for(classes: int) -> list[int]:
-    """Return the cut-offs that not every answer meets."""
+    """Return the cut-offs that are smaller than the number of classes."""
     return [k for k in CUTOFFS if k < classes]
 
 
 def known_labels(items: Iterable[Labelled], classes: int) -> tuple[tuple[Labelled, ...], tuple[Unposed, ...]]:
-    """Split pictures into those that can be asked about, and those whose label is unknown or that came before."""
+    """Return the pictures that can be asked about, and those with an unknown or repeated label."""
     kept: dict[tuple[str, int], Labelled] = {}
     unposed = []
     for item in items:
@@ -76,34 +76,31 @@ def class_texts(classes: Sequence[str], templates: Sequence[str]) -> list[list[s
     """Return the texts of every class, [classes, templates].
 
     Raises:
-        SourceDataError: there are no two classes, or a template has no place for the class's name.
+        SourceDataError: if there are fewer than two classes, or a template has no place for the class's name.
     """
     if len(classes) < 2:
-        raise SourceDataError("classes", f"{len(classes)} given", "Give the names of at least two classes, one a line")
+        raise SourceDataError("classes", f"{len(classes)} given", "Name at least two classes, one per line")
     bad = [template for template in templates if PLACEHOLDER not in template]
     if bad or not templates:
         cause = f"{bad[0]!r} has no {PLACEHOLDER}" if bad else "none given"
-        raise SourceDataError("templates", cause, f"Write {PLACEHOLDER} where the class's name belongs, one a line")
+        raise SourceDataError("templates", cause, f"Write {PLACEHOLDER} where the class's name belongs, one per line")
     return [[template.replace(PLACEHOLDER, name) for template in templates] for name in classes]
 
 
 def distinct_names(classes: Sequence[str]) -> list[str]:
-    """Return names that tell classes apart.
-
-    ImageNet has two classes of missiles and two of sunglasses, here with numbers.
-    """
+    """Number repeated names, so that classes differ: ImageNet has two classes of missiles and two of sunglasses."""
     count = Counter(classes)
     return [name if count[name] == 1 else f"{name} (class {number})" for number, name in enumerate(classes)]
 
 
 def mean_of_templates(texts: np.ndarray) -> np.ndarray:
-    """Class vectors from the embeddings of their texts.
+    """Return the class vectors from the embeddings of their texts.
 
     Args:
         texts: L2-normalised, [classes, templates, D].
 
     Returns:
-        L2-normalised, [classes, D]. Where templates cancel out the vector stays zero.
+        L2-normalised, [classes, D]. If templates cancel out, the vector stays zero.
     """
     mean = texts.mean(axis=1)
     norm = np.linalg.norm(mean, axis=-1, keepdims=True)
@@ -114,27 +111,27 @@ def mean_of_templates(texts: np.ndarray) -> np.ndarray:
 def answer_zero_shot(
     items: Sequence[Labelled], classes: Sequence[str], images: np.ndarray, vectors: np.ndarray
 ) -> list[Prediction]:
-    """Top-1 and, where there are more than five classes, top-5 of every picture.
+    """Return top-1 and, if there are more than five classes, top-5 of every picture.
 
     Args:
-        items: What is asked.
-        classes: Their names; one name may stand for several.
+        items: The items.
+        classes: Names of the classes; one name may stand for several.
         images: L2-normalised embeddings of the items' pictures, [items, D].
         vectors: L2-normalised class vectors, [classes, D].
 
     Returns:
-        Predictions with the class as category and, as a concept, as cluster, together with the classes that it shares
-        pictures with; the options are the right class and the best wrong ones.
+        Predictions with the class as category. The cluster is the class, as a concept, with the classes that share
+        pictures with it. The options are the right class and the best wrong ones.
 
     Raises:
-        WeightsError: a cosine is not finite.
+        WeightsError: if a cosine is not finite.
     """
     names = distinct_names(classes)
     labels = right_answers((item.image, item.label) for item in items)
     clusters = cluster_by_picture((item.image, named_concept(names[item.label])) for item in items)
     right = np.array([item.label for item in items], dtype=int)
     predictions = []
-    for start in range(0, len(items), _BLOCK):  # 50,000 pictures x 1,000 classes need not be held at once
+    for start in range(0, len(items), _BLOCK):  # 50,000 pictures x 1,000 classes do not fit in memory
         rows = slice(start, start + _BLOCK)
         scores = round_cosines(images[rows] @ vectors.T)
         scores = hide_also_right(scores, right[rows], [labels[item.image] for item in items[rows]])
@@ -171,7 +168,7 @@ class ZeroShotBenchmark(Benchmark):
 
     @property
     def concepts(self) -> set[str]:
-        """Classes shown, by their names."""
+        """Names of the classes shown."""
         return {named_concept(self.classes[item.label]) for item in self.items}
 
     @property
@@ -182,12 +179,12 @@ class ZeroShotBenchmark(Benchmark):
 
     @property
     def chances(self) -> dict[str, float]:
-        """Cut-off over the number of classes that are offered, in the mean over pictures."""
+        """Cut-off over the number of classes offered, averaged over pictures."""
         count = len(self.classes)
         return {f"top-{k}": mean_chance(self.items, count, k) for k in cutoffs_for(count)}
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
-        """Top-1 and top-5 of every picture."""
+        """Return top-1 and top-5 of every picture."""
         if not self.items:
             return []
         texts = class_texts(self.classes, self.templates)
@@ -198,7 +195,7 @@ class ZeroShotBenchmark(Benchmark):
         return answer_zero_shot(self.items, self.classes, images, vectors)
 
     def without(self, failed: Mapping[str, str]) -> Self:
-        """Less these pictures."""
+        """Return the benchmark without these pictures."""
         return self._less("items", lambda item: [item.image], failed)
 
 
@@ -227,12 +224,12 @@ def _predict(
 
 
 def build(declaration: Declaration, intake: Intake) -> Benchmark:
-    """Zero-shot classification. Columns: ``image``, ``label``; and ``region``, which may be missing.
+    """Ask zero-shot classification. Columns: ``image``, ``label``; and ``region``, which may be missing.
 
-    A label is a class's number where the class names lie beside the data, else its name.
+    A label is a class's number if the class names are beside the data, else its name.
 
     Raises:
-        SourceDataError: there are no two classes, or no templates, or a template without a place for the class.
+        SourceDataError: if there are fewer than two classes, no templates, or a template without a place for the class.
     """
     classes = intake.classes or tuple(sorted({text_of(row, "label") for row in intake.rows} - {""}))
     class_texts(classes, intake.templates)

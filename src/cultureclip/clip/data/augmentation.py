@@ -34,7 +34,7 @@ class Augmentation:
     contrast: Tensor
 
     def __getitem__(self, places: slice) -> "Augmentation":
-        """That of some of the images."""
+        """Return the draws of some of the images."""
         return Augmentation(self.centre[places], self.reach[places], self.contrast[places])
 
     def apply(self, pixels: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ def draw_augmentation(mirrorable: Tensor, settings: AugmentationSettings, genera
 
 
 def _pixel_centres(size: int) -> Tensor:
-    """Return places of an edge's pixels from -1 to 1, float [size]."""
+    """Return the places of an edge's pixels from -1 to 1, float [size]."""
     return (2 * torch.arange(size) + 1) / size - 1
 
 
 def mirrorable_concepts(concepts: pd.DataFrame, never: Collection[str]) -> set[str]:
-    """Return ids of the concepts whose pictures may be mirrored.
+    """Return the ids of the concepts whose pictures may be mirrored.
 
     Args:
         concepts: Table of concepts.

@@ -64,11 +64,11 @@ class TwinData:
 
     @classmethod
     def load(cls, folder: Path) -> "TwinData":
-        """Load what :meth:`save` wrote; the pixels are mapped into memory, not read.
+        """Return what :meth:`save` wrote; the pixels are mapped into memory, not read.
 
         Raises:
-            WeightsError: the file is missing or damaged.
-            StorageError: the pixels are gone or cut off.
+            WeightsError: if the file is missing or damaged.
+            StorageError: if the pixels are gone or cut off.
         """
         tensors, metadata = load_tensors(folder / TWINS_NAME)
         record = json.loads(metadata["record"])
@@ -107,7 +107,7 @@ class TwinBatch:
         return len(self.images)
 
     def pixels(self, places: slice = slice(None)) -> Tensor:
-        """Some of the batch's images, each the same whatever others are asked for with it.
+        """Return some of the batch's images, each the same whatever others are asked for with it.
 
         Args:
             places: Which of the 2B images; positive sides come first.
@@ -151,10 +151,10 @@ def prepare(
             published code does.
 
     Raises:
-        TrainingError: more images than that are unreadable, or no row is left.
-        ConfigurationError: a text does not fit the context.
-        DamagedShardError: images lie in a shard that is damaged.
-        StorageError: the cache cannot be written.
+        TrainingError: if more images than that are unreadable, or no row is left.
+        ConfigurationError: if a text does not fit the context.
+        DamagedShardError: if images lie in a shard that is damaged.
+        StorageError: if the cache cannot be written.
     """
     wanted = sorted({i for side in SIDES for i in rows[f"{side}_image_id"]})
     decoded = decode(images, wanted, encoder, cache_dir)
@@ -200,7 +200,7 @@ def _readable_rows(rows: pd.DataFrame, bad: Mapping[str, str], images: int, max_
 
 
 def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorable: Collection[str]) -> Tensor:
-    """Tell which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
+    """Return which of ``count`` images show nothing but concepts that may be mirrored, bool [count]."""
     allowed = torch.ones(count, dtype=torch.bool)
     for side, where in zip(SIDES, places, strict=True):
         allowed[where[torch.tensor([concept not in mirrorable for concept in rows[f"{side}_concept_id"]])]] = False
@@ -248,7 +248,7 @@ def make_batch(
 
 
 def draw_rows(count: int, batch: int, seed: int, step: int) -> Tensor:
-    """Return places of the rows of a step: epochs of shuffled rows, a rest smaller than a batch left for another epoch.
+    """Return the places of a step's rows: epochs of shuffled rows; a rest smaller than a batch goes to another epoch.
 
     Depends on (count, batch, seed, step) alone, so that a resumed run and every objective see the same batches.
 

@@ -87,8 +87,8 @@ def cache_frozen_blocks(
         folder: Where the files are written.
 
     Raises:
-        ConfigurationError: its towers are not open_clip's own transformers.
-        StorageError: the files cannot be written.
+        ConfigurationError: if its towers are not open_clip's own transformers.
+        StorageError: if the files cannot be written.
     """
     model, tokens = encoder.model, source.tokens
     if not (isinstance(model, CLIP) and isinstance(model.visual, VisionTransformer)):

@@ -76,8 +76,8 @@ def decode(
         cache_dir: Where decoded images are kept; None keeps them in memory.
 
     Raises:
-        StorageError: the cache cannot be written, or the disk that the pictures are on cannot be read.
-        DamagedShardError: pictures lie in a shard that is damaged. A single broken picture is not an error.
+        StorageError: if the cache cannot be written, or the disk that the pictures are on cannot be read.
+        DamagedShardError: if pictures lie in a shard that is damaged. A picture that is broken by itself is no error.
     """
     if cache_dir is None:
         unreadable: dict[str, str] = {}
@@ -97,7 +97,7 @@ def decode(
 
 
 def _key(images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder) -> str:
-    """Digest of what the pictures are and how they are preprocessed."""
+    """Return the digest of what the pictures are and how they are preprocessed."""
     content = list(zip(wanted, images.checksums(wanted), strict=True))
     return digest("pixels", _LAYOUT, PIL.__version__, encoder.model.visual.preprocess_cfg, content)
 
@@ -108,10 +108,7 @@ def gather(pixels: np.ndarray, places: Tensor) -> Tensor:
 
 
 def save_pixels(pixels: np.ndarray, folder: Path) -> str:
-    """Return where another process finds pixels, relative to a folder.
-
-    They are written there if they lie in no cache.
-    """
+    """Return where another process finds pixels, relative to a folder; write them there if they are in no cache."""
     if isinstance(pixels, np.memmap) and pixels.filename is not None:
         return os.path.relpath(pixels.filename, folder)
     with replacing(folder / PIXELS_NAME) as temporary, temporary.open("wb") as handle:
@@ -123,7 +120,7 @@ def open_pixels(path: Path) -> np.ndarray:
     """Map a file of pixels that another process has made and checked.
 
     Raises:
-        StorageError: it is gone or cut off.
+        StorageError: if it is gone or cut off.
     """
     try:
         pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -177,7 +174,7 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
 
 
 def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
-    """Build the header of a ``.npy`` file of a shape; ``kind`` is numpy's name of the number type."""
+    """Return what a ``.npy`` file of a shape begins with; ``kind`` is numpy's name of the number type."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
@@ -208,7 +205,7 @@ def _results(
     decode_slice: Callable[[Sequence[str]], list[np.ndarray | str]],
     slices: Sequence[Sequence[str]],
 ) -> list[list[np.ndarray | str]]:
-    """Yield the result of each slice. Raise the damaged-shard error instead of the missing-image errors it causes."""
+    """Return the result of each slice; raise a damaged-shard error before the missing-image errors that it causes."""
     futures = [pool.submit(decode_slice, ids) for ids in slices]
     for future in futures:
         if isinstance(future.exception(), DamagedShardError):
@@ -250,23 +247,23 @@ def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
 
 
 def normalise(pixels: Tensor, encoder: ImageTextEncoder) -> Tensor:
-    """Return pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
+    """Return the pixels in [0, 1], float [N, 3, H, W], as the model wants them, on its device."""
     mean, std = (t.to(encoder.device) for t in _normalisation(encoder))
     return (pixels.to(encoder.device) - mean) / std
 
 
 def shown(pixels: np.ndarray, places: Tensor, encoder: ImageTextEncoder) -> Tensor:
-    """Some of uint8 [N, 3, H, W] as the model wants them, float [len(places), 3, H, W] on its device."""
+    """Return some of uint8 [N, 3, H, W] as the model wants them, float [len(places), 3, H, W] on its device."""
     return normalise(gather(pixels, places).float() / 255, encoder)
 
 
 def _normalisation(encoder: ImageTextEncoder) -> tuple[Tensor, Tensor]:
-    """Channel means and standard deviations [3, 1, 1] that the model's pixels are normalised with."""
+    """Return channel means and standard deviations [3, 1, 1] that the model's pixels are normalised with."""
     config = encoder.model.visual.preprocess_cfg
     return torch.tensor(config["mean"]).view(3, 1, 1), torch.tensor(config["std"]).view(3, 1, 1)
 
 
 def _input_size(encoder: ImageTextEncoder) -> tuple[int, int]:
-    """Height and width of the model's input."""
+    """Return the height and width of the model's input."""
     size = encoder.model.visual.preprocess_cfg["size"]
     return (size, size) if isinstance(size, int) else tuple(size)

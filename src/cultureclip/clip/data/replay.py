@@ -57,11 +57,11 @@ class Replay:
 
     @classmethod
     def load(cls, folder: Path, encoder: ImageTextEncoder) -> "Replay":
-        """Load what :meth:`save` wrote, also for a model on another device.
+        """Return what :meth:`save` wrote, for a model on another device, perhaps.
 
         Raises:
-            WeightsError: the file is missing or damaged.
-            StorageError: the pixels are gone or cut off.
+            WeightsError: if the file is missing or damaged.
+            StorageError: if the pixels are gone or cut off.
         """
         tensors, metadata = load_tensors(folder / REPLAY_NAME)
         images, texts = (tensors[name].to(encoder.device) for name in ("images", "texts"))
@@ -80,8 +80,8 @@ def prepare_replay(
         cache_dir: Where pixels and embeddings are kept for other trainings of the same base; None keeps nothing.
 
     Raises:
-        TrainingError: there are no pairs, or a picture cannot be read.
-        StorageError: the cache cannot be written.
+        TrainingError: if there are no pairs, or a picture cannot be read.
+        StorageError: if the cache cannot be written.
     """
     wanted = sorted(general.texts)
     decoded = decode(general.pictures, wanted, encoder, cache_dir) if wanted else None
@@ -120,7 +120,7 @@ def _embed_once(path: Path, pixels: np.ndarray, tokens: Tensor, encoder: ImageTe
 
 @torch.no_grad()
 def _embed(pixels: np.ndarray, tokens: Tensor, encoder: ImageTextEncoder) -> dict[str, Tensor]:
-    """L2-normalised embeddings [P, D] of ``images`` and ``texts``."""
+    """Return L2-normalised embeddings [P, D] of ``images`` and ``texts``."""
     encoder.model.eval()
     chunks = [
         (
@@ -134,7 +134,7 @@ def _embed(pixels: np.ndarray, tokens: Tensor, encoder: ImageTextEncoder) -> dic
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over tensors, in the order of their names."""
+    """Return SHA-256 over tensors, in the order of their names."""
     hasher = hashlib.sha256()
     for name in sorted(tensors):
         hasher.update(tensors[name].cpu().contiguous().numpy().tobytes())

@@ -17,29 +17,29 @@ def crop_tokens(model: Any, tokens: Tensor) -> Tensor:
 
 
 def encode_text(model: Any, tokens: Tensor) -> Tensor:
-    """L2-normalised :func:`embed_text`."""
+    """Return L2-normalised :func:`embed_text`."""
     return F.normalize(embed_text(model, tokens), dim=-1)
 
 
 def embed_image(model: Any, pixels: Tensor) -> Tensor:
-    """Image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
+    """Return image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
     vectors: Tensor = model.encode_image(pixels)
     return vectors.float()
 
 
 def finish_image(model: CLIP, x: Tensor) -> Tensor:
-    """Image embeddings [N, D] from what the last block gives [N, P, W]: pooling, final norm, projection."""
+    """Return image embeddings [N, D] from what the last block gives [N, P, W]: pooling, final norm, projection."""
     pooled: Tensor = model.visual._pool(x)[0]
     return (pooled if model.visual.proj is None else pooled @ model.visual.proj).float()
 
 
 def encode_image(model: Any, pixels: Tensor) -> Tensor:
-    """L2-normalised image embeddings [N, D] of normalised pixels [N, 3, H, W], fp32 from before the norm on."""
+    """Return L2-normalised image embeddings [N, D] of normalised pixels [N, 3, H, W], fp32 from before the norm on."""
     return F.normalize(embed_image(model, pixels), dim=-1)
 
 
 def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> tuple[Tensor, int]:
-    """Return tokens of many texts at the context length that the model was trained at.
+    """Return the tokens of many texts at the context length that the model was trained at.
 
     Args:
         model: The open_clip model; a borrowed text tower may have room for more than that.
@@ -51,7 +51,7 @@ def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> t
         int64 [N, context_length], and how many texts were cut.
 
     Raises:
-        ConfigurationError: a text is longer than the context and ``long_texts`` is ``error``.
+        ConfigurationError: if a text is longer than the context and ``long_texts`` is ``error``.
     """
     room = int(model.context_length)
     context = min(room, getattr(tokenizer, "context_length", None) or room)

@@ -38,7 +38,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         folder: Must not exist yet.
 
     Raises:
-        StorageError: the folder exists.
+        StorageError: if the folder exists.
     """
     with building(folder) as temporary:
         save_atomically(checkpoint.adapter, temporary / ADAPTER_NAME)
@@ -91,7 +91,7 @@ def read_card(path: Path) -> AdapterCard:
     """Read an adapter's card.
 
     Raises:
-        WeightsError: it is missing, damaged, or of a newer version.
+        WeightsError: if it is missing, damaged, or of a newer version.
     """
     if not path.is_file():
         raise WeightsError(path, "no such card", "Give the directory of a checkpoint")
@@ -113,7 +113,7 @@ def open_checkpoint(folder: Path) -> SavedCheckpoint:
     """Return a handle on what :func:`save_checkpoint` wrote.
 
     Raises:
-        WeightsError: if it is not a checkpoint.
+        WeightsError: if it is no checkpoint.
     """
     return SavedCheckpoint(folder, read_card(folder / CARD_NAME))
 
@@ -135,7 +135,7 @@ def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
     """Put a saved adapter onto its base model, in place, unmerged and whole: ``update_scale`` is of the merged model.
 
     Raises:
-        WeightsError: the adapter was trained on another base, or its files are damaged; the model is then as it was.
+        WeightsError: if the adapter was trained on another base, or its files are damaged; the model is then as it was.
     """
     card = read_card(folder / CARD_NAME)
     if card.base_fingerprint != encoder.fingerprint:

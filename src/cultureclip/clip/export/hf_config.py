@@ -30,7 +30,7 @@ def check_fits_clip_model(model_config: Mapping[str, Any], source: Path) -> None
         source: Named in the error.
 
     Raises:
-        WeightsError: the model has parts that ``CLIPModel`` does not have.
+        WeightsError: if the model has parts that ``CLIPModel`` does not have.
     """
     if misfits := _misfits_in_open_clip(model_config):
         raise WeightsError(source, f"CLIPModel has no {', '.join(misfits)}", "Use the open_clip directory itself")
@@ -45,7 +45,7 @@ def to_clip_config(model_config: Mapping[str, Any], tokenizer: Any, source: Path
         source: Named in the error.
 
     Raises:
-        WeightsError: the tokenizer does not end a text with the token that open_clip pools at.
+        WeightsError: if the tokenizer does not end a text with the token that open_clip pools at.
     """
     vision, text = CLIPVisionCfg(**model_config["vision_cfg"]), CLIPTextCfg(**model_config["text_cfg"])
     shared = {
@@ -79,7 +79,7 @@ def to_clip_config(model_config: Mapping[str, Any], tokenizer: Any, source: Path
 
 
 def to_open_clip_config(config: CLIPConfig, tokenizer: Any, source: Path) -> dict[str, Any]:
-    """``model_cfg`` of an open_clip config for a ``CLIPModel`` and its tokenizer.
+    """Return ``model_cfg`` of an open_clip config for a ``CLIPModel`` and its tokenizer.
 
     Args:
         config: Of the ``CLIPModel``.
@@ -87,7 +87,7 @@ def to_open_clip_config(config: CLIPConfig, tokenizer: Any, source: Path) -> dic
         source: Named in the error.
 
     Raises:
-        WeightsError: the model has parts that open_clip's ``CLIP`` does not have, or the tokenizer is not the model's.
+        WeightsError: if the model has parts that open_clip's ``CLIP`` lacks, or the tokenizer is not the model's.
     """
     if misfits := _misfits_in_clip_model(config):
         raise WeightsError(source, f"open_clip's CLIP has no {', '.join(misfits)}", "Use CLIPModel itself")
@@ -120,10 +120,7 @@ def to_open_clip_config(config: CLIPConfig, tokenizer: Any, source: Path) -> dic
 
 
 def _misfits_in_open_clip(model_config: Mapping[str, Any]) -> list[str]:
-    """Return settings that ``CLIPModel`` has nothing for.
-
-    All that are set, to something else than nothing, and not known.
-    """
+    """Return the settings that ``CLIPModel`` has no place for: all that are set, not empty and not known."""
     misfits = [f"{name} {value!r}" for name, value in model_config.items() if name not in _MODEL and value]
     for part, kind, known in (("vision_cfg", CLIPVisionCfg, _VISION), ("text_cfg", CLIPTextCfg, _TEXT)):
         defaults = {field.name: field.default for field in dataclasses.fields(kind)}

@@ -46,7 +46,7 @@ _TRANSPOSED = ("visual.proj", "text_projection")
 
 
 def layer_name(site: str) -> str | None:
-    """``CLIPModel``'s name of a linear layer or norm in a block; None where there is none.
+    """Return ``CLIPModel``'s name of a linear layer or norm in a block; None where there is none.
 
     Args:
         site: As a :class:`LoraAdapter` names it: ``transformer.resblocks.0.attn.q`` is
@@ -83,7 +83,7 @@ def from_clip_model(state: Mapping[str, Tensor], names: Iterable[str]) -> dict[s
 
 
 def _tensor_names(name: str) -> list[str]:
-    """``CLIPModel``'s names of an open_clip tensor: one, or three for packed query, key and value."""
+    """Return ``CLIPModel``'s names of an open_clip tensor: one, or three for packed query, key and value."""
     if name in _OUTSIDE:
         return [_OUTSIDE[name]]
     match = _BLOCK.fullmatch(name)

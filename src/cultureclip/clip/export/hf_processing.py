@@ -16,7 +16,7 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 
 
 def to_tokenizer(tokenizer: Any, source: Path) -> Any:
-    """Hugging Face's tokenizer of the same ids.
+    """Return Hugging Face's tokenizer of the same ids.
 
     open_clip first fixes a text (``ftfy``, HTML entities), which Hugging Face does not. Padding differs too:
     open_clip's own tokenizer pads with 0, the token of ``!``; this one with the end token, as OpenAI's published files
@@ -27,7 +27,7 @@ def to_tokenizer(tokenizer: Any, source: Path) -> Any:
         source: Named in the error.
 
     Raises:
-        WeightsError: a tokenizer of another kind.
+        WeightsError: if a tokenizer of another kind.
     """
     if isinstance(tokenizer, HFTokenizer):
         converted = tokenizer.tokenizer
@@ -48,7 +48,7 @@ def load_tokenizer(source: Path) -> Any:
     """Return the Hugging Face tokenizer of a folder.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: if there is none.
     """
     try:
         return AutoTokenizer.from_pretrained(source, local_files_only=True)
@@ -57,7 +57,7 @@ def load_tokenizer(source: Path) -> Any:
 
 
 def to_image_processor(preprocess: Mapping[str, Any], source: Path) -> CLIPImageProcessor:
-    """Hugging Face's image processor that does what open_clip's preprocessing config says.
+    """Return Hugging Face's image processor that does what open_clip's preprocessing config says.
 
     Pixels are equal where the processor runs on Pillow (``backend="pil"``); on torchvision, its default, resizing
     rounds otherwise: mostly by one grey level.
@@ -67,7 +67,7 @@ def to_image_processor(preprocess: Mapping[str, Any], source: Path) -> CLIPImage
         source: Named in the error.
 
     Raises:
-        WeightsError: the processor cannot do this.
+        WeightsError: if the processor cannot do this.
     """
     (height, width), mode = preprocess["size"], preprocess["resize_mode"]
     resample = _RESAMPLING.get(preprocess["interpolation"])
@@ -89,14 +89,14 @@ def to_image_processor(preprocess: Mapping[str, Any], source: Path) -> CLIPImage
 
 
 def from_image_processor(source: Path, image_size: int) -> dict[str, Any]:
-    """open_clip's preprocessing config that does what a ``CLIPImageProcessor`` does.
+    """Return open_clip's preprocessing config that does what a ``CLIPImageProcessor`` does.
 
     Args:
         source: Folder of the processor.
         image_size: Edge of the pictures that the model takes.
 
     Raises:
-        WeightsError: there is no processor, or it does something that open_clip's preprocessing cannot.
+        WeightsError: if there is no processor, or it does something that open_clip's preprocessing cannot.
     """
     try:
         processor = CLIPImageProcessor.from_pretrained(source, local_files_only=True)

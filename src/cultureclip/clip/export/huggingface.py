@@ -32,8 +32,8 @@ def to_huggingface(source: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: the model cannot be loaded, or has parts that ``CLIPModel`` does not have.
-        StorageError: the destination exists.
+        WeightsError: if the model cannot be loaded, or has parts that ``CLIPModel`` does not have.
+        StorageError: if the destination exists.
     """
     with building(destination) as folder:
         model_config = _read_config(source)
@@ -57,8 +57,8 @@ def from_huggingface(source: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: a file is missing or damaged, or the model has parts that open_clip's ``CLIP`` does not have.
-        StorageError: the destination exists.
+        WeightsError: if a file is missing or damaged, or the model has parts that open_clip's ``CLIP`` does not have.
+        StorageError: if the destination exists.
     """
     with building(destination) as folder:
         check_json(source)

@@ -57,8 +57,8 @@ def to_peft(source: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: if it is not a checkpoint, or ``CLIPModel`` cannot represent its base.
-        StorageError: the destination exists.
+        WeightsError: if it is no checkpoint, or its base is nothing that ``CLIPModel`` can be.
+        StorageError: if the destination exists.
     """
     card, state = read_card(source / CARD_NAME), read_weights(source / ADAPTER_NAME)
     tensors = {_peft_name(name, source): tensor for name, tensor in state.items()}
@@ -89,9 +89,9 @@ def from_peft(source: Path, base: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: the folder holds no LoRA adapter of a ``CLIPModel``, or one that :class:`LoraSettings` cannot
+        WeightsError: if the folder holds no LoRA adapter of a ``CLIPModel``, or one that :class:`LoraSettings` cannot
             describe, or the base has other blocks.
-        StorageError: the destination exists.
+        StorageError: if the destination exists.
     """
     config, given = _read_config(source), read_weights(source / WEIGHTS_NAME)
     encoder = load_encoder(base)
@@ -132,7 +132,7 @@ def from_peft(source: Path, base: Path, destination: Path) -> None:
 
 
 def _peft_name(name: str, source: Path) -> str:
-    """PEFT's name of one of an adapter's tensors."""
+    """Return PEFT's name of one of an adapter's tensors."""
     if name == TEMPERATURE:
         return _PREFIX + TEMPERATURE
     site, _, factor = name.rpartition(".")
@@ -163,7 +163,7 @@ def _read_config(source: Path) -> dict[str, Any]:
 
 
 def _sites(names: Iterable[str], model: CLIP) -> dict[str, Any]:
-    """Tell which targets, towers and last blocks an adapter of these tensors sits on, as settings."""
+    """Return which targets, towers and last blocks an adapter of these tensors sits on, as settings."""
     found = [match.groups() for name in names if (match := _SITE.fullmatch(name.removeprefix(_PREFIX)))]
     first: dict[Tower, int] = {}
     for part, number, _ in found:

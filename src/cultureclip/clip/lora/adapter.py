@@ -31,8 +31,8 @@ class LoraAdapter(nn.Module):
         layout: Families of blocks that carry updates, image tower first: ``open_clip``, ``timm+bert``, ...
 
     Raises:
-        ConfigurationError: a tower to adapt has no blocks of these families, or fewer than ``last_blocks``; the model
-            is then as it was.
+        ConfigurationError: if a tower to adapt has no blocks of these families, or fewer than ``last_blocks``; then the
+            model is unchanged.
     """
 
     def __init__(self, model: nn.Module, lora: LoraSettings, seed: int = 0) -> None:
@@ -64,7 +64,7 @@ class LoraAdapter(nn.Module):
                 self.sites[f"{block.name}.{site}".replace(".", "/")] = update
 
     def _initialise(self, seed: int) -> None:
-        """A as nn.Linear's weights (Kaiming, a = sqrt 5), from the seed alone; B is zero already."""
+        """Return a as nn.Linear's weights (Kaiming, a = sqrt 5), from the seed alone; B is zero already."""
         generator = torch.Generator().manual_seed(seed)
         for update in self.updates():
             nn.init.kaiming_uniform_(update.a, a=math.sqrt(5), generator=generator)
@@ -76,12 +76,12 @@ class LoraAdapter(nn.Module):
                 yield module
 
     def size(self) -> int:
-        """Number of parameters of all updates; the temperature is not counted."""
+        """Return the number of parameters of all updates; the temperature is not counted."""
         return sum(p.numel() for p in self.sites.parameters())
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """Within this context the model computes what the base computes (the temperature aside)."""
+        """Make the model compute the base's outputs within this context (the temperature aside)."""
         try:
             for update in self.updates():
                 update.enabled = False
@@ -99,7 +99,7 @@ class LoraAdapter(nn.Module):
         """Take over what :meth:`state` gave.
 
         Raises:
-            WeightsError: names or shapes are not this adapter's.
+            WeightsError: if names or shapes are not this adapter's.
         """
         own = {name.removeprefix("sites.").replace("/", "."): name for name in self.state_dict()}
         if set(own) != set(state):

@@ -48,7 +48,7 @@ class LoraLinear(nn.Module):
         return self.base.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] -> [..., out]."""
+        """Map [..., in] -> [..., out]."""
         projected: Tensor = self.base(x)
         return projected + self.update(x) if self.update.enabled else projected
 
@@ -68,7 +68,7 @@ class LoraPackedLinear(nn.Module):
         self.updates = nn.ModuleDict({name: LowRank(base.in_features, third, lora) for name in targets})
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] -> [..., 3 * out]."""
+        """Map [..., in] -> [..., 3 * out]."""
         parts = zip(PACKED, self.base(x).chunk(len(PACKED), dim=-1), strict=True)
         return torch.cat([_updated(self.updates, name, x, plain) for name, plain in parts], dim=-1)
 
@@ -93,7 +93,7 @@ class LoraAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False, attn_mask: Tensor | None = None
     ) -> tuple[Tensor, None]:
-        """Self-attention over [batch, length, width]; key and value must be the query.
+        """Compute self-attention over [batch, length, width]; key and value must be the query.
 
         Args:
             query: [batch, length, width].
@@ -116,7 +116,7 @@ class LoraAttention(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention over [batch, heads, length, size].
+    """Compute attention over [batch, heads, length, size].
 
     bf16 on a CPU is attended to in fp32: torch's fused backward pass takes eight times as long there in bf16.
     """
@@ -127,6 +127,6 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _updated(updates: nn.ModuleDict, name: str, x: Tensor, plain: Tensor) -> Tensor:
-    """``plain``, the frozen projection of x, with the update of that name if there is one and it is on."""
+    """Return ``plain``, the frozen projection of x, with the update of that name if there is one and it is on."""
     update = updates[name] if name in updates else None  # noqa: SIM401 (a ModuleDict has no get)
     return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain

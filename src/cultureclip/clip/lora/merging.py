@@ -13,7 +13,7 @@ from cultureclip.errors import WeightsError
 def merge(
     base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float, update_scale: float = 1.0
 ) -> dict[str, Tensor]:
-    """W + update_scale * scale * B A for every adapted weight; all other tensors of the base as they are.
+    """Return W + update_scale * scale * B A for every adapted weight; all other tensors of the base as they are.
 
     ``update_scale`` between 0 (the base) and 1 (the tuned model) is the interpolation of WiSE-FT
     (Wortsman et al. 2022, arXiv 2109.01903); the temperature is interpolated too.
@@ -28,7 +28,7 @@ def merge(
         A state dict in the base's layout, floating point in fp32.
 
     Raises:
-        WeightsError: the adapter names a weight that the base does not have.
+        WeightsError: if the adapter names a weight that the base does not have.
     """
     merged = {name: t.float() if t.is_floating_point() else t for name, t in base.items()}
     for name, a in adapter.items():

@@ -79,7 +79,7 @@ def find_blocks(model: nn.Module, tower: Tower, last: int | None) -> list[Block]
         last: How many blocks, counted from the output; None for all.
 
     Raises:
-        ConfigurationError: the tower has no block of a known family, or fewer than ``last``.
+        ConfigurationError: if the tower has no block of a known family, or fewer than ``last``.
     """
     named = [(name, module) for name, module in model.named_modules() if _tower(name) == tower]
     blocks = [Block(name, module, layout) for name, module in named for layout in LAYOUTS if layout.fits(module)]
@@ -117,7 +117,7 @@ def adapt(block: Block, lora: LoraSettings) -> Iterator[Adapted]:
 
 
 def _tower(name: str) -> Tower | None:
-    """Tell which tower a module belongs to, by its name; None for parts that are neither (CoCa's decoder)."""
+    """Return which tower a module belongs to, by its name; None for parts that are neither (CoCa's decoder)."""
     if name.startswith("visual."):
         return "image"
     return "text" if name.startswith(("transformer.", "text.")) else None

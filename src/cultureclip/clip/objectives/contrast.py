@@ -42,7 +42,7 @@ class TwinEmbeddings:
         """Return the same batch with images and texts at the length that the towers gave them.
 
         Raises:
-            ConfigurationError: their lengths were not kept.
+            ConfigurationError: if their lengths were not kept.
         """
         if self.norms is None:
             raise ConfigurationError(
@@ -63,7 +63,7 @@ def cross_entropy(
     *,
     multi_positive: bool = False,
 ) -> Tensor:
-    """Mean over rows i of -log softmax(logits_i)[i], in fp32 or finer, without columns j != i that share i's labels.
+    """Return the mean over rows i of -log softmax(logits_i)[i], fp32 or finer, without columns j != i with i's labels.
 
     With ``multi_positive`` these columns stay and are right as well: -1/|P_i| sum over j in P_i of
     log softmax(logits_i)[j], P_i the columns that share a label with row i, i among them. This is the outer form of
@@ -88,7 +88,7 @@ def cross_entropy(
 
 
 def twin_margin(images: Tensor, texts: Tensor, margin: float, labels: Tensor | None = None) -> Tensor:
-    """Mean over all 2B images of max(0, m - cos(I, x) + cos(I, x')), x the own text and x' the twin's.
+    """Return the mean over all 2B images of max(0, m - cos(I, x) + cos(I, x')), x the own text and x' the twin's.
 
     The hinge of Faghri et al. 2018 (arXiv 1707.05612) with the twin as the one negative. The mean also counts, as 0,
     images whose own text shares a label with the twin's: there is nothing to lead over.

@@ -14,13 +14,13 @@ also say which wrong answers are near ones, and that is what carries over to pic
 
 
 def divergence(base: Tensor, tuned: Tensor) -> Tensor:
-    """KL(softmax(base) || softmax(tuned)) of logits [N, M], mean over rows, in nats and fp32."""
+    """Return KL(softmax(base) || softmax(tuned)) of logits [N, M], mean over rows, in nats and fp32."""
     p, q = base.float().log_softmax(-1), tuned.float().log_softmax(-1)
     return F.kl_div(q, p, reduction="batchmean", log_target=True)
 
 
 def anchor_loss(images: Tensor, texts: Tensor, base_images: Tensor, base_texts: Tensor, base_scale: Tensor) -> Tensor:
-    """1/2 [ KL(p_it || q_it) + KL(p_ti || q_ti) ]: keeps the tuned similarities q of a batch near the base's p.
+    """Return 1/2 [ KL(p_it || q_it) + KL(p_ti || q_ti) ]: keeps the tuned similarities q of a batch near the base's p.
 
     p = softmax(s0 I0 T0^T) and q = softmax(s0 I T^T), over texts (it) and over images (ti), s0 the base's scale.
 
@@ -36,7 +36,7 @@ def anchor_loss(images: Tensor, texts: Tensor, base_images: Tensor, base_texts: 
 
 
 def replay_loss(images: Tensor, texts: Tensor, rows: Tensor, base_images: Tensor, base_texts: Tensor) -> Tensor:
-    """1/2 [ KL(p_it || q_it) + KL(p_ti || q_ti) ] of B general pairs against all P, as the base embeds them.
+    """Return 1/2 [ KL(p_it || q_it) + KL(p_ti || q_ti) ] of B general pairs against all P, as the base embeds them.
 
     p = softmax(t I0 T0^T) and q = softmax(t I T0^T) for the images, likewise for the texts, t = :data:`REPLAY_SCALE`.
     The candidates are the base's: each tower is held in the base's own space, and the more of them, the finer.
@@ -54,7 +54,7 @@ def replay_loss(images: Tensor, texts: Tensor, rows: Tensor, base_images: Tensor
 
 
 def squared_update(updates: Iterable[LowRank]) -> Tensor:
-    """Sum of ||scale B A||^2 (Frobenius) over all low-rank updates: the squared distance to the weights of the start.
+    """Return the sum of ||scale B A||^2 (Frobenius) over all low-rank updates: the squared distance to the base.
 
     L2-SP of Li et al. 2018 (arXiv 1802.01483). B A is never formed: ||B A||^2 = sum of (B^T B) * (A A^T).
     """

@@ -72,7 +72,7 @@ class Objective(nn.Module):
     def one_way(
         self, rows: Tensor, columns: Tensor, row_labels: Tensor, column_labels: Tensor, scale: Tensor
     ) -> Tensor:
-        """CE(s R K^T), texts of the same meaning handled as the settings say.
+        """Return CE(s R K^T), texts of the same meaning handled as the settings say.
 
         Args:
             rows: [N, D]; the right answer of row i is column i.
@@ -88,7 +88,7 @@ class Objective(nn.Module):
     def contrast(
         self, images: Tensor, texts: Tensor, labels: Tensor, scale: Tensor, extra: tuple[Tensor, ...] = ()
     ) -> Tensor:
-        """1/2 [ CE(s I [T | T']^T) + CE(s T I^T) ]; ``extra`` is (T', its labels) or empty.
+        """Return 1/2 [ CE(s I [T | T']^T) + CE(s T I^T) ]; ``extra`` is (T', its labels) or empty.
 
         Args:
             images: [N, D].
@@ -105,7 +105,7 @@ class Objective(nn.Module):
         return (to_texts + to_images) / 2
 
     def clip(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """Positive sides only: 1/2 [ CE(s I+ x+^T) + CE(s x+ I+^T) ]."""
+        """Return the positive sides only: 1/2 [ CE(s I+ x+^T) + CE(s x+ I+^T) ]."""
         texts, labels = twins.texts(field)
         return self.contrast(twins.images[0], texts[0], labels[0], twins.scale)
 
@@ -133,7 +133,7 @@ class Objective(nn.Module):
         return self.neg(twins, field, 0) + self.neg(twins, field, 1)
 
     def three_way(self, twins: TwinEmbeddings, field: str) -> Tensor:
-        """1/3 [ CE(s I+ [x+ | x-]^T) + CE(s x+ [I+ | I-]^T) + CE(s I- [x- | x+]^T) ]."""
+        """Return 1/3 [ CE(s I+ [x+ | x-]^T) + CE(s x+ [I+ | I-]^T) + CE(s I- [x- | x+]^T) ]."""
         texts, labels = twins.texts(field)
         images, scale = twins.images, twins.scale
         both, both_labels = texts.flatten(0, 1), labels.flatten(0, 1)

@@ -42,7 +42,7 @@ def loss_curves(logs: Mapping[str, list[LogRow]], objectives: Mapping[str, str])
 
 
 def training_metrics(logs: Mapping[str, list[LogRow]], select_by: Mapping[str, str]) -> dict[str, Any]:
-    """Training -> rows used, the chosen step with its figures, and the same figures of the base."""
+    """Return training -> rows used, the chosen step with its figures, and the same figures of the base."""
     return {
         name: {
             "data": {field: log[0][field] for field in ("train_rows", "dev_rows", "unreadable_images", "cut_texts")},

@@ -29,11 +29,11 @@ class Group:
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """This process's rows of ``count``; shares are contiguous and differ by one row at most."""
+        """Return this process's rows of ``count``; shares are contiguous and differ by one row at most."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over the group, in place."""
+        """Return sum over the group, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
@@ -48,7 +48,7 @@ class Group:
             dist.all_reduce(parameter.grad)
 
     def from_leader(self, make: Callable[[], T]) -> T:
-        """Return in every process what ``make`` returns in the leading one; the others do not call it."""
+        """Return what ``make`` gives in the leading process, in every process; it is not called in the others."""
         box: list[Any] = [make() if self.leads else None]
         if self.size > 1:
             dist.broadcast_object_list(box)

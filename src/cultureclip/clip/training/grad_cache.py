@@ -97,7 +97,7 @@ def backward_in_chunks(
 def _encode(
     encodings: Sequence[Encoding], group: Group, seed: int, wanted: Callable[[int, slice], bool] = lambda *_: True
 ) -> Iterator[tuple[int, slice, Tensor]]:
-    """(Number of the encoding, rows, their embeddings) of the wanted chunks, each under a random state of its own."""
+    """Yield (number of the encoding, rows, embeddings) of the wanted chunks, each under its own random state."""
     for number, encoding in enumerate(encodings):
         for rows in encoding.chunks(group):
             if wanted(number, rows):
@@ -106,7 +106,7 @@ def _encode(
 
 
 def chunk_seed(seed: int, number: int, start: int) -> int:
-    """Seed of a chunk's dropout: the same in both passes, another for every chunk."""
+    """Return the seed of a chunk's dropout: the same in both passes, another for every chunk."""
     return (seed + 1_000_003 * number + 7_919 * start) % 2**63
 
 

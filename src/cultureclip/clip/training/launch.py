@@ -36,8 +36,8 @@ def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Repl
         replay: General pairs.
 
     Raises:
-        TrainingError: there are more processes than twins, or a process died.
-        CultureClipError: what a process stopped at.
+        TrainingError: if there are more processes than twins, or a process died.
+        CultureClipError: if what a process stopped at.
     """
     if len(data.row_ids) < job.settings.launch.world:
         raise TrainingError(
@@ -69,7 +69,7 @@ def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Repl
 
 
 def _refuse_survivors(job: Job) -> None:
-    """A run that is killed by itself leaves its group training: a second one would write the same files."""
+    """Return a run that is killed by itself leaves its group training: a second one would write the same files."""
     try:
         with FileLock(job.folder / GROUP_LOCK, timeout=0):
             pass
@@ -82,7 +82,7 @@ def _refuse_survivors(job: Job) -> None:
 
 
 def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
-    """Build the command that starts the processes of one machine; it is the same on each, except for paths."""
+    """Return what starts the processes of one machine; the same on each, but for paths."""
     meeting = ["--standalone"]
     if launch.rendezvous is not None:
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}", f"--rdzv-id={folder.parent.name}"]
@@ -99,6 +99,6 @@ def threads_for(processes: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the modules that it can import and no thread count that torchrun would complain about."""
+    """Return this process's environment with its import path and a thread count that keeps torchrun silent."""
     paths = os.pathsep.join(path for path in sys.path if path)
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

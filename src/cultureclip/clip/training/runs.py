@@ -49,7 +49,7 @@ def training_key(
     settings: RunSettings,
     mirrorable: Collection[str] = (),
 ) -> str:
-    """Digest of all that decides a training's outcome; the rows' order and which GPU it is are not part of it."""
+    """Return the digest of all that decides a training's outcome, without the rows' order and the number of the GPU."""
     rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
     pictures = images.checksums(sorted({i for side in SIDES for i in cultwin[f"{side}_image_id"]}))
     ids = sorted(general.texts) if general else []
@@ -64,10 +64,10 @@ def training_key(
 
 
 def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and dev rows, in the order of their ids.
+    """Return training and dev rows, in the order of their ids.
 
     Raises:
-        TrainingError: fewer than two twins to train on: there would be nothing to contrast.
+        TrainingError: if fewer than two twins to train on: there would be nothing to contrast.
     """
     ordered = cultwin.sort_values("row_id")
     train, dev = ordered[ordered["split"] == "train"], ordered[ordered["split"] == "dev"]
@@ -123,11 +123,11 @@ def train_adapter(
         The adapter with its card, and the log: a row for the base and one for each dev evaluation.
 
     Raises:
-        TrainingError: too few twins, too many unreadable images, a loss that is not finite.
-        ConfigurationError: no such objective; a text longer than the context; patience without dev twins, or replay
+        TrainingError: if too few twins, too many unreadable images, a loss that is not finite.
+        ConfigurationError: if no such objective; a text longer than the context; patience without dev twins, or replay
             without general pairs.
-        WeightsError: the base cannot be loaded.
-        StorageError: ``work_dir`` cannot be written.
+        WeightsError: if the base cannot be loaded.
+        StorageError: if ``work_dir`` cannot be written.
     """
     key_settings, settings = settings, settings.effective()
     build_objective(objective, settings.objective)  # an unknown name stops before any work

@@ -27,7 +27,7 @@ TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
 
 
 def twin_accuracy(twins: TwinEmbeddings, field: str) -> float:
-    """Share of images that are closer to their own text than to their twin's; a tie counts half."""
+    """Return the share of images that are closer to their own text than to their twin's; a tie counts half."""
     texts, _ = twins.texts(field)
     own = (twins.images * texts).sum(-1)
     other = (twins.images * texts.flip(0)).sum(-1)
@@ -73,7 +73,7 @@ class TwinLoss:
             The loss, unweighted, and the share of images closer to their own caption than to their twin's.
 
         Raises:
-            TrainingError: the loss depends on nothing that could learn.
+            TrainingError: if the loss depends on nothing that could learn.
         """
         twins, general = self._twin_encodings(batch), self._replay_encodings(replayed)
         anchors = self._base_embeddings(twins, seed) if self.settings.trainer.anchor else None
@@ -117,7 +117,7 @@ class TwinLoss:
         )
 
     def _penalties(self, embedded: Sequence[Tensor], anchors: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Compute the loss that holds the model near its base on the twins themselves."""
+        """Return what holds the model near its base on the twins themselves."""
         trainer, penalty = self.settings.trainer, embedded[0].new_zeros(())
         if anchors is not None:
             images, texts = (F.normalize(e, dim=-1) for e in embedded[:2])
@@ -169,7 +169,7 @@ class TwinLoss:
         return self.replay
 
     def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:
-        """Return both towers from pixels and tokens on."""
+        """Run both towers on pixels and tokens."""
         model = self.encoder.model
         return self._encodings(
             images,
@@ -189,7 +189,7 @@ class TwinLoss:
         ]
 
     def _in_precision(self, embed_part: Callable[[slice], Tensor]) -> Callable[[slice], Tensor]:
-        """bf16 for the towers where it is asked for."""
+        """Compute the towers in bf16 if the settings ask for bf16."""
         precision, device = self.settings.trainer.precision, self.encoder.device
         bf16 = precision == "bf16" or (precision == "auto" and fast_dtype(str(device)) == torch.bfloat16)
 

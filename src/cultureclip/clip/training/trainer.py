@@ -43,7 +43,7 @@ MAX_SCALE = 100.0
 
 
 def learning_rate(step: int, settings: TrainerSettings) -> float:
-    """Rate of a step, counted from 0: linear from 0 to the peak over the warm-up, then to 0 as the schedule says."""
+    """Return the rate of a step, counted from 0: a linear warm-up to the peak, then the schedule's way down to 0."""
     rise = (step + 1) / max(1, settings.warmup_steps)
     left = min(1.0, (settings.steps - step) / max(1, settings.steps - settings.warmup_steps))
     fall = left if settings.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
@@ -92,9 +92,9 @@ class Trainer:
         """Train to the end; the folder then holds the chosen adapter and the log.
 
         Raises:
-            TrainingError: the loss or its gradient is not finite (the rows of the batch are saved beside the training
+            TrainingError: if the loss or its gradient is not finite (the batch's rows are saved beside the training
                 state), or the training state to go on from is damaged.
-            StorageError: the training state cannot be written.
+            StorageError: if the training state cannot be written.
         """
         trainer = self.settings.trainer
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ class Trainer:
         model.train()
 
     def _caches(self) -> list[FrozenBlockCache]:
-        """Compute the activations of the frozen blocks for all inputs, where they are to be cached."""
+        """Return what the frozen blocks make of all inputs, where that is to be kept."""
         blocks = self.settings.lora.last_blocks
         if not self.settings.trainer.cache_frozen_blocks or blocks is None:
             return []
@@ -129,7 +129,7 @@ class Trainer:
         return [cache_frozen_blocks(source, self.encoder, blocks, folder / name) for name, source in sources.items()]
 
     def _optimise(self, optimizer: torch.optim.Optimizer, log: list[LogRow], start: int) -> None:
-        """All steps from ``start`` on, with a dev evaluation every ``eval_every`` steps."""
+        """Return all steps from ``start`` on, with a dev evaluation every ``eval_every`` steps."""
         trainer = self.settings.trainer
         steps = range(start, trainer.steps)
         bar = progress_bar(steps, self.name, trainer.steps, initial=start, disable=not self.group.leads)
@@ -151,7 +151,7 @@ class Trainer:
                 window, began = [], time.perf_counter()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Decay for the low-rank matrices, none for the temperature."""
+        """Return decay for the low-rank matrices, none for the temperature."""
         matrices = [p for p in self.adapter.parameters() if p.ndim > 1]
         scalars = [p for p in self.adapter.parameters() if p.ndim <= 1]
         decay = self.settings.trainer.weight_decay
@@ -175,7 +175,7 @@ class Trainer:
         return start, log
 
     def _base_row(self) -> LogRow:
-        """Describe the training data, and the untouched base's figures on the dev twins."""
+        """Return what is trained on, and what the untouched base does on the dev twins."""
         counts = {
             "train_rows": len(self.data.row_ids),
             "dev_rows": len(self.dev.row_ids) if self.dev else 0,
@@ -185,7 +185,7 @@ class Trainer:
         return {"step": 0, **counts, **self._dev_figures()}
 
     def _step(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
-        """Return one update; returns loss and caption accuracy of the batch."""
+        """Do one update; return loss and caption accuracy of the batch."""
         trainer = self.settings.trainer
         generator = step_generator(self.seed, step)
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -229,12 +229,12 @@ class Trainer:
         )
 
     def _dev_figures(self) -> dict[str, float]:
-        """Evaluate on the dev twins in the leading process."""
+        """Return what the leading process sees on the dev twins."""
         return self.group.from_leader(self._look_at_dev)
 
     @torch.no_grad()
     def _look_at_dev(self) -> dict[str, float]:
-        """Return loss and accuracies on the dev twins, means over rows, images unchanged; empty without dev twins."""
+        """Return the loss and accuracies on the dev twins, means over rows, images unchanged; empty without twins."""
         if self.dev is None:
             return {}
         figures: dict[str, Callable[[TwinEmbeddings], float]] = {
@@ -276,7 +276,7 @@ class Trainer:
 
 
 def memory_in_use(device: torch.device) -> float:
-    """Memory in GB: the most that was taken of a GPU so far, or what this process holds now."""
+    """Return the memory in GB: the most that was taken of a GPU so far, or what this process holds now."""
     if device.type == "cuda":
         taken: int = torch.cuda.max_memory_allocated(device)
     else:

@@ -21,7 +21,7 @@ def read_log(path: Path) -> list[LogRow]:
     """Return the rows that :func:`write_log` wrote, the base's and at least one more.
 
     Raises:
-        TrainingError: the file is missing or damaged.
+        TrainingError: if the file is missing or damaged.
     """
     try:
         rows = list(map(parse_object, read_lines(path)))
@@ -40,10 +40,7 @@ def write_log(rows: Sequence[LogRow], path: Path) -> None:
 
 
 def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
-    """Return the log's row after training began that is best by a dev figure, the first of equals.
-
-    The last without one.
-    """
+    """Return the log's best row after training began by a dev figure, the first of equals; the last without figures."""
     rows = [row for row in log if row["step"] > 0]
     if select_by == "last" or select_by not in rows[-1]:
         return rows[-1]
@@ -52,7 +49,7 @@ def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
 
 
 def ran_out_of_patience(log: Sequence[LogRow], select_by: str, patience: int | None) -> bool:
-    """Tell whether the last ``patience`` dev evaluations all failed to be better than the best one before them."""
+    """Tell whether the last ``patience`` looks all failed to be better than the best one before them."""
     steps: list[int] = [row["step"] for row in log if row["step"] > 0]
     if patience is None or len(steps) <= patience or select_by not in log[-1]:
         return False
@@ -69,7 +66,7 @@ class Tracker:
         start: Step that the training goes on from; what was shown after it is withdrawn.
 
     Raises:
-        ConfigurationError: TensorBoard is not installed.
+        ConfigurationError: if TensorBoard is not installed.
     """
 
     def __init__(self, kind: str, folder: Path, start: int) -> None:

@@ -110,7 +110,7 @@ class Request:
         return any(turn.pictures for turn in self.turns)
 
     def key(self, model: str) -> str:
-        """Id of the question to a model with this fingerprint: turns, pictures' bytes, sampling, schema and seed."""
+        """Return the id of a question to a model with this fingerprint: turns, pictures, sampling, schema and seed."""
         turns = [
             [turn.role, [part if isinstance(part, str) else {"sha256": part.sha256} for part in turn.parts]]
             for turn in self.turns

@@ -203,7 +203,7 @@ def _content(parts: tuple[str | Picture, ...]) -> str | list[dict[str, Any]]:
 
 
 def _read(reply: Any, url: str, name: str, request: Request) -> Answer:
-    """Read one answer out of a reply whose fields may be missing or of any type: servers differ.
+    """Return one answer out of a reply whose fields may be missing or of any type: servers differ.
 
     Raises:
         _ServerDownError: if the reply holds no answer.
@@ -235,7 +235,7 @@ def _read(reply: Any, url: str, name: str, request: Request) -> Answer:
 
 
 def _same_model(answered: str, asked: str) -> bool:
-    """Tell whether two names are of one model: servers may answer with a path or a revision around the name."""
+    """Compare names, because a server may answer with a path or a revision around the requested name."""
     return answered in asked or asked in answered
 
 

@@ -51,7 +51,7 @@ def parse_answer(text: str, schema: type[Value]) -> Value:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON allows a key twice and parsers keep one of them: which value was meant is not known."""
+    """Refuse a repeated key: JSON allows it, parsers keep one value, and the intended one is unknown."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key is there twice")

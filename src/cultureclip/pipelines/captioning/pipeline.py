@@ -6,7 +6,7 @@ from cultureclip.pipelines.captioning.nodes import summarise_captions, write_cap
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """twins, concepts, caption_store, caption_prompt -> captions, captioning_metrics."""
+    """Build the pipeline twins, concepts, caption_store, caption_prompt -> captions, captioning_metrics."""
     return Pipeline(
         [
             Node(

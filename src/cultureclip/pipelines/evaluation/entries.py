@@ -27,7 +27,7 @@ def read_benchmarks() -> list[str]:
     """Return the names that ``evaluation.benchmarks`` of the session's config lists.
 
     Raises:
-        ConfigurationError: there are none, one is listed twice, or one is neither pocket's nor in the catalog.
+        ConfigurationError: if there are none, one is listed twice, or one is neither pocket's nor in the catalog.
     """
     conf, parameters = read_config("parameters")
     listed = parameters.get("evaluation", {}).get("benchmarks")
@@ -52,7 +52,7 @@ def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
     """Make sure that the pipeline was built for these parameters.
 
     Raises:
-        ConfigurationError: it was not; they were given by ``--params``.
+        ConfigurationError: if it was not; they were given by ``--params``.
     """
     if list(built) != list(listed):
         raise ConfigurationError(
@@ -70,7 +70,7 @@ def check_names(names: Mapping[str, str], general: Sequence[str]) -> None:
         general: Names that the config gives as general ability.
 
     Raises:
-        ConfigurationError: a benchmark calls itself otherwise, or a general one is neither listed nor pocket's.
+        ConfigurationError: if a benchmark calls itself otherwise, or a general one is neither listed nor pocket's.
     """
     for listed, own in names.items():
         if listed != own:

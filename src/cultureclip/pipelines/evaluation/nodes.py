@@ -52,8 +52,8 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
         The benchmarks that something can be asked of, and the cards of all: also of an absent or an empty one.
 
     Raises:
-        ConfigurationError: the list is not the one that the pipeline was built for, an entry has another name than the
-            list, or a benchmark of general ability is unknown.
+        ConfigurationError: if the list is not the one that the pipeline was built for, an entry's name differs from the
+            list's, or a benchmark of general ability is unknown.
     """
     from cultureclip.benchmarks.published import AbsentBenchmark
 
@@ -115,7 +115,7 @@ def evaluate_models(
         Predictions; and the cards as asked, less the items about pictures that turned out to be unreadable.
 
     Raises:
-        ConfigurationError: a checkpoint was tuned from another base, or a further model has an objective's name.
+        ConfigurationError: if a checkpoint was tuned from another base, or a further model has an objective's name.
     """
     from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.benchmarks.evaluate import answer_benchmarks
@@ -190,7 +190,7 @@ def score_models(
 def compare_models(
     predictions: pd.DataFrame, parameters: EvaluationParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, Chart]:
-    """Count the confusions of base and tuned models, and compare culture with general ability.
+    """Return what the base confuses and tuned models do not, and what culture costs in general ability.
 
     Returns:
         Confusions, abilities, and the abilities' chart.
@@ -208,7 +208,7 @@ def compare_models(
 def measure_name_bias(
     predictions: pd.DataFrame, benchmarks: Benchmarks, cultwin: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Accuracy by which names in a question's options were tuned on."""
+    """Return accuracy by which names in a question's options were tuned on."""
     from cultureclip.scoring.name_bias import measure_name_bias as measure
     from cultureclip.scoring.name_bias import tuned_names
 

@@ -28,7 +28,7 @@ def create_pipeline(
     seeds: Sequence[int] | None = None,
     benchmarks: Sequence[str] | None = None,
 ) -> Pipeline:
-    """Build the pipeline from benchmarks, concepts, training data and checkpoints to all that a report needs.
+    """Build the pipeline benchmarks, concepts, training data, checkpoints -> predictions, scores, a report's data.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.
@@ -125,9 +125,6 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
 
 
 def read_by(listed: Sequence[str]) -> set[str]:
-    """Return datasets that :func:`ask` reads.
-
-    Files of the listed benchmarks, and the tables that pocket's are drawn from.
-    """
+    """Return the datasets that :func:`ask` reads: files of the listed benchmarks, and the tables for pocket's."""
     tables = {"concepts", "twins"} if set(listed) & set(POCKET) else set()
     return tables | {dataset_of(name) for name in listed if name not in POCKET}

@@ -16,8 +16,8 @@ def fetch_benchmarks(parameters: FetchBenchmarksParameters) -> list[dict[str, An
         Name, folder, status, revision and note of each.
 
     Raises:
-        ConfigurationError: something would have to be downloaded, and HF_HUB_OFFLINE is set.
-        DownloadError: a download failed. Those before it are complete: a second run goes on from there.
+        ConfigurationError: if something would have to be downloaded, and HF_HUB_OFFLINE is set.
+        DownloadError: if a download failed. Those before it are complete: a second run goes on from there.
     """
     from cultureclip.benchmarks.downloads.fetch import fetch_benchmark
 

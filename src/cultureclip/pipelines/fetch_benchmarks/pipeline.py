@@ -6,7 +6,7 @@ from cultureclip.pipelines.fetch_benchmarks.nodes import fetch_benchmarks
 
 
 def create_pipeline() -> Pipeline:
-    """Hugging Face Hub and web servers -> folders that the catalog's benchmarks are read from."""
+    """Build the pipeline Hugging Face Hub and web servers -> folders that the catalog's benchmarks are read from."""
     node = Node(fetch_benchmarks, "params:fetch_benchmarks", "fetched_benchmarks", name="fetch_benchmarks")
     return Pipeline(
         [node],

@@ -6,7 +6,7 @@ from cultureclip.pipelines.filtering.nodes import judge_images, measure_images, 
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """images, image_requests, captions, twins, concepts -> judgements, cultwin, filtering_metrics."""
+    """Build the pipeline images, requests, captions, twins, concepts -> judgements, cultwin, filtering_metrics."""
     sources = ["image_requests", "captions", "twins", "concepts"]
     nodes = [
         Node(

@@ -6,7 +6,7 @@ from cultureclip.pipelines.leaderboard.nodes import merge_results
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline from folders of results to one table."""
+    """Build the pipeline folders of results -> one table."""
     outputs = ["leaderboard_html", "leaderboard_markdown", "leaderboard_latex"]
     node = Node(merge_results, "params:leaderboard", outputs, name="merge_results")
     return Pipeline(

@@ -10,7 +10,7 @@ from cultureclip.pipelines.reporting.pipeline import publish
 
 
 def create_pipeline(benchmarks: Sequence[str] | None = None) -> Pipeline:
-    """Build the pipeline from benchmarks, the base and ``evaluation.models`` to predictions, scores and results.
+    """Build the pipeline benchmarks, the base and ``evaluation.models`` -> predictions, scores, results.
 
     Neither trainings nor their data are needed, so nothing can be said of leaks, and there is no report. The pocket
     benchmarks are drawn from the tables of mining, where they are listed. The outputs are the measurement's own

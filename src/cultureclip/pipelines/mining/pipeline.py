@@ -13,7 +13,7 @@ from cultureclip.pipelines.mining.nodes import (
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline from the atlas to concepts, twins and mining_metrics, with the bottom-up pass beside it."""
+    """Build the pipeline atlas -> concepts, twins, mining_metrics, with the bottom-up pass over all emoji names."""
     nodes = [
         Node(read_concepts, inputs=["atlas", "params:mining"], outputs="concepts", name="read_concepts"),
         Node(

@@ -44,10 +44,7 @@ def measure_models(
     generator_card: dict[str, Any],
     parameters: PocketParameters,
 ) -> dict[str, Any]:
-    """Tell which share of real and generated drawings the models recognise.
-
-    The figures also go onto the shipped cards.
-    """
+    """Measure which share of real and generated drawings the models recognise; the shipped cards get the figures."""
     from cultureclip.pocket.measure import measure_models as measure
 
     models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}

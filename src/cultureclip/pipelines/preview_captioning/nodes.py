@@ -26,7 +26,7 @@ def choose_concepts(twins: pd.DataFrame, concepts: pd.DataFrame, parameters: Pre
     """Choose the first concepts of accepted twins, in the order of their ids, which is the order of captioning.
 
     Raises:
-        SourceDataError: no twin is accepted.
+        SourceDataError: if no twin is accepted.
     """
     from cultureclip.captions.write import concepts_to_caption
 

@@ -6,7 +6,7 @@ from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, prev
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """twins, concepts, caption_store, caption_prompt -> captioning_preview."""
+    """Build the pipeline twins, concepts, caption_store, caption_prompt -> captioning_preview."""
     return Pipeline(
         [
             Node(choose_concepts, ["twins", "concepts", "params:preview"], "first_concepts", name="choose_concepts"),

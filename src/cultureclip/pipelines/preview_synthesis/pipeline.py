@@ -7,7 +7,7 @@ from cultureclip.pipelines.synthesis.nodes import plan_images
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """captions, concepts, image store -> synthesis_preview; the stage's own plan stays in memory."""
+    """Build the pipeline captions, concepts, image store -> synthesis_preview; the stage's own plan stays in memory."""
     return Pipeline(
         [
             Node(plan_images, ["captions", "params:synthesis"], "plan", name="plan_images"),

@@ -30,7 +30,7 @@ _METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """Build the pipeline from the outputs of all stages to report, score_table and results; nothing is evaluated again.
+    """Build the pipeline what every stage left -> report, score_table, results; nothing is evaluated again.
 
     Args:
         objectives: Losses of the trainings; by default what the config says.

@@ -8,7 +8,7 @@ from cultureclip.pipelines.synthesis.nodes import draw_contact_sheet, generate_i
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:  # noqa: ARG001
-    """captions, concepts, image store -> requests, images, metrics, contact sheet."""
+    """Build the pipeline captions, concepts, image store -> requests, images, metrics, contact sheet."""
     return Pipeline(
         [
             Node(plan_images, ["captions", "params:synthesis"], "image_requests", name="plan_images"),

@@ -20,7 +20,7 @@ def read_instances() -> list[ModelName]:
     """Return the trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
 
     Raises:
-        ConfigurationError: there is no such configuration, or it names no training, one twice, or an unknown loss.
+        ConfigurationError: if there is no such configuration, or it names no training, one twice, or an unknown loss.
     """
     conf, parameters = read_config("parameters")
     train = parameters.get("train")
@@ -41,7 +41,7 @@ def check_instances(built: Sequence[ModelName], objectives: Sequence[str], seeds
     """Make sure that the pipeline was built for these parameters.
 
     Raises:
-        ConfigurationError: it was not; they were given by ``--params``.
+        ConfigurationError: if it was not; they were given by ``--params``.
     """
     if list(built) != make_instances(objectives, seeds):
         raise ConfigurationError(

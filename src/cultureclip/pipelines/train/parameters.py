@@ -111,7 +111,7 @@ class TrainParameters(RunSettings, Trainings):
 
 
 def _merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """``common`` with the entries of ``own`` in place of its own, at any depth."""
+    """Return ``common`` with the entries of ``own`` in place of its own, at any depth."""
     nested = {
         key: _merge(common[key], value)
         for key, value in own.items()

@@ -10,7 +10,7 @@ from cultureclip.scoring.models import ModelName
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """cultwin, images, concepts, general pairs -> checkpoint and log of every objective and seed -> curves, metrics.
+    """Build the pipeline cultwin, images, concepts, general pairs -> checkpoints, logs, curves, metrics.
 
     Args:
         objectives: Losses; by default what the config says.
