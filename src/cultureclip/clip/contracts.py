@@ -33,26 +33,26 @@ class GeneralPairs:
 
 
 class AdapterCard(BaseModel):
-    """Card of an adapter: enough to refuse it on another base, and to say where it comes from.
+    """Card of an adapter: data to refuse it on another base and to say its origin.
 
     Attributes:
         format: Version of the card; 1 had no ``layout`` and knew only open_clip's blocks, 1 and 2 only the
             objective's settings.
-        layout: How the base names its blocks and so the adapter its tensors: see :class:`LoraAdapter`.
-        base: Where the base model was found.
+        layout: How the base names its blocks, which also names the adapter's tensors: see :class:`LoraAdapter`.
+        base: Location of the base model.
         base_revision: The base's revision, if it has one.
         base_fingerprint: SHA-256 over the base's weights, config, preprocessing and tokenizer.
         objective: Name of the loss.
-        seed: Of initial values, data order, augmentation and dropout.
-        settings: Of the training, with the defects of ``as_released`` written out; None where it is not known.
-        lora: Where the update sits and how it is scaled.
+        seed: Seed of initial values, data order, augmentation and dropout.
+        settings: Settings of the training, with the defects of ``as_released`` written out; None if unknown.
+        lora: Places and scale of the update.
         update_scale: Factor on the whole update in the merged model (Wortsman et al. 2022, WiSE-FT).
         parameters: Number of trained parameters.
         step: Optimiser steps after which this state was taken.
-        selected_by: What chose the step.
+        selected_by: Rule that chose the step.
         dev: Figures on the dev twins at that step; empty without dev twins.
         training_key: Digest of data, settings, objective, seed and base.
-        licence: Of the training data.
+        licence: Licence of the training data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,7 +81,7 @@ class Checkpoint:
 
     Attributes:
         adapter: Low-rank matrices by the name of the module they sit on.
-        card: What it is.
+        card: Card of the adapter.
         base: Directory of the base model.
     """
 
@@ -96,7 +96,7 @@ class SavedCheckpoint:
 
     Attributes:
         path: Directory with adapter, card and merged model.
-        card: What it is.
+        card: Card of the adapter.
     """
 
     path: Path

@@ -15,10 +15,10 @@ class ObjectiveSettings(Settings):
 
     Attributes:
         duplicate_aware: A text that means the same as the right one is never one of its negatives.
-        lambda_caption: Weight of the caption term where an objective has both terms.
+        lambda_caption: Weight of the caption term in an objective with both terms.
         lambda_concept: Weight of the concept term.
         multi_positive: A text that means the same as the right one is right too, instead of left out.
-        twin_margin_weight: Of the twin margin, an extension of this project; 0: none.
+        twin_margin_weight: Weight of the twin margin, an extension of this project; 0: none.
         twin_margin: Lead, in cosine, of an image's own text over its twin's from which the twin margin is content.
         as_released: Defects of the release to reproduce, by number: 1, embeddings are not normalised; 4, ``clip`` is a
             zero without gradient; 5, a repeated text is one of its own negatives, as without ``duplicate_aware``.
@@ -100,7 +100,7 @@ class AugmentationSettings(Settings):
 
     @property
     def changes_images(self) -> bool:
-        """Whether any image may come out changed."""
+        """Whether any image may be changed."""
         return bool(self.zoom or self.shift or self.colour or self.mirror) or self.crop_area[0] < 1
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class TextSettings(Settings):
 
     Attributes:
         concept_template: Sentence around a concept's name; ``{concept}`` stands for the name.
-        long_caption: What to do with a text longer than the model's context: refuse the run, or cut and count it.
+        long_caption: Treatment of a text longer than the model's context: refuse the run, or cut and count it.
     """
 
     concept_template: Annotated[str, Field(pattern=r"\{concept\}")] = "{concept}"
@@ -125,11 +125,11 @@ class TextSettings(Settings):
 
 
 class ReplaySettings(Settings):
-    """General pairs in every step, on which the tuned model is held to what the base says (distillation).
+    """General pairs in every step, on which the tuned model is held to the base's output (distillation).
 
     Attributes:
         batch: General pairs per step; 0: none.
-        weight: Of their loss.
+        weight: Weight of the pairs' loss.
     """
 
     batch: Annotated[int, Field(ge=0, le=65_536)] = 0
@@ -145,7 +145,7 @@ class TrainerSettings(Settings):
         chunk: Twins that a process embeds at once; a batch of more is embedded in chunks, with the same gradient
             (gradient caching); None: all at once.
         lr: Peak learning rate, after a linear warm-up.
-        schedule: How the rate falls from the peak to 0: ``linear`` or along half a ``cosine``.
+        schedule: Decay of the rate from the peak to 0: ``linear`` or along half a ``cosine``.
         warmup_steps: Steps until the peak.
         weight_decay: On the low-rank matrices; not on the temperature.
         max_grad_norm: The gradient is scaled down to this norm.
@@ -157,13 +157,13 @@ class TrainerSettings(Settings):
             without the other two ways to run blocks.
         compile: Run the towers through ``torch.compile``; needs a C++ compiler.
         eval_every: Steps between dev evaluations; the training state is saved then too.
-        select_by: Which state is kept: the best on dev twins by this figure, or the last.
+        select_by: State to keep: the best on dev twins by this figure, or the last.
         patience: Dev evaluations in a row without a better figure that end the training; None: it never stops early.
         anchor: Weight of the pull towards the base model's own similarities (0: none).
         l2_start: Weight of the squared distance of the adapted weights from the base's (0: none).
         max_unreadable_share: More unreadable images than this stop the run.
-        tracker: Where the log goes beside its file: ``tensorboard`` (extra ``tracking``), or nowhere.
-        device: Where to train; with several processes on ``cuda``, each takes the device of its local rank.
+        tracker: Additional place for the log: ``tensorboard`` (extra ``tracking``), or none.
+        device: Device of the training; with several processes on ``cuda``, each takes the device of its local rank.
     """
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 200
@@ -207,9 +207,9 @@ class LaunchSettings(Settings):
 
     Attributes:
         processes: On this machine.
-        backend: How they talk: ``gloo`` on CPUs, ``nccl`` on GPUs.
-        nodes: Machines; on the others the worker is started by hand over the same shared folder (docs/training.md).
-        rendezvous: ``host:port`` where the machines meet.
+        backend: Communication: ``gloo`` on CPUs, ``nccl`` on GPUs.
+        nodes: Machines; on the others a person starts the worker over the same shared folder (docs/training.md).
+        rendezvous: Meeting point of the machines, ``host:port``.
     """
 
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -230,7 +230,7 @@ class LaunchSettings(Settings):
 
 
 class RunSettings(Settings):
-    """Everything that decides what a training of one objective and seed comes out as.
+    """Everything that decides the outcome of a training of one objective and seed.
 
     Attributes:
         as_released: Defects of the published code to reproduce, one by one, or ``all`` of them: 1, embeddings are not
@@ -272,7 +272,7 @@ class RunSettings(Settings):
             raise ValueError("trainer.cache_frozen_blocks needs lora.last_blocks, no augmentation, and one process")
         if self.trainer.cache_frozen_blocks and (self.trainer.checkpoint_activations or self.trainer.compile):
             raise ValueError(
-                "trainer.cache_frozen_blocks runs blocks alone: set checkpoint_activations and compile to false"
+                "trainer.cache_frozen_blocks runs single blocks: set checkpoint_activations and compile to false"
             )
         if self.released(2) and (chunk is None or batch % chunk or world > 1):
             raise ValueError("as_released 2 needs a trainer.chunk that divides trainer.batch, and one process")
@@ -283,7 +283,7 @@ class RunSettings(Settings):
         return self.as_released == "all" or number in self.as_released
 
     def effective(self) -> "RunSettings":
-        """Return the settings with those defects written out that other settings can express: 1, 3, 4, 5 and 11."""
+        """Return the settings with the defects written out that other settings can express: 1, 3, 4, 5 and 11."""
         changes: dict[str, Settings] = {}
         of_loss = tuple(number for number in (1, 4, 5) if self.released(number))
         if of_loss:

@@ -190,7 +190,7 @@ def test_saved_data_give_another_process_the_same_batches(encoder, rows_and_imag
         assert torch.equal(getattr(ours, name), getattr(theirs, name))
     pixels = next((cache or tmp_path / "moved" / "train").glob("*.npy"))
     pixels.write_bytes(pixels.read_bytes()[:-1])
-    with pytest.raises(StorageError, match=rf"{pixels.name}: no whole file of pixels.*Start the training again"):
+    with pytest.raises(StorageError, match=rf"{pixels.name}: not a whole file of pixels.*Start the training again"):
         TwinData.load(tmp_path / "moved" / "train")
 
 

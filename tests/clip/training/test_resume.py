@@ -182,9 +182,9 @@ def rewrite(tensors, metadata):
         ("state.safetensors", rewrite({"model.x": torch.zeros(2)}, {}), "not a state of this training"),
         ("best.safetensors", cut, "not a whole safetensors file"),
         ("best.safetensors", Path.unlink, "no such weights file"),
-        ("log.jsonl", cut, "no whole log"),
-        ("log.jsonl", Path.unlink, "no whole log"),
-        ("log.jsonl", lambda path: path.write_text("[]\n[]\n"), "no whole log"),
+        ("log.jsonl", cut, "not a whole log"),
+        ("log.jsonl", Path.unlink, "not a whole log"),
+        ("log.jsonl", lambda path: path.write_text("[]\n[]\n"), "not a whole log"),
         ("log.jsonl", lambda path: path.write_text('{"step": 0}\n{"step": 4}\n'), "no row for step 8"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_damaged_training_state_stops_before_a_step(base_folder, tmp_path, mon
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")])
 def test_a_finished_training_without_its_log_says_so(undisturbed, base_folder, tmp_path, damage):
     damage(next(tmp_path.glob("*/*/log.jsonl")))
-    with pytest.raises(TrainingError, match=r"log.jsonl: no whole log.*Remove the folder"):
+    with pytest.raises(TrainingError, match=r"log.jsonl: not a whole log.*Remove the folder"):
         train(*make_rows(), base_folder, tmp_path / "undisturbed")
 
 

@@ -1,7 +1,7 @@
 """Random change of training images: crop, mirror, zoom and shift as one resampling, then a contrast for each channel.
 
 All random numbers of a batch are drawn at once, a few for each image; pixels are only touched when they are asked for,
-so that any share of a batch gets the pixels that it has in the whole batch.
+so that a share of a batch gets the same pixels as in the whole batch.
 """
 
 import math
@@ -38,7 +38,7 @@ class Augmentation:
         return Augmentation(self.centre[places], self.reach[places], self.contrast[places])
 
     def apply(self, pixels: Tensor) -> Tensor:
-        """Change N images; beyond the old picture's border its outermost pixels go on.
+        """Change N images; continue their outermost pixels beyond the old border.
 
         Args:
             pixels: float [N, 3, H, W] in [0, 1].
@@ -54,7 +54,7 @@ class Augmentation:
 
 
 def draw_augmentation(mirrorable: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Augmentation:
-    """Draw what happens to N images: eleven numbers each, whatever the settings are.
+    """Draw the changes of N images: eleven numbers per image, whatever the settings are.
 
     A crop has its share of the picture's area drawn evenly and its aspect ratio evenly on a log scale, as in
     Szegedy et al. 2014 (arXiv 1409.4842); a ratio at which that area does not fit in the picture is taken to the
@@ -62,7 +62,7 @@ def draw_augmentation(mirrorable: Tensor, settings: AugmentationSettings, genera
 
     Args:
         mirrorable: bool [N], which images may be mirrored.
-        settings: How far.
+        settings: Strength of the changes.
         generator: Source of all randomness, on the CPU.
     """
     count = len(mirrorable)

@@ -1,4 +1,4 @@
-"""From rows of twins to what one training step sees: 2B augmented images, and every distinct text once."""
+"""From rows of twins to the input of one training step: 2B augmented images, and every distinct text once."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ class TwinData:
         captions: int64 [2, R], places in ``tokens``.
         concepts: int64 [2, R], places in ``tokens``.
         unreadable: Id of an image that could not be read -> why.
-        cut_texts: How many texts were cut to the context length.
+        cut_texts: Number of texts cut to the context length.
     """
 
     row_ids: list[str]
@@ -56,7 +56,7 @@ class TwinData:
     cut_texts: int
 
     def save(self, folder: Path) -> None:
-        """Write what another process needs to :meth:`load` the same data; pixels in a cache are named, not copied."""
+        """Write the files from which another process can :meth:`load` the data; cached pixels are named, not copied."""
         pixels = save_pixels(self.pixels, folder)
         record = {"row_ids": self.row_ids, "unreadable": self.unreadable, "cut_texts": self.cut_texts, "pixels": pixels}
         tensors = {name: getattr(self, name) for name in _TENSORS}
@@ -64,7 +64,7 @@ class TwinData:
 
     @classmethod
     def load(cls, folder: Path) -> "TwinData":
-        """Return what :meth:`save` wrote; the pixels are mapped into memory, not read.
+        """Return the data that :meth:`save` wrote; the pixels are mapped into memory, not read.
 
         Raises:
             WeightsError: if the file is missing or damaged.
@@ -86,8 +86,8 @@ class TwinBatch:
         captions: int64 [2, B], places in ``tokens``.
         concepts: int64 [2, B], places in ``tokens``.
         images: int64 [2B], places in ``data.pixels``; positive sides first.
-        data: Where they are from.
-        augmentation: What is done to the 2B images; None for nothing.
+        data: Data that the rows come from.
+        augmentation: Changes of the 2B images; None for no changes.
         encoder: The model it is for.
     """
 
@@ -110,7 +110,7 @@ class TwinBatch:
         """Return some of the batch's images, each the same whatever others are asked for with it.
 
         Args:
-            places: Which of the 2B images; positive sides come first.
+            places: Positions among the 2B images; positive sides come first.
 
         Returns:
             float [len, 3, H, W], normalised as the model wants it, on its device.
@@ -141,19 +141,19 @@ def prepare(
 
     Args:
         rows: Rows of one split, at least one.
-        images: Where the pictures are.
+        images: Store of the pictures.
         encoder: Whose preprocessing and tokenizer are used.
-        texts: How rows become texts.
-        max_unreadable_share: Of the distinct images.
-        cache_dir: Where decoded images are kept for other trainings; None keeps them in memory.
-        mirrorable: Ids of concepts whose images may be mirrored; an image that also shows another concept may not.
+        texts: Rule for a row's texts.
+        max_unreadable_share: Largest share of unreadable images among the distinct ones.
+        cache_dir: Cache of decoded images for other trainings; None keeps them in memory.
+        mirrorable: Ids of concepts whose images may be mirrored, unless an image also shows another concept.
         zeros_for_unreadable: Keep rows with an unreadable image, however many, and show zeros in its place, as the
             published code does.
 
     Raises:
-        TrainingError: if more images than that are unreadable, or no row is left.
+        TrainingError: if the share of unreadable images is larger, or no row is left.
         ConfigurationError: if a text does not fit the context.
-        DamagedShardError: if images lie in a shard that is damaged.
+        DamagedShardError: if images are in a damaged shard.
         StorageError: if the cache cannot be written.
     """
     wanted = sorted({i for side in SIDES for i in rows[f"{side}_image_id"]})
@@ -219,7 +219,7 @@ def make_batch(
     augmentation: AugmentationSettings | None = None,
     generator: torch.Generator | None = None,
 ) -> TwinBatch:
-    """Gather rows into a batch; its pixels are made when they are asked for.
+    """Gather rows into a batch; its pixels are made at their first use.
 
     Args:
         data: Prepared rows.
@@ -250,7 +250,7 @@ def make_batch(
 def draw_rows(count: int, batch: int, seed: int, step: int) -> Tensor:
     """Return the places of a step's rows: epochs of shuffled rows; a rest smaller than a batch goes to another epoch.
 
-    Depends on (count, batch, seed, step) alone, so that a resumed run and every objective see the same batches.
+    The result depends only on (count, batch, seed, step): a resumed run and every objective see the same batches.
 
     Returns:
         int64 [min(batch, count)].

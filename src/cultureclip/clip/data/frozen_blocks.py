@@ -1,4 +1,4 @@
-"""Training of the last blocks alone: activations of the frozen blocks below them are computed once and cached.
+"""Train only the last blocks: activations of the frozen blocks below them are computed once and cached.
 
 With the adapter in the last k blocks and images that are not changed at random, the input of block L - k is the same in
 every step. A step then runs k blocks of each tower instead of all L, forward and backward.
@@ -36,9 +36,9 @@ class FrozenBlockCache:
     """Inputs of the first adapted block of each tower.
 
     Attributes:
-        source: What the images and texts are of: training rows or general pairs.
+        source: Origin of the images and texts: training rows or general pairs.
         model: The open_clip model.
-        blocks: How many blocks of each tower are run, k.
+        blocks: Number of blocks of each tower that are run, k.
         images: float [N, P, W], of every distinct image; a file mapped into memory.
         texts: float [T, L, W], of every distinct text, as long as the longest.
     """
@@ -84,7 +84,7 @@ def cache_frozen_blocks(
         source: Training rows or general pairs.
         encoder: The model, adapted in its last blocks or not at all.
         blocks: k.
-        folder: Where the files are written.
+        folder: Folder of the files.
 
     Raises:
         ConfigurationError: if its towers are not open_clip's own transformers.

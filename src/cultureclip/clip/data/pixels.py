@@ -1,7 +1,7 @@
-"""Images at a model's input size: decoded once, kept as bytes in a memory-mapped file, normalised when they are used.
+"""Images at a model's input size: decoded once, kept as bytes in a memory-mapped file, normalised at each use.
 
 Layout of the cache: ``<cache_dir>/pixels-<key>.npy``, uint8 [N, 3, H, W], and ``pixels-<key>.json``, written last, with
-its checksum and the images that could not be read. The key says what the pictures are and how they are preprocessed.
+its checksum and the unreadable images. The key has the pictures' contents and the preprocessing.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from cultureclip.reading.pictures import to_rgb
 logger = logging.getLogger(__name__)
 
 PIXELS_NAME = "pixels.npy"
-_LAYOUT = 2  # part of the key: raise it when the same pictures come to be decoded differently
+_LAYOUT = 2  # part of the key: increase it when the decoding of the same pictures changes
 _READ_AT_ONCE, _THREADS = 128, min(4, os.cpu_count() or 1)
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, KeyError, DamagedImageError)
 
@@ -44,9 +44,9 @@ class DecodedImages:
 
     Attributes:
         pixels: uint8 [N, 3, H, W], an image that was asked for each; zeros for one that could not be read.
-            A ``numpy.memmap`` when it lies in the cache.
+            A ``numpy.memmap`` if it is in the cache.
         unreadable: Id of an image that could not be read -> why.
-        key: Of the cache, says what the images are; None for images in memory.
+        key: Key of the cache, which identifies the images; None for images in memory.
     """
 
     pixels: np.ndarray
@@ -55,7 +55,7 @@ class DecodedImages:
 
 
 class _Record(BaseModel):
-    """Description that lies beside a cache file."""
+    """Description beside a cache file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,14 +70,14 @@ def decode(
     """Decode images to the model's input size, or open the cache that they were decoded into before.
 
     Args:
-        images: Where the pictures are.
+        images: Store of the pictures.
         wanted: Distinct ids.
         encoder: Whose preprocessing is used.
-        cache_dir: Where decoded images are kept; None keeps them in memory.
+        cache_dir: Cache of decoded images; None keeps them in memory.
 
     Raises:
         StorageError: if the cache cannot be written, or the disk that the pictures are on cannot be read.
-        DamagedShardError: if pictures lie in a shard that is damaged. A picture that is broken by itself is no error.
+        DamagedShardError: if pictures are in a damaged shard. A single broken picture is not an error.
     """
     if cache_dir is None:
         unreadable: dict[str, str] = {}
@@ -86,7 +86,7 @@ def decode(
     key = _key(images, wanted, encoder)
     path = cache_dir / f"pixels-{key}.npy"
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # of several processes that need it, one makes it
+    with FileLock(path.with_suffix(".lock")):  # one of several processes makes the file
         found = _open(path)
         if found is None:
             _write(path, images, wanted, encoder)
@@ -97,13 +97,13 @@ def decode(
 
 
 def _key(images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder) -> str:
-    """Return the digest of what the pictures are and how they are preprocessed."""
+    """Return the digest of the pictures and their preprocessing."""
     content = list(zip(wanted, images.checksums(wanted), strict=True))
     return digest("pixels", _LAYOUT, PIL.__version__, encoder.model.visual.preprocess_cfg, content)
 
 
 def gather(pixels: np.ndarray, places: Tensor) -> Tensor:
-    """Copy images out of what may be a mapped file: uint8 [len(places), 3, H, W]."""
+    """Copy images out of a possibly mapped file: uint8 [len(places), 3, H, W]."""
     return torch.from_numpy(pixels[places.numpy()])
 
 
@@ -126,12 +126,12 @@ def open_pixels(path: Path) -> np.ndarray:
         pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         remedy = "Start the training again: the file is regenerated"
-        raise StorageError(path, f"no whole file of pixels ({error})", remedy) from error
+        raise StorageError(path, f"not a whole file of pixels ({error})", remedy) from error
     return pixels
 
 
 def _open(path: Path) -> DecodedImages | None:
-    """Return the cache, if it is whole; what is wrong with it goes to the log."""
+    """Return the cache if it is whole; log its defects."""
     beside = path.with_suffix(".json")
     if not (path.exists() and beside.exists()):
         return None
@@ -174,7 +174,7 @@ def _write(path: Path, images: ImageSource, wanted: Sequence[str], encoder: Imag
 
 
 def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
-    """Return what a ``.npy`` file of a shape begins with; ``kind`` is numpy's name of the number type."""
+    """Return the header of a ``.npy`` file of a shape; ``kind`` is numpy's name of the number type."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
@@ -183,7 +183,7 @@ def npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
 def _slices(
     images: ImageSource, wanted: Sequence[str], encoder: ImageTextEncoder, unreadable: dict[str, str]
 ) -> Iterator[np.ndarray]:
-    """Yield pixels of ``wanted``, uint8 [<= 128, 3, H, W] at a time; what is ``unreadable`` is zeros."""
+    """Yield pixels of ``wanted``, uint8 [<= 128, 3, H, W] at a time, with zeros for ``unreadable`` images."""
     blank = np.zeros((3, *_input_size(encoder)), np.uint8)
 
     def decode_slice(ids: Sequence[str]) -> list[np.ndarray | str]:
@@ -192,7 +192,7 @@ def _slices(
     slices = [wanted[start : start + _READ_AT_ONCE] for start in range(0, len(wanted), _READ_AT_ONCE)]
     progress = progress_bar(total=len(wanted), desc="decode images", disable=len(slices) <= 1)
     with progress, ThreadPoolExecutor(_THREADS) as pool:  # Pillow lets go of the interpreter while it works
-        for start in range(0, len(slices), _THREADS):  # no more than these are held in memory
+        for start in range(0, len(slices), _THREADS):  # at most this many are in memory
             at_once = slices[start : start + _THREADS]
             for ids, results in zip(at_once, _results(pool, decode_slice, at_once), strict=True):
                 unreadable.update({i: why for i, why in zip(ids, results, strict=True) if isinstance(why, str)})
@@ -214,7 +214,7 @@ def _results(
 
 
 def _attempt(image: Image.Image | Exception, encoder: ImageTextEncoder) -> np.ndarray | str:
-    """Return an image's pixels, or why there are none."""
+    """Return an image's pixels, or the reason why there are none."""
     try:
         if isinstance(image, Exception):
             raise image
@@ -225,7 +225,7 @@ def _attempt(image: Image.Image | Exception, encoder: ImageTextEncoder) -> np.nd
 
 
 def _read(images: ImageSource, ids: Sequence[str]) -> Iterator[Image.Image | Exception]:
-    """Read many at once; if that fails, one by one, to find out which."""
+    """Read many images at once; if this fails, read them one by one to find the unreadable ones."""
     try:
         yield from images.read(list(ids))
         return
@@ -239,7 +239,7 @@ def _read(images: ImageSource, ids: Sequence[str]) -> Iterator[Image.Image | Exc
 
 
 def _to_bytes(image: Image.Image, encoder: ImageTextEncoder) -> np.ndarray:
-    """Preprocess one image; the normalisation of x / 255, its last step, is undone so that bytes can be kept."""
+    """Preprocess one image; undo the last step, the normalisation of x / 255, so that bytes can be kept."""
     mean, std = _normalisation(encoder)
     pixels = encoder.preprocess(to_rgb(image))
     stored: np.ndarray = ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()

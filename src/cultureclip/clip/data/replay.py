@@ -1,4 +1,4 @@
-"""General pairs that hold the tuned model near its base on what is not culture.
+"""General pairs that hold the tuned model near its base outside of culture.
 
 Distillation of Hinton et al. 2015 (arXiv 1503.02531), from the model before the change: Li and Hoiem 2016 (1606.09282).
 """
@@ -24,13 +24,13 @@ from cultureclip.models.encoder import ImageTextEncoder
 logger = logging.getLogger(__name__)
 
 REPLAY_NAME = "replay.safetensors"
-_LAYOUT = 2  # part of the key: raise it when the same pairs come to be embedded differently
+_LAYOUT = 2  # part of the key: increase it when the embedding of the same pairs changes
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Replay:
-    """P general pairs, decoded and tokenised once, with what the base makes of them.
+    """P general pairs, decoded and tokenised once, with the base's embeddings of them.
 
     Attributes:
         pixels: uint8 [P, 3, H, W].
@@ -51,13 +51,13 @@ class Replay:
         return shown(self.pixels, rows, self.encoder)
 
     def save(self, folder: Path) -> None:
-        """Write what another process needs to :meth:`load` the same pairs; pixels in a cache are named, not copied."""
+        """Write the files from which another process can :meth:`load` the pairs; cached pixels are not copied."""
         tensors = {"tokens": self.tokens, "images": self.images, "texts": self.texts}
         save_atomically(tensors, folder / REPLAY_NAME, {"pixels": save_pixels(self.pixels, folder)})
 
     @classmethod
     def load(cls, folder: Path, encoder: ImageTextEncoder) -> "Replay":
-        """Return what :meth:`save` wrote, for a model on another device, perhaps.
+        """Return the pairs that :meth:`save` wrote, possibly for a model on another device.
 
         Raises:
             WeightsError: if the file is missing or damaged.
@@ -76,8 +76,8 @@ def prepare_replay(
     Args:
         general: The pairs.
         encoder: The base, or a model that an untrained adapter sits on.
-        long_caption: What to do with a text longer than the context: ``error`` or ``truncate``.
-        cache_dir: Where pixels and embeddings are kept for other trainings of the same base; None keeps nothing.
+        long_caption: Treatment of a text longer than the context: ``error`` or ``truncate``.
+        cache_dir: Cache of pixels and embeddings for other trainings of the same base; None caches nothing.
 
     Raises:
         TrainingError: if there are no pairs, or a picture cannot be read.
@@ -103,8 +103,8 @@ def prepare_replay(
 
 
 def _embed_once(path: Path, pixels: np.ndarray, tokens: Tensor, encoder: ImageTextEncoder) -> dict[str, Tensor]:
-    """Return the embeddings kept in a file, made if it is not there, or damaged."""
-    with FileLock(path.with_suffix(".lock")):  # of several processes that need it, one makes it
+    """Return the embeddings cached in a file; compute them if the file is missing or damaged."""
+    with FileLock(path.with_suffix(".lock")):  # one of several processes makes the file
         try:
             tensors, metadata = load_tensors(path)
             if metadata.get("sha256") == _checksum(tensors):

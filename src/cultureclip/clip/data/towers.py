@@ -1,4 +1,4 @@
-"""Encoding of images and texts, the latter over no more tokens than the batch needs."""
+"""Encoding of images and texts; texts have only as many tokens as the batch needs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from cultureclip.models.text_tower import embed_text, pool_positions
 
 
 def crop_tokens(model: Any, tokens: Tensor) -> Tensor:
-    """Cut tokens [N, L] after the batch's last pooled position where that is exact, else leave them whole."""
+    """Cut tokens [N, L] after the batch's last pooled position if this is exact, else leave them whole."""
     positions = pool_positions(model, tokens)
     return tokens if positions is None else tokens[:, : int(positions.max()) + 1]
 
@@ -28,7 +28,7 @@ def embed_image(model: Any, pixels: Tensor) -> Tensor:
 
 
 def finish_image(model: CLIP, x: Tensor) -> Tensor:
-    """Return image embeddings [N, D] from what the last block gives [N, P, W]: pooling, final norm, projection."""
+    """Return image embeddings [N, D] from the last block's output [N, P, W]: pooling, final norm, projection."""
     pooled: Tensor = model.visual._pool(x)[0]
     return (pooled if model.visual.proj is None else pooled @ model.visual.proj).float()
 
@@ -43,7 +43,7 @@ def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> t
 
     Args:
         model: The open_clip model; a borrowed text tower may have room for more than that.
-        tokenizer: Its tokenizer.
+        tokenizer: Tokenizer of the model.
         texts: Any number, at least one.
         long_texts: ``error`` or ``truncate``.
 

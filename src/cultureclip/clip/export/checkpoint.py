@@ -31,10 +31,10 @@ from cultureclip.reading.text import RefusedError
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write adapter, card and merged model into a directory: there is a whole one in the end, or none.
+    """Write adapter, card and merged model into a directory, completely or not at all.
 
     Args:
-        checkpoint: What to write.
+        checkpoint: Checkpoint to write.
         folder: Must not exist yet.
 
     Raises:
@@ -110,10 +110,10 @@ def read_card(path: Path) -> AdapterCard:
 
 
 def open_checkpoint(folder: Path) -> SavedCheckpoint:
-    """Return a handle on what :func:`save_checkpoint` wrote.
+    """Return a handle on the files that :func:`save_checkpoint` wrote.
 
     Raises:
-        WeightsError: if it is no checkpoint.
+        WeightsError: if it is not a checkpoint.
     """
     return SavedCheckpoint(folder, read_card(folder / CARD_NAME))
 
@@ -132,10 +132,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_adapter(folder: Path, encoder: ImageTextEncoder) -> LoraAdapter:
-    """Put a saved adapter onto its base model, in place, unmerged and whole: ``update_scale`` is of the merged model.
+    """Put a saved adapter onto its base model, in place and unmerged; ``update_scale`` is for the merged model only.
 
     Raises:
-        WeightsError: if the adapter was trained on another base, or its files are damaged; the model is then as it was.
+        WeightsError: if the adapter was trained on another base, or its files are damaged; the model is then unchanged.
     """
     card = read_card(folder / CARD_NAME)
     if card.base_fingerprint != encoder.fingerprint:

@@ -82,8 +82,8 @@ def to_open_clip_config(config: CLIPConfig, tokenizer: Any, source: Path) -> dic
     """Return ``model_cfg`` of an open_clip config for a ``CLIPModel`` and its tokenizer.
 
     Args:
-        config: Of the ``CLIPModel``.
-        tokenizer: The Hugging Face tokenizer that is to lie beside the open_clip model.
+        config: Config of the ``CLIPModel``.
+        tokenizer: Hugging Face tokenizer for the open_clip model.
         source: Named in the error.
 
     Raises:
@@ -167,5 +167,5 @@ def _end_token(text: CLIPTextCfg, tokenizer: Any, source: Path) -> int:
 
 
 def _ratio(inner: int, width: int) -> float:
-    """Return the ratio from which open_clip, which rounds down, makes an MLP of that inner width."""
+    """Return the ratio from which open_clip, which rounds down, makes an MLP of this inner width."""
     return inner / width if int(width * (inner / width)) == inner else (inner + 0.5) / width

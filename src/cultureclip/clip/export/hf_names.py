@@ -46,10 +46,10 @@ _TRANSPOSED = ("visual.proj", "text_projection")
 
 
 def layer_name(site: str) -> str | None:
-    """Return ``CLIPModel``'s name of a linear layer or norm in a block; None where there is none.
+    """Return ``CLIPModel``'s name of a linear layer or norm in a block, or None if it has none.
 
     Args:
-        site: As a :class:`LoraAdapter` names it: ``transformer.resblocks.0.attn.q`` is
+        site: Name in a :class:`LoraAdapter`: ``transformer.resblocks.0.attn.q`` is
             ``text_model.encoder.layers.0.self_attn.q_proj``.
     """
     match = _BLOCK.fullmatch(site)
@@ -59,7 +59,7 @@ def layer_name(site: str) -> str | None:
 
 
 def to_clip_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state dict of a ``CLIPModel`` from that of an open_clip ``CLIP``."""
+    """Return the state dict of a ``CLIPModel`` from an open_clip ``CLIP``'s state dict."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         names = _tensor_names(name)
@@ -73,7 +73,7 @@ def from_clip_model(state: Mapping[str, Tensor], names: Iterable[str]) -> dict[s
 
     Args:
         state: State dict of a ``CLIPModel``.
-        names: Of all tensors of the open_clip model to fill.
+        names: Names of all tensors of the open_clip model to fill.
     """
     renamed = {}
     for name in names:

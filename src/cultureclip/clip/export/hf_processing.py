@@ -23,7 +23,7 @@ def to_tokenizer(tokenizer: Any, source: Path) -> Any:
     do. Padding comes after the token that is pooled and changes no embedding.
 
     Args:
-        tokenizer: What ``open_clip.get_tokenizer`` gave: its own BPE tokenizer or a wrapped Hugging Face one.
+        tokenizer: Return value of ``open_clip.get_tokenizer``: its own BPE tokenizer or a wrapped Hugging Face one.
         source: Named in the error.
 
     Raises:
@@ -48,7 +48,7 @@ def load_tokenizer(source: Path) -> Any:
     """Return the Hugging Face tokenizer of a folder.
 
     Raises:
-        WeightsError: if there is none.
+        WeightsError: if there is no tokenizer.
     """
     try:
         return AutoTokenizer.from_pretrained(source, local_files_only=True)
@@ -57,10 +57,10 @@ def load_tokenizer(source: Path) -> Any:
 
 
 def to_image_processor(preprocess: Mapping[str, Any], source: Path) -> CLIPImageProcessor:
-    """Return Hugging Face's image processor that does what open_clip's preprocessing config says.
+    """Return Hugging Face's image processor for open_clip's preprocessing config.
 
-    Pixels are equal where the processor runs on Pillow (``backend="pil"``); on torchvision, its default, resizing
-    rounds otherwise: mostly by one grey level.
+    Pixels are equal if the processor runs on Pillow (``backend="pil"``); on torchvision, its default, resizing
+    rounds differently: mostly by one grey level.
 
     Args:
         preprocess: ``size`` [height, width], ``mean``, ``std``, ``interpolation`` and ``resize_mode``.
@@ -89,11 +89,11 @@ def to_image_processor(preprocess: Mapping[str, Any], source: Path) -> CLIPImage
 
 
 def from_image_processor(source: Path, image_size: int) -> dict[str, Any]:
-    """Return open_clip's preprocessing config that does what a ``CLIPImageProcessor`` does.
+    """Return open_clip's preprocessing config for a ``CLIPImageProcessor``.
 
     Args:
         source: Folder of the processor.
-        image_size: Edge of the pictures that the model takes.
+        image_size: Edge of the model's input pictures.
 
     Raises:
         WeightsError: if there is no processor, or it does something that open_clip's preprocessing cannot.

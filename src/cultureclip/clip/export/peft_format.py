@@ -1,6 +1,6 @@
 """Adapters, between a checkpoint of this package and PEFT's format for Hugging Face's ``CLIPModel``.
 
-PEFT's LoRA has no place for the temperature, which is not a layer. It is in the same weights file under its own name,
+PEFT's LoRA has no place for the temperature, which is not a layer. The weights file has it under its own name,
 from which ``PeftModel.from_pretrained`` sets ``logit_scale``; PEFT does not save it again.
 """
 
@@ -49,7 +49,7 @@ _PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian")}
 def to_peft(source: Path, destination: Path) -> None:
     """Write a checkpoint's adapter as a folder for ``PeftModel.from_pretrained(clip_model, folder)``.
 
-    The whole update, as :func:`load_adapter` gives it: the card's ``update_scale`` is of the merged model alone. The
+    The whole update, as :func:`load_adapter` gives it: the card's ``update_scale`` is for the merged model only. The
     card is copied along.
 
     Args:
@@ -57,7 +57,7 @@ def to_peft(source: Path, destination: Path) -> None:
         destination: Must not exist.
 
     Raises:
-        WeightsError: if it is no checkpoint, or its base is nothing that ``CLIPModel`` can be.
+        WeightsError: if it is not a checkpoint, or ``CLIPModel`` cannot represent its base.
         StorageError: if the destination exists.
     """
     card, state = read_card(source / CARD_NAME), read_weights(source / ADAPTER_NAME)

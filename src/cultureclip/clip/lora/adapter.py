@@ -24,8 +24,8 @@ class LoraAdapter(nn.Module):
     Args:
         model: An open_clip model with transformer towers: open_clip's own, timm's ViT, Hugging Face's BERT and its
             kin; changed in place.
-        lora: Where the updates sit.
-        seed: Of the initial A matrices.
+        lora: Settings of the updates.
+        seed: Seed of the initial A matrices.
 
     Attributes:
         layout: Families of blocks that carry updates, image tower first: ``open_clip``, ``timm+bert``, ...
@@ -64,7 +64,7 @@ class LoraAdapter(nn.Module):
                 self.sites[f"{block.name}.{site}".replace(".", "/")] = update
 
     def _initialise(self, seed: int) -> None:
-        """Return a as nn.Linear's weights (Kaiming, a = sqrt 5), from the seed alone; B is zero already."""
+        """Initialise A like nn.Linear's weights (Kaiming, a = sqrt 5), from the seed alone; B is zero already."""
         generator = torch.Generator().manual_seed(seed)
         for update in self.updates():
             nn.init.kaiming_uniform_(update.a, a=math.sqrt(5), generator=generator)
@@ -96,7 +96,7 @@ class LoraAdapter(nn.Module):
         return {name.removeprefix("sites.").replace("/", "."): t for name, t in state.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave.
+        """Restore the tensors that :meth:`state` gave.
 
         Raises:
             WeightsError: if names or shapes are not this adapter's.
@@ -115,7 +115,7 @@ class LoraAdapter(nn.Module):
             ) from error
 
     def remove(self) -> None:
-        """Put the base's own modules and temperature back; the model is bit for bit what it was, and learns again."""
+        """Put the base's own modules and temperature back; the model is then bit for bit unchanged, and trainable."""
         for parent, name, module in reversed(self._replaced):
             setattr(parent, name, module)
         parameter, value = self._kept_temperature

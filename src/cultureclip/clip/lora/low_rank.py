@@ -54,10 +54,10 @@ class LoraLinear(nn.Module):
 
 
 class LoraPackedLinear(nn.Module):
-    """A frozen linear layer that gives query, key and value in one, with a low-rank update beside some of them.
+    """A frozen linear layer that gives query, key and value together, with low-rank updates beside some of them.
 
     Args:
-        base: The layer whose place this one takes, [3 * out, in]; kept, not copied.
+        base: The layer to replace, [3 * out, in]; kept, not copied.
         lora: Rank, scale, dropout.
         targets: Which of q, k and v get an update.
     """
@@ -80,7 +80,7 @@ class LoraAttention(nn.Module):
     reads the packed weights directly and would miss the updates, is never entered.
 
     Args:
-        base: The module whose place this one takes; kept, not copied.
+        base: The module to replace; kept, not copied.
         lora: Rank, scale, dropout.
         targets: Which of q, k, v and the output get an update.
     """
@@ -118,7 +118,7 @@ class LoraAttention(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Compute attention over [batch, heads, length, size].
 
-    bf16 on a CPU is attended to in fp32: torch's fused backward pass takes eight times as long there in bf16.
+    bf16 on a CPU is computed in fp32: torch's fused backward pass takes eight times as long there in bf16.
     """
     slow = q.device.type == "cpu" and q.dtype == torch.bfloat16
     q, k, v = (part.float() if slow else part for part in (q, k, v))

@@ -1,4 +1,4 @@
-"""Where low-rank updates can sit: the families of transformer blocks that open_clip's towers are made of."""
+"""Places for low-rank updates: the families of transformer blocks in open_clip's towers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Layout:
         name: The family, as an adapter's card names it.
         attention: Path of the attention below the block, and its class: what other classes do with the same parts is
             not known (timm's EVA reads ``qkv.weight`` past the layer).
-        packed: Path of the module that holds query, key and value in one; None where they are layers of their own.
-        linear: Target -> paths of the linear layers that make it up.
+        packed: Path of the module that holds query, key and value together; None if they are separate layers.
+        linear: Target -> paths of its linear layers.
     """
 
     name: str
@@ -76,7 +76,7 @@ def find_blocks(model: nn.Module, tower: Tower, last: int | None) -> list[Block]
     Args:
         model: An open_clip model.
         tower: Which tower.
-        last: How many blocks, counted from the output; None for all.
+        last: Number of blocks, counted from the output; None for all.
 
     Raises:
         ConfigurationError: if the tower has no block of a known family, or fewer than ``last``.
@@ -87,7 +87,7 @@ def find_blocks(model: nn.Module, tower: Tower, last: int | None) -> list[Block]
         raise ConfigurationError(
             f"{tower} tower",
             f"has no blocks of a known family ({', '.join(layout.name for layout in LAYOUTS)})",
-            "Adapt the other tower alone, or take a base with such blocks",
+            "Adapt only the other tower, or take a base with such blocks",
         )
     if last is not None and last > len(blocks):
         raise ConfigurationError(
@@ -97,7 +97,7 @@ def find_blocks(model: nn.Module, tower: Tower, last: int | None) -> list[Block]
 
 
 def adapt(block: Block, lora: LoraSettings) -> Iterator[Adapted]:
-    """Wrap the wanted projections of a block; the block itself is left as it is."""
+    """Wrap the wanted projections of a block; the block itself is unchanged."""
     layout = block.layout
     if layout.packed is not None:
         base = block.module.get_submodule(layout.packed)

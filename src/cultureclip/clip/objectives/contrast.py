@@ -42,7 +42,7 @@ class TwinEmbeddings:
         """Return the same batch with images and texts at the length that the towers gave them.
 
         Raises:
-            ConfigurationError: if their lengths were not kept.
+            ConfigurationError: if the lengths of the embeddings were not kept.
         """
         if self.norms is None:
             raise ConfigurationError(
@@ -74,7 +74,7 @@ def cross_entropy(
         logits: [B, N], N >= B.
         row_labels: int64 [B, L]; None: nothing is known to mean the same.
         column_labels: int64 [N, L].
-        multi_positive: What shares a label is right instead of left out.
+        multi_positive: Whether a column that shares a label is right instead of left out.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     target = torch.arange(len(logits), device=logits.device)

@@ -27,7 +27,7 @@ def anchor_loss(images: Tensor, texts: Tensor, base_images: Tensor, base_texts: 
     Args:
         images: Tuned, L2-normalised [N, D].
         texts: Tuned, L2-normalised [M, D].
-        base_images: Of the base model, the same pixels, [N, D].
+        base_images: The base model's embeddings of the same pixels, [N, D].
         base_texts: [M, D].
         base_scale: s0.
     """

@@ -16,7 +16,7 @@ def build_objective(name: str, settings: ObjectiveSettings | None = None) -> Obj
     """Make an objective.
 
     Raises:
-        ConfigurationError: if there is no objective of that name.
+        ConfigurationError: if there is no objective of this name.
     """
     if name not in OBJECTIVES:
         raise ConfigurationError(f"objective {name!r}", "unknown", f"Choose one of: {', '.join(OBJECTIVES)}")

@@ -1,4 +1,4 @@
-"""The base of the contrastive objectives over twins, and the terms that they are made of.
+"""The base of the contrastive objectives on twins, and their terms.
 
 Notation: s = exp(logit_scale); I+, I- are the images of the two sides of a twin, T+, T- their captions, C+, C- their
 concepts, all L2-normalised [B, D]; x stands for T or C, and without a sign for [x+ | x-]; CE(logits) is the mean
@@ -36,11 +36,11 @@ class Objective(nn.Module):
     default.
 
     Attributes:
-        caption_term: The term on captions; None: there is none.
-        concept_term: The term on concepts; None: there is none.
+        caption_term: The term on captions; None if there is none.
+        concept_term: The term on concepts; None if there is none.
 
     Args:
-        settings: Weights, the handling of duplicates, extensions, and what to do as the release did.
+        settings: Weights, the handling of duplicates, extensions, and the release's defects to reproduce.
     """
 
     caption_term: ClassVar[Term | None] = None
@@ -122,7 +122,7 @@ class Objective(nn.Module):
         Args:
             twins: The batch.
             field: ``caption`` or ``concept``.
-            side: Of I and T; T' is of the other.
+            side: Side of I and T; T' is of the other side.
         """
         texts, labels = twins.texts(field)
         extra = (texts[1 - side], labels[1 - side])

@@ -19,7 +19,7 @@ def loss_curves(logs: Mapping[str, list[LogRow]], objectives: Mapping[str, str])
 
     Args:
         logs: By name of the training.
-        objectives: Of each training; those of one objective share a colour.
+        objectives: Objective of each training; trainings of one objective share a colour.
     """
     figure = make_subplots(rows=1, cols=len(_PANELS), subplot_titles=[title for _, title in _PANELS])
     coloured = list(dict.fromkeys(objectives[name] for name in logs))

@@ -1,4 +1,4 @@
-"""A group of processes that train one model: who embeds what, and sums over all of them.
+"""A group of processes that train one model: the shares of the embedding, and sums over all processes.
 
 Every process holds the whole model and draws the same batch; each embeds its own share. Embeddings and gradients are
 summed over the group, so that all see the loss of the whole batch and take the same step.
@@ -48,7 +48,7 @@ class Group:
             dist.all_reduce(parameter.grad)
 
     def from_leader(self, make: Callable[[], T]) -> T:
-        """Return what ``make`` gives in the leading process, in every process; it is not called in the others."""
+        """Return the leading process's result of ``make`` in every process; the others do not call it."""
         box: list[Any] = [make() if self.leads else None]
         if self.size > 1:
             dist.broadcast_object_list(box)

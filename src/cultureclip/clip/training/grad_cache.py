@@ -54,15 +54,15 @@ def backward_in_chunks(
 ) -> Tensor:
     """Add the gradient of ``loss_of(embeddings)`` to ``parameters``, whose gradients must be None before.
 
-    Where no encoding has more than one chunk in this process, the first pass keeps its graph and there is no second.
+    If no encoding has more than one chunk in this process, the first pass keeps its graph and there is no second.
     The second leaves out chunks to which the loss gives no gradient, and all but the first of a frozen tower's.
 
     Args:
-        encodings: What is embedded.
+        encodings: Inputs to embed.
         loss_of: Embeddings, one [N, D] an encoding -> scalar; may use parameters directly (temperature, penalties).
         parameters: All trained parameters.
         group: The processes that share the work.
-        seed: Of dropout.
+        seed: Seed of dropout.
 
     Returns:
         The loss, detached; the same in every process.

@@ -1,6 +1,6 @@
 """Training on several processes, started by ``torchrun`` from the process that the pipeline runs in.
 
-The pipeline's own process never joins the group: a launcher would run the whole pipeline once in each.
+The pipeline's own process never joins the group: a launcher would run the whole pipeline once per process.
 """
 
 import json
@@ -30,14 +30,14 @@ def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Repl
     A training that was cut off goes on from its last saved state.
 
     Args:
-        job: What is trained.
+        job: The training to run.
         data: Training rows.
         dev: Rows to choose the checkpoint on.
         replay: General pairs.
 
     Raises:
         TrainingError: if there are more processes than twins, or a process died.
-        CultureClipError: if what a process stopped at.
+        CultureClipError: if a process stopped at such an error.
     """
     if len(data.row_ids) < job.settings.launch.world:
         raise TrainingError(
@@ -82,7 +82,7 @@ def _refuse_survivors(job: Job) -> None:
 
 
 def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
-    """Return what starts the processes of one machine; the same on each, but for paths."""
+    """Return the command that starts the processes of one machine; only paths differ between machines."""
     meeting = ["--standalone"]
     if launch.rendezvous is not None:
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}", f"--rdzv-id={folder.parent.name}"]
@@ -94,7 +94,7 @@ def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:
 
 
 def threads_for(processes: int) -> int:
-    """Return threads of each process, so that all together use what this one uses."""
+    """Return the threads per process, so that all together use as many as this process."""
     return max(1, torch.get_num_threads() // processes)
 
 

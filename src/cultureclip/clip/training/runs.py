@@ -1,4 +1,4 @@
-"""One training as a unit: kept by the key of what made it, resumed if it was cut off, never done twice."""
+"""Content-addressed, resumable training runs."""
 
 import logging
 import shutil
@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
 _LOOK_EVERY_S = 1.0
-_LAYOUT = 5  # part of the key: raise it when the same inputs come to train differently
+_LAYOUT = 5  # part of the key: increase it when training on the same inputs changes
 _TEXT_COLUMNS = [f"{side}_{field}" for side in SIDES for field in ("concept", "caption", "image_id")]
 _WITHOUT_EFFECT = {
-    "augmentation": {"never_mirrored"},  # what it decides is in the key
+    "augmentation": {"never_mirrored"},  # the key has the setting's result
     "trainer": {"device", "tracker"},
     "launch": {"backend", "rendezvous"},
 }
@@ -58,7 +58,7 @@ def training_key(
     mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
     device, _, _ = settings.trainer.device.partition(":")
     chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    # Hashed under the name it had first, so that a project finds what it has trained.
+    # Hash it under its first name, so that a project finds its earlier trainings.
     chosen["trainer"]["keep_boundary"] = chosen["trainer"].pop("cache_frozen_blocks")
     return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, fingerprint)
 
@@ -104,19 +104,19 @@ def train_adapter(
     work_dir: Path,
     mirrorable: Collection[str] = (),
 ) -> tuple[Checkpoint, list[LogRow]]:
-    """Train an adapter, or take the finished one of the same key.
+    """Train an adapter, or return the finished one of the same key.
 
     Args:
         cultwin: The table of that name.
         images: The pictures that it names.
-        general: General pairs; not looked at where ``settings.replay.batch`` is 0.
+        general: General pairs; unused if ``settings.replay.batch`` is 0.
         base: Directory of the base model.
-        card: What the card says beside the training: base, base_revision, update_scale.
-        name: What the progress bar and errors call it.
+        card: Further fields of the card: base, base_revision, update_scale.
+        name: Name for the progress bar and errors.
         objective: A name in ``OBJECTIVES``.
-        seed: Of everything random.
+        seed: Seed of everything random.
         settings: All other choices.
-        work_dir: Trainings lie here, one folder per key; decoded pictures and the base's embeddings beside them.
+        work_dir: Folder of the trainings, one per key, with decoded pictures and the base's embeddings beside them.
         mirrorable: Ids of concepts whose pictures may be mirrored.
 
     Returns:
@@ -218,10 +218,10 @@ def _prepare(
 def _alone_in(folder: Path, name: str) -> Iterator[None]:
     """Make a folder and wait until no other run trains the same thing in it: the files of two would mix.
 
-    The lock is the system's, so that of a killed run does not last.
+    The operating system holds the lock, so the lock of a killed run does not last.
 
     Raises:
-        StorageError: if a file in it, or what is trained on, cannot be read or written.
+        StorageError: if a file in the folder, or a training input, cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ def _alone_in(folder: Path, name: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info("%s: another run trains the same in %s. Waiting for it, to take its result", name, folder)
+            logger.info("%s: another run trains the same in %s. Waiting for its result", name, folder)
             lock.acquire(poll_interval=_LOOK_EVERY_S)
         with lock:
             lock.release()  # one of two holds
@@ -243,7 +243,7 @@ def _alone_in(folder: Path, name: str) -> Iterator[None]:
 
 
 def _train(job: Job, encoder: ImageTextEncoder, adapter: LoraAdapter, inputs: _Inputs) -> None:
-    """Run to the end; the trainer writes log and best adapter, whose last name says that it is finished."""
+    """Run to the end; the trainer writes log and best adapter, whose final name marks the training as finished."""
     if job.settings.launch.world > 1:
         launch_training(job, *inputs)
     else:

@@ -1,4 +1,4 @@
-"""One update's loss and gradient: what is embedded, how embeddings become twins, which losses are added up."""
+"""One update's loss and gradient: the embedding, the twins of embeddings, and the sum of the losses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class TwinLoss:
 
     Attributes:
         encoder: The adapted model.
-        adapter: Its trainable part.
+        adapter: Trainable part of the model.
         objective: The contrastive loss.
         replay: General pairs in every step; None without any.
-        settings: Of the whole run.
+        settings: Settings of the whole run.
         group: The processes that share a batch.
-        caches: Activations of the frozen blocks for training rows and general pairs; empty where every block runs.
+        caches: Activations of the frozen blocks for training rows and general pairs; empty if every block runs.
     """
 
     encoder: ImageTextEncoder
@@ -66,8 +66,8 @@ class TwinLoss:
         Args:
             batch: Twins.
             replayed: Places of general pairs, int64 [R]; None for none.
-            weight: Of this loss in the step.
-            seed: Of dropout.
+            weight: Weight of this loss in the step.
+            seed: Seed of dropout.
 
         Returns:
             The loss, unweighted, and the share of images closer to their own caption than to their twin's.
@@ -99,11 +99,11 @@ class TwinLoss:
         return float(value) / weight, accuracy
 
     def embed(self, batch: TwinBatch) -> TwinEmbeddings:
-        """Return a batch embedded without a graph, by this process alone."""
+        """Return a batch's embeddings without a graph, computed by this process alone."""
         return self.as_twins(batch, *embed(self._twin_encodings(batch), Group(), 0))
 
     def as_twins(self, batch: TwinBatch, images: Tensor, texts: Tensor) -> TwinEmbeddings:
-        """Normalise images [2B, D] and distinct texts [U, D]; scatter the texts to the places where they occur."""
+        """Normalise images [2B, D] and distinct texts [U, D]; scatter the texts to their places."""
         image_norms, text_norms = images.norm(dim=-1).unflatten(0, (2, -1)), texts.norm(dim=-1)
         images, texts = F.normalize(images, dim=-1), F.normalize(texts, dim=-1)
         return TwinEmbeddings(
@@ -117,7 +117,7 @@ class TwinLoss:
         )
 
     def _penalties(self, embedded: Sequence[Tensor], anchors: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Return what holds the model near its base on the twins themselves."""
+        """Return the loss that holds the model near its base on the twins themselves."""
         trainer, penalty = self.settings.trainer, embedded[0].new_zeros(())
         if anchors is not None:
             images, texts = (F.normalize(e, dim=-1) for e in embedded[:2])
@@ -165,7 +165,7 @@ class TwinLoss:
         return next((cache for cache in self.caches if cache.source is source), None)
 
     def _replay(self) -> Replay:
-        assert self.replay is not None  # noqa: S101 (rows are only drawn where there are pairs)
+        assert self.replay is not None  # noqa: S101 (rows are only drawn if there are pairs)
         return self.replay
 
     def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:

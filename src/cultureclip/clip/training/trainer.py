@@ -61,13 +61,13 @@ class Trainer:
 
     Attributes:
         encoder: The base model, adapted in place.
-        adapter: Its trainable part.
+        adapter: Trainable part of the model.
         objective: The loss.
         data: Training rows.
         dev: Rows to choose the checkpoint on; None without any.
         replay: General pairs in every step; None without any.
-        settings: Of the whole run.
-        seed: Of data order, augmentation and dropout.
+        settings: Settings of the whole run.
+        seed: Seed of data order, augmentation and dropout.
         folder: For training state and log.
         name: Shown on the progress bar.
         group: The processes that share every batch; the leading one writes the files.
@@ -93,7 +93,7 @@ class Trainer:
 
         Raises:
             TrainingError: if the loss or its gradient is not finite (the batch's rows are saved beside the training
-                state), or the training state to go on from is damaged.
+                state), or the training state to resume is damaged.
             StorageError: if the training state cannot be written.
         """
         trainer = self.settings.trainer
@@ -120,7 +120,7 @@ class Trainer:
         model.train()
 
     def _caches(self) -> list[FrozenBlockCache]:
-        """Return what the frozen blocks make of all inputs, where that is to be kept."""
+        """Return the frozen blocks' outputs for all inputs, if they are to be cached."""
         blocks = self.settings.lora.last_blocks
         if not self.settings.trainer.cache_frozen_blocks or blocks is None:
             return []
@@ -151,31 +151,31 @@ class Trainer:
                 window, began = [], time.perf_counter()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Return decay for the low-rank matrices, none for the temperature."""
+        """Group the parameters: decay for the low-rank matrices, none for the temperature."""
         matrices = [p for p in self.adapter.parameters() if p.ndim > 1]
         scalars = [p for p in self.adapter.parameters() if p.ndim <= 1]
         decay = self.settings.trainer.weight_decay
         return [{"params": matrices, "weight_decay": decay}, {"params": scalars, "weight_decay": 0.0}]
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[int, list[LogRow]]:
-        """Go back to the last saved state: steps done, and the log up to there. 0 and a first row if there is none."""
+        """Return to the last saved state: steps done, and the log so far; 0 and a first row if there is none."""
         try:
             start = load_training_state(self.folder / STATE_NAME, self.adapter, optimizer)
             if not start:
                 return 0, [self._base_row()]
-            load_tensors(self.folder / BEST_NAME)  # better known to be whole now than at the end
+            load_tensors(self.folder / BEST_NAME)  # find damage now and not at the end
         except WeightsError as error:
             raise TrainingError(error.item, error.cause, START_AFRESH) from error
-        optimizer.load_state_dict(optimizer.state_dict())  # moves what was loaded to the parameters' device
+        optimizer.load_state_dict(optimizer.state_dict())  # moves the loaded state to the parameters' device
         log = [row for row in read_log(self.folder / LOG_NAME) if row["step"] <= start]
         if not log or log[-1]["step"] != start:
             raise TrainingError(
-                self.folder / LOG_NAME, f"has no row for step {start}, where the state is", START_AFRESH
+                self.folder / LOG_NAME, f"has no row for step {start}, the step of the state", START_AFRESH
             )
         return start, log
 
     def _base_row(self) -> LogRow:
-        """Return what is trained on, and what the untouched base does on the dev twins."""
+        """Return a row of the training's inputs and of the untouched base's figures on the dev twins."""
         counts = {
             "train_rows": len(self.data.row_ids),
             "dev_rows": len(self.dev.row_ids) if self.dev else 0,
@@ -225,11 +225,11 @@ class Trainer:
         raise TrainingError(
             f"{self.name}, step {step}",
             f"the {figure} is {value}; the batch's row ids are in {path}",
-            "Lower the learning rate, train in fp32, or look at these rows",
+            "Lower the learning rate, train in fp32, or check these rows",
         )
 
     def _dev_figures(self) -> dict[str, float]:
-        """Return what the leading process sees on the dev twins."""
+        """Return the leading process's figures on the dev twins."""
         return self.group.from_leader(self._look_at_dev)
 
     @torch.no_grad()
@@ -276,7 +276,7 @@ class Trainer:
 
 
 def memory_in_use(device: torch.device) -> float:
-    """Return the memory in GB: the most that was taken of a GPU so far, or what this process holds now."""
+    """Return the memory in GB: the peak of a GPU so far, or the current memory of this process."""
     if device.type == "cuda":
         taken: int = torch.cuda.max_memory_allocated(device)
     else:

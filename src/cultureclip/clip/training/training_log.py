@@ -27,14 +27,14 @@ def read_log(path: Path) -> list[LogRow]:
         rows = list(map(parse_object, read_lines(path)))
         steps = [row["step"] for row in rows]
     except (OSError, RefusedError, KeyError) as error:
-        raise TrainingError(path, f"no whole log ({error!r})", START_AFRESH) from error
+        raise TrainingError(path, f"not a whole log ({error!r})", START_AFRESH) from error
     if len(steps) < 2:
-        raise TrainingError(path, f"no whole log ({len(steps)} rows)", START_AFRESH)
+        raise TrainingError(path, f"not a whole log ({len(steps)} rows)", START_AFRESH)
     return rows
 
 
 def write_log(rows: Sequence[LogRow], path: Path) -> None:
-    """Write JSON lines, whole or not at all."""
+    """Write JSON lines in one step."""
     with replacing(path) as temporary:
         temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
@@ -49,7 +49,7 @@ def best_row(log: Sequence[LogRow], select_by: str) -> LogRow:
 
 
 def ran_out_of_patience(log: Sequence[LogRow], select_by: str, patience: int | None) -> bool:
-    """Tell whether the last ``patience`` looks all failed to be better than the best one before them."""
+    """Tell whether none of the last ``patience`` dev evaluations is better than the best before them."""
     steps: list[int] = [row["step"] for row in log if row["step"] > 0]
     if patience is None or len(steps) <= patience or select_by not in log[-1]:
         return False
@@ -62,8 +62,8 @@ class Tracker:
 
     Args:
         kind: ``tensorboard``, or ``none``.
-        folder: Where event files are written.
-        start: Step that the training goes on from; what was shown after it is withdrawn.
+        folder: Folder of the event files.
+        start: Step at which the training resumes; events after it are withdrawn.
 
     Raises:
         ConfigurationError: if TensorBoard is not installed.

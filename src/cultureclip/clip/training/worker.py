@@ -32,16 +32,16 @@ TRAIN_NAME, DEV_NAME, REPLAY_NAME = "train", "dev", "replay"
 
 
 class Job(BaseModel):
-    """One training as written to disk for its processes; the data lie beside it in folders of their own.
+    """One training as written to disk for its processes; its data are in folders beside it.
 
     Attributes:
         base: Directory of the base model.
         objective: Name of the loss.
-        seed: Of everything random.
+        seed: Seed of everything random.
         settings: All other choices.
         folder: For training state and log.
         name: Shown on the progress bar.
-        threads: Of each process.
+        threads: Threads per process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
