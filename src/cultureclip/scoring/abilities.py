@@ -1,7 +1,7 @@
 """Culture against general ability: one point for every model and every scale of its update, and which to choose.
 
-What tuning takes from general ability can be bought back by scaling the update down (WiSE-FT, Wortsman et al. 2022):
-the models named ``<model>@<scale>`` are such mixtures, scale 0 being the base and 1 the tuned model.
+Scaling the update down buys back general ability that tuning costs (WiSE-FT, Wortsman et al. 2022):
+the models named ``<model>@<scale>`` are such mixtures; scale 0 is the base and 1 the tuned model.
 """
 
 import logging
@@ -76,7 +76,7 @@ def headline_model(abilities: pd.DataFrame, objective: str) -> tuple[ModelName, 
 
     Args:
         abilities: The table of abilities.
-        objective: Its name.
+        objective: Name of the objective.
 
     Returns:
         The mean over seeds at the chosen scale of the update and True; where none is chosen, all of the update and

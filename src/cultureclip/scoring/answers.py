@@ -18,8 +18,8 @@ class Answers:
     """All models' answers to the same items.
 
     Attributes:
-        benchmark: Its name.
-        metric: What the items count for.
+        benchmark: Name of the benchmark.
+        metric: Metric of the items.
         part: ``dev`` or ``test``.
         items: One row per item, by ``item_id``: ``cluster``, ``culture``, ``category``.
         credit: The same rows, one column per model.

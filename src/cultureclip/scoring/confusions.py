@@ -1,4 +1,4 @@
-"""Which options the base confuses and a tuned model does not, and the other way round: from predictions alone."""
+"""Options that the base confuses and a tuned model does not, and the reverse, from predictions alone."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ class Confusion:
     """A right option that one model, and only one, takes for a wrong one.
 
     Attributes:
-        benchmark: Its name.
-        metric: What the items count for.
+        benchmark: Name of the benchmark.
+        metric: Metric of the items.
         kind: ``fixed``: the base chose the wrong option and the model did not; ``broken``: the other way round.
         right: Text of the right option.
         wrong: Text of the option that was chosen in its place.
@@ -35,8 +35,8 @@ class Confusion:
         asked: Answers to all questions with this right option that offer this wrong one.
         items: Ids of up to :data:`EXAMPLES` items, those with the largest change of margin first.
         images: Keys of their pictures.
-        base_margin: Cosine of the right option less that of the wrong one, by the base: mean over the n answers.
-        model_margin: The same by the model.
+        base_margin: The base's cosine of the right option less that of the wrong one: mean over the n answers.
+        model_margin: The same figure of the model.
     """
 
     benchmark: str
@@ -80,7 +80,7 @@ def count_confusions(predictions: pd.DataFrame, plain: str, headlines: Collectio
 
 
 def read_confusions(table: pd.DataFrame, model: str, part: str, kind: str) -> list[Confusion]:
-    """Return confusions of one kind as objects, the most frequent first, then those with the largest change of margin.
+    """Return the confusions of one kind as objects, the most frequent first, then those with the largest margin change.
 
     Args:
         table: The table of confusions.

@@ -18,19 +18,19 @@ MIN_GROUP = 10
 
 @dataclass(frozen=True)
 class WorstGroup:
-    """The group that a model is worst at, among those large enough to rank.
+    """The group with a model's lowest score, among those large enough to rank.
 
-    The least of several noisy values is on average below what that group is truly worth: read it with its interval.
+    The smallest of several noisy values is on average below the group's true value: read it with its interval.
 
     Attributes:
         axis: ``culture`` or ``category``.
-        group: Its name.
+        group: Name of the group.
         value: Mean credit.
         low: Lower end of the 95 % interval.
         high: Upper end.
         n: Items.
-        ranked: How many groups were ranked.
-        unranked: How many were too small.
+        ranked: Number of groups ranked.
+        unranked: Number of groups too small to rank.
     """
 
     axis: str
@@ -49,13 +49,13 @@ def macro_metric(metric: str, axis: str) -> str:
 
 
 def macro_weights(groups: pd.Series) -> np.ndarray | None:
-    """Return the weights of items that make their mean the macro average over groups.
+    """Return the item weights that make the items' mean the macro average over groups.
 
     Args:
         groups: The group of each item.
 
     Returns:
-        One over the size of the item's group, [items]; None where there are fewer than two groups.
+        One over the size of the item's group, [items]; None if there are fewer than two groups.
     """
     return None if groups.nunique() < 2 else 1 / groups.map(groups.value_counts()).to_numpy(float)
 
@@ -113,7 +113,7 @@ def find_worst(group_scores: pd.DataFrame, axis: str) -> WorstGroup | None:
         axis: ``culture`` or ``category``.
 
     Returns:
-        None where no group is large enough, or there is only one.
+        None if no group is large enough, or there is only one.
     """
     rows = group_scores[group_scores["axis"] == axis]
     ranked = rows.dropna(subset=["rank"]).sort_values("rank")

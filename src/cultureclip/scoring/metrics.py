@@ -1,4 +1,4 @@
-"""The order of metrics, and what they count."""
+"""The order of metrics, and the candidates that each counts."""
 
 import re
 from collections.abc import Iterable
@@ -22,6 +22,6 @@ def order_metrics(metrics: Iterable[str]) -> list[str]:
 
 
 def counts_first_place(metric: str) -> bool:
-    """Tell whether a metric counts the best candidate alone: R@1, top-1, accuracy, and not R@5."""
+    """Tell whether a metric counts only the best candidate: R@1, top-1, accuracy, but not R@5."""
     cutoff = _CUTOFF.search(metric)
     return cutoff is None or int(cutoff[1]) == 1

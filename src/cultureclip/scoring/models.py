@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from cultureclip.errors import SourceDataError
 
-if TYPE_CHECKING:  # pipelines are wired with names alone
+if TYPE_CHECKING:  # wiring pipelines needs only the names
     import pandas as pd
 
 BASE = "base"
@@ -26,8 +26,8 @@ class ModelName:
     """Identity of a model.
 
     Attributes:
-        objective: What it was trained with; for the base and for models from elsewhere their name.
-        seed: Of the training; None for the mean over seeds, the base and models from elsewhere.
+        objective: Objective of the training; for the base and for models from elsewhere their name.
+        seed: Seed of the training; None for the mean over seeds, the base and models from elsewhere.
         scale: Share of the update that is applied (WiSE-FT, Wortsman et al. 2022), two decimals; 1 is all of it.
     """
 
@@ -37,7 +37,7 @@ class ModelName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what :meth:`__str__` writes; any other text is the name of a model from elsewhere."""
+        """Read the text that :meth:`__str__` writes; any other text is the name of a model from elsewhere."""
         match = _TEXT.fullmatch(text)
         if match is None:
             return cls(text)

@@ -25,9 +25,9 @@ class ScoredModel:
     """One scored model, or the mean of an objective over its seeds.
 
     Attributes:
-        name: The model; without a seed a mean.
+        name: Name of the model; without a seed it is a mean.
         members: Models in ``predictions`` whose items are averaged.
-        seeds: Their seeds; empty for the base and for models from elsewhere.
+        seeds: Seeds of the members; empty for the base and for models from elsewhere.
         references: Scored models that it is compared with.
     """
 
@@ -38,7 +38,7 @@ class ScoredModel:
 
 
 def plan_scores(models: Iterable[ModelName], plain: str, headlines: Collection[ModelName] = ()) -> list[ScoredModel]:
-    """Plan which models and means are scored, and against what.
+    """Plan the models and means to score, and the references of their differences.
 
     Everything is compared with the base; means also with the mean of ``plain`` at the same scale, and each seed with
     the same seed of it. A headline is also compared with the headline of ``plain``, whose scale may be another.
@@ -81,8 +81,8 @@ def score_predictions(
 
     Args:
         predictions: The predictions table.
-        data_hashes: Benchmark -> digest of what it asks.
-        settings: What is compared, and the sign flips of a test.
+        data_hashes: Benchmark -> digest of its questions.
+        settings: Comparisons to make, and the sign flips of a test.
         headlines: The model that stands for each objective (:func:`~.abilities.find_headlines`).
 
     Returns:
@@ -108,7 +108,7 @@ def score_predictions(
                 shares = [undecided[(*key, str(member))] for member in row.pop("members")]
                 rows.append(common | row | {"undecided": float(np.mean(shares)) if weights is None else np.nan})
     scores = label_rows(pd.DataFrame(rows), {model.name for model in plan})
-    families = scores.groupby(["model", "reference", "part"])["p_value"]  # rows without a reference are in none
+    families = scores.groupby(["model", "reference", "part"])["p_value"]  # leaves out rows without a reference
     scores["p_holm"] = families.transform(lambda p: correct_holm(p.to_numpy())).astype(float)
     return scores[list(SCORES.columns)]
 

@@ -1,4 +1,4 @@
-"""Settings of scoring: what is compared with what, and how tests are made."""
+"""Settings of scoring: the comparisons and the tests."""
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ class ScoringSettings(Settings):
         max_general_loss: How far the general score, and its part at first place (R@1), may each fall below the base's
             on dev questions for a scale of the update to be chosen. It means little below two standard errors.
         resamples: Sign flips of a test.
-        seed: Of the sign flips.
+        seed: Seed of the sign flips.
     """
 
     plain_objective: str = Field(min_length=1)

@@ -15,7 +15,7 @@ class McNemar:
     """McNemar's exact test.
 
     Attributes:
-        p_value: Two-sided; 1 where no item tells the models apart.
+        p_value: Two-sided; 1 if no item tells the models apart.
         n: Items that entered it.
         excluded: Items left out: a model had partial credit (a tie), or its seeds no majority.
     """
@@ -28,8 +28,8 @@ class McNemar:
 def mcnemar_test(credits: np.ndarray, reference: np.ndarray) -> McNemar:
     """Compare two models on items that each gets right or wrong (McNemar 1947, Psychometrika 12:153).
 
-    The test takes items as independent; items about one concept are not, so its p-value is too small where concepts
-    have several items. It is given because readers know it. Trust the sign-flip test.
+    The test takes items as independent; items about one concept are not, so its p-value is too small if concepts
+    have several items. Readers know McNemar's test, so it is given. Trust the sign-flip test.
 
     Args:
         credits: [items, seeds]; what counts is the median over seeds, the majority where the number of seeds is odd.
@@ -55,14 +55,14 @@ def correct_holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def undecided_share(scores: Sequence[Sequence[float]], noise: float) -> float:
-    """Return the share of items whose best and second option are closer than noise.
+    """Return the share of items whose best and second option differ by less than noise.
 
     Args:
         scores: Cosines of each item's options.
         noise: Cosines closer than this could change places in another precision or batch.
 
     Returns:
-        In [0, 1], over items with at least two options; NaN where there are none.
+        In [0, 1], over items with at least two options; NaN if there are none.
     """
     best = [np.partition(np.asarray(item, float), -2)[-2:] for item in scores if len(item) > 1]
     return float(np.mean([abs(second - first) < noise for first, second in best])) if best else float("nan")

@@ -1,6 +1,6 @@
 """Intervals and tests over items that come in clusters: questions about one concept are not independent.
 
-An item's value is averaged over seeds first; what is left out in turn, or has its sign flipped, is the concept.
+An item's value is averaged over seeds first. Concepts, not items, are left out in turn or have their sign flipped.
 
 A cluster bootstrap (expanded percentile, Hesterberg 2015) is too narrow where there are few concepts and nearly all
 answers are right: with 30 concepts, 90 % right, its 95 % interval held the truth in 90.5 % of simulated benchmarks, the
@@ -123,7 +123,7 @@ class ClusteredItems:
         Args:
             values: One model's, [items].
             reference: The other's on the same items.
-            signs: Of :meth:`draw_signs`.
+            signs: Signs from :meth:`draw_signs`.
         """
         sums = self._sums(values - reference)
         observed = abs(sums.sum()) - 1e-9
