@@ -24,12 +24,12 @@ from cultureclip.tables import CATEGORIES, TERMS
 
 EMOJI_SCHEME = "emoji:"
 OWN_LICENCE = "Apache-2.0"
-"""Licence of facts whose row names none: the atlas's own."""
+"""Licence of facts in a row that names none: the atlas's own."""
 
 _SEPARATOR = "|"
 _NAME_LIMIT, _CELL_LIMIT, _ITEM_LIMIT, _ITEMS_LIMIT = 80, 1000, 120, 250
 _SHOWN_CHARACTERS = 40
-_REFUSED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what cannot be seen: two names would look the same
+_REFUSED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # invisible characters: two names would look the same
 _JOINERS = "\u200c\u200d"  # of these scripts have need
 
 
@@ -68,7 +68,7 @@ def _split_cell(cell: str) -> list[str]:
 
 def _check_count(items: list[str]) -> list[str]:
     if len(items) > _ITEMS_LIMIT:
-        raise _refuse(f"{len(items)} values, the limit is {_ITEMS_LIMIT}", "Keep those that matter")
+        raise _refuse(f"{len(items)} values, the limit is {_ITEMS_LIMIT}", "Keep the important ones")
     return items
 
 
@@ -106,7 +106,7 @@ def _drawable() -> frozenset[str]:
 
 def _check_emoji(char: str) -> str:
     if char and char not in _drawable():
-        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is not an emoji that can be drawn", "Give another, or none")
+        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is not an emoji that can be drawn", "Give another emoji, or none")
     return char
 
 
@@ -129,7 +129,7 @@ _Items = Annotated[list[_Item], BeforeValidator(_split_cell), AfterValidator(_ch
 
 
 class AtlasRow(BaseModel):
-    """One row of the table as it is written, each cell checked."""
+    """One row of the table as written, each cell checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -171,7 +171,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         frame: The table with every cell as text and empty cells as "" (in a culture column "NA" is Namibia), as
             :func:`cultureclip.reading.csv_table.read_csv_table` reads it: then a row is named by its line, else by its
             place in the index.
-        shown: How many problems the error lists at most.
+        shown: Largest number of problems in the error.
 
     Returns:
         A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.

@@ -23,7 +23,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest, hash_fraction
 from cultureclip.tables import CATEGORIES, VERDICTS
 
-if TYPE_CHECKING:  # loading torch takes seconds, and only who asks a model needs it
+if TYPE_CHECKING:  # the torch import takes seconds, and only code that asks a model needs it
     from cultureclip.models.text import LanguageModel, Message
 
 ASKERS = ("language_model", "sentence_encoder")
@@ -51,10 +51,10 @@ BOTTOM_UP = pa.DataFrameSchema(
     },
     strict=True,
 )
-"""Table of the bottom-up pass: one row per emoji; what is found but not in the atlas is a candidate without facts."""
+"""Table of the bottom-up pass: one row per emoji; a find outside the atlas is a candidate without facts."""
 
 _PARTS_SALT = "bottom-up-half"
-_SLICE = 512  # names asked and stored together: what a crash can cost
+_SLICE = 512  # names asked and stored together: the most that a crash can lose
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Figure:
 
 
 def list_names(emoji: tuple[Emoji, ...], concepts: pd.DataFrame) -> pd.DataFrame:
-    """Return every emoji with what the atlas says of its family, and the part it is in."""
+    """Return every emoji with its part and the atlas's facts about its family."""
     drawn = concepts[concepts["reference_image"].str.startswith(EMOJI_SCHEME, na=False)]
     category_of = dict(zip(drawn["reference_image"].str.removeprefix(EMOJI_SCHEME), drawn["category"], strict=True))
     category_of_family = {e.family: category_of[e.char] for e in emoji if e.char in category_of}
@@ -102,11 +102,11 @@ def ask_names(
     and so gets the same numbers as one that was not.
 
     Args:
-        names: What is asked about.
-        model: Who is asked.
+        names: Names to ask about.
+        model: Language model to ask.
         messages: Instructions and worked examples before the name; computed once a slice.
         options: The two answers.
-        store: Where answers are kept, by model, question and name.
+        store: Cache of the answers, by model, question and name.
 
     Returns:
         float64 [N], nats.
@@ -129,7 +129,7 @@ def classify_names(
     """Let both askers decide, use the better, and measure.
 
     Args:
-        names: As :func:`list_names` makes them, N.
+        names: Names from :func:`list_names`, N.
         log_odds: The language model's, [N].
         embeddings: Sentence embeddings of the names, [N, D].
         settings: Folds of the cross-validation in the dev part, and bootstrap samples per interval.
@@ -138,7 +138,7 @@ def classify_names(
         A table that fits :data:`BOTTOM_UP`, and the figures.
 
     Raises:
-        ConfigurationError: if too few culture-bound names that are no flags in a part to learn from or measure on, or
+        ConfigurationError: if a part has too few culture-bound names other than flags to learn from or measure on, or
             all of one category.
     """
     dev, objects = (names["part"] == "dev").to_numpy(), ~names["is_flag"].to_numpy()

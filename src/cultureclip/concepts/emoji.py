@@ -26,7 +26,7 @@ _RENDER_SCALE = 4
 HELD_OUT_SHARE = 0.1
 """Share of the general emoji families that no pocket model sees: the general-retrieval benchmark."""
 NOT_REPLAYED_SHARE = 0.3
-"""Share of the other general families, which the base knows, that no training replays: the general-known benchmark."""
+"""Share of the other general families, known to the base, that no training replays: the general-known benchmark."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Emoji:
     def family(self) -> str:
         """The first code point (for flags the whole sequence): variants of one drawing share it.
 
-        Splits are made over families, so that "man wearing turban" never gives away "person wearing turban".
+        Splits are made over families, so "man wearing turban" never gives away "person wearing turban".
         """
         return self.char if self.is_flag else self.char[0]
 
     @property
     def is_replayed(self) -> bool:
-        """Whether a training may replay it, if it is general: the others say what a training makes the base forget."""
+        """Whether a training may replay a general emoji; the other emoji show what a training makes the base forget."""
         return hash_fraction(self.family, "pocket-not-replayed") >= NOT_REPLAYED_SHARE
 
     @property
@@ -67,7 +67,7 @@ def svg_path(char: str, style: Style) -> Path:
     """Return the path of the SVG that draws an emoji in a style.
 
     Raises:
-        SourceDataError: if the style has no drawing of it.
+        SourceDataError: if the style has no drawing of the emoji.
     """
     code = "-".join(f"{ord(c):04X}" for c in char if c != _VARIATION_SELECTOR)
     drawings = _drawings(style)
@@ -116,7 +116,7 @@ def split_emoji(emoji: tuple[Emoji, ...], culture_bound: set[str]) -> dict[str, 
 
 @cache
 def render(char: str, style: Style, size: int) -> np.ndarray:
-    """Draw an emoji on white, cropped to its content and centred in a square; drawn once and kept.
+    """Draw an emoji on white, cropped to its content and centred in a square; each drawing is cached.
 
     Args:
         char: The emoji.

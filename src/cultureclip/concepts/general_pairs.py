@@ -1,4 +1,4 @@
-"""General pictures with a text each: what a tuned model is held to while it learns culture.
+"""General pictures with a text each, to which a tuned model is held while it learns culture.
 
 Either the general emoji in both styles, without those that general ability is measured on, or a folder of one's own in
 the layout that the Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns
@@ -124,7 +124,7 @@ class PairPictures:
         return sorted(self._pictures)
 
     def read(self, ids: Sequence[str]) -> list[Image.Image]:
-        """Return the pictures with those ids, in that order.
+        """Return the pictures with these ids, in this order.
 
         Raises:
             SourceDataError: if a file is refused by :func:`~cultureclip.concepts.looks.open_image`.

@@ -14,7 +14,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
 from cultureclip.reading.pictures import FORMATS, ImageError, decode_image, read_picture
 
-if TYPE_CHECKING:  # loading torch takes seconds, and only who embeds needs it
+if TYPE_CHECKING:  # the torch import takes seconds, and only code that embeds needs it
     from cultureclip.models.encoder import ImageTextEncoder
 
 LOOKS = pa.DataFrameSchema(
@@ -53,7 +53,7 @@ def open_image(path: str) -> Image.Image:
     """Read an image file as RGB on white; see :mod:`cultureclip.reading.pictures` for the rules.
 
     Raises:
-        SourceDataError: if there is no file, or it is not a whole picture of a kind and size that is read.
+        SourceDataError: if there is no file, or it is not a whole picture of a supported kind and size.
     """
     try:
         return decode_image(read_picture(Path(path)))
@@ -71,7 +71,7 @@ def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bo
     half turn; it is then the same for a picture and its mirror image.
 
     Args:
-        judge: Who looks.
+        judge: Encoder of the pictures.
         pictures: uint8 [N, H, W, 3].
         mirrored: Whether looks are compared up to mirroring.
 

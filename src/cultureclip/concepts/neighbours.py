@@ -1,11 +1,11 @@
-"""Exact search for look-alikes of other cultures, in blocks: no N x N matrix is ever held."""
+"""Exact search for look-alikes of other cultures, in blocks, without an N x N matrix in memory."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 
 def culture_matrix(cultures: list[list[str]]) -> csr_matrix:
-    """Return which concept is at home where: 0/1 matrix [concepts, distinct cultures]."""
+    """Return the cultures of each concept: 0/1 matrix [concepts, distinct cultures]."""
     codes = {code: column for column, code in enumerate(sorted({code for row in cultures for code in row}))}
     rows = np.repeat(np.arange(len(cultures)), [len(row) for row in cultures])
     columns = [codes[code] for row in cultures for code in row]
@@ -22,12 +22,12 @@ def nearest_of_other_cultures(
 
     Args:
         embeddings: L2-normalised, float32 [N, D].
-        cultures: As :func:`culture_matrix` makes it, [N, C].
+        cultures: Matrix from :func:`culture_matrix`, [N, C].
         k: Neighbours a row.
         block: Edge of the blocks that are compared at a time.
 
     Returns:
-        Indices int64 [N, k] and cosines float32 [N, k], nearest first; where there are fewer than k, index -1 and -inf.
+        Indices int64 [N, k] and cosines float32 [N, k], nearest first; index -1 and -inf fill up fewer than k.
     """
     count = len(embeddings)
     found = np.full((count, k), -1, np.int64)

@@ -1,4 +1,4 @@
-"""Cultures are written as region codes; this is where codes get their English names (Unicode CLDR, through babel)."""
+"""Region codes of cultures, and their English names (Unicode CLDR, through babel)."""
 
 from functools import cache
 
@@ -24,7 +24,7 @@ def region_name(code: str) -> str:
     """Return English name of a region code, e.g. ``CI`` -> Côte d’Ivoire.
 
     Raises:
-        SourceDataError: if no such code.
+        SourceDataError: if there is no such code.
     """
     if not is_region(code):
         raise SourceDataError(repr(code), "not a region code", "Use ISO 3166-1 alpha-2, e.g. JP, or a UN M49 area")

@@ -12,7 +12,7 @@ class NameQuestion(Settings):
     """A question with two answers, asked of many names.
 
     Attributes:
-        instruction: With ``{yes}`` and ``{no}`` where the two answers are named.
+        instruction: Text with ``{yes}`` and ``{no}`` in place of the two answers.
         options: The two answers; the question is asked twice, the options exchanged.
         examples: Names with the right answer.
     """
@@ -41,9 +41,9 @@ class BottomUpSettings(Settings):
 
     Attributes:
         enabled: Whether it runs; not for concepts that are not emoji.
-        language_model: Who is asked.
-        question: What is asked.
-        folds: Of the cross-validation in the dev part.
+        language_model: Language model to ask.
+        question: Question to ask.
+        folds: Folds of the cross-validation in the dev part.
         resamples: Bootstrap samples per interval.
     """
 
@@ -63,7 +63,7 @@ class TwinSettings(Settings):
             drawings are the same.
         compare_mirrored: Whether looks are compared up to mirroring.
         neighbours: Look-alikes of other cultures that are considered for each concept.
-        context_weight: What closeness of contexts takes off the score.
+        context_weight: Weight with which closeness of contexts lowers the score.
         min_visual_similarity: Smallest cosine of looks in a twin.
         max_twins_per_concept: Most twins that one concept is in.
         max_flag_twins: Most twins of flags.

@@ -28,7 +28,7 @@ TOO_DIFFERENT = "not alike enough"
 CONCEPT_USED = "concept is in enough twins"
 KIND_FULL = "enough twins of its kind"
 
-_DECIMALS = 6  # coarser than rounding errors, so that another machine orders the pairs alike
+_DECIMALS = 6  # coarser than rounding errors, so another machine orders the pairs alike
 
 
 def match_twins(
@@ -42,7 +42,7 @@ def match_twins(
 
     Args:
         concepts: Rows of the concepts table that have a picture, N. Those whose terms are ``eval_only`` are matched
-            like all others, but no pair with one becomes a twin: of twins, pictures are made and trained on.
+            like all others, but are never part of a twin, because pictures of twins are made and trained on.
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
@@ -51,10 +51,10 @@ def match_twins(
 
     Returns:
         A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
-        considered with the reason why it is none.
+        considered with the reason why it is not a twin.
 
     Raises:
-        SourceDataError: if no two concepts of one category and kind are of different cultures.
+        SourceDataError: if no two concepts of one category and kind have different cultures.
     """
     order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
     concepts = concepts.iloc[order].reset_index(drop=True)
@@ -124,7 +124,7 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, ne
 def choose_pairs(
     pairs: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
 ) -> list[str | None]:
-    """Go through pairs from the best down; for each the reason why it is not a twin, or None where it is one.
+    """Go through pairs from the best down; return for each the reason why it is not a twin, or None if it is one.
 
     Args:
         pairs: Columns a, b (row numbers of concepts), visual_similarity and kind, best first.
@@ -157,7 +157,7 @@ def choose_pairs(
 
 
 def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
-    """Split twins into train and dev so that no concept is on both sides.
+    """Split twins into train and dev, with each concept on one side only.
 
     Connected components of the twin graph are taken in the order of a hash; one goes to dev if it is not larger than
     what dev still lacks. With a single component all is train.
