@@ -1,1 +1,1 @@
-"""Images: which are wanted, how they are generated, where they lie."""
+"""Images: the requests, the generation and the store."""

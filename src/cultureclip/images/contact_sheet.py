@@ -17,7 +17,7 @@ _INK, _FAINT = "#222222", "#666666"
 
 @dataclass(frozen=True)
 class Cell:
-    """One image to show: its id, whose it is and what it was made from."""
+    """One image to show: its id, its concept and its prompt."""
 
     image_id: str
     concept: str

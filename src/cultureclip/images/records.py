@@ -42,10 +42,10 @@ class ImageRecord:
         png: The picture.
         width: In pixels.
         height: In pixels.
-        sha256: Of ``png``.
+        sha256: SHA-256 of ``png``.
         phash: Perceptual hash of shapes, a dash, perceptual hash of colours.
-        batch_size: Of the batch that it was generated in.
-        versions: What it was made with, as JSON.
+        batch_size: Size of the batch in which the image was generated.
+        versions: Versions of the software, as JSON.
     """
 
     image_id: str
@@ -79,7 +79,7 @@ def encode_image(image_id: str, image: Image.Image, batch_size: int, versions: M
 def perceptual_hash(image: Image.Image) -> str:
     """Hash of shapes (DCT of the luminance, 64 bits), a dash, hash of colours (42 bits): alike pictures, alike hashes.
 
-    The first half alone cannot tell apart flags that differ in colour only.
+    The first half alone cannot tell apart flags that differ only in colour.
     """
     return f"{imagehash.phash(image)}-{imagehash.colorhash(image)}"
 
@@ -102,7 +102,7 @@ def decode_image(png: bytes, size: tuple[int, int]) -> Image.Image:
         size: Recorded width and height.
 
     Raises:
-        ValueError: if it is no whole picture of that size, or large enough to be a decompression bomb.
+        ValueError: if it is not a whole picture of this size, or large enough to be a decompression bomb.
     """
     try:
         picture = Image.open(io.BytesIO(png), formats=["PNG"])

@@ -22,7 +22,7 @@ class Recipe:
         model: Fingerprint of the pipeline directory; stands for the model's name and revision.
         scheduler: Class and configuration of the scheduler.
         call: Arguments of the pipeline's call: steps, guidance scale, size, negative prompt ...
-        dtype: Of weights and arithmetic.
+        dtype: Number type of weights and arithmetic.
     """
 
     model: str
@@ -36,10 +36,10 @@ class Recipe:
 
 
 def read_recipe(settings: GenerationSettings) -> Recipe:
-    """Read what the settings come to; the weights' bytes are read, but not into torch.
+    """Read the recipe that the settings describe; the weights' bytes are read, but not into torch.
 
     Raises:
-        WeightsError: if the model is missing, or a part of it.
+        WeightsError: if the model, or a part of it, is missing.
     """
     folder = locate(settings.model)
     return Recipe(
@@ -58,7 +58,7 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
 
     Args:
         captions: Table ``captions``; rows that are not accepted are left out.
-        recipe: How the images will be made.
+        recipe: Recipe of the images.
         images_per_caption: Images a caption.
         shard_digits: Hex digits of the id that name the shard: 16 shards a digit.
 
@@ -66,12 +66,12 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
         Table ``image_requests``, sorted by image id; the same for any order of the captions.
 
     Raises:
-        SourceDataError: if there is no caption, or none is accepted.
+        SourceDataError: if there is no caption, or no caption is accepted.
     """
     accepted = captions[captions["verdict"] == "accepted"].sort_values("caption_id")
     if captions.empty:
         remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
-        raise SourceDataError("captions", "there are none, for no twin is accepted", remedy)
+        raise SourceDataError("captions", "there are none, because no twin is accepted", remedy)
     if accepted.empty:
         reasons = captions["reason"].value_counts().to_dict()
         cause = f"none of {len(captions)} is accepted, so there is nothing to draw; rejected by reason: {reasons}"
@@ -89,7 +89,7 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
 
 
 def check_recipe(requests: pd.DataFrame, recipe: Recipe) -> None:
-    """Check that requests were planned for this recipe: else images would be stored under ids that lie about them.
+    """Check that requests were planned for this recipe; else images would be stored under wrong ids.
 
     Raises:
         ConfigurationError: if an id does not follow from the recipe.

@@ -31,12 +31,12 @@ class GenerationSettings(Settings):
 
     Attributes:
         model: A diffusers pipeline's directory.
-        device: Where the model runs.
-        dtype: Of weights and arithmetic; part of an image's id.
+        device: Device of the model.
+        dtype: Number type of weights and arithmetic; part of an image's id.
         scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
         call: Arguments of the pipeline's call; part of an image's id.
         batch_size: Images at once; halved by itself when memory runs out.
-        part_size: Images per stored file: what a crash can cost.
+        part_size: Images per stored file: the most that a crash can lose.
     """
 
     model: DiffusersPath

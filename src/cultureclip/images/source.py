@@ -1,4 +1,4 @@
-"""Pictures by id: the one interface between what stores pictures and what looks at them."""
+"""Pictures by id: the one interface between stores of pictures and their users."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -33,7 +33,7 @@ class ShardStore:
     """Images by id.
 
     Args:
-        root: Folder of the store; made when something is written.
+        root: Folder of the store; created at the first write.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -79,10 +79,10 @@ class ShardStore:
         return found
 
     def write_part(self, shard: str, records: Sequence[ImageRecord]) -> Path:
-        """Store records as one part: whole or not at all.
+        """Store records as one part, completely or not at all.
 
         Args:
-            shard: Its folder; the head of every record's id.
+            shard: Folder of the part; the head of every record's id.
             records: At least one.
 
         Raises:
@@ -109,7 +109,7 @@ class ShardStore:
             MissingInputError: if an id is not in the store.
             DamagedShardError: if a part does not match its checksum.
             StorageError: if a part cannot be read.
-            DamagedImageError: if a picture is not what its record says.
+            DamagedImageError: if a picture does not match its record.
         """
         found: dict[str, Image.Image] = {}
         for part, table in self._tables(ids, ["image_id", "image", "width", "height"]):
@@ -123,11 +123,11 @@ class ShardStore:
         return {image_id: found[image_id] for image_id in ids}
 
     def checksums(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return SHA-256 of pictures as their records have it, in the order of ``ids``; no picture is read or compared.
+        """Return the SHA-256 of pictures from their records, in the order of ``ids``; no picture is read or compared.
 
         Raises:
             MissingInputError: if an id is not in the store.
-            DamagedShardError: if a part is no whole parquet file.
+            DamagedShardError: if a part is not a whole parquet file.
         """
         found: dict[str, str] = {}
         for part, _ in self._homes(ids):
@@ -136,7 +136,7 @@ class ShardStore:
         return {image_id: found[image_id] for image_id in ids}
 
     def batch_sizes(self) -> dict[str, int]:
-        """Return the size of the batch that each image was generated in, by id; no picture is read.
+        """Return the batch size of each image; no picture is read.
 
         Raises:
             DamagedShardError: if a part is not a whole parquet file.
@@ -183,7 +183,7 @@ class ShardStore:
         return tuple(self._read_columns(part, ["image_id"])["image_id"])
 
     def _read_columns(self, part: Path, columns: list[str]) -> dict[str, list[Any]]:
-        """Read columns of a part whose bytes are not compared with its checksum; those of its pages are."""
+        """Read columns of a part; the part's checksum is not compared, those of its pages are."""
         try:
             with _reading(part):
                 table = pq.read_table(part, columns=columns, partitioning=None, page_checksum_verification=True)
@@ -223,7 +223,7 @@ class ImageSet:
     """Some images of a store: a manifest's sorted ids, and the store to read them from.
 
     Args:
-        store: Where the images lie.
+        store: Store of the images.
         ids: Which ones.
     """
 
@@ -241,7 +241,7 @@ class ImageSet:
         return [pictures[image_id] for image_id in wanted]
 
     def checksums(self, ids: Sequence[str] | None = None) -> list[str]:
-        """Return SHA-256 of pictures, by default of the whole set; errors as :meth:`ShardStore.checksums`."""
+        """Return the SHA-256 of pictures, by default of the whole set; errors as in :meth:`ShardStore.checksums`."""
         wanted = self._check(ids)
         found = self.store.checksums(wanted)
         return [found[image_id] for image_id in wanted]
@@ -259,7 +259,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Tell a disk that fails from a file that is damaged: no whole part is moved aside for an error of its disk."""
+    """Tell a disk error from a damaged file, because a disk error must not move a whole part aside."""
     try:
         yield
     except OSError as error:
@@ -270,10 +270,10 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and say what to do when the disk refuses."""
+    """Write a file completely or not at all; a disk error says the remedy."""
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        remedy = "Free disk space, or give `image_store` another folder, then run again: what is stored stays"
+        remedy = "Free disk space, or give `image_store` another folder, then run again: stored images stay"
         raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error
