@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 THUMBNAIL = 4
-"""Edge of the colour thumbnail: 4 x 4 x 3 bytes tell where which colour is."""
+"""Edge of the colour thumbnail: 4 x 4 x 3 bytes show the places of colours."""
 
 
 def look_of(picture: Image.Image) -> dict[str, str]:
@@ -30,7 +30,7 @@ def find_duplicates(looks: pd.DataFrame, max_hamming: int, max_colour_distance: 
         max_colour_distance: Largest root mean square difference of the thumbnails, in grey levels of 0-255.
 
     Returns:
-        Id of the image that each row repeats, missing where it repeats none, on the index of ``looks``.
+        Id of the image that each row repeats, or missing, on the index of ``looks``.
     """
     found = pd.Series(None, index=looks.index, dtype=object)
     shared = looks[looks["concept_id"].duplicated(keep=False)].sort_values(["concept_id", "image_id"])

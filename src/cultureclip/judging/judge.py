@@ -1,4 +1,4 @@
-"""The judge: an image-text encoder whose embeddings are kept by the key of what made them."""
+"""The judge: an image-text encoder whose embeddings are cached by the key of their inputs."""
 
 import base64
 import logging
@@ -30,13 +30,13 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, D
 
 
 class Judge:
-    """Embeds images and texts once and never again: answers lie in a store under (weights, item).
+    """Embeds each image and text once: results are stored under (weights, item).
 
     The weights are loaded when the first item is not in the store, so an unchanged run loads no model.
 
     Args:
         settings: Which model judges, and how.
-        store: Where embeddings are kept.
+        store: Cache of the embeddings.
 
     Raises:
         WeightsError: if the directory or a file in it is missing.
@@ -72,7 +72,7 @@ class Judge:
         """Embed images and note their looks.
 
         Args:
-            images: Where the images are read from; every id must be there.
+            images: Store of the images; every id must be there.
             ids: Images wanted.
 
         Returns:
@@ -111,7 +111,7 @@ class Judge:
 
 
 def _read(images: ImageSource, ids: Sequence[str]) -> dict[str, Image.Image]:
-    """Read a batch at once; when something in it cannot be read, one by one, to lose no more than that."""
+    """Read a batch at once; if an item cannot be read, read one by one, to lose only this item."""
     try:
         return {i: to_rgb(picture) for i, picture in zip(ids, images.read(ids), strict=True)}
     except _UNREADABLE as error:

@@ -38,7 +38,7 @@ def list_sides(requests: pd.DataFrame, captions: pd.DataFrame, twins: pd.DataFra
 
 
 def _check_same_run(sides: pd.DataFrame, column: str, tables: str, pipeline: str) -> None:
-    """Refuse images for which one table does not have what the other refers to."""
+    """Refuse images for which one table lacks a row that the other refers to."""
     if absent := int(sides[column].isna().sum()):
         cause = f"of different runs: {absent} of {len(sides)} planned images refer to rows that are not there"
         raise MissingInputError(tables, cause, f"Make them again, in order: kedro run --pipelines={pipeline}")
@@ -51,10 +51,10 @@ def measure(
 
     Args:
         sides: From :func:`list_sides`.
-        images: The images that were made.
-        judge: Who looks at them.
+        images: Generated images.
+        judge: Judge of the images.
         concept_ids: All concepts [C].
-        texts: Their text embeddings, float32 [C, D], normalised.
+        texts: Text embeddings of the concepts, float32 [C, D], normalised.
 
     Returns:
         ``sides`` with the cosines ``clip_similarity``, ``twin_similarity``, ``chance_similarity`` (mean over all
@@ -84,7 +84,7 @@ def measure(
 def _similarities(
     rows: pd.DataFrame, seen: Mapping[str, Mapping[str, Any]], concept_ids: list[str], texts: np.ndarray
 ) -> pd.DataFrame:
-    """Return cosines and rank of the readable rows, in slices so that [N, C] never lies in memory whole."""
+    """Return cosines and rank of the readable rows, in slices so that [N, C] is never in memory whole."""
     place = pd.Series(np.arange(len(concept_ids)), index=concept_ids)
     own, twin = (place.loc[rows[column]].to_numpy() for column in ("concept_id", "twin_concept_id"))
     columns = ("clip_similarity", "twin_similarity", "chance_similarity", "rank")

@@ -24,7 +24,7 @@ def build_cultwin(
     """Pair the accepted images of both sides of every twin: first with first, second with second.
 
     Only images of captions of one kind are paired: what a kind gives away, it gives away of both sides. Images of a
-    side are ordered by id. What one side has more of than the other stays unused, so no image occurs twice in a twin.
+    side are ordered by id. A side's surplus stays unused, so no image occurs twice in a twin.
     The positive side is the twin's concept a.
 
     Args:

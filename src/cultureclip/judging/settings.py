@@ -1,4 +1,4 @@
-"""Settings of judging: who judges, and what an image must reach."""
+"""Settings of judging: the judge, and the thresholds for an image."""
 
 from string import Formatter
 
@@ -15,7 +15,7 @@ class JudgeSettings(Settings):
 
     Attributes:
         judge: A directory that ``open_clip`` loads.
-        device: Where it runs.
+        device: Device of the judge.
         batch: Most images in one forward pass; halved, down to 1, when memory runs out.
     """
 

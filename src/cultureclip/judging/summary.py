@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 FLAG = "flag"
-"""The universal of flags: they are counted apart, for twins among them are a matter of course."""
+"""The universal of flags. Twins of two flags are counted separately, because such twins are trivial."""
 
 
 def summarise(
@@ -52,5 +52,5 @@ def _top1(readable: pd.DataFrame) -> dict[str, Any]:
 
 
 def find_shortfalls(metrics: dict[str, Any], least: dict[str, int]) -> list[str]:
-    """Say which counts of :func:`summarise` fall below what was hoped for, one sentence each."""
+    """Return one sentence for each count of :func:`summarise` below expectations."""
     return [f"{name} is {metrics[name]}, below {floor}" for name, floor in least.items() if metrics[name] < floor]

@@ -57,7 +57,7 @@ def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
 
 
 def _refuse_by_score(measured: pd.DataFrame, settings: VerdictSettings) -> pd.Series:
-    """Return reasons that need no other image; written so that a score that is not a number passes no rule."""
+    """Return the reasons that need no other image; every rule fails a score that is not a number."""
     twin_margin, chance_margin = settings.twin_margin, settings.chance_margin
     own, fault = measured["clip_similarity"], measured["fault"].astype(object)
     reason = pd.Series(None, index=measured.index, dtype=object)
