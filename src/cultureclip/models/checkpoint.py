@@ -60,13 +60,13 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise WeightsError(path, f"not a whole safetensors file ({error})", "Copy or download it again") from error
     if metadata.pop(_CHECKSUM, None) not in (None, _checksum(tensors, metadata)):
         remedy = "Copy it again, or remove it and run again to have it written again"
-        raise WeightsError(path, "what it holds is not what was written (the checksum differs)", remedy)
+        raise WeightsError(path, "its contents differ from those written (the checksum differs)", remedy)
     check_finite(tensors, path)
     return tensors, metadata
 
 
 def save_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Save what is needed to go on after ``step`` optimiser steps."""
+    """Save the state from which training resumes after ``step`` optimiser steps."""
     names = {id(p): n for n, p in model.named_parameters()}
     tensors = {f"{_MODEL}{n}": t for n, t in model.state_dict().items()}
     for parameter, state in optimizer.state.items():
@@ -75,10 +75,10 @@ def save_training_state(path: Path, model: torch.nn.Module, optimizer: torch.opt
 
 
 def load_training_state(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what :func:`save_training_state` wrote, in place.
+    """Restore the state that :func:`save_training_state` wrote, in place.
 
     Returns:
-        The number of steps already done; 0 when there is no file.
+        The number of steps already done; 0 if there is no file.
 
     Raises:
         WeightsError: if the file is damaged, or is of another model.

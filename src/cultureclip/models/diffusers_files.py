@@ -67,7 +67,7 @@ def check_files(folder: Path) -> None:
             raise WeightsError(part, "listed in model_index.json, but not there", "Copy or download the model again")
         weights = sorted(part.glob("*.safetensors"))
         refused = sorted(file.name for file in part.iterdir() if file.suffix in _REFUSED)
-        # A tokenizer or a scheduler has no config.json of its own: what has one is a model and needs weights.
+        # Tokenizers and schedulers have no config.json of their own; a part with one is a model and needs weights.
         if not weights and (refused or (part / "config.json").is_file()):
             found = f"only {', '.join(refused)} found" if refused else "no weights file"
             remedy = "Convert it: pipeline.save_pretrained(folder, safe_serialization=True)"
@@ -79,7 +79,7 @@ def check_files(folder: Path) -> None:
 def fingerprint(folder: Path) -> str:
     """Return SHA-256 over the names and bytes of the pipeline's index, configs, vocabularies and weights.
 
-    It names the model by content: the same weights in another folder, or on another machine, are the same model.
+    The digest names the model by content: the same weights in another folder or on another machine are the same model.
     Model cards and other files beside the parts do not count.
     """
     check_files(folder)

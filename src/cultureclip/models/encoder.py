@@ -1,6 +1,6 @@
 """A contrastive image-text model with its preprocessing and tokenizer: the trainee, the judge, whatever is evaluated.
 
-This file holds what all of them do and the ``open_clip`` ones; ``transformers`` ones are in ``models/huggingface.py``.
+This file holds the common parts and the ``open_clip`` models; ``transformers`` ones are in ``models/huggingface.py``.
 """
 
 import logging
@@ -44,7 +44,7 @@ class ImageTextEncoder:
         tokenizer: list of texts -> int64 tensor [N, context_length]; another length is asked for by that name.
         fingerprint: SHA-256 over weights, config, preprocessing and tokenizer; the key under which embeddings may be
             kept.
-        source: Where it was loaded from; errors name it.
+        source: Place that it was loaded from; errors name it.
         image_dtype: Number type of the image tower's matrix products; weights, the text tower and everything after the
             towers are float32.
     """
@@ -125,7 +125,7 @@ def load_encoder(path: str | Path, device: str = "cpu") -> ImageTextEncoder:
 
     Args:
         path: Directory with ``open_clip_config.json``, ``open_clip_model.safetensors`` and tokenizer files.
-        device: Where to put the weights.
+        device: Device of the weights.
 
     Raises:
         WeightsError: if the directory or a file in it is missing, truncated, holds NaN, or does not fit its config; or
@@ -149,7 +149,7 @@ def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint:
         tag: A release of it in ``open_clip.list_pretrained()``, with whose preprocessing the weights were trained.
         weights: A safetensors file.
         fingerprint: Digest of all of these.
-        device: Where to put the weights.
+        device: Device of the weights.
 
     Raises:
         WeightsError: if the architecture or tag is unknown, the architecture computes another activation than the
@@ -161,7 +161,7 @@ def load_open_clip_file(architecture: str, tag: str, weights: Path, fingerprint:
         raise WeightsError(
             weights,
             f"open_clip knows no release {tag!r} of {architecture!r}",
-            f"Name the release whose preprocessing the weights were trained with; known: {known}",
+            f"Name the release with whose preprocessing the weights were trained; known: {known}",
         )
     activations = [
         "QuickGELU" if config.get("quick_gelu", False) else "GELU"

@@ -1,4 +1,4 @@
-"""Any image-text model by its location: which family it is of, what it is, and how it is loaded."""
+"""Any image-text model by its location: its family, its identity and its loading."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ def locate_model(spec: str | Path) -> Path | OpenClipFile:
             ``open_clip:<architecture>/<release>@<safetensors file>``.
 
     Raises:
-        WeightsError: if nothing lies there.
+        WeightsError: if there is nothing.
     """
     text = str(spec)
     if not text.startswith(OPEN_CLIP_SCHEME):
@@ -58,8 +58,8 @@ def load_model(spec: str | Path, device: str = "cpu") -> ImageTextEncoder:
     """Load a model of any family; a directory with ``open_clip_config.json`` is open_clip's.
 
     Args:
-        spec: As :func:`locate_model` reads it.
-        device: Where to put the weights.
+        spec: Location as :func:`locate_model` reads it.
+        device: Device of the weights.
 
     Raises:
         WeightsError: if it is of no known family, or it cannot be loaded.
@@ -67,5 +67,5 @@ def load_model(spec: str | Path, device: str = "cpu") -> ImageTextEncoder:
     place = locate_model(spec)
     if isinstance(place, OpenClipFile):
         return load_open_clip_file(place.architecture, place.release, place.weights, fingerprint_model(spec), device)
-    fingerprint(place)  # says what is missing, and how pickled weights are converted
+    fingerprint(place)  # reports missing files, and how to convert pickled weights
     return load_encoder(place, device) if (place / CONFIG_NAME).is_file() else load_huggingface(place, device)

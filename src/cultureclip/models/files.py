@@ -1,6 +1,6 @@
-"""Are a model's files whole? Asked before a run begins, so nothing is loaded: headers and configs are read, no weights.
+"""Check that a model's files are whole, before a run begins: only headers and configs are read, no weights.
 
-A truncated download or a half-copied folder would otherwise show when the model is first needed, hours into a run.
+A truncated download or a half-copied folder would otherwise show at the model's first use, hours into a run.
 """
 
 import filecmp
@@ -16,7 +16,7 @@ from cultureclip.models.safetensors_files import check_safetensors, check_weight
 from cultureclip.reading.json_text import read_object
 
 _CONFIGS = CONFIG_FILES[:2]
-"""One of these says what a model is, whatever else lies beside it."""
+"""Config files of which one identifies a model, whatever the other files."""
 _HAVE_THEIR_OWN = ("open_clip_config.json", "modules.json")
 """Where one of these is, another library finds tokenizer and preprocessing by itself."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -29,7 +29,7 @@ def check_model(path: Path, gguf_file: str | None = None) -> None:
     Args:
         path: A diffusers pipeline's directory; one of ``open_clip``, ``transformers`` or ``sentence-transformers``; or
             a bare safetensors file.
-        gguf_file: Name of the GGUF file in the directory, if the weights lie in one.
+        gguf_file: Name of the GGUF file in the directory, if it holds the weights.
 
     Raises:
         WeightsError: if weights or a config are missing, cut off or in a refused format.
@@ -50,7 +50,7 @@ def check_model(path: Path, gguf_file: str | None = None) -> None:
 
 
 def _check_companions(folder: Path) -> None:
-    """Make sure that a model of ``transformers`` has its tokenizer and, where it sees, its image processor.
+    """Make sure that a model of ``transformers`` has its tokenizer and, if it sees, its image processor.
 
     Raises:
         WeightsError: if one is missing.
@@ -69,10 +69,10 @@ def _check_companions(folder: Path) -> None:
 
 
 def find_weights(path: Path) -> list[Path]:
-    """Return the files that hold a model's weights: a bare file itself, or those of a directory.
+    """Return the files that hold a model's weights: a bare file itself, or those in a directory.
 
     Raises:
-        WeightsError: if there are none.
+        WeightsError: if there are no weights.
     """
     return [path] if path.is_file() else list_weights(path)
 

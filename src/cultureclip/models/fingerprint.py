@@ -24,11 +24,11 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-"""Files that Hugging Face tokenizers are made of; a directory has some of them, or none (open_clip's own tokenizer)."""
+"""Files of Hugging Face tokenizers; a directory has some of them, or none (open_clip's own tokenizer)."""
 
 
 def fingerprint(path: str | Path) -> str:
-    """Return SHA-256 over all files of a model's directory that decide an embedding; cards and notes are no part of it.
+    """Return the SHA-256 over all files of a model's directory that decide an embedding, without cards and notes.
 
     Args:
         path: Directory of an ``open_clip`` or ``transformers`` model.
@@ -68,7 +68,7 @@ def file_digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  what a change of the file shows in
+def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  these show a change of the file
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -77,5 +77,5 @@ def _refuse_pickled(folder: Path) -> None:
     pickled = [p for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES]
     if pickled:
         name = "open_clip_model" if (folder / CONFIG_FILES[0]).is_file() else "model"
-        largest = max(pickled, key=lambda p: (p.stat().st_size, p.name))  # an optimiser's state may lie beside
+        largest = max(pickled, key=lambda p: (p.stat().st_size, p.name))  # an optimiser's state may be beside it
         raise refuse_pickle(largest, folder / f"{name}{WEIGHTS_SUFFIX}")

@@ -1,4 +1,4 @@
-"""Refuse NaN and infinity: in a model's weights when they are loaded, and in what the model computes."""
+"""Refuse NaN and infinity in a model's weights at loading, and in its results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +37,12 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def check_computed(rows: Tensor, source: Path, kind: str) -> None:
-    """Check what a model computed.
+    """Check a model's results.
 
     Args:
         rows: One row per item.
-        source: Where the model lies.
-        kind: Name of the items and of what was computed for them, such as ``texts have embeddings``.
+        source: Location of the model.
+        kind: Name of the items and of their results, such as ``texts have embeddings``.
 
     Raises:
         WeightsError: if a row holds NaN or infinity.
@@ -58,7 +58,7 @@ def check_computed(rows: Tensor, source: Path, kind: str) -> None:
 
 
 def _find_file(name: str, source: Path) -> Path:
-    """Find the weights file that holds a tensor; the directory itself where the library renames tensors."""
+    """Find the weights file that holds a tensor; return the directory if the library renames tensors."""
     files = sorted(source.glob("*.safetensors")) if source.is_dir() else []
     for file in files:
         try:

@@ -1,8 +1,8 @@
-"""The header of a GGUF file, read without its weights: is the file as long as it says?
+"""The header of a GGUF file, read without its weights, to compare the file's length with it.
 
 Layout (GGUF 2 and 3, little endian): magic, version, counts; key-values; name, shape, type and offset of each tensor;
 then the tensors, from the next multiple of ``general.alignment`` on. The ``gguf`` package's reader builds every string
-of the vocabulary on the way, which takes seconds; this skips them.
+of the vocabulary on the way, which takes seconds; this module skips them.
 """
 
 import mmap
@@ -43,7 +43,7 @@ class _Header:
         self.content, self.place = content, 0
 
     def find_end(self) -> int:
-        """Return where the last tensor ends, in bytes from the file's start."""
+        """Return the end of the last tensor, in bytes from the file's start."""
         from gguf.constants import GGML_QUANT_SIZES
 
         if self.content[:4] != b"GGUF":

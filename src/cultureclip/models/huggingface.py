@@ -60,7 +60,7 @@ def load_huggingface(path: str | Path, device: str = "cpu") -> HuggingFaceEncode
 
     Args:
         path: The directory, as ``save_pretrained`` of the model and of its processor write it.
-        device: Where to put the weights.
+        device: Device of the weights.
 
     Raises:
         WeightsError: if it is of another type; weights, preprocessor or tokenizer are missing, damaged, or do not fit.
@@ -117,7 +117,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _load_preprocess(folder: Path, kind: str) -> Any:
     """Return the function PIL image -> [3, H, W], on Pillow's resampling, with which the models were trained.
 
-    What is absent from a preprocessor's file would be filled in silently: mean and std have to be there.
+    Missing fields of a preprocessor's file would be filled in silently, so mean and std are required.
     """
     from transformers import AutoImageProcessor
 
@@ -173,7 +173,7 @@ def _check_activation(path: Path, origin: str, config: Any) -> None:
         cause = f"OpenAI's weights were trained with quick_gelu, hidden_act is {towers.pop()}"
     else:
         return
-    raise WeightsError(path, cause, "Set hidden_act of both towers to what the model was trained with")
+    raise WeightsError(path, cause, "Set hidden_act of both towers to the activation of the training")
 
 
 def _check_size(folder: Path, preprocess: Any, config: Any) -> None:

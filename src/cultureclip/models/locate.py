@@ -1,4 +1,4 @@
-"""Where a model lies: a path, a folder inside an installed package, or a repository in the Hugging Face cache."""
+"""Locations of models: a path, a folder inside an installed package, or a repository in the Hugging Face cache."""
 
 import re
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from cultureclip.errors import WeightsError
 
 PACKAGE_SCHEME, HUB_SCHEME = "package:", "hf:"
 OPEN_CLIP_SCHEME = "open_clip:"
-"""Bare weights, ``open_clip:<architecture>/<release>@<location>``: what they are is read in ``models/families.py``."""
+"""Bare weights, ``open_clip:<architecture>/<release>@<location>``; ``models/families.py`` reads them."""
 
 _FORMS = "Give a path, package:<module>/<path> or hf:<owner>/<name>@<revision>"
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -19,10 +19,10 @@ def locate(spec: str) -> Path:
 
     Args:
         spec: A local path; ``package:<module>/<relative path>``; or ``hf:<owner>/<name>@<revision>``, which is read
-            from the local Hugging Face cache (and fetched into it only where ``HF_HUB_OFFLINE`` is not set).
+            from the local Hugging Face cache (and downloaded only if ``HF_HUB_OFFLINE`` is not set).
 
     Raises:
-        WeightsError: if nothing lies there.
+        WeightsError: if there is nothing.
     """
     if spec.startswith(PACKAGE_SCHEME):
         return _in_package(spec)
@@ -46,7 +46,7 @@ def _malformed(spec: str, cause: str) -> WeightsError:
 
 
 def _leaves(relative: str) -> bool:
-    """Tell whether a relative path is none, or leads out of the folder that it starts in."""
+    """Tell whether a path is not relative, or leads out of the folder in which it starts."""
     path = PurePosixPath(relative.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or not relative.isprintable()
 
@@ -88,5 +88,5 @@ def _in_hub_cache(spec: str) -> Path:
         return Path(snapshot_download(repository, revision=revision, local_files_only=constants.HF_HUB_OFFLINE))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise WeightsError(
-            spec, f"not in the local cache ({type(error).__name__})", "Download it where a network is, or give a path"
+            spec, f"not in the local cache ({type(error).__name__})", "Download it with a network, or give a path"
         ) from error

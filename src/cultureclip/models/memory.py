@@ -1,4 +1,4 @@
-"""Recognise that memory ran out, and go on with smaller batches or say what does not fit."""
+"""Recognise that memory ran out, and continue with smaller batches or say which item does not fit."""
 
 import errno
 import logging
@@ -34,13 +34,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def halve_until_it_fits(work: Callable[[int], Result], batch: int) -> tuple[Result, int]:
-    """Call ``work(batch)``; when memory runs out, again with half the batch, down to 1.
+    """Call ``work(batch)``; when memory runs out, call it again with half the batch, down to 1.
 
     Returns:
         The result of ``work``, and the batch that fitted.
 
     Raises:
-        RuntimeError: if ``work`` fails otherwise, or memory does not suffice for one item.
+        RuntimeError: if ``work`` fails for another reason, or memory does not suffice for one item.
     """
     while True:
         try:
@@ -54,11 +54,11 @@ def halve_until_it_fits(work: Callable[[int], Result], batch: int) -> tuple[Resu
 
 @contextmanager
 def fitting_into_memory(item: object, remedy: str, memory: str = "memory") -> Iterator[None]:
-    """Turn a lack of memory inside the block into an error that says what does not fit.
+    """Turn a lack of memory inside the block into an error that names the item.
 
     Args:
-        item: What is loaded or computed: a path, an id.
-        remedy: What the user can do.
+        item: Item that is loaded or computed: a path, an id.
+        remedy: Steps for the user.
         memory: Name of the memory, such as ``the memory of cuda``.
 
     Raises:

@@ -57,7 +57,7 @@ def load_open_clip_weights(model: Any, file: Path) -> None:
 
 @contextmanager
 def _without_wrappers(file: Path) -> Iterator[Path]:
-    """Give the file itself, or a temporary copy of it whose tensors have no wrapper's prefix."""
+    """Give the file itself, or a temporary copy whose tensors have no wrapper's prefix."""
     with safe_open(file, framework="pt") as handle:
         names = {name: strip_wrappers(name) for name in handle.keys()}  # noqa: SIM118  not a mapping
     if all(name == plain for name, plain in names.items()):
@@ -75,7 +75,7 @@ def _without_wrappers(file: Path) -> Iterator[Path]:
 
 
 def _report_resized(model: Any, plain: Path, file: Path) -> None:
-    """Warn where open_clip will resize position embeddings: the config is then another than the weights' own."""
+    """Warn if open_clip will resize position embeddings: then the config differs from the weights' own."""
     own = model.state_dict()
     with safe_open(plain, framework="pt") as handle:
         for name in set(_POSITIONS).intersection(handle.keys()):

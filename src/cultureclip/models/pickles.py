@@ -1,4 +1,4 @@
-"""Pickled weights run code when they are opened, so none are loaded. This converts those that you trust, once.
+"""Pickled weights run code when they are opened, so none are loaded. This module converts trusted ones, once.
 
 python -m cultureclip.models.pickles WEIGHTS.pt WEIGHTS.safetensors
 """
@@ -27,7 +27,7 @@ def convert_pickle(path: Path, target: Path) -> None:
         WeightsError: if the file holds other objects, or no tensors by name.
         StorageError: if the disk is full or failing.
     """
-    remedy = "Save its state_dict() where the model was made, and convert that"
+    remedy = "Save its state_dict() with the code that made the model, and convert that"
     try:
         with path.open("rb") as handle:
             held = torch.load(handle, map_location="cpu", weights_only=True)

@@ -4,7 +4,7 @@ import torch
 
 
 def fast_dtype(device: str) -> torch.dtype:
-    """Return bfloat16 where the device multiplies it natively, else float32."""
+    """Return bfloat16 if the device multiplies it natively, else float32."""
     if torch.device(device).type == "cuda":
         native = torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
         return torch.bfloat16 if native else torch.float32

@@ -35,7 +35,7 @@ def check_safetensors(path: Path) -> None:
 def strip_wrappers(name: str) -> str:
     """Take the prefixes of distributed training (``module.``) and ``torch.compile`` (``_orig_mod.``) off a name.
 
-    They may stand in any order. A compiled part has its prefix inside the name.
+    The shards may be in any order. A compiled part has its prefix inside the name.
     """
     return _WRAPPERS.sub("", name)
 

@@ -3,7 +3,7 @@
 import torch
 
 NUCLEUS_LIMIT = 256
-"""Most tokens that nucleus sampling looks at: a full sort of the vocabulary at each step costs more than the model."""
+"""Most tokens that nucleus sampling sorts: a full sort of the vocabulary per step costs more than the model."""
 
 
 def common_prefix(token_ids: list[list[int]]) -> int:

@@ -28,7 +28,7 @@ class SentenceEncoder:
 
     Attributes:
         model: The ``SentenceTransformer``.
-        source: Where it was loaded from; errors name it.
+        source: Place that it was loaded from; errors name it.
     """
 
     model: Any
@@ -68,12 +68,12 @@ def load_sentence_encoder(path: str | Path, device: str = "cpu") -> SentenceEnco
 
     Args:
         path: The directory, or ``package:<module>/<folder>``.
-        device: Where to put the weights.
+        device: Device of the weights.
 
     Raises:
-        WeightsError: if a file is missing, truncated, pickled, not what the config says, or holds NaN or infinity.
+        WeightsError: if a file is missing, truncated, pickled, differs from the config, or holds NaN or infinity.
     """
-    # Importing sentence_transformers takes seconds: whoever only names this module does not pay for it.
+    # Importing sentence_transformers takes seconds, so import it only where it is used.
     from sentence_transformers import SentenceTransformer
 
     folder = locate(str(path))

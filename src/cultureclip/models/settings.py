@@ -1,4 +1,4 @@
-"""Settings that name a model: where it lies, and of which kind it must be."""
+"""Settings that name a model: its location and its kind."""
 
 from typing import Literal, Self
 
@@ -42,14 +42,14 @@ class DiffusersPath(ModelPath):
 
 
 class LanguageModelSettings(Settings):
-    """Which language model is asked, and where it runs.
+    """The language model to ask, and its device.
 
     Attributes:
         path: Directory in the Hugging Face format, or of a GGUF file.
-        gguf_file: Name of the GGUF file in it, when the weights lie in one; they are unpacked to ``dtype``.
-        dtype: What to compute in; ``auto`` is bfloat16 where the device multiplies it natively, else float32.
-        device: Where the weights lie.
-        device_map: How ``accelerate`` spreads a model that one device does not hold; None: ``device`` holds it.
+        gguf_file: Name of the GGUF file that holds the weights, if any; they are unpacked to ``dtype``.
+        dtype: Number type of the computation; ``auto`` is bfloat16 if the device multiplies it natively, else float32.
+        device: Device of the weights.
+        device_map: Way in which ``accelerate`` spreads a model over devices; None: ``device`` holds the whole model.
         quantization: A quantisation config of ``transformers``, passed through, such as ``{quant_method: bitsandbytes,
             load_in_4bit: true}``; the package of the method must be installed.
         batch: Most prompts computed together.

@@ -37,16 +37,16 @@ WINDOW = 16
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A chat model. Its weights are read at the first question: a run whose answers are all kept never reads them.
+    """A chat model. Its weights are read at the first question: a run whose answers are all cached never reads them.
 
     Attributes:
-        name: As the config names it.
-        folder: Where its files lie.
-        gguf_file: The GGUF file in it, if the weights lie in one.
-        placement: Where it computes, and in which numbers.
+        name: Name in the config.
+        folder: Folder of the model's files.
+        gguf_file: The GGUF file that holds the weights, if any.
+        placement: Device and number type of the computation.
         batch: Most prompts that are computed together.
         fingerprint: Digest over the dtype and every file of weights, config and tokenizer; part of the keys of
-            kept answers.
+            cached answers.
     """
 
     name: str
@@ -61,7 +61,7 @@ class LanguageModel:
         """The ``transformers`` causal language model, in evaluation mode.
 
         Raises:
-            WeightsError: if a file is truncated or not what its config says.
+            WeightsError: if a file is truncated or does not match its config.
         """
         return self._loaded[0]
 
@@ -87,7 +87,7 @@ class LanguageModel:
         generator, reads shared prompts once per row, and computes finished rows to the end: hence a loop of our own.
 
         Args:
-            requests: Text alone. The tokens that all of a window of requests begin with are computed once.
+            requests: Requests of text only. The common first tokens of a window of requests are computed once.
 
         Yields:
             (Place of the request, its answer) of each finished batch.
@@ -173,9 +173,9 @@ class LanguageModel:
         return int(token_ids[0])
 
     def _batches(self, prompts: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
-        """Yield batches of similar length: indices, the cache of the tokens of the fixed turns, what follows those.
+        """Yield batches of similar length: indices, the cache of the fixed turns' tokens, and the tokens after those.
 
-        What is computed once depends on the fixed turns and not on which prompts are still to be answered.
+        The cached part depends on the fixed turns, not on which prompts are still to be answered.
         """
         if not prompts:
             return

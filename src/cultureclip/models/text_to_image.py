@@ -34,7 +34,7 @@ class TextToImage:
 
     Attributes:
         pipeline: The diffusers pipeline, on its device and in its dtype.
-        source: Its directory; errors name it.
+        source: Directory of the model; errors name it.
     """
 
     pipeline: Any
@@ -42,9 +42,9 @@ class TextToImage:
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
-        """Return one picture a prompt.
+        """Return one picture per prompt.
 
-        Each item has a CPU generator of its own, so that its start noise is the same in any batch and on any device.
+        Each item has its own CPU generator, so its start noise is the same in any batch and on any device.
 
         Args:
             prompts: B texts.
@@ -66,7 +66,7 @@ class TextToImage:
         return pictures
 
     def find_cut(self, prompts: Sequence[str]) -> tuple[str, ...]:
-        """Return those prompts whose end is not drawn: they have more tokens than any of the text encoders reads."""
+        """Return the prompts whose end is not drawn, because they have more tokens than any text encoder reads."""
         parts = self.pipeline.components.items()
         tokenizers = [part for name, part in parts if name.startswith("tokenizer") and part is not None]
         with _quiet_libraries():
@@ -83,7 +83,7 @@ def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
     """Check call arguments against the signature of the directory's pipeline class; no weights are read.
 
     Raises:
-        ConfigurationError: if an argument that the class does not take, or one that this package sets itself.
+        ConfigurationError: if the class does not take an argument, or this package sets it itself.
         WeightsError: if the directory names no pipeline class of diffusers.
     """
     pipeline_class = _pipeline_class(Path(path))
@@ -111,12 +111,12 @@ def load_text_to_image(
     Args:
         path: Directory with ``model_index.json``. Parts that it lists as null, or that its class wants and it does not
             list (SD3.5 without its T5 encoder), stay absent.
-        device: Where it runs.
+        device: Device of the model.
         dtype: Name of a torch dtype for all parts, e.g. ``bfloat16``.
         scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
 
     Raises:
-        WeightsError: if a part is missing, truncated, in a refused format, not what its config says, or holds NaN or
+        WeightsError: if a part is missing, truncated, in a refused format, differs from its config, or holds NaN or
             infinity, also after the change to ``dtype``.
         ConfigurationError: if the device or the scheduler class does not exist here, or the model does not fit
             into memory.
@@ -135,7 +135,7 @@ def load_text_to_image(
 
 
 def _load_pipeline(folder: Path, precision: torch.dtype) -> Any:
-    """Load all parts onto the CPU; those that the class wants and the directory lacks stay absent."""
+    """Load all parts onto the CPU; parts that the class wants and the directory lacks stay absent."""
     pipeline_class, parts = _pipeline_class(folder), list_parts(folder)
     wanted = inspect.signature(pipeline_class.__init__).parameters.values()
     required = [p.name for p in wanted if p.name != "self" and p.default is p.empty]
@@ -176,7 +176,7 @@ def _pipeline_class(folder: Path) -> Any:
 
 
 def _models(parts: Mapping[str, tuple[str | None, str | None]]) -> dict[str, Any]:
-    """Return the classes of those parts that are torch modules of the two libraries."""
+    """Return the classes of the parts that are torch modules of the two libraries."""
     kinds = {
         name: getattr(importlib.import_module(library), class_name, None)
         for name, (library, class_name) in parts.items()
@@ -208,12 +208,12 @@ def _build_scheduler(settings: Mapping[str, Any]) -> Any:
     try:
         return scheduler.from_config(dict(settings))
     except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
-        raise ConfigurationError("synthesis.scheduler", str(error), f"Set what {name} takes") from error
+        raise ConfigurationError("synthesis.scheduler", str(error), f"Set arguments that {name} takes") from error
 
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Silence bars and notes of the libraries: what matters in them is said by ``_load_module`` and ``find_cut``."""
+    """Silence bars and notes of the libraries; ``_load_module`` and ``find_cut`` report the important ones."""
     loggings = [diffusers.utils.logging, transformers.utils.logging]
     levels = [logging.get_verbosity() for logging in loggings]
     shown = [logging.is_progress_bar_enabled() for logging in loggings]

@@ -1,4 +1,4 @@
-"""open_clip's text tower over no more tokens than a batch needs."""
+"""open_clip's text tower, run only on as many tokens as a batch needs."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ _POOLS_ANYWHERE = ("argmax", "eos")
 
 
 def pool_positions(model: Any, tokens: Tensor) -> Tensor | None:
-    """Return where each text [N, L] is pooled, int64 [N]; None unless later tokens cannot matter.
+    """Return the pooled position of each text [N, L], int64 [N]; None unless later tokens cannot matter.
 
-    They cannot when attention is causal and the pooled token is found by its id (the end token).
+    Later tokens cannot matter if attention is causal and the pooled token is found by its id (the end token).
     """
     if not isinstance(model, CLIP) or model.attn_mask is None or model.text_pool_type not in _POOLS_ANYWHERE:
         return None
@@ -39,7 +39,7 @@ def embed_text(model: Any, tokens: Tensor) -> Tensor:
 
 
 def finish_text(model: CLIP, x: Tensor, tokens: Tensor) -> Tensor:
-    """Return text embeddings [N, D] from what the last block gives [N, L, W]: final norm, pooling, projection."""
+    """Return text embeddings [N, D] from the last block's output [N, L, W]: final norm, pooling, projection."""
     x = text_global_pool(model.ln_final(x), tokens, model.text_pool_type, eos_token_id=model.text_eos_id)
     if isinstance(model.text_projection, torch.nn.Linear):
         x = model.text_projection(x)

@@ -29,7 +29,7 @@ def read_weights(folder: Path, gguf_file: str | None, placement: Placement) -> t
     """Load the model, in evaluation mode, and its tokenizer.
 
     Raises:
-        WeightsError: if a file is truncated, is not what the config says, or holds NaN or infinity.
+        WeightsError: if a file is truncated, differs from the config, or holds NaN or infinity.
         ConfigurationError: if the package of the quantisation is missing.
         RuntimeError: if the model does not fit into the device's memory.
     """
@@ -62,7 +62,7 @@ def read_weights(folder: Path, gguf_file: str | None, placement: Placement) -> t
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:
-    """Return every file that makes the model, in a fixed order.
+    """Return every file of the model, in a fixed order.
 
     Raises:
         WeightsError: if there are no weights, or only pickled ones.

@@ -15,7 +15,7 @@ from cultureclip.models.chat.structured import SHOWN, parse_answer
 logger = logging.getLogger(__name__)
 
 RETRY_TEMPERATURE = 0.5
-"""Of a repeated question that was asked at temperature 0, where another seed would give the same answer again."""
+"""Temperature of a repeated question that was asked at 0, where another seed would give the same answer again."""
 
 Reason = Literal["cut_off", "refused", "unparsable"]
 
@@ -26,10 +26,10 @@ class Outcome:
 
     Attributes:
         text: The last answer; of a failed one its beginning.
-        value: The parsed value; None for free text and where it failed.
-        reason: Why it failed; None where it did not.
+        value: The parsed value; None for free text and after a failure.
+        reason: Reason of the failure, or None.
         cause: The reason in words.
-        tries: How often it was asked.
+        tries: Number of attempts.
     """
 
     text: str
@@ -50,9 +50,9 @@ class Usage:
 
     Attributes:
         asked: Answers that the model gave now.
-        kept: Answers that were found in the store.
+        kept: Answers found in the store.
         failed: Questions without an acceptable answer.
-        prompt_tokens: Tokens read, of what was asked now.
+        prompt_tokens: Tokens read by the questions of this run.
         completion_tokens: Tokens written, likewise.
         seconds: Time spent waiting for the model's answers; reading its weights is not counted.
     """
@@ -75,7 +75,7 @@ class Usage:
         self.completion_tokens += answer.completion_tokens
 
     def to_metrics(self, prices: tuple[float, float] | None = None) -> dict[str, Any]:
-        """Return the counts, and the cost where prices per million tokens read and written are given."""
+        """Return the counts, and the cost if prices per million tokens read and written are given."""
         metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
         if prices is not None:
             read, written = prices
@@ -89,7 +89,7 @@ class Exchange:
 
     Attributes:
         request: The question.
-        answer: What came back.
+        answer: Answer of the model.
         kept: Whether the answer was in the store before.
     """
 
@@ -99,7 +99,7 @@ class Exchange:
 
 
 class Transcript(Usage):
-    """Counts, and remembers every question with its answer: any stage that takes a ``Usage`` can be watched by it."""
+    """Counts and remembers every question with its answer, so any stage that takes a ``Usage`` can be watched."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,17 +119,17 @@ class Transcript(Usage):
 def ask(
     model: ChatModel, requests: Sequence[Request], store: KeyedStore, tries: int, usage: Usage | None = None
 ) -> list[Outcome]:
-    """Answer every question; one whose answer has the wrong form is asked again with another seed.
+    """Answer every question; ask again with another seed if the answer has the wrong form.
 
     Args:
-        model: Who answers.
+        model: Model to ask.
         requests: The questions.
-        store: Where answers are kept, by :meth:`Request.key`: a killed run loses what was in flight.
+        store: Store of the answers, by :meth:`Request.key`: a killed run loses only requests in flight.
         tries: Most times that a question is asked.
         usage: Counts to add to.
 
     Returns:
-        What became of each question, in the order of ``requests``.
+        Outcome of each question, in the order of ``requests``.
     """
     usage = usage if usage is not None else Usage()
     outcomes: list[Outcome | None] = [None] * len(requests)
@@ -146,7 +146,7 @@ def ask(
 def answer_all(
     model: ChatModel, requests: Sequence[Request], store: KeyedStore, usage: Usage
 ) -> Iterator[tuple[int, Answer]]:
-    """Give the answer of every request once: from the store, or from the model and then kept.
+    """Give the answer of every request once: from the store, or from the model, whose answer is then stored.
 
     Yields:
         (Place of the request, its answer), as they come; requests of one key are asked once.
@@ -162,7 +162,7 @@ def answer_all(
         yield from ((place, answer) for place in places[key])
     missing = [key for key in places if key not in kept]
     if missing:
-        model.load()  # before the clock starts: it tells how long answers take, however few there are
+        model.load()  # before the clock starts, which measures only the answers
     started = perf_counter()
     for batch in model.stream([requests[places[key][0]] for key in missing]):
         usage.seconds += perf_counter() - started

@@ -77,9 +77,9 @@ class Sampling:
 
     Attributes:
         max_tokens: Most tokens of an answer.
-        temperature: 0 takes the likeliest token each time.
+        temperature: 0 always takes the likeliest token.
         top_p: Sample from the likeliest tokens that together reach this probability.
-        stop: The answer ends before this text; None: where the model ends it.
+        stop: The answer ends before this text; None: the model ends the answer.
     """
 
     max_tokens: int
@@ -94,8 +94,8 @@ class Request:
 
     Attributes:
         turns: The chat so far; the last turn is the user's.
-        sampling: How the answer is drawn.
-        seed: Of sampling: the same request with the same seed is the same question.
+        sampling: Settings of the sampling.
+        seed: Seed of the sampling: the same request with the same seed is the same question.
         schema: Type that a structured answer must parse to; None: free text.
     """
 
@@ -121,18 +121,18 @@ class Request:
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
-        """The schema as JSON Schema, as servers take it."""
+        """The schema as JSON Schema for servers."""
         return None if self.schema is None else self.schema.model_json_schema()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One answer, as it came.
+    """One answer, as received.
 
     Attributes:
-        text: All of it, any number of lines.
+        text: The whole text, any number of lines.
         finish: Why it ended.
-        prompt_tokens: Tokens of the question, pictures included; 0 where a server does not say.
+        prompt_tokens: Tokens of the question, pictures included; 0 if a server does not say.
         completion_tokens: Tokens of the answer, likewise.
     """
 
@@ -155,7 +155,7 @@ class ChatModel(Protocol):
         """Everything of the model that decides an answer: weights and number type, or name and revision at a server."""
 
     def load(self) -> None:
-        """Read the weights, where they lie in this process and are not read yet."""
+        """Read the weights, if this process holds them and has not read them yet."""
 
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests in any order.

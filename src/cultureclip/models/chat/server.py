@@ -1,8 +1,8 @@
 """Chat models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, ``transformers serve``.
 
-The ``openai`` client does what it is good at: HTTP, timeouts, and retries with back-off, jitter and ``Retry-After``.
+The ``openai`` client handles HTTP, timeouts, and retries with back-off, jitter and ``Retry-After``.
 This module adds several servers in turn, a bounded number of requests in flight, a limit of requests per minute, and a
-strict reading of what comes back. ``timeout_s`` bounds each wait for bytes: a server that sends a byte now and then is
+strict reading of replies. ``timeout_s`` bounds each wait for bytes: a server that sends a byte now and then is
 not cut off by it.
 """
 
@@ -39,7 +39,7 @@ class ServerChat:
     """A chat model at one or several servers.
 
     Args:
-        settings: Where the servers are and how they are asked.
+        settings: Addresses of the servers and settings of the requests.
 
     Raises:
         ConfigurationError: if the ``openai`` package or the key's environment variable is missing.
@@ -64,7 +64,7 @@ class ServerChat:
         return digest("served model", self._settings.model, self._settings.revision)
 
     def load(self) -> None:
-        """Do nothing: the weights lie at the servers."""
+        """Do nothing, because the servers hold the weights."""
 
     def stream(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Answer]]]:
         """Answer requests with at most ``concurrency`` in flight.
@@ -133,7 +133,7 @@ class ServerChat:
                 causes.append(f"{url}: {error}")
                 self._down[url] = time.monotonic()
                 logger.warning("Server %s did not answer: %s", url, error)
-        remedy = "Start the servers, or raise timeout_s and retries; answers so far are kept, the next run goes on"
+        remedy = "Start the servers, or raise timeout_s and retries; answers so far are kept, and the next run resumes"
         raise ServerError(self.name, "; ".join(causes), remedy)
 
     def _order(self) -> list[str]:
@@ -203,7 +203,7 @@ def _content(parts: tuple[str | Picture, ...]) -> str | list[dict[str, Any]]:
 
 
 def _read(reply: Any, url: str, name: str, request: Request) -> Answer:
-    """Return one answer out of a reply whose fields may be missing or of any type: servers differ.
+    """Return one answer out of a reply whose fields may be missing or of any type, because servers differ.
 
     Raises:
         _ServerDownError: if the reply holds no answer.

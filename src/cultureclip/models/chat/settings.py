@@ -14,10 +14,10 @@ class ServerSettings(Settings):
     Attributes:
         servers: Addresses, most of them ending in ``/v1``; asked in turn.
         model: The model's name there.
-        revision: Which weights they are: a server does not say, and kept answers belong to a revision.
-        api_key_env: Name of the environment variable that holds the key; None: the servers ask for none.
+        revision: Revision of the weights: a server does not say, and cached answers belong to a revision.
+        api_key_env: Name of the environment variable that holds the key; None: the servers need none.
         concurrency: Most requests in flight.
-        timeout_s: Most seconds that one try of a request may take.
+        timeout_s: Longest time of one attempt of a request, in seconds.
         retries: Further tries after a time-out, a lost connection, 408, 409, 429 or 5xx, with back-off and jitter.
         requests_per_minute: Most requests started per minute; None: no limit.
         structured: Whether the servers take ``response_format`` with a JSON schema.

@@ -12,7 +12,7 @@ from cultureclip.models.chat.request import Structured
 Value = TypeVar("Value", bound=Structured)
 
 MAX_ANSWER = 100_000
-"""Most characters of an answer that is read as JSON: a longer one is not what was asked for."""
+"""Most characters of an answer that is read as JSON; a longer answer is refused."""
 SHOWN = 80
 """Characters of an answer that an error shows."""
 _REPLACEMENT = "\ufffd"
@@ -27,7 +27,7 @@ def parse_answer(text: str, schema: type[Value]) -> Value:
 
     Args:
         text: The whole answer.
-        schema: What it must be.
+        schema: Schema of the answer.
 
     Raises:
         UnparsableAnswerError: if it is not that.

@@ -1,6 +1,6 @@
 """Vision-language models in this process: any ``AutoModelForImageTextToText`` with its processor.
 
-Generation is the library's (``generate``). It samples all rows of a batch from one generator, so that an answer would
+The library generates (``generate``). It samples all rows of a batch from one generator, so that an answer would
 depend on its neighbours; here each row adds Gumbel noise of its own seed to its logits and takes the largest, which is
 sampling from the same distribution (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030) row by row.
 """
@@ -29,10 +29,10 @@ class VisionLanguageModel:
     """A vision-language chat model; its weights are read at the first question.
 
     Attributes:
-        name: As the config names it.
-        folder: Where its files lie.
+        name: Name in the config.
+        folder: Folder of the model's files.
         fingerprint: Digest of its files and number type.
-        placement: Where it computes, and in which numbers.
+        placement: Device and number type of the computation.
         batch: Most requests computed together.
     """
 
