@@ -1,1 +1,1 @@
-"""Running work over shards, and keeping what it made."""
+"""Run work over shards, and keep the results."""

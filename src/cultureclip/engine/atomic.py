@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear complete or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pathlib import Path
 from cultureclip.engine.temporary import remove, sweep, temporary_beside
 
 _SINGLY = 64
-"""Up to so many files are flushed one by one; for more, one call for the whole system is faster."""
+"""Most files that are flushed one by one; for more, one call for the whole system is faster."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file or folder so that a reader sees the old content or the new one, never half, even after a power cut.
+    """Write a file or folder so that readers see the old or the new content, never a part, even after a power cut.
 
     Args:
         path: The file, or a folder that does not exist yet; its parent is made when absent. What killed writers left

@@ -26,11 +26,11 @@ def check_picture_error(error: BaseException) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
-    """Describe a write that failed: where, why, and what helps."""
+    """Describe a failed write: place, cause and remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        remedy = "Free disk space or raise the quota, then run again: what is finished is kept"
+        remedy = "Free disk space or raise the quota, then run again: finished items are kept"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         remedy = "Make the folder writable, or set another data root in conf/local/globals.yml; then run again"
     else:
-        remedy = "Check the disk, then run again: what is finished is kept"
+        remedy = "Check the disk, then run again: finished items are kept"
     return StorageError(path, f"cannot be written ({error.strerror or error})", remedy)

@@ -1,4 +1,4 @@
-"""New folders that appear whole or not at all."""
+"""New folders that appear complete or not at all."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,10 +10,10 @@ from cultureclip.errors import StorageError
 
 @contextmanager
 def building(folder: Path) -> Iterator[Path]:
-    """Fill a new folder so that there is a whole one in the end, or none.
+    """Fill a new folder, completely or not at all.
 
     Args:
-        folder: Must not exist; its parent is made when absent.
+        folder: Must not exist; its parent is created if missing.
 
     Yields:
         An empty folder of a unique name beside it, to be filled in the block. It is renamed when the block ends, and

@@ -1,4 +1,4 @@
-"""A store of answers kept by the key of what made them: an unchanged question is never asked a model twice.
+"""A store of answers by the key of their inputs: an unchanged question is never asked a model twice.
 
 Every row has a checksum, so an answer that changed on the disk is never taken for the model's. Rows that were stored
 before there were checksums get theirs when the store is first opened for writing: from then on they are watched, too.
@@ -23,12 +23,12 @@ _REMEDY = "Make room and the folder writable; move a damaged file aside: its ans
 
 
 class KeyedStore:
-    """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored whole or not at all.
+    """Key -> JSON value on disk (SQLite), safe against ``kill -9``: a batch is stored completely or not at all.
 
     A store in a folder that cannot be written is opened for reading: ``get`` works, ``put`` is refused.
 
     Args:
-        path: The database file; made with its folder when absent.
+        path: The database file; created with its folder if missing.
 
     Raises:
         StorageError: if the store is absent and cannot be made, the disk is full, or the file is not a database or a
@@ -48,11 +48,11 @@ class KeyedStore:
             len(self)
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Read the values of those keys that are stored.
+        """Read the stored values of these keys.
 
         Raises:
-            StorageError: if an answer is damaged. It is removed, where the folder can be written, so the next run asks
-                for this answer alone.
+            StorageError: if an answer is damaged. It is removed if the folder can be written, so the next run asks
+                only for this answer.
         """
         wanted, found, damaged = list(keys), {}, {}
         with self._reading() as connection:
@@ -90,7 +90,7 @@ class KeyedStore:
             return StorageError(self.path, cause, "Check the disk, then copy the store again")
         with self._writing() as connection:
             connection.executemany("DELETE FROM answers WHERE rowid = ?", [(row,) for row in damaged])
-        remedy = "Check the disk, then run again: these answers alone are asked again"
+        remedy = "Check the disk, then run again: only these answers are asked again"
         return StorageError(self.path, f"{cause}; they were removed", remedy)
 
     def _writable(self) -> bool:
@@ -99,7 +99,7 @@ class KeyedStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Open for reading. SQLite writes even then, beside the file, so a folder that forbids it is read otherwise."""
+        """Open for reading. SQLite writes beside the file even then, so a read-only folder needs another mode."""
         log = self.path.with_name(f"{self.path.name}-wal")
         with _typed_errors(self.path), ExitStack() as stack:
             if self._writable():

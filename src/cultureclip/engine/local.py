@@ -17,10 +17,10 @@ def run_local(make_worker: Callable[[], Callable[[Task], Iterable[Result]]], tas
 
     Args:
         make_worker: Builds the worker; not called when there is no task.
-        tasks: What to do.
+        tasks: Tasks to do.
 
     Yields:
-        The worker's results, as they come.
+        The worker's results, as they arrive.
     """
     if not tasks:
         return

@@ -13,8 +13,8 @@ def progress_bar(*args: Any, **options: Any) -> Any:
     """Make a ``tqdm`` bar that appears after a second and disappears when it is done.
 
     Args:
-        *args: As ``tqdm`` takes them.
-        **options: As ``tqdm`` takes them.
+        *args: Arguments of ``tqdm``.
+        **options: Options of ``tqdm``.
     """
-    shown = {"disable": False} | options  # said here, so that TQDM_DISABLE hides the libraries' bars and not ours
+    shown = {"disable": False} | options  # explicit, so TQDM_DISABLE hides the libraries' bars and not ours
     return tqdm(*args, leave=False, delay=1, mininterval=_SECONDS_BETWEEN[sys.stderr.isatty()], **shown)

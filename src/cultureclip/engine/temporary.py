@@ -1,4 +1,4 @@
-"""Names of what is still being written, and the removal of what killed writers left behind."""
+"""Names of files that are being written, and the removal of files that killed writers left behind."""
 
 import os
 import platform
@@ -34,13 +34,13 @@ def is_temporary(name: str) -> bool:
 
 
 def sweep(folder: Path, start: str = "") -> None:
-    """Remove temporary files and folders whose writer is dead. Writers at work lose nothing.
+    """Remove temporary files and folders whose writer is dead. Running writers lose nothing.
 
     A writer on this machine is looked up by its process id. A writer on another machine that shares the disk counts as
     dead when nothing that it writes has changed for an hour.
 
     Args:
-        folder: Where to look; folders in it are not entered.
+        folder: Folder to search; folders in it are not entered.
         start: Only names that begin with a dot and this.
     """
     with suppress(FileNotFoundError, PermissionError), os.scandir(folder) as entries:
@@ -50,7 +50,7 @@ def sweep(folder: Path, start: str = "") -> None:
 
 
 def at_work(folder: Path) -> dict[str, int]:
-    """Find what is being written in a folder: its name once it is whole, and the id of the process that writes it."""
+    """Find the unfinished files of a folder: the final name of each, and the id of the process that writes it."""
     names = [_NAME.fullmatch(path.name) for path in folder.glob(f".*{TEMPORARY}") if not _is_abandoned(path)]
     return {name["name"]: int(name["process"]) for name in names if name}
 
@@ -66,7 +66,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a folder in the system's temporary directory for the block, and remove those of runs that were killed."""
+    """Give a folder in the system's temporary directory for the block, and remove the folders of killed runs."""
     place = Path(gettempdir()) / "cultureclip"
     sweep(place.parent, f"{place.name}.")
     folder = temporary_beside(place)
@@ -79,7 +79,7 @@ def scratch_folder() -> Iterator[Path]:
 
 @cache
 def _place() -> str:
-    """Return the digest of the running kernel and its namespace of processes: where a process id means something."""
+    """Return the digest of the running kernel and its namespace of processes, the scope of a process id."""
     known = [platform.node()]
     with suppress(OSError):  # Linux only
         known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
