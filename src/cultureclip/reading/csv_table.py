@@ -1,4 +1,4 @@
-"""Reading a CSV so that every later message can name the line of the file that it is about.
+"""Read a CSV so that every later message can name the line of the file.
 
 ``pandas.read_csv`` counts neither blank lines nor line breaks in quotes, and shifts all cells of a row that has one
 comma too many, or takes the first column for an index.
@@ -16,7 +16,7 @@ from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.reading.text import BYTE_ORDER_MARK, MAX_DATA_BYTES, RefusedError, normalise, read_bytes
 
 LINE = "line"
-_ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of bytes
+_ESCAPED = re.compile("[\udc80-\udcff]")  # result of errors="surrogateescape" for bytes
 _QUOTES = 'Put a cell with commas, quotes or line breaks in it into double quotes, and write each quote in it twice: ""'
 
 
@@ -24,7 +24,7 @@ def read_csv_file(path: Path) -> pd.DataFrame:
     """Read a file as :func:`read_csv_table` reads its content.
 
     Raises:
-        SourceDataError: as there; or if there is no such file, or it is larger than any table that is read.
+        SourceDataError: see :func:`read_csv_table`; also if there is no such file, or it is larger than the limit.
     """
     try:
         content = read_bytes(path, MAX_DATA_BYTES)
@@ -38,8 +38,8 @@ def read_csv_table(text: str, shown: int = 20, what: str = "table of concepts") 
 
     Args:
         text: The file's content; bytes that are not UTF-8 as lone surrogates (``errors="surrogateescape"``).
-        shown: How many problems the error lists at most.
-        what: How the error names the table.
+        shown: Largest number of problems in the error.
+        what: Name of the table in errors.
 
     Returns:
         The cells as they are written, empty ones as "", in Unicode's composed form. The index, called :data:`LINE`, is
@@ -102,7 +102,7 @@ def _check_header(header: list[str], line: int, what: str) -> None:
 
 
 def _find_strange(cells: list[str]) -> str:
-    """Return what no text file in UTF-8 holds, among the cells of a row; empty where there is nothing."""
+    """Return the characters in a row's cells that a text file in UTF-8 cannot hold; empty if there are none."""
     if any(map(_ESCAPED.search, cells)):
         return "not UTF-8"
     return "a NUL character" if any("\0" in cell for cell in cells) else ""

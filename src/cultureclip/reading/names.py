@@ -15,7 +15,7 @@ def unicode_forms(text: str) -> list[str]:
 
 
 def stored_form(path: Path) -> Path:
-    """Return the path in the Unicode form in which it is on disk; itself where it is not there."""
+    """Return the path in the Unicode form in which it is on disk, or the path itself if it is not there."""
     if str(path).isascii():
         return path
     found = Path(path.anchor)

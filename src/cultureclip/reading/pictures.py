@@ -1,6 +1,6 @@
 """Pictures from outside, decoded: whole, of a sane size, upright, 8-bit RGB on white.
 
-Every reader of pictures comes through here, so there is one list of formats and one rule per kind of pixels. Of an
+All readers of pictures use this module, so there is one list of formats and one rule per kind of pixels. Of an
 animation and of a file with several pages the first picture is read. Colour profiles are not applied.
 
 =========================  ==========================================================================================
@@ -14,7 +14,7 @@ YCbCr                      RGB as JFIF defines it
 CMYK                       (255 - ink) (255 - black) / 255 per channel; JPEGs as Adobe writes them: of 255 - ink
 LA, RGBA, RGBa, RGBX       composed on white by their alpha channel; RGBX has none
 tRNS (a transparent key)   every pixel of the key's colour is white: in 1, L, I;16, RGB and P alike
-F, I, LAB, HSV, La         refused by name: where black and white lie is not known, or no format that is read needs it
+F, I, LAB, HSV, La         refused by name: black and white are not defined, or no supported format needs the mode
 =========================  ==========================================================================================
 """
 
@@ -32,7 +32,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, ImagePalette, Unidentified
 from cultureclip.reading.text import RefusedError, check_file
 
 RULES = 2
-"""Part of the keys of what is kept about pictures: raise it when the same file comes to be decoded differently."""
+"""Part of the keys of cached pictures: increase it when the decoding of the same file changes."""
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 8 * MAX_PIXELS
 """Largest file: the pixels above, uncompressed, four samples of 16 bits each."""
@@ -52,7 +52,7 @@ _NEEDS = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
 FORMATS = tuple(name for name in _SUFFIXES if name not in _NEEDS or features.check(_NEEDS[name]))
 """Formats that are read. Pillow knows more, among them formats that call other programs."""
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
-"""Endings of picture files. A file is read as what its first bytes say, whatever its name."""
+"""Endings of picture files. The first bytes of a file decide its format, whatever its name."""
 
 _BEGINNINGS = {
     "PNG": rb"\x89PNG",
@@ -74,7 +74,7 @@ _BEGINNINGS = {
     "OpenEXR": rb"\x76\x2f\x31\x01",
     "DDS": rb"DDS ",
 }
-"""How files of a format begin. Formats that are not read are named, so that nobody takes such a file for damaged."""
+"""First bytes of each format. Unsupported formats are named, so that nobody takes such a file for damaged."""
 
 _GREY_DEPTHS = {"L;2": (3, 85), "L;4": (15, 17), "L": (255, 1)}
 """Pillow's name of a PNG's grey samples -> their largest value, and the step that it spreads them by."""
@@ -89,7 +89,7 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class ImageError(ValueError):
-    """Why there is no picture. There are few messages, so that they can be counted; the cause has the details."""
+    """Reason why there is no picture. There are few messages, so they can be counted; the cause has the details."""
 
 
 NOT_A_PICTURE = "file is not a picture"
@@ -107,7 +107,7 @@ def unread_format(name: str) -> str:
 
 
 def unread_mode(mode: str) -> str:
-    """Return the reason for a picture whose kind of pixels is not read."""
+    """Return the reason for a picture with an unsupported kind of pixels."""
     return f"picture has pixels of mode {mode}, which are not read"
 
 
@@ -115,7 +115,7 @@ def read_picture(path: Path) -> bytes:
     """Return the bytes of a picture's file; links are followed.
 
     Raises:
-        ImageError: if there is no file, it is too large, or the disk does not let it be read.
+        ImageError: if there is no file, it is too large, or the disk cannot read it.
     """
     try:
         if check_file(path) <= MAX_BYTES:
@@ -166,7 +166,7 @@ def _check_mode(image: Image.Image) -> None:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Return L, or LA where a key is transparent. Pillow's own ``convert`` clips: all above 255 becomes white."""
+    """Return L, or LA if a key is transparent. Pillow's own ``convert`` clips: all above 255 becomes white."""
     samples = np.asarray(image)
     tags = getattr(image, "tag_v2", {})
     upper = (samples >> (tags.get(_BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
@@ -189,7 +189,7 @@ def _scale_key(file: ImageFile.ImageFile) -> None:
 
 
 def _scale_palette(file: ImageFile.ImageFile) -> None:
-    """Take a TIFF's palette as 8-bit where no colour in it exceeds 255, as libtiff does: Pillow makes it all black."""
+    """Take a TIFF's palette as 8-bit if no colour in it exceeds 255, as libtiff does; Pillow makes it all black."""
     stored = getattr(file, "tag_v2", {}).get(_COLOUR_MAP)
     if file.mode == "P" and stored and max(stored) <= 255:
         file.palette = ImagePalette.raw("RGB;L", bytes(stored))

@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 BYTE_ORDER_MARK = "\ufeff"
 MAX_CONFIG_BYTES = 128 * 2**20
-"""Largest config, card or record that is read; the longest tokenizer.json in use has about a quarter of it."""
+"""Largest config, card or record that is read: about four times the longest tokenizer.json in use."""
 MAX_DATA_BYTES = 2**30
-"""Largest table or list of annotations that is read; COCO's captions have about a seventh of it."""
+"""Largest table or list of annotations that is read: about seven times COCO's captions."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -36,7 +36,7 @@ def normalise(value: Value) -> Value:
         value: A text; or lists, tuples, mappings and dataclasses of texts, at any depth.
 
     Returns:
-        A value of the same kind. What is not text stays as it is.
+        A value of the same kind. Values other than text are unchanged.
     """
     normal: Value = _normalise(value)
     return normal
@@ -87,12 +87,12 @@ def check_file(path: Path) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the error's type where it has none."""
+    """Return the first line of an error's message, or the error's type if there is no message."""
     return str(error).split("\n")[0].strip() or type(error).__name__
 
 
 def read_bytes(path: Path, most: int = MAX_CONFIG_BYTES) -> bytes:
-    """Read a file whole, if it is a regular file of at most ``most`` bytes.
+    """Read a whole file, if it is a regular file of at most ``most`` bytes.
 
     Raises:
         OSError: see :func:`check_file`; or if it cannot be read.
