@@ -7,13 +7,13 @@ from kedro.io import AbstractDataset, DatasetError
 
 from cultureclip.errors import ConfigurationError
 
-if TYPE_CHECKING:  # kedro-viz and listings need the catalog without what reads benchmarks
+if TYPE_CHECKING:  # kedro-viz and listings need the catalog without the readers of benchmarks
     from cultureclip.benchmarks.protocols.benchmark import Benchmark
     from cultureclip.benchmarks.published import AbsentBenchmark
 
 
 class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"]):
-    """Loads a benchmark whose pictures stay on disk, or word that it is absent: that is reported, not an error.
+    """Loads a benchmark whose pictures stay on disk. An absent benchmark is reported and is not an error.
 
     Example:
         .. code-block:: yaml
@@ -33,7 +33,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         """Name the benchmark.
 
         Args:
-            filepath: Its folder, or its file; need not exist.
+            filepath: Folder or file of the benchmark; need not exist.
             metadata: Anything, kept for plugins.
             entry: The fields of :class:`cultureclip.benchmarks.entry.Entry`.
 
@@ -54,7 +54,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
             raise ConfigurationError(f"catalog entry of {filepath}", fields, "See docs/benchmarks.md") from error
 
     def load(self) -> "Benchmark | AbsentBenchmark":
-        """Return the benchmark, or what was looked for.
+        """Return the benchmark, or the name of the missing files.
 
         Raises:
             SourceDataError: if the files are damaged.

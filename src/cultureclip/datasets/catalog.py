@@ -1,4 +1,4 @@
-"""A catalog out of which this package's errors come as they were raised."""
+"""A catalog that raises this package's errors unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -16,7 +16,7 @@ class CheckpointDataset(WholeVersions, AbstractVersionedDataset[Checkpoint, Save
     ``open_clip.create_model_and_transforms("local-dir:<version's path>/merged")``.
 
     Args:
-        filepath: Directory under which versions lie.
+        filepath: Directory of the versions.
         version: Version to load or save.
         metadata: For other tools, e.g. kedro-viz.
     """

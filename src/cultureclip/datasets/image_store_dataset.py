@@ -1,4 +1,4 @@
-"""The folder that all generated images lie in, as a Kedro dataset."""
+"""The folder of all generated images, as a Kedro dataset."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +23,7 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
         """Name the store.
 
         Args:
-            filepath: Its folder; need not exist yet.
+            filepath: Folder of the store; need not exist yet.
             metadata: Anything, kept for plugins.
         """
         self._filepath = Path(filepath)

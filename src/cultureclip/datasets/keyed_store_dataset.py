@@ -1,4 +1,4 @@
-"""A Kedro dataset over a store of kept answers."""
+"""A Kedro dataset of a store of cached answers."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,13 +9,13 @@ from cultureclip.engine.keyed_store import KeyedStore
 
 
 class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
-    """Gives a node a handle on a :class:`KeyedStore`.
+    """Gives nodes a handle to a :class:`KeyedStore`.
 
-    The node adds answers through the handle, batch by batch: what is stored survives a crash of the node. Nothing is
-    saved through Kedro, since a save would come only after the node's end.
+    The node adds answers through the handle, batch by batch, so stored answers survive a crash of the node. Nothing is
+    saved through Kedro, because a save would come only after the node's end.
 
     Args:
-        filepath: The database file; made with its folder at the first load.
+        filepath: The database file; created with its folder at the first load.
         metadata: For plug-ins such as kedro-viz.
     """
 
@@ -24,7 +24,7 @@ class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
         self.metadata = metadata
 
     def load(self) -> KeyedStore:
-        """Open the store; an absent one is made empty."""
+        """Open the store; create an empty one if it is missing."""
         return KeyedStore(self._filepath)
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
@@ -39,7 +39,7 @@ class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
         )
 
     def _exists(self) -> bool:
-        return True  # an absent store is an empty one: no pipeline has to make it first
+        return True  # a missing store is an empty one, so no pipeline has to make it first
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

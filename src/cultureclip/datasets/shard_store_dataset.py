@@ -42,7 +42,7 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
         """Name the manifest and the store.
 
         Args:
-            filepath: Of the manifest.
+            filepath: Path of the manifest.
             store: ``filepath`` of the image store (a mapping, so that Kedro resolves its path, too).
             version: Which version to load and to save.
             metadata: Anything, kept for plugins.
@@ -52,7 +52,7 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
         self.metadata = metadata
 
     def load(self) -> ImageSet:
-        """Return the images of a version; none is read yet.
+        """Return the images of a version without reading any.
 
         Raises:
             DatasetError: if the manifest is damaged.
@@ -64,7 +64,7 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
 
         Args:
             data: Ids in any order; all must be in the store.
-            path: Of the manifest.
+            path: Path of the manifest.
 
         Raises:
             DatasetError: if an id is not in the store.

@@ -15,7 +15,7 @@ from cultureclip.engine.atomic import replacing
 ENTRY = "index.html"
 """The page by which a site is entered."""
 LATEST = "latest"
-"""Folder beside the versions of a site, whose one page leads to the newest of them."""
+"""Folder beside the versions of a site, with one page that leads to the newest version."""
 _REDIRECT = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -81,7 +81,7 @@ class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
             file.write_bytes(content)
 
     def _lead_to_newest(self, page: Path) -> None:
-        """Write the page until what it leads to is the newest: another run may have saved meanwhile."""
+        """Write the page until it leads to the newest version: another run may have saved meanwhile."""
         written = None
         while (newest := self._newest_of_all_runs()) != written:
             url = quote(f"../{newest}/{self._filepath.name}/{self.entry}")
@@ -90,7 +90,7 @@ class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
             written = newest
 
     def _newest_of_all_runs(self) -> str:
-        """Find the newest whole version, also of runs in progress: once it is there, nobody changes it."""
+        """Find the newest whole version, also of runs in progress: a finished version never changes."""
         everything = copy(self)
         everything._hidden = ()
         return everything.find_newest()

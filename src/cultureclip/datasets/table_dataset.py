@@ -20,7 +20,7 @@ class TableDataset(WholeVersions, ParquetDataset):
     def _inspect(self, path: Path) -> None:
         from pyarrow import parquet  # the catalog is listed without it
 
-        parquet.read_metadata(path)  # it lies at the end
+        parquet.read_metadata(path)  # the metadata is at the end
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows."""

@@ -1,4 +1,4 @@
-"""Versions of datasets that are saved whole or not at all, and that belong to the run that works with them."""
+"""Versions of datasets that are saved completely or not at all, and that belong to the run that uses them."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -27,7 +27,7 @@ _DAMAGE = (ValueError, OSError, SyntaxError, RecursionError, DatasetError, Cultu
 
 
 class VersionStorageError(StorageError, DatasetError):
-    """A version could not be written or read; also Kedro's error, because Kedro replaces what is not."""
+    """A version could not be written or read; also Kedro's error, because Kedro replaces other errors."""
 
 
 class WholeVersions(Versioned):
@@ -45,7 +45,7 @@ class WholeVersions(Versioned):
     _hidden: Collection[str] = ()
 
     def save(self, data: Any) -> None:
-        """Write a version, or without versions the file or folder itself: there is a whole one in the end, or none.
+        """Write a version, or without versions the file or folder itself, completely or not at all.
 
         Raises:
             VersionStorageError: if the disk is full or failing, or the folder is not writable.
@@ -76,7 +76,7 @@ class WholeVersions(Versioned):
         super(WholeVersions, plain).save(data)  # type: ignore[misc]  # a copy of self
 
     def _inspect(self, path: Path) -> None:
-        """Raise an error if the file or folder at a path is damaged. It should take less time than loading."""
+        """Raise an error if the file or folder at a path is damaged. The check should take less time than loading."""
         raise NotImplementedError
 
     def inspect(self) -> None:
@@ -90,7 +90,7 @@ class WholeVersions(Versioned):
             raise DatasetError(f"{path} is damaged: {damage}")
 
     def pin(self, hidden: Collection[str] = ()) -> None:
-        """Load from now on what this run saves, or else what is the newest now, whatever other runs save meanwhile.
+        """Load from now on this run's own version, or else the version that is newest now, whatever other runs save.
 
         Args:
             hidden: Versions that do not count, because the runs that save them are in progress.
@@ -108,7 +108,7 @@ class WholeVersions(Versioned):
         return self.saved_path().exists()
 
     def saved_path(self) -> Path:
-        """Return where this run's version lies, whether it has been saved or not."""
+        """Return the path of this run's version, whether it has been saved or not."""
         version = self.resolve_save_version()
         return Path(self._filepath if version is None else self._get_versioned_path(version))
 
@@ -130,7 +130,7 @@ class WholeVersions(Versioned):
             raise DatasetError(f"{self}: {protocol} has no atomic rename. Give it a filepath on a local disk")
 
     def _get_versions(self) -> list[str]:
-        """Return the paths of all versions, damaged ones too, the newest first; those dated in the future come last."""
+        """Return the paths of all versions, damaged ones too, the newest first; future dates come last."""
         now = generate_timestamp()
         named = {path: Path(path).parent.name for path in super()._get_versions()}
         shown = [path for path, name in named.items() if not is_temporary(name) and name not in self._hidden]
@@ -143,10 +143,10 @@ class WholeVersions(Versioned):
         return self._cached_load_version
 
     def find_newest(self) -> str:
-        """Find the newest whole version on the disk, whatever is pinned; name those that are passed over.
+        """Find the newest whole version on the disk, whatever is pinned; log the names of skipped versions.
 
         Raises:
-            VersionNotFoundError: if there is none.
+            VersionNotFoundError: if there is no whole version.
         """
         now, damages = generate_timestamp(), []
         versions = {self._get_version_from_path(path): Path(path) for path in self._get_versions()}
@@ -162,7 +162,7 @@ class WholeVersions(Versioned):
         raise VersionNotFoundError("; ".join([f"No whole version of {self}", *damages]))
 
     def _find_damage(self, path: Path) -> str | None:
-        """Describe what is wrong with a version; None when it is whole.
+        """Describe the defect of a version; None if it is whole.
 
         Raises:
             VersionStorageError: if the disk fails, which says nothing about the version.
@@ -184,7 +184,7 @@ def _is_later(version: str, now: str) -> bool:
 
 @contextmanager
 def explaining(target: Path) -> Iterator[None]:
-    """Turn an error of the disk into a typed one with a remedy, out of Kedro's if need be; other errors pass."""
+    """Turn a disk error, possibly inside Kedro's, into a typed one with a remedy; other errors pass."""
     try:
         yield
     except (OSError, CultureClipError, DatasetError) as error:
