@@ -2,16 +2,19 @@
 
 import random
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from cultureclip.errors import MissingInputError, WeightsError
 from cultureclip.images import generation
-from cultureclip.images.generation import generate_missing, plan_missing, take_batches
+from cultureclip.images.generation import GenerationReport, generate_missing, plan_missing, take_batches
 from cultureclip.images.store import ShardStore
 from cultureclip.models.text_to_image import TextToImage
 from cultureclip.pipelines.preview import PreviewParameters
-from cultureclip.pipelines.preview_synthesis.nodes import choose_images, preview_images
+from cultureclip.pipelines.preview_synthesis.nodes import choose_images, estimate, preview_images
 from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from tests.images.conftest import TEXTS
@@ -92,6 +95,24 @@ def test_what_is_shown_is_the_start_of_the_plan_with_its_concepts(tiny_sd3, tmp_
 def test_more_items_than_there_are_draw_all(tiny_sd3, tmp_path):
     seen, plan = preview(1000, ShardStore(tmp_path), settings(tiny_sd3))
     assert seen.items == seen.total == len(plan) == len(seen.shown)
+
+
+def test_disk_is_that_of_the_stored_pictures_and_never_none_of_small_ones(tiny_sd3, tmp_path):
+    seen, _ = preview(1000, ShardStore(tmp_path), settings(tiny_sd3))
+    parts = [pq.read_table(part, columns=["image"]) for part in tmp_path.rglob("*.parquet")]
+    stored = sum(len(row["image"]["bytes"]) for part in parts for row in part.to_pylist())
+    disk = next(figure for figure in seen.figures if figure.name == "disk")
+    assert (disk.unit, disk.seen, disk.whole) == ("kB", pytest.approx(stored / 1e3), pytest.approx(stored / 1e3))
+    one, _ = preview(1, ShardStore(tmp_path), settings(tiny_sd3))
+    assert next(round(figure.seen, figure.digits) for figure in one.figures if figure.name == "disk") > 0
+
+
+def test_disk_of_large_pictures_is_said_in_megabytes():
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    figures = estimate([Image.fromarray(noise)], GenerationReport(1, 1), total=1000)
+    disk = next(figure for figure in figures if figure.name == "disk")
+    assert disk.unit == "MB"
+    assert 1000 * noise.nbytes / 1e6 <= disk.whole < 1010 * noise.nbytes / 1e6
 
 
 def test_a_second_preview_loads_no_model_and_says_that_it_cannot_tell_the_time(tiny_sd3, tmp_path, monkeypatch):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SAID_IN_MB = 1_000_000
+"""Bytes of the shown images from which disk is said in MB, and below in kB."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -89,8 +92,10 @@ def estimate(pictures: "list[Image.Image]", report: "GenerationReport", total: i
     from cultureclip.report.estimate import SECONDS, project
 
     images = project("images", [1] * len(pictures), total)
-    sizes = [len(encode_image("", picture, 1, {}).png) / 1e6 for picture in pictures]
-    figures = [images, project("disk", sizes, total, "MB", 1)]
+    sizes = [len(encode_image("", picture, 1, {}).png) for picture in pictures]
+    # Of small images the shown ones would be 0.0 MB.
+    unit, size = ("MB", 1e6) if sum(sizes) >= _SAID_IN_MB else ("kB", 1e3)
+    figures = [images, project("disk", [one / size for one in sizes], total, unit, 1)]
     if report.made:
         figures.append(images.times(report.drawing / report.made, "time", SECONDS, 1))
     return figures
