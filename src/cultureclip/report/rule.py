@@ -85,9 +85,9 @@ def pick_headlines(abilities: pd.DataFrame, settings: ReportSettings) -> Headlin
         rule = f"There were no dev questions for the rule to choose by: pages show all of {title}'s update."
     elif is_chosen:
         rule = (
-            f"The rule: of {_list(shares)} of {title}'s update, pages show what is best at culture on dev questions "
-            f"and loses at most {limit} points of general ability there, both in the mean of R@1, R@5 and R@10 and in "
-            f"R@1 alone; it picks {_list([proposed.scale])}."
+            f"The rule picks {_list([proposed.scale])} of {title}'s update: of {_list(shares)}, this share is best at "
+            f"culture on dev questions that loses at most {limit} points of general ability there, in the mean of R@1, "
+            "R@5 and R@10 as well as in R@1 alone."
         )
     else:
         rule = (
