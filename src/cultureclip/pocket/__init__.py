@@ -1,1 +1,1 @@
-"""The embedded default: what trains it and its weights."""
+"""The embedded default models: their training and their weights."""

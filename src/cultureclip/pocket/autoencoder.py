@@ -36,8 +36,8 @@ def train_autoencoder(
     Args:
         pictures: uint8 [N, 3, H, W].
         settings: The model's size and the optimisation.
-        seed: Of the weights and the data order.
-        checkpoint: Where the training state is kept every 200 steps; a run that was cut off goes on from it.
+        seed: Seed of the weights and the data order.
+        checkpoint: File of the training state, written every 200 steps; an interrupted run resumes from it.
 
     Returns:
         The trained model, its ``scaling_factor`` set so that latents have unit variance.

@@ -38,8 +38,8 @@ def state_file(name: str, concepts: pd.DataFrame, settings: PocketSettings, *own
     Args:
         name: Name of the file.
         concepts: Table of concepts.
-        settings: Of all models.
-        own: What this training alone depends on.
+        settings: Settings of all models.
+        own: Inputs of this training alone.
     """
     shared = settings.model_dump(include=_SHARED)
     key = digest(name, concepts.to_json(orient="records"), shared, *(_plain(part) for part in own))
@@ -124,7 +124,7 @@ def build_generator(concepts: pd.DataFrame, settings: PocketSettings) -> dict[st
 
 
 def write_card(folder: Path, name: str, settings: dict[str, Any], data: dict[str, int]) -> dict[str, Any]:
-    """Write and return ``card.json``: what the model is, what it saw, with which settings and code."""
+    """Write and return ``card.json``: the model's description, its data, settings and code."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     weights = sorted(folder.rglob("*.safetensors"))
     card = {

@@ -77,7 +77,7 @@ def load_pool(concepts: pd.DataFrame, size: int) -> Pool:
 def clip_examples(pool: Pool, model: str) -> list[Example]:
     """Return examples of ``base_clip`` or ``judge`` as the table above says; indices are into ``pool.pictures``.
 
-    A general thing has two drawings, one a style. A culture-bound one has its OpenMoji drawing alone, twice seen.
+    A general thing has one drawing per style. A culture-bound one has only its OpenMoji drawing, seen twice.
     """
     general_share, culture_share = SHARES[model]
     first, second = len(pool.concepts), len(pool.concepts) + len(pool.emoji)

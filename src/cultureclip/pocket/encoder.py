@@ -37,8 +37,8 @@ class Example:
 
     Attributes:
         pictures: Places of its drawings in the pool, one or two.
-        thing: What it is: two pictures of one thing belong together.
-        key: What its captions say of it: a caption is right for every picture of the same key.
+        thing: Thing shown: two pictures of one thing belong together.
+        key: Meaning of its captions: a caption is right for every picture of the same key.
         describe: Writes a caption.
     """
 
@@ -107,11 +107,11 @@ def train_encoder(
 
     Args:
         pictures: Pool, uint8 [N, 3, H, W].
-        examples: What is shown; drawn uniformly.
+        examples: Examples to show; drawn uniformly.
         sentences: Texts with their sentence embeddings, L2-normalised [M, 384], for the teacher term.
         tokenizer: The model's own.
         config: From :func:`model_config`.
-        settings: The optimisation; ``batch`` counts pictures, two of each thing, beside half as many sentences.
+        settings: Settings of the optimiser; ``batch`` counts pictures, two per thing, beside half as many sentences.
         checkpoint: Training state; a run that was cut off goes on from it.
     """
     seed, steps, batch, lr = settings.seed, settings.steps, settings.batch, settings.lr

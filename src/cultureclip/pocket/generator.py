@@ -30,7 +30,7 @@ EMA_DECAY = 0.999
 SAVE_EVERY = 250
 VIEWS = 48
 OBJECT_SHARE = 2.0
-"""How often an object is drawn against a flag: a flag is a few stripes and is learned in half the steps."""
+"""Draws of an object per draw of a flag: a flag is a few stripes and is learned in half the steps."""
 
 
 class Denoiser(torch.nn.Module):
@@ -107,7 +107,7 @@ def train_generator(
         tokenizer: For both text encoders.
         autoencoder: Trained; supplies latents and their scale.
         settings: The model's size and the optimisation (warm-up, then linear decay to a twentieth).
-        seed: Of weights, data order, captions and noise.
+        seed: Seed of weights, data order, captions and noise.
         checkpoint: Training state (``.safetensors``), the average included; a run that was cut off goes on from it.
     """
     steps, batch, lr = settings.steps, settings.batch, settings.lr
@@ -160,7 +160,7 @@ def augmented_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor, seed: 
 def flow_matching_loss(
     model: Denoiser, clean: torch.Tensor, tokens: torch.Tensor, draw: torch.Generator
 ) -> torch.Tensor:
-    """Return mean square of the velocity's error at sigma = sigmoid(0.4 + 1.2 n), for text decides at high noise.
+    """Return the mean square of the velocity's error at sigma = sigmoid(0.4 + 1.2 n): text decides at high noise.
 
     Args:
         model: Predicts the velocity.

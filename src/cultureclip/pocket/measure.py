@@ -41,7 +41,7 @@ def measure_models(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str
 
     Args:
         concepts: Table of concepts.
-        settings: Of the shipped models.
+        settings: Settings of the shipped models.
 
     Returns:
         Model -> figures: for ``objects`` and ``flags`` top-1 accuracy, n, a Wilson 95 % interval, and what was never

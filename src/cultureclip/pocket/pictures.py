@@ -51,7 +51,7 @@ def augment(
     theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * scale, -angle.sin() * scale
     theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * scale, angle.cos() * scale
     theta[:, :, 2] = uniform(batch, 2) * shift
-    ink = 1.0 - pictures  # white becomes 0, so that what lies outside the picture is white as well
+    ink = 1.0 - pictures  # white becomes 0, so that the outside of the picture is white as well
     grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
     ink = F.grid_sample(ink, grid, align_corners=False)
     ink = ink * (1.0 + uniform(batch, 3, 1, 1) * colour)

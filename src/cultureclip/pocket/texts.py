@@ -1,4 +1,4 @@
-"""Texts that the pocket models read about a picture: sentences made from atlas rows and from emoji names."""
+"""Texts about pictures for the pocket models: sentences made from atlas rows and from emoji names."""
 
 import random
 from collections.abc import Mapping
