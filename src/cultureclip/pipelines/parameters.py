@@ -1,4 +1,4 @@
-"""All parameters, stage by stage: which entries the configuration may have, and what each one holds."""
+"""All parameters, stage by stage: the entries that the configuration may have, and their contents."""
 
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters

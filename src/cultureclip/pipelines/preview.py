@@ -26,8 +26,8 @@ class First(Generic[Item]):
     """The first items of a stage.
 
     Attributes:
-        items: They.
-        total: How many there are in all.
+        items: The items.
+        total: Number of all items.
     """
 
     items: Sequence[Item]

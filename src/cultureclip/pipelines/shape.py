@@ -20,7 +20,7 @@ def read_config(kind: str) -> tuple[str, dict[str, Any]]:
         kind: ``parameters`` or ``catalog``.
 
     Returns:
-        Where the config lies, and what it says.
+        The location and the contents of the config.
 
     Raises:
         ConfigurationError: if there is no such configuration.

@@ -22,7 +22,7 @@ def write_captions(
     """Let the language model write captions of every concept of an accepted twin, and check each one.
 
     Returns:
-        Table ``captions``, and what was asked of the model: answers, tokens, seconds, cost.
+        Table ``captions``, and the model's use: answers, tokens, seconds, cost.
     """
     from cultureclip.captions.prompts import read_caption_prompt
     from cultureclip.captions.write import write_captions as write
@@ -36,10 +36,10 @@ def write_captions(
 
 
 def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: dict[str, Any]) -> dict[str, Any]:
-    """Count candidates, kept and rejected by reason, and warn of sides that are left without a caption.
+    """Count candidates, kept and rejected by reason, and warn of sides without a caption.
 
     Returns:
-        The counts, how often the candidates name the right region, and what was asked of the model.
+        The counts, how often the candidates name the right region, and the model's use.
     """
     from cultureclip.captions.region_score import score_regions
     from cultureclip.captions.summary import summarise_captions as summarise

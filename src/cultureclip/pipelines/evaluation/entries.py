@@ -15,7 +15,7 @@ POCKET = (
     "general-retrieval",
     "general-known",
 )
-"""Benchmarks that are made from the tables of concepts and twins; every other one is an entry of the catalog."""
+"""Benchmarks made from the tables of concepts and twins; every other benchmark is an entry of the catalog."""
 
 
 def dataset_of(name: str) -> str:
@@ -63,14 +63,14 @@ def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
 
 
 def check_names(names: Mapping[str, str], general: Sequence[str]) -> None:
-    """Make sure that every name stands for one benchmark, for scores and cards go by it.
+    """Make sure that every name stands for one benchmark, because scores and cards use the name as key.
 
     Args:
         names: Name in the list -> the benchmark's own.
         general: Names that the config gives as general ability.
 
     Raises:
-        ConfigurationError: if a benchmark calls itself otherwise, or a general one is neither listed nor pocket's.
+        ConfigurationError: if a benchmark's own name differs, or a general one is neither listed nor pocket's.
     """
     for listed, own in names.items():
         if listed != own:

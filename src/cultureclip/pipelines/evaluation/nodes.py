@@ -33,7 +33,7 @@ def draw_pocket_benchmarks(
     """Draw held-out pictures of the concepts and pose questions about them.
 
     Returns:
-        Of the pocket benchmarks those that are listed, by name.
+        The listed pocket benchmarks, by name.
     """
     from cultureclip.benchmarks.pocket import collect_pocket
 
@@ -46,7 +46,7 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
 
     Args:
         parameters: The list.
-        entries: Name -> ``Benchmark``, or ``AbsentBenchmark`` where its files are not there.
+        entries: Name -> ``Benchmark``, or ``AbsentBenchmark`` if its files are missing.
 
     Returns:
         The benchmarks that something can be asked of, and the cards of all: also of an absent or an empty one.
@@ -80,7 +80,7 @@ def check_leaks(
     """Stop the run when training has seen what a benchmark holds out.
 
     Returns:
-        The benchmarks as they came, and what was compared.
+        The benchmarks unchanged, and the counts of the comparison.
     """
     from cultureclip.benchmarks.held_out import check_held_out
     from cultureclip.concepts.general_pairs import PairPictures
@@ -107,8 +107,8 @@ def evaluate_models(
 
     Args:
         benchmarks: The questions.
-        cards: Of all benchmarks that are listed.
-        parameters: Where the base, further models and the kept embeddings are.
+        cards: Cards of all listed benchmarks.
+        parameters: Locations of the base, further models and the cached embeddings.
         checkpoints: Model name -> the tuned model.
 
     Returns:
@@ -219,7 +219,7 @@ def measure_name_bias(
 def keep_pictures(
     benchmarks: Benchmarks, predictions: pd.DataFrame, confusions: pd.DataFrame, cards: list[dict[str, Any]]
 ) -> pd.DataFrame:
-    """Keep thumbnails of those held-out pictures that a report may show beside a confusion.
+    """Keep thumbnails of the held-out pictures that a report may show beside a confusion.
 
     Returns:
         Table ``asked_pictures``.

@@ -26,7 +26,7 @@ def _check_name(name: str) -> str:
 
 
 FurtherModelName = Annotated[str, AfterValidator(_check_name)]
-"""Name of a further model; neither ``base`` nor the name of a trained one."""
+"""Name of a further model; neither ``base`` nor the name of a trained model."""
 
 
 class EvaluationParameters(EmbeddingSettings, ScoringSettings):

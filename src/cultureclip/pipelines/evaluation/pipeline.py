@@ -31,9 +31,9 @@ def create_pipeline(
     """Build the pipeline benchmarks, concepts, training data, checkpoints -> predictions, scores, a report's data.
 
     Args:
-        objectives: Losses of the trainings; by default what the config says.
-        seeds: Their seeds; by default what the config says.
-        benchmarks: Names of what is asked; by default what the config says.
+        objectives: Losses of the trainings; by default the config's.
+        seeds: Seeds of the trainings; by default the config's.
+        benchmarks: Names of the benchmarks; by default the config's.
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     listed = benchmarks or read_benchmarks()
@@ -71,7 +71,7 @@ def create_pipeline(
 
 
 def ask(listed: Sequence[str]) -> list[Node]:
-    """Return nodes that draw the pocket benchmarks, where one is listed, and take in all that are listed."""
+    """Return the nodes that draw the listed pocket benchmarks, if any, and take in all listed benchmarks."""
     pocket = {name: dataset_of(name) for name in listed if name in POCKET}
     tables = ["concepts", "twins", "params:evaluation"]
     drawn = [Node(draw_pocket_benchmarks, tables, pocket, name="draw_pocket_benchmarks")] if pocket else []
@@ -88,7 +88,7 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
     """Return nodes that ask every model, count, and note the run that did it.
 
     Args:
-        benchmarks: Dataset of what is asked.
+        benchmarks: Dataset of the benchmarks.
         checkpoints: Name of each model that was tuned here -> its dataset.
     """
     return [

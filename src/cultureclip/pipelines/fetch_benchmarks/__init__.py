@@ -1,4 +1,4 @@
-"""Fetching published benchmarks: run by itself, where there is a network."""
+"""Fetch published benchmarks; this pipeline runs by itself and needs a network."""
 
 from cultureclip.pipelines.fetch_benchmarks.pipeline import create_pipeline
 

@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def fetch_benchmarks(parameters: FetchBenchmarksParameters) -> list[dict[str, Any]]:
-    """Download every benchmark that is listed and not there; say what has to be fetched by hand.
+    """Download every listed benchmark that is missing; list those that a person must fetch.
 
     Returns:
         Name, folder, status, revision and note of each.

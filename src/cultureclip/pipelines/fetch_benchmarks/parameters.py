@@ -7,7 +7,7 @@ from cultureclip.settings_base import Settings
 
 
 class FetchBenchmarksParameters(Settings):
-    """Which benchmarks are fetched, from where, and the folder that gets one folder for each."""
+    """Benchmarks to fetch, their origins, and the folder that gets one folder per benchmark."""
 
     folder: str = Field(min_length=1)
     benchmarks: list[str]

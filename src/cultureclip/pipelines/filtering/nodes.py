@@ -22,7 +22,7 @@ def measure_images(
     judgement_store: KeyedStore,
     parameters: FilteringParameters,
 ) -> pd.DataFrame:
-    """Let the judge look at every planned image; what it has seen before is read from the store."""
+    """Let the judge score every planned image; scores of earlier runs are read from the store."""
     from cultureclip.judging.judge import Judge
     from cultureclip.judging.scores import list_sides, measure
     from cultureclip.judging.texts import concept_texts, embed_concepts
@@ -61,7 +61,7 @@ def summarise_filtering(
     concepts: pd.DataFrame,
     parameters: FilteringParameters,
 ) -> dict[str, Any]:
-    """Count what was kept and refused, and warn when too few twins are left."""
+    """Count kept and refused images and twins, and warn when too few twins are left."""
     from cultureclip.judging.summary import find_shortfalls, summarise
 
     metrics = summarise(judgements, measurements, cultwin, concepts)

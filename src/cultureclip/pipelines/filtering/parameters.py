@@ -9,9 +9,9 @@ class FilteringParameters(JudgeSettings, TextTemplates, VerdictSettings):
     """How images are judged and twins selected; see ``parameters_filtering.yml``.
 
     Attributes:
-        licence: Of what the generator draws, as an SPDX expression.
+        licence: Licence of the generated images, as an SPDX expression.
         min_twins: A run that keeps fewer twins warns.
-        min_object_twins: The same for twins of objects.
+        min_object_twins: Least number of twins of objects.
     """
 
     licence: str = Field(min_length=1)

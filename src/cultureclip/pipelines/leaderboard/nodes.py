@@ -7,7 +7,7 @@ def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
     """Return all results as one table.
 
     Returns:
-        It in HTML, Markdown and LaTeX.
+        The table in HTML, Markdown and LaTeX.
     """
     from cultureclip.report import leaderboard
     from cultureclip.report.markdown import to_markdown

@@ -17,7 +17,7 @@ def create_pipeline(benchmarks: Sequence[str] | None = None) -> Pipeline:
     (``measure.scores``, ...): they never take the place of an evaluation's.
 
     Args:
-        benchmarks: Names of what is asked; by default what the config says.
+        benchmarks: Names of the benchmarks; by default the config's.
     """
     listed = benchmarks or read_benchmarks()
     return Pipeline(

@@ -44,7 +44,7 @@ def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, paramet
 
 
 def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Set the sentence encoder against the language model, use the better, and classify what was found."""
+    """Compare the sentence encoder with the language model, use the better one, and classify the finds."""
     from cultureclip.concepts import bottom_up
     from cultureclip.models.sentence import load_sentence_encoder
 
@@ -61,7 +61,7 @@ def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple
 
 
 def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
-    """Embed every reference picture with the judge and find those that are drawn alike to the pixel."""
+    """Embed every reference picture with the judge and find pictures that are drawn alike to the pixel."""
     import numpy as np
 
     from cultureclip.concepts.looks import choose_representatives, embed_pictures, read_pictures

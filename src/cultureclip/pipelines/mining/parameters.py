@@ -12,8 +12,8 @@ class MiningParameters(Settings):
 
     Attributes:
         problems_shown: Bad rows of a table of concepts that one error lists.
-        judge: Whose image embeddings say what looks alike.
-        device: Where the judge runs.
+        judge: Image encoder whose embeddings decide which concepts look alike.
+        device: Device of the judge.
         sentence_encoder: Whose sentence embeddings say how close two contexts are.
         bottom_up: The pass over all emoji names.
         twins: Matching on two axes.

@@ -12,7 +12,7 @@ from cultureclip.pipelines.pocket.nodes import (
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline atlas -> concepts -> base CLIP, judge, generator -> what they can do."""
+    """Build the pipeline atlas -> concepts -> base CLIP, judge, generator -> their measured abilities."""
     nodes = [
         Node(read_drawn_concepts, "atlas", "drawn_concepts", name="read_drawn_concepts"),
         Node(train_base_clip, ["drawn_concepts", "params:pocket"], "base_clip_card", name="train_base_clip"),

@@ -1,4 +1,4 @@
-"""Preview of captioning: the first concepts' questions, answers and verdicts, and what all of them would cost."""
+"""Preview of captioning: the first concepts' questions, answers and verdicts, and the estimated cost of all."""
 
 from cultureclip.pipelines.preview_captioning.pipeline import create_pipeline
 

@@ -83,14 +83,14 @@ def estimate(
     total: int,
     prices: tuple[float, float] | None,
 ) -> list["Figure"]:
-    """Tell questions, captions, tokens, seconds and money of all concepts from those of the first ones.
+    """Estimate questions, captions, tokens, seconds and money of all concepts from the first ones.
 
     Args:
         written: Candidates of each of the first concepts.
         exchanges: Their questions and answers, by seed.
         heard: What was asked now: the seconds are the model's own.
-        total: How many concepts there are.
-        prices: Per million tokens read and written; None where they are not configured.
+        total: Number of all concepts.
+        prices: Prices per million tokens read and written; None if not configured.
     """
     from cultureclip.report.estimate import SECONDS, project
 
@@ -113,7 +113,7 @@ def estimate(
 
 
 def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":
-    """Show a question with its answer, what was read from it, and the verdict."""
+    """Show a question with its answer, the captions read from the answer, and the verdict."""
     from cultureclip.report.preview import Shown
 
     answer, concept = exchange.answer, candidate.concept
@@ -134,7 +134,7 @@ def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":
 
 
 def remark(heard: "Usage") -> list[str]:
-    """Say what the time is worth."""
+    """Say how reliable the time is."""
     if not heard.asked:
         return ["All answers were kept from an earlier run, so nothing tells how long the model takes."]
     rate = f"The time is that of {heard.asked:,} answers given now, without loading the model"

@@ -1,4 +1,4 @@
-"""Preview of synthesis: the first images with their prompts, and what all of them would cost."""
+"""Preview of synthesis: the first images with their prompts, and the estimated cost of all."""
 
 from cultureclip.pipelines.preview_synthesis.pipeline import create_pipeline
 

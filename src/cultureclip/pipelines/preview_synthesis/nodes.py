@@ -81,12 +81,12 @@ def preview_images(
 
 
 def estimate(pictures: "list[Image.Image]", report: "GenerationReport", total: int) -> list["Figure"]:
-    """Tell disk and seconds of all images from those of the first ones.
+    """Estimate disk and seconds of all images from the first ones.
 
     Args:
         pictures: The first images.
         report: What was drawn now: the seconds are the model's own.
-        total: How many images are planned.
+        total: Number of all planned images.
     """
     from cultureclip.images.records import encode_image
     from cultureclip.report.estimate import SECONDS, project
@@ -120,7 +120,7 @@ def show(one: Wanted, picture: "Image.Image", *, kept: bool, cut: bool) -> "Show
 
 
 def remark(report: "GenerationReport", items: int) -> list[str]:
-    """Say what was drawn beside what is shown, and what the time is worth."""
+    """Say which images were drawn besides those shown, and how reliable the time is."""
     if not report.made:
         return ["All images were kept from an earlier run, so nothing tells how long the model takes."]
     drawn = f"{report.generated:,} images were drawn now, in whole batches, and are stored"

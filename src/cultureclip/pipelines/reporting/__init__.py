@@ -1,4 +1,4 @@
-"""Reporting: the report, the table of scores and the exported results, from what the other stages left."""
+"""Reporting: the report, the table of scores and the exported results, from the other stages' outputs."""
 
 from cultureclip.pipelines.reporting.pipeline import create_pipeline
 

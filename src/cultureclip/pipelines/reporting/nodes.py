@@ -56,7 +56,7 @@ def gather_answers(
     leak_check: dict[str, Any],
     asked_pictures: pd.DataFrame,
 ) -> Answers:
-    """Group what evaluation left."""
+    """Group the evaluation's outputs."""
     thumbnails = dict(zip(asked_pictures["key"], asked_pictures["thumbnail"], strict=True))
     return Answers(predictions, scores, group_scores, confusions, abilities, name_bias, cards, leak_check, thumbnails)
 
@@ -99,12 +99,12 @@ def render_report(
     """Return the whole run as a ``report.site.Site``.
 
     Args:
-        answers: What evaluation left.
+        answers: Outputs of the evaluation.
         tables: The tables of the stages before the training.
-        stages: What the stages noted about themselves.
+        stages: Notes of the stages about themselves.
         images: The generated images.
         evaluation_run: Which run evaluated, and how.
-        parameters: How the report is written.
+        parameters: Settings of the report.
 
     Raises:
         MissingInputError: if another version of the code evaluated.

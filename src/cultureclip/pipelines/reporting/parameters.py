@@ -6,6 +6,6 @@ from cultureclip.settings_base import Settings
 
 
 class ReportingParameters(Settings):
-    """How the report is written; see ``parameters_reporting.yml`` for what each one means."""
+    """Settings of the report; ``parameters_reporting.yml`` explains each one."""
 
     gallery_twins: int = Field(ge=1, le=1_000_000)

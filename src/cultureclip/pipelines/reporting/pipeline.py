@@ -30,11 +30,11 @@ _METRICS = ("mining", "captioning", "synthesis", "filtering", "training")
 
 
 def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Pipeline:
-    """Build the pipeline what every stage left -> report, score_table, results; nothing is evaluated again.
+    """Build the pipeline outputs of all stages -> report, score_table, results, without a new evaluation.
 
     Args:
-        objectives: Losses of the trainings; by default what the config says.
-        seeds: Their seeds; by default what the config says.
+        objectives: Losses of the trainings; by default the config's.
+        seeds: Seeds of the trainings; by default the config's.
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     stages = {stage: f"{stage}_metrics" for stage in _METRICS}
@@ -62,7 +62,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
 
 
 def publish() -> list[Node]:
-    """Return nodes that tabulate and export scores, wherever they come from."""
+    """Return the nodes that tabulate and export scores from any source."""
     return [
         Node(
             tabulate_scores,

@@ -33,11 +33,11 @@ def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.D
 def generate_images(
     image_requests: pd.DataFrame, image_store: ShardStore, parameters: SynthesisParameters
 ) -> tuple[list[str], dict[str, Any]]:
-    """Generate those of the requested images that the store does not have.
+    """Generate the requested images that the store lacks.
 
     Args:
         image_requests: Table ``image_requests``.
-        image_store: Where images lie; gets the new ones.
+        image_store: Store of the images; gets the new ones.
         parameters: ``params:synthesis``.
 
     Returns:

@@ -18,7 +18,7 @@ TrainNode = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, Tra
 
 
 def list_general_pairs(concepts: pd.DataFrame, parameters: TrainParameters) -> pd.DataFrame:
-    """Return the general pairs that trainings replay; none when none does."""
+    """Return the general pairs that trainings replay; none if no training replays any."""
     from cultureclip.concepts.general_pairs import list_general_pairs as list_pairs
 
     source = parameters.general_pairs.source if parameters.replays else None
@@ -43,7 +43,7 @@ def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
         general_pairs: pd.DataFrame,
         parameters: TrainParameters,
     ) -> Trained:
-        """Tune the base on the twins; a training with the same inputs that is finished already is taken as it is."""
+        """Tune the base on the twins; a finished training with the same inputs is reused."""
         from cultureclip.clip.contracts import GeneralPairs
         from cultureclip.clip.data.augmentation import mirrorable_concepts
         from cultureclip.clip.training.runs import train_adapter

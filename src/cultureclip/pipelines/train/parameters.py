@@ -14,7 +14,7 @@ class GeneralPairsSettings(Settings):
     """General pictures that are replayed while culture is learned.
 
     Attributes:
-        source: ``emoji``, or a folder with pictures and a ``metadata.csv`` (file_name, text); None for none.
+        source: ``emoji``, or a folder with pictures and a ``metadata.csv`` (file_name, text); None for no pairs.
         most: Largest number of pairs.
         picture_size: Edge in pixels that emoji are drawn at.
     """
@@ -29,7 +29,7 @@ class Variant(Settings):
 
     Attributes:
         objective: Name of the loss.
-        settings: What differs from the settings of all runs, at any depth: ``{trainer: {lr: 0.001}}``.
+        settings: Differences from the settings of all runs, at any depth: ``{trainer: {lr: 0.001}}``.
     """
 
     objective: ObjectiveName
@@ -37,12 +37,12 @@ class Variant(Settings):
 
 
 class Trainings(Settings):
-    """Which trainings there are: what decides the pipeline's nodes.
+    """The trainings, which decide the pipeline's nodes.
 
     Attributes:
         objectives: Names of losses or of variants; each is trained with every seed.
         variants: Objectives with settings of their own, by name.
-        seeds: Of initial values, data order, augmentation and dropout.
+        seeds: Seeds of initial values, data order, augmentation and dropout.
     """
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -64,14 +64,14 @@ class Trainings(Settings):
 
 
 class TrainParameters(RunSettings, Trainings):
-    """How CLIP is tuned: the settings of a run, which runs there are, and on what.
+    """Settings of the tuning: the settings of a run, the runs, and their data.
 
     Attributes:
         base: The model to tune: a directory, or ``package:<module>/<path>``.
-        base_revision: Its revision, if it has one.
+        base_revision: Revision of the base, if it has one.
         update_scale: Share of the update in the merged model, 0 (base) to 1.
-        general_pairs: What ``replay`` replays.
-        work_dir: Where unfinished and finished trainings are kept by key.
+        general_pairs: Pairs that ``replay`` replays.
+        work_dir: Folder of unfinished and finished trainings by key.
     """
 
     base: OpenClipPath

@@ -13,8 +13,8 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     """Build the pipeline cultwin, images, concepts, general pairs -> checkpoints, logs, curves, metrics.
 
     Args:
-        objectives: Losses; by default what the config says.
-        seeds: Seeds; by default what the config says.
+        objectives: Losses; by default the config's.
+        seeds: Seeds; by default the config's.
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
     trainings = [_training(instance, instances) for instance in instances]
