@@ -1,4 +1,4 @@
-"""Charts as nodes hand them on. Kedro resolves the hints of nodes, and the libraries that draw take long to import."""
+"""Types of charts for nodes. Kedro resolves the hints of nodes, and drawing libraries take long to import."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""Typed errors. Every message names the item, what is wrong with it and what to do about it."""
+"""Typed errors. Every message names the item, the cause and the remedy."""
 
 
 class CultureClipError(Exception):
@@ -8,9 +8,9 @@ class CultureClipError(Exception):
         """Build the message ``item: cause. remedy``.
 
         Args:
-            item: What the error is about: a path, a row, a parameter, an id.
-            cause: What is wrong with it.
-            remedy: What the user can do.
+            item: Item of the error: a path, a row, a parameter, an id.
+            cause: Cause of the error.
+            remedy: Steps for the user.
         """
         self.item, self.cause, self.remedy = str(item), cause, remedy
         super().__init__(f"{self.item}: {cause}. {remedy}")
@@ -33,7 +33,7 @@ class MissingInputError(CultureClipError):
 
 
 class WeightsError(CultureClipError):
-    """A weights file is missing, truncated, in a refused format or not what its config says."""
+    """A weights file is missing, truncated, in a refused format or does not match its config."""
 
 
 class DamagedShardError(CultureClipError):
@@ -41,7 +41,7 @@ class DamagedShardError(CultureClipError):
 
 
 class DamagedImageError(DamagedShardError):
-    """A shard is whole, but a picture in it is not what its record says."""
+    """A shard is whole, but a picture in it does not match its record."""
 
 
 class StorageError(CultureClipError):
@@ -65,4 +65,4 @@ class UnparsableAnswerError(CultureClipError):
 
 
 class ServerError(CultureClipError):
-    """A model server does not answer, refuses what it is asked, or is another model's."""
+    """A model server does not answer, refuses a request, or serves another model."""

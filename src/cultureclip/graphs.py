@@ -1,4 +1,4 @@
-"""Connected components: what hangs together by pairs, directly or over others."""
+"""Connected components: nodes that pairs connect, directly or indirectly."""
 
 from collections.abc import Iterable
 from typing import TypeVar

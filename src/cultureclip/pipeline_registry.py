@@ -13,7 +13,7 @@ PREVIEWS = ("preview_captioning", "preview_synthesis")
 """Previews of stages: their first items and what all would cost."""
 
 MODULES = (*STAGES, "measure", "pocket", "leaderboard", "fetch_benchmarks", *PREVIEWS)
-"""All pipelines that have a module; those that are not stages are run by themselves."""
+"""All pipelines that have a module; pipelines that are not stages run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}
 """Names for several stages run as one."""
@@ -30,7 +30,7 @@ class LazyPipeline(Pipeline):
     """
 
     def __init__(self, stages: tuple[str, ...]) -> None:
-        # Not the parent's: what that sets is what __getattr__ finds missing, once.
+        # Do not call the parent's __init__: __getattr__ recognises its attributes as missing, once.
         self._stages = stages
 
     def __getattr__(self, name: str) -> Any:

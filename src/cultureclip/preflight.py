@@ -37,7 +37,7 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
         runtime: Those given by ``--params``.
 
     Raises:
-        ConfigurationError: if a top-level key is no stage, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
+        ConfigurationError: if a top-level key is not a stage, or ``--params`` names one of :data:`PIPELINE_SHAPE`.
     """
     from cultureclip.pipelines.parameters import PARAMETERS
 
@@ -91,10 +91,10 @@ def check_inputs(
     """Make sure that everything the pipeline reads and does not make itself is there.
 
     Args:
-        pipeline: What is about to run.
-        catalog: Where its inputs lie.
-        pipelines: All pipelines, to say which one makes what is missing.
-        supplied: Names of datasets that are made when the run starts.
+        pipeline: Pipeline to run.
+        catalog: Catalog of its inputs.
+        pipelines: All pipelines, to say which one makes a missing input.
+        supplied: Names of datasets that are made at the start of the run.
         env: The run's environment, if it names one: what is missing should be made in it, too.
         versions: Versions asked for by ``--load-versions``.
         in_progress: Other runs of the project, with their process ids: what they save is not there yet.
@@ -243,7 +243,7 @@ def check_devices(stages: Mapping[str, Settings]) -> None:
 
 
 def _check_device(path: str, device: str) -> None:
-    import torch  # takes seconds, which a run on the CPU need not spend here
+    import torch  # the import takes seconds, and a run on the CPU does not need it
 
     try:
         torch.empty(0, device=device)

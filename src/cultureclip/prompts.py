@@ -30,7 +30,7 @@ class Prompt(Settings):
     """A prompt file.
 
     Attributes:
-        system: The first turn: who the model is and what it must do.
+        system: The first turn: the model's role and task.
         templates: Questions by name, with fields in braces.
         examples: Turns between the system's and the question.
     """
@@ -41,7 +41,7 @@ class Prompt(Settings):
 
     @property
     def id(self) -> str:
-        """Hash of all that the file says; comments are not part of it."""
+        """Hash of the file's contents without comments."""
         return digest("prompt", self.model_dump(mode="json"))
 
     def ask(self, template: str, fields: Mapping[str, str]) -> tuple[Turn, ...]:

@@ -34,9 +34,9 @@ class RunManifest:
     """Keeps the manifest of one run up to date.
 
     Args:
-        run_id: Of the run; also the name of the versions that it saves.
-        facts: What is known at its start.
-        pipeline: What runs.
+        run_id: Id of the run; also the name of the versions that it saves.
+        facts: Facts known at its start.
+        pipeline: Pipeline of the run.
         catalog: The run's own.
     """
 
@@ -71,7 +71,7 @@ class RunManifest:
             raise
 
     def start_node(self, node: Node) -> None:
-        """Note what a node has read, of raw files also the content, and start its clock."""
+        """Note the inputs of a node, of raw files also the content, and start its clock."""
         for name in set(node.inputs) - self._record.loaded:
             path = _raw_file(self._catalog.get(name))
             if path is not None:
@@ -104,11 +104,11 @@ class RunManifest:
         return {name: dataset.resolve_save_version() or "" for name, dataset in datasets.items() if dataset.is_saved()}
 
     def saved_path(self, name: str) -> Path:
-        """Return where this run's version of a dataset lies."""
+        """Return the path of this run's version of a dataset."""
         return _find(self._catalog, name).saved_path()
 
     def log_path(self) -> Path:
-        """Return where the log of this run lies: beside the manifests, under the run's id."""
+        """Return the path of this run's log: beside the manifests, under the run's id."""
         return self._path.parents[2] / "logs" / f"{self._facts['run_id']}.log"
 
     def _save(self, status: str, error: Exception | None = None) -> None:

@@ -24,7 +24,7 @@ LOADER_ARGS: dict[str, Any] = {
 
 
 class SessionConfig(NamedTuple):
-    """Where a session's config lies, its environment, and the parameters as configured."""
+    """Location of a session's config, its environment, and the parameters as configured."""
 
     source: str
     env: str | None

@@ -60,7 +60,7 @@ _MODEL = {
     "model": _text(),  # the next three as text
     "objective": _text(),  # for the base and for models from elsewhere their name
     "seed": pa.Column("Int64", pa.Check.ge(0), nullable=True),  # null for means over seeds, the base and others' models
-    "scale": pa.Column(float, pa.Check.in_range(0, 1)),  # share of the update that is applied; 1: all of it
+    "scale": pa.Column(float, pa.Check.in_range(0, 1)),  # applied share of the update; 1: all of it
 }
 
 CONCEPTS = _table(
@@ -177,8 +177,8 @@ PREDICTIONS = _table(
         "scores": _list(),
         "predicted": pa.Column(int),
         "correct": _score(0, 1),
-        "image": _text(),  # key of the picture asked about; empty where a text is
-        "culture": _text(),  # empty where the item is about none
+        "image": _text(),  # key of the picture asked about; empty if the question is about a text
+        "culture": _text(),  # empty if the item has none
         "category": _text(),
     },
     unique=["benchmark", "model", "item_id"],
@@ -294,7 +294,7 @@ ABILITIES = _table(
         "seed": _MODEL["seed"],
         "scale": _score(0, 1),  # of the update: 0 is the base
         "seeds": _list(non_empty=False),
-        # general_first: of general ability what counts the best candidate alone, such as R@1; null where nothing does
+        # general_first: general ability by the best candidate alone, such as R@1; null if there is none
         **{f"{ability}{suffix}": _score(0, 1) for ability in _ABILITIES for suffix in ("", "_low", "_high")},
         **{
             f"{ability}_{suffix}": _score(-1, 1)
