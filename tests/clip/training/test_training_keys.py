@@ -36,12 +36,12 @@ def test_the_key_of_the_defaults_is_what_it_was():
 @pytest.mark.parametrize(
     ("env", "name", "key"),
     [
-        ("base", "clip_both", "1ebe2eb1bf2a0d0c6f9d"),
-        ("base", "cultureclip", "7881eb479ade54393e3e"),
+        ("base", "clip_both", "33b108010ca91fc6aac0"),
+        ("base", "cultureclip", "6fe16f6a49fa84d3907c"),
         ("paper", "cultureclip", "72ce2470b22918a54bf9"),
-        ("ablation", "cultureclip_as_released_11", "143d45e4903075df7af4"),
-        ("ablation", "cultureclip_as_released_all", "5868ac7f07f279dbe383"),
-        ("test", "cultureclip", "86410976ba50c06f8c1f"),
+        ("ablation", "cultureclip_as_released_11", "e28052d5403f05ea65bc"),
+        ("ablation", "cultureclip_as_released_all", "7a8bcc9fb4078a5aa6e9"),
+        ("test", "cultureclip", "02c53734162403d6d884"),
     ],
 )
 def test_the_keys_of_the_shipped_configurations_are_what_they_were(env, name, key):
