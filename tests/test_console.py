@@ -2,8 +2,11 @@
 
 import logging
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +108,61 @@ def test_two_runs_in_one_process_do_not_write_into_each_other_s_log(tmp_path: Pa
         other = {"a": "b", "b": "a"}[name]
         text = path.read_text()
         assert (f"of {name}" in text, f"of {other}" in text, "of nobody" in text) == (True, False, True)
+
+
+def test_a_log_that_cannot_be_written_costs_one_warning_and_not_the_run(workplace: Workplace) -> None:
+    workplace.fill()
+    (workplace.data / "08_reporting").mkdir()
+    (workplace.data / "08_reporting" / "logs").write_text("a file where the folder should be")
+    done = kedro(workplace, "--pipelines=filtering")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("has no log file") == 1
+    assert "Log: " not in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_full_disk_is_said_once_by_the_log(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = LogFile(Path("/dev/full"), "x")
+    for number in range(3):
+        logging.getLogger("cultureclip.voice").warning("record %d", number)
+    log.close()
+    said = [record.getMessage() for record in caplog.records if "is not complete" in record.getMessage()]
+    assert len(said) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_that_the_user_stops_says_so_and_its_manifest_too(workplace: Workplace) -> None:
+    (workplace.data / "01_raw").mkdir(parents=True)
+    shutil.copy(ROOT / "data/01_raw/atlas.csv", workplace.data / "01_raw")
+    command = [sys.executable, "-m", "kedro", "run", "--conf-source", str(workplace.conf), "--pipelines=mining"]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder, limit = workplace.data / "08_reporting" / "logs", time.monotonic() + 120
+    while not (folder.exists() and "ask_language_model reads" in "".join(f.read_text() for f in folder.iterdir())):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    (manifest,) = workplace.manifests()
+    assert run.returncode == 130
+    stopped = ["Stopped. The same command goes on from what is stored.", f"  log: {logs(workplace)[-1]}"]
+    assert said.split("\n")[-3:-1] == stopped
+    assert manifest["status"] == "interrupted"
+    assert "KeyboardInterrupt" in logs(workplace)[-1].read_text()
+
+
+def test_a_wrong_parameter_is_named_with_its_value_and_a_likely_name(workplace: Workplace) -> None:
+    workplace.fill()
+    refused = kedro(workplace, "--pipelines=filtering", "--params=filtering.min_images_per_sid=1,filtering.batch=0")
+    assert refused.returncode == 1
+    first, second, third, fourth = refused.stderr.splitlines()
+    assert {first, third} == {
+        "Error: filtering.min_images_per_sid: Extra inputs are not permitted (it is 1)",
+        "Error: filtering.batch: Input should be greater than or equal to 1 (it is 0)",
+    }
+    assert "  fix: Did you mean filtering.min_images_per_side?" in (second, fourth)
 
 
 def test_the_line_of_a_stage_counts_rows_from_outside_and_comes_after_its_last_node() -> None:

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from kedro.framework.cli.project import run as kedro_run
 from cultureclip.errors import CultureClipError
 
 _PYDANTIC_PAGE = "For further information visit"
+_PARAMETER = re.compile(r"Failed to instantiate \w+ for parameter '(\w+)'")
+_CAUSE = re.compile(r"  (?P<cause>.+) \[type=(?P<type>\w+), input_value=(?P<value>.*), input_type=\w+\]$")
 
 
 @click.group(name="cultureclip")
@@ -34,13 +38,27 @@ def _run(**options: Any) -> Any:
         handler.addFilter(_at_least(handler.level))  # the redirection keeps filters and forgets levels
     try:
         with logging_redirect_tqdm():
-            return run_kedro(**options)
+            return _interruptible(run_kedro, options)
+    except KeyboardInterrupt as signal:
+        click.echo("\n".join(["Stopped. The same command goes on from what is stored.", *_notes(signal)]), err=True)
+        raise SystemExit(130) from signal
     except Exception as error:
         lines = explain(error)
         if lines is None:
             raise
         click.echo("\n".join(lines), err=True)
         raise SystemExit(1) from error
+
+
+def _interruptible(run_kedro: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Run, and close manifest and log when the user stops the run: Kedro calls no hook then."""
+    from cultureclip.settings import HOOKS
+
+    try:
+        return run_kedro(**options)
+    except KeyboardInterrupt as signal:
+        HOOKS[0].interrupt(signal)
+        raise
 
 
 def _at_least(level: int) -> Callable[[logging.LogRecord], bool]:
@@ -62,11 +80,36 @@ def explain(error: BaseException) -> list[str] | None:
     if isinstance(found, CultureClipError):
         lines = [f"Error: {found.item}: {found.cause}", f"  fix: {found.remedy}"]
     elif _is_raised_by_kedro(error):
+        wrong = _explain_parameters(str(error))
+        if wrong:
+            return wrong
         first, *others = str(error).strip().split("\n")
         lines = [f"Error: {first}", *(f"  {line.strip()}" for line in others if _PYDANTIC_PAGE not in line)]
     else:
         return None
-    return lines + [f"  {note}" for note in getattr(error, "__notes__", ())]
+    return lines + _notes(error)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return [f"  {note}" for note in getattr(error, "__notes__", ())]
+
+
+def _explain_parameters(text: str) -> list[str]:
+    """Write Kedro's report of wrong parameters in lines of item, cause and fix; empty for any other text."""
+    from cultureclip.pipelines.parameters import PARAMETERS
+
+    lines, stage, place = [], "", ""
+    for line in text.split("\n"):
+        if named := _PARAMETER.search(line):
+            stage = named[1]
+        elif found := _CAUSE.match(line):
+            fields = PARAMETERS[stage].model_fields if stage in PARAMETERS else {}
+            near = get_close_matches(place, fields, n=1) if found["type"] == "extra_forbidden" else []
+            fix = f"Did you mean {stage}.{near[0]}?" if near else "Correct it in conf/ or in --params"
+            lines += [f"Error: {stage}.{place}: {found['cause']} (it is {found['value']})", f"  fix: {fix}"]
+        else:
+            place = line.strip()
+    return lines
 
 
 def _is_raised_by_kedro(error: BaseException) -> bool:

@@ -117,28 +117,35 @@ class ProjectHooks:
         """Close the manifest; print the score table and where results, log and report are, the report last."""
         run = self._runs.pop(run_params["run_id"])
         run.manifest.end()
-        saved = run.manifest.saved()
-        if SCORE_TABLE in saved:
-            logger.info("\n%s", run.manifest.saved_path(SCORE_TABLE).read_text(encoding="utf-8"))
-        if RESULTS in saved:
-            logger.info("Results: %s", run.manifest.saved_path(RESULTS))
-        logger.info("Log: %s", run.log.path)
-        for preview in (name for name in saved if name.endswith(PREVIEW)):
-            logger.info("Preview: %s", run.manifest.saved_path(preview) / "index.html")
-        if REPORT in saved:
-            logger.info("Report: %s", run.manifest.saved_path(REPORT) / "index.html")
+        saved = {name.rpartition(".")[2]: name for name in run.manifest.saved()}  # measure's have its name before a dot
+        if table := saved.get(SCORE_TABLE):
+            logger.info("\n%s", run.manifest.saved_path(table).read_text(encoding="utf-8"))
+        if results := saved.get(RESULTS):
+            logger.info("Results: %s", run.manifest.saved_path(results))
+        if run.log.is_open:
+            logger.info("Log: %s", run.log.path)
+        if report := saved.get(REPORT):
+            logger.info("Report: %s", run.manifest.saved_path(report) / "index.html")
         run.log.close()
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
         """Close manifest and log of a failed run; that this fails too (a full disk) must not hide the first error."""
-        run = self._runs.pop(run_params["run_id"])
+        self._end(self._runs.pop(run_params["run_id"]), error)
+
+    def interrupt(self, signal: KeyboardInterrupt) -> None:
+        """Close manifests and logs of the runs that the user stops: Kedro calls no hook then."""
+        while self._runs:
+            self._end(self._runs.popitem()[1], signal)
+
+    def _end(self, run: _Run, error: BaseException) -> None:
         try:
             run.manifest.end(error)
         except DatasetError as second:
             logger.warning("The manifest of the failed run could not be saved: %s", second)
+        if run.log.is_open:
+            error.add_note(f"log: {run.log.path}")
         run.log.close(error)
-        error.add_note(f"log: {run.log.path}")
 
 
 def _pin_versions(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:

@@ -202,7 +202,12 @@ def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
 
 
 def _locate(spec: str) -> Path:
-    return locate(spec.partition("@")[2] if spec.startswith(OPEN_CLIP_SCHEME) else spec)
+    if not spec.startswith(OPEN_CLIP_SCHEME):
+        return locate(spec)
+    place = spec.partition("@")[2]
+    if not place:
+        raise WeightsError(spec, "it names no file after @", f"Write {OPEN_CLIP_SCHEME}<architecture>/<release>@<file>")
+    return locate(place)
 
 
 def check_roles(pipeline: Pipeline, stages: Mapping[str, Settings]) -> None:

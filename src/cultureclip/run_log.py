@@ -1,9 +1,11 @@
 """The log of a run: one line per stage on the console, and everything in a file."""
 
 import logging
+import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -30,21 +32,44 @@ class LogFile:
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handler: logging.FileHandler | None = None
         _current.set(run_id)
-        self._handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handler = _Quiet(path, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            logger.warning("This run has no log file: %s cannot be written (%s)", path, error.strerror)
+            return
         self._handler.setFormatter(logging.Formatter(_FORMAT))
         self._handler.addFilter(lambda _: _current.get() in (None, run_id))
         logging.captureWarnings(True)
         logging.getLogger().addHandler(self._handler)
 
-    def close(self, error: Exception | None = None) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether there is such a file."""
+        return self._handler is not None
+
+    def close(self, error: BaseException | None = None) -> None:
         """End the file, with the traceback of the error that ended the run."""
-        if error is not None:
-            logger.debug("The run failed", exc_info=error)
-        logging.getLogger().removeHandler(self._handler)
-        self._handler.close()
+        if self._handler is not None:
+            if error is not None:
+                logger.debug("The run failed", exc_info=error)
+            logging.getLogger().removeHandler(self._handler)
+            with suppress(OSError):
+                self._handler.close()
+        self._handler = None
         _current.set(None)
+
+
+class _Quiet(logging.FileHandler):
+    """Says once that the disk does not take the log, where logging's own handler prints a stack for every record."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's
+        """Warn, and write nothing more."""
+        logging.getLogger().removeHandler(self)
+        error = sys.exc_info()[1]
+        logger.warning("The log file is not complete: %s cannot be written (%s)", self.baseFilename, error)
 
 
 class StageLines:
@@ -83,19 +108,22 @@ class StageLines:
         self._waiting[stage] -= 1
         if self._waiting[stage]:
             return None
-        read, written = _name(self._read[stage].items()), _name(self._written[stage].items())
+        read, written = _name(self._read[stage]), _name(self._written[stage])
         return f"{stage:{self._width}}  {_clock(self._seconds[stage]):>7}  {read} -> {written}".rstrip(" ->")
 
 
 def _count_rows(data: Mapping[str, Any]) -> dict[str, int]:
-    """Count the rows of what has rows and crosses stages: internal tables carry their stage's name and a dot."""
-    tables = {name: value for name, value in data.items() if "." not in name and hasattr(value, "columns")}
-    return {name: len(value) for name, value in tables.items()}
+    """Count the rows of what has rows."""
+    return {name: len(value) for name, value in data.items() if hasattr(value, "columns")}
 
 
-def _name(counts: Iterable[tuple[str, int]]) -> str:
-    """Name the largest tables with their rows; say how many more there are."""
-    largest = sorted(counts, key=lambda item: -item[1])
+def _name(counts: Mapping[str, int]) -> str:
+    """Name the largest tables with their rows; say how many more there are.
+
+    Internal tables carry their stage's name and a dot. They are named only where there are no others.
+    """
+    shared = {name: rows for name, rows in counts.items() if "." not in name} or counts
+    largest = sorted(shared.items(), key=lambda item: -item[1])
     named = [f"{name} {rows:,}" for name, rows in largest[:_TABLES_NAMED]]
     return ", ".join([*named, *([f"{len(largest) - len(named)} more"] if len(largest) > len(named) else [])])
 

@@ -86,14 +86,14 @@ class RunManifest:
         with suppress(FileNotFoundError):
             os.utime(self._mark)  # a sign of life for other machines
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """Close the manifest of a run that completed, or failed with an error.
 
         Raises:
             VersionStorageError: if it cannot be saved.
         """
         try:
-            self._save("failed" if error else "completed", error)
+            self._save(_status(error), error)
         finally:
             remove(self._mark)
 
@@ -111,12 +111,12 @@ class RunManifest:
         """Return the path of this run's log: beside the manifests, under the run's id."""
         return self._path.parents[2] / "logs" / f"{self._facts['run_id']}.log"
 
-    def _save(self, status: str, error: Exception | None = None) -> None:
+    def _save(self, status: str, error: BaseException | None = None) -> None:
         """Write the manifest again in its place: a version is a run, and the catalog saves a version only once."""
         with self._lock:
             _find(self._catalog, MANIFEST).rewrite(self._content(status, error))
 
-    def _content(self, status: str, error: Exception | None = None) -> dict[str, Any]:
+    def _content(self, status: str, error: BaseException | None = None) -> dict[str, Any]:
         record = self._record
         return {
             **self._facts,
@@ -134,6 +134,12 @@ class RunManifest:
         versioned = {name: d for name, d in datasets.items() if isinstance(d, AbstractVersionedDataset)}
         found = {name: dataset.resolve_load_version() for name, dataset in versioned.items()}
         return {name: version for name, version in found.items() if version is not None}
+
+
+def _status(error: BaseException | None) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "failed" if error else "completed"
 
 
 def _find(catalog: CatalogProtocol[Any, Any], name: str) -> WholeVersions:
