@@ -10,8 +10,9 @@ import cultureclip
 
 SOURCE = Path(cultureclip.__file__).parent
 FLOORS = (
+    {"cli"},
     {"settings"},
-    {"cli", "hooks"},
+    {"hooks"},
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},
