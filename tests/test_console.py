@@ -1,5 +1,6 @@
 """What a run prints and keeps as its log, and how errors end the command."""
 
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from cultureclip.cli import explain
 from cultureclip.errors import SourceDataError
 from cultureclip.run_log import LogFile, StageLines
 
+from .support.benchmark_files import write_pictures
 from .test_hooks import ROOT, Workplace
 
 BROKEN_ATLAS = "concept,culture\nkimono,Japan\n"
@@ -51,6 +53,28 @@ def test_a_stage_prints_one_line_and_its_log_file_names_every_node(workplace: Wo
     assert not [line for line in lines if "Loading data" in line or "INFO" in line]
     log = logs(workplace)[-1].read_text()
     assert {"filtering.judge_images", "filtering.select_twins"} <= set(log.replace("\n", " ").split())
+
+
+def test_a_measurement_prints_its_table_and_where_its_results_are(workplace: Workplace, tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png"])
+    rows = "image,caption,negative_caption\na.png,a red fan,a blue fan\nb.png,a drum,a bell\n"
+    (tmp_path / "own.csv").write_text(rows)
+    entry = {
+        "type": "cultureclip.datasets.benchmark_dataset.BenchmarkDataset",
+        "filepath": str(tmp_path / "own.csv"),
+        **{"name": "own", "title": "Own", "protocol": "sugarcrepe", "format": {"type": "csv"}},
+        **{"source": "here", "licence": "CC0-1.0"},
+    }
+    local = workplace.conf / "local"
+    (local / "catalog.yml").write_text(json.dumps({"benchmark_own": entry}))
+    parameters = {"benchmarks": ["own"], "general_benchmarks": [], "models": {}}
+    (local / "parameters.yml").write_text(json.dumps({"evaluation": parameters}))
+    done = kedro(workplace, "--pipelines=measure")
+    assert done.returncode == 0, done.stderr
+    assert "| Own accuracy" in done.stdout
+    (results,) = [line for line in done.stdout.split("\n") if line.startswith("Results: ")]
+    assert Path(results.removeprefix("Results: ")).is_dir()
+    assert "-> measure.predictions 2" in done.stdout
 
 
 def test_an_error_inside_a_node_is_three_lines_and_the_traceback_is_in_the_log(workplace: Workplace) -> None:
