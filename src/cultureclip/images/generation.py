@@ -147,17 +147,23 @@ def take_batches(requests: pd.DataFrame, count: int, batch_size: int) -> pd.Data
         batch_size: Images per batch; the last batch of a shard may be shorter.
     """
     ordered = requests.sort_values("image_id", ignore_index=True)
-    batch = ordered.groupby("shard").cumcount() // batch_size
+    batch = _batch_numbers(ordered, batch_size)
     shard, last = ordered["shard"], count - 1
     taken: pd.Series = (shard < shard[last]) | ((shard == shard[last]) & (batch <= batch[last]))
     return ordered.loc[taken]
 
 
-def find_other_batches(requests: pd.DataFrame, store: ShardStore, batch_size: int) -> Counter[int]:
+def _batch_numbers(ordered: pd.DataFrame, batch_size: int) -> pd.Series:
+    """Return the number within its shard of each image's batch; rows are in the order of their ids."""
+    return ordered.groupby("shard").cumcount() // batch_size
+
+
+def find_other_batches(requests: pd.DataFrame, present: set[str], store: ShardStore, batch_size: int) -> Counter[int]:
     """Count the present images whose batch size differs from the plan's: their last bits may differ.
 
     Args:
         requests: Table ``image_requests``.
+        present: Ids that the store has.
         store: Store of the images, with the batch size of each.
         batch_size: Images per batch; the last batch of a shard may be shorter.
 
@@ -165,11 +171,10 @@ def find_other_batches(requests: pd.DataFrame, store: ShardStore, batch_size: in
         Batch size of the image present -> count.
     """
     ordered = requests.sort_values("image_id")
-    shards = ordered.groupby("shard")
-    start = shards.cumcount() // batch_size * batch_size
-    planned = (shards["image_id"].transform("size") - start).clip(upper=batch_size)
-    used = ordered["image_id"].map(store.batch_sizes())
-    return Counter(used[used.notna() & (used != planned)].astype(int))
+    planned = ordered.groupby(["shard", _batch_numbers(ordered, batch_size)])["image_id"].transform("size")
+    here = ordered["image_id"].isin(present)
+    used = ordered.loc[here, "image_id"].map(store.batch_sizes(ordered.loc[here, "image_id"].tolist()))
+    return Counter(used[used != planned[here]].tolist())
 
 
 def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings) -> GenerationReport:
@@ -189,7 +194,7 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
     store.find_unconfirmed()
     present = store.present()
     tasks = plan_missing(requests, present, settings.batch_size)
-    other = find_other_batches(requests, store, settings.batch_size)
+    other = find_other_batches(requests, present, store, settings.batch_size)
     report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()), other=other)
     if other:
         logger.warning(

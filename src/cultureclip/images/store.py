@@ -129,20 +129,19 @@ class ShardStore:
             MissingInputError: if an id is not in the store.
             DamagedShardError: if a part is not a whole parquet file.
         """
-        found: dict[str, str] = {}
+        return self._recorded("sha256", ids)
+
+    def batch_sizes(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the batch size of pictures from their records; no picture is read. Errors as :meth:`checksums`."""
+        return self._recorded("batch_size", ids)
+
+    def _recorded(self, column: str, ids: Sequence[str]) -> dict[str, Any]:
+        """Read one column of the parts that hold the ids, in the order of ``ids``."""
+        found: dict[str, Any] = {}
         for part, _ in self._homes(ids):
-            table = self._read_columns(part, ["image_id", "sha256"])
-            found.update(zip(table["image_id"], table["sha256"], strict=True))
+            table = self._read_columns(part, ["image_id", column])
+            found.update(zip(table["image_id"], table[column], strict=True))
         return {image_id: found[image_id] for image_id in ids}
-
-    def batch_sizes(self) -> dict[str, int]:
-        """Return the batch size of each image; no picture is read.
-
-        Raises:
-            DamagedShardError: if a part is not a whole parquet file.
-        """
-        tables = (self._read_columns(part, ["image_id", "batch_size"]) for part in self._index())
-        return {key: size for table in tables for key, size in zip(table["image_id"], table["batch_size"], strict=True)}
 
     def _tables(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, pa.Table]]:
         """Yield the path and the rows of each part that holds some of the ids."""
