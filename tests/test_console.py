@@ -200,8 +200,8 @@ def test_the_line_of_a_stage_counts_rows_from_outside_and_comes_after_its_last_n
     lines = StageLines(Pipeline(nodes))
     given, made, result = (pd.DataFrame({"x": range(rows)}) for rows in (3000, 20, 1))
     lines.start_node(nodes[0], {"given": given})
-    assert lines.stop_node(nodes[0], {"stage.made": made}) is None
+    assert lines.stop_node(nodes[0], {"stage.made": made}, 1.0) is None
     lines.start_node(nodes[1], {"stage.made": made})
-    line = lines.stop_node(nodes[1], {"result": result})
+    line = lines.stop_node(nodes[1], {"result": result}, 0.5)
     assert line is not None
     assert line.split("  ")[-1] == "given 3,000 -> result 1"

@@ -108,8 +108,8 @@ class ProjectHooks:
     def after_node_run(self, node: Node, outputs: Mapping[str, Any], run_id: str) -> None:
         """Stop the node's clock, bring the manifest up to date, and print the line of a stage that has ended."""
         run = self._runs[run_id]
-        run.manifest.stop_node(node)
-        if line := run.stages.stop_node(node, outputs):
+        seconds = run.manifest.stop_node(node)
+        if line := run.stages.stop_node(node, outputs, seconds):
             logger.info("%s", line)
 
     @hook_impl

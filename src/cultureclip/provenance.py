@@ -46,9 +46,10 @@ class RunRecord:
         """Start a node's clock."""
         self._clocks[name] = perf_counter()
 
-    def stop_node(self, name: str) -> None:
-        """Stop a node's clock."""
+    def stop_node(self, name: str) -> float:
+        """Stop a node's clock and return its seconds."""
         self.node_seconds[name] = round(perf_counter() - self._clocks.pop(name), 3)
+        return self.node_seconds[name]
 
 
 def walk(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -89,19 +88,17 @@ class StageLines:
         self._read: dict[str, dict[str, int]] = defaultdict(dict)
         self._written: dict[str, dict[str, int]] = defaultdict(dict)
         self._seconds: dict[str, float] = defaultdict(float)
-        self._began: dict[str, float] = {}
 
     def start_node(self, node: Node, inputs: Mapping[str, Any]) -> None:
-        """Count the rows of the tables from outside the stage, and start the node's clock."""
+        """Count the rows of the tables from outside the stage."""
         stage = self._stages[node.name]
         logger.debug("%s reads %s", node.name, ", ".join(node.inputs) or "nothing")
         from_outside = {name: data for name, data in inputs.items() if name not in self._made[stage]}
         self._read[stage].update(_count_rows(from_outside))
-        self._began[node.name] = time.monotonic()
 
-    def stop_node(self, node: Node, outputs: Mapping[str, Any]) -> str | None:
-        """Stop the node's clock; after the last node of a stage, return the stage's line."""
-        stage, seconds = self._stages[node.name], time.monotonic() - self._began.pop(node.name)
+    def stop_node(self, node: Node, outputs: Mapping[str, Any], seconds: float) -> str | None:
+        """Add the node's rows and seconds; after the last node of a stage, return the stage's line."""
+        stage = self._stages[node.name]
         logger.debug("%s returned %s in %.1f s", node.name, ", ".join(node.outputs) or "nothing", seconds)
         self._written[stage].update(_count_rows(outputs))
         self._seconds[stage] += seconds

@@ -79,12 +79,13 @@ class RunManifest:
             self._record.loaded.add(name)
         self._record.start_node(node.name)
 
-    def stop_node(self, node: Node) -> None:
-        """Stop a node's clock and bring the manifest up to date."""
-        self._record.stop_node(node.name)
+    def stop_node(self, node: Node) -> float:
+        """Stop a node's clock, bring the manifest up to date, and return the node's seconds."""
+        seconds = self._record.stop_node(node.name)
         self._save("running")
         with suppress(FileNotFoundError):
             os.utime(self._mark)  # a sign of life for other machines
+        return seconds
 
     def end(self, error: BaseException | None = None) -> None:
         """Close the manifest of a run that completed, or failed with an error.
