@@ -61,11 +61,8 @@ def _check_companions(folder: Path) -> None:
     sees = "vision_config" in read_object(config)
     for what, names in {"tokenizer": _TOKENIZERS, **({"image processor": _PROCESSORS} if sees else {})}.items():
         if not any((folder / name).is_file() for name in names):
-            cause, remedy = (
-                f"it has no {what} ({' or '.join(names)})",
-                "Copy it from the model's release, beside the weights",
-            )
-            raise WeightsError(folder, cause, remedy)
+            cause = f"it has no {what} ({' or '.join(names)})"
+            raise WeightsError(folder, cause, "Copy it from the model's release, beside the weights")
 
 
 def find_weights(path: Path) -> list[Path]:

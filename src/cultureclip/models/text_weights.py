@@ -1,6 +1,7 @@
 """The files of a causal language model: found, refused when unsafe or broken, hashed, loaded."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +44,40 @@ def read_weights(folder: Path, gguf_file: str | None, placement: Placement) -> t
             folder, use_safetensors=True, output_loading_info=True, **placement.options(), **options, **unpack
         )
     except ImportError as error:
-        raise ConfigurationError("language_model.quantization", first_line(error), "Install the package") from error
+        raise missing_package(error) from error
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
         if is_out_of_memory(error):
             raise
         reason = f"the model does not load ({type(error).__name__}: {error})"
         raise WeightsError(folder, reason, "Copy or download the whole model again, from one release") from error
     model, info = loaded
+    check_complete(info, folder)
+    if not tokenizer.chat_template:
+        raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
+    check_finite(model.state_dict(), folder / gguf_file if gguf_file else folder)
+    return placement.put(model).eval(), tokenizer
+
+
+def missing_package(error: ImportError) -> ConfigurationError:
+    """Describe a quantisation whose package is not installed."""
+    return ConfigurationError("language_model.quantization", first_line(error), "Install the package")
+
+
+def check_complete(info: Mapping[str, Any], folder: Path) -> None:
+    """Make sure that the files had every weight of the config.
+
+    Args:
+        info: Loading info of ``from_pretrained``.
+        folder: Directory of the model.
+
+    Raises:
+        WeightsError: if a weight is missing: it would be random.
+    """
     if info["missing_keys"]:
         names = ", ".join(sorted(info["missing_keys"])[:3])
         raise WeightsError(
             folder, f"weights that the config asks for are missing: {names}", "Take both from one release"
         )
-    if not tokenizer.chat_template:
-        raise WeightsError(folder, "its tokenizer has no chat template", "Use an instruction-tuned model")
-    check_finite(model.state_dict(), folder / gguf_file if gguf_file else folder)
-    return placement.put(model).eval(), tokenizer
 
 
 def list_weight_files(folder: Path, gguf_file: str | None) -> list[Path]:

@@ -8,9 +8,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.errors import WeightsError
 from cultureclip.models.placement import Placement
-from cultureclip.reading.text import first_line
+from cultureclip.models.text_weights import check_complete, missing_package
 
 _AGAIN = "Copy or download the whole model again, from one release"
 
@@ -39,14 +39,10 @@ def read_vision_model(folder: Path, placement: Placement) -> tuple[Any, Any]:
     try:
         model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, **options)
     except ImportError as error:
-        raise ConfigurationError("language_model.quantization", first_line(error), "Install the package") from error
+        raise missing_package(error) from error
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, SafetensorError, struct.error) as error:
         raise WeightsError(folder, f"the model does not load ({type(error).__name__}: {error})", _AGAIN) from error
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:3])
-        raise WeightsError(
-            folder, f"weights that the config asks for are missing: {names}", "Take both from one release"
-        )
+    check_complete(info, folder)
     return placement.put(model).eval(), _read_processor(folder)
 
 
