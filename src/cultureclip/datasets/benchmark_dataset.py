@@ -67,7 +67,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
         """Refuse to save.
 
         Raises:
-            DatasetError: if always.
+            DatasetError: always.
         """
         raise DatasetError(
             f"{self}: a benchmark is not made by a node. Fetch it: kedro run --pipelines=fetch_benchmarks"

@@ -37,7 +37,7 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
         """Refuse to save.
 
         Raises:
-            DatasetError: if always.
+            DatasetError: always.
         """
         raise DatasetError(f"{self}: cannot be saved as a whole. Write parts through the handle that load() returns")
 

@@ -31,7 +31,7 @@ class KeyedStoreDataset(AbstractDataset[NoReturn, KeyedStore]):
         """Refuse to save.
 
         Raises:
-            DatasetError: if always; answers are added through the handle.
+            DatasetError: always; answers are added through the handle.
         """
         raise DatasetError(
             f"{self._filepath}: an answer store is not written as a node's output. "
