@@ -156,7 +156,8 @@ def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_pat
     made = {"filtering.measurements", "judgements", "cultwin", "filtering_metrics"}
     assert {name: manifest["save_versions"].get(name) for name in made} == dict.fromkeys(made, manifest["run_id"])
     assert set(manifest["node_seconds"]) == {
-        f"filtering.{name}" for name in ("measure_images", "judge_images", "select_twins", "summarise_filtering")
+        f"filtering.{name}"
+        for name in ("measure_images", "ask_judges", "judge_images", "select_twins", "summarise_filtering")
     }
     assert manifest["packages"]["kedro"] == provenance.metadata.version("kedro")
     assert manifest["machine"]["cores"] >= 1

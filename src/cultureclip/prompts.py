@@ -1,5 +1,7 @@
 """Prompts as files: templates with named fields, and the hash that every row made with them holds."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from string import Formatter
 from typing import Any
@@ -10,6 +12,10 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.models.chat.request import Turn
 from cultureclip.settings_base import Settings
+
+FIELD_LIMIT = 300
+"""Most characters of a name, context or feature that enter a question: no cell can fill the model's window."""
+_CHAT_MARK = re.compile(r"<\|[^|<>]*\|>")
 
 
 class Example(Settings):
@@ -85,6 +91,13 @@ def read_prompt(content: Any, name: str, fields: Mapping[str, frozenset[str]]) -
             if missing := sorted(_fields(item, prompt.templates[template]) - set(example.fields)):
                 raise ConfigurationError(item, f"it has no {', '.join(missing)}", "Give every field of its templates")
     return prompt
+
+
+def plain(text: str) -> str:
+    """Return one line of printable text without a chat model's control marks: no field can open a turn of its own."""
+    while _CHAT_MARK.search(text):  # removing one mark can close up another
+        text = _CHAT_MARK.sub(" ", text)
+    return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
 
 
 def _check_fields(item: str, text: str, known: frozenset[str]) -> None:

@@ -131,11 +131,11 @@ IMAGE_REQUESTS = _table(
 
 JUDGEMENTS = _table(
     {
-        "image_id": _id(unique=True),
+        "image_id": _id(),
+        "judge": _text(),  # "decision": whether the image is used
         "caption_id": _id(),
-        "authenticity": _score(1, 5),
-        "consistency": _score(1, 5),
-        "cultural_fidelity": _score(1, 5),
+        **{name: _score(1, 5) for name in ("authenticity", "consistency", "cultural_fidelity")},
+        **{f"{name}_reason": _text(nullable=True) for name in ("authenticity", "consistency", "cultural_fidelity")},
         "clip_similarity": _score(-1, 1),  # to its own concept
         "twin_similarity": _score(-1, 1),
         "chance_similarity": _score(-1, 1),  # mean over all concepts
@@ -143,7 +143,9 @@ JUDGEMENTS = _table(
         "duplicate_of": _text(nullable=True),
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),
-    }
+        "cause": _text(nullable=True),  # of a failure, in words
+    },
+    unique=["image_id", "judge"],
 )
 
 CULTWIN = _table(

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cultureclip.captions.facts import ConceptFacts, plain
-from cultureclip.captions.prompts import FIELD_LIMIT, caption_turns, parse_caption, read_caption_prompt
+from cultureclip.captions.facts import ConceptFacts
+from cultureclip.captions.prompts import caption_turns, parse_caption, read_caption_prompt
 from cultureclip.errors import ConfigurationError, UnparsableAnswerError
+from cultureclip.prompts import FIELD_LIMIT, plain
 from tests.support.captions import CAPTION_PROMPT as PROMPT
 from tests.support.captions import CAPTION_SETTINGS, PLAIN
 

@@ -59,6 +59,9 @@ def make_tables(pairs: list[tuple[str, str]], images_per_side: int = 3) -> Table
             "name": names,
             "cultures": [[kinds[n][0]] for n in names],
             "universal": [kinds[n][1] for n in names],
+            "category": "Clothing",
+            "context": "A thing of its culture.",
+            "key_visual_features": [["wide sleeves", "a sash"]] * len(names),
             "terms": "train",
         }
     )

@@ -1,22 +1,37 @@
 import time
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cultureclip import tables as schemas
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import LeakError
+from cultureclip.judging.panel import Material, ask_judges
 from cultureclip.judging.scores import list_sides
 from cultureclip.judging.selection import build_cultwin
-from cultureclip.judging.settings import VerdictSettings
+from cultureclip.judging.settings import DecisionSettings, Panel
 from cultureclip.judging.summary import find_shortfalls, summarise
-from cultureclip.judging.verdicts import decide
+from cultureclip.judging.verdicts import decide as decide_all
+from cultureclip.judging.verdicts import decisions
 
-from .conftest import Tables, make_tables
+from .conftest import Album, Tables, make_tables
 
-RULES = VerdictSettings(
-    twin_margin=0.0, chance_margin=0.0, max_hamming=0, max_colour_distance=0.5, min_images_per_side=2
+RULES = DecisionSettings(
+    judges=Panel(decide=("clip",), combine="all"),
+    twin_margin=0.0,
+    chance_margin=0.0,
+    max_hamming=0,
+    max_colour_distance=0.5,
+    min_images_per_side=2,
 )
+
+
+def decide(measured: pd.DataFrame, rules: DecisionSettings) -> pd.DataFrame:
+    """The decisions of a panel that has only the image-text judge, which looks at nothing but measurements."""
+    material = Material(measured, Album({}), pd.DataFrame(), cast(KeyedStore, None), {})
+    return decisions(decide_all(measured, ask_judges(material, rules), rules)).reset_index(drop=True)
 
 
 def measure_well(tables: Tables) -> pd.DataFrame:

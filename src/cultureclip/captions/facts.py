@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cultureclip.concepts.regions import region_name
+from cultureclip.prompts import plain
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_CHAT_MARK = re.compile(r"<\|[^|<>]*\|>")
 _FILLERS = (
     "a an and are as at between by for from in into is it its of on or over that the their this to under used usually "
     "with without"
@@ -73,13 +73,6 @@ class ConceptFacts:
             twins=tuple(sorted({str(other["name"]) for other in others})),
             twin_features=tuple(sorted({str(f) for other in others for f in other["key_visual_features"]})),
         )
-
-
-def plain(text: str) -> str:
-    """Return one line of printable text without a chat model's control marks: no field can open a turn of its own."""
-    while _CHAT_MARK.search(text):  # removing one mark can close up another
-        text = _CHAT_MARK.sub(" ", text)
-    return " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
 
 
 def describe_facts(facts: ConceptFacts, limit: int) -> str:

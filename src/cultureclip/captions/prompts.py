@@ -5,18 +5,15 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from cultureclip.captions.facts import ConceptFacts, describe_facts, plain
+from cultureclip.captions.facts import ConceptFacts, describe_facts
 from cultureclip.captions.settings import CaptionSettings
 from cultureclip.errors import UnparsableAnswerError
 from cultureclip.models.chat.request import Turn
-from cultureclip.prompts import Prompt, read_prompt
+from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
 
 SHOWN_FEATURES = 2
 FEWER_FEATURES = {"short": 1}
 """Features named in a question, and templates that name fewer: a small model drops what does not fit into 14 words."""
-
-FIELD_LIMIT = 300
-"""Most characters of a name, context or feature that enter a question: no cell can fill the model's window."""
 
 REVISE = "revise"
 """Template that shows the model a caption and its unsupported units."""

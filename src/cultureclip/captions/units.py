@@ -15,7 +15,7 @@ from cultureclip.captions.facts import ConceptFacts, content_words, describe_fac
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.models.chat.asking import ask
 from cultureclip.models.chat.request import ChatModel, Request, Sampling, Structured
-from cultureclip.prompts import Prompt
+from cultureclip.prompts import FIELD_LIMIT, Prompt
 
 _BORDERS = re.compile(
     r"\s*[,;:.!?]\s*|\s+(?:and|with|from|in|on|at|for|by|during|under|over|beside|near|against|worn|used|served|made)\s+",
@@ -30,8 +30,8 @@ FREE = frozenset(
 )
 """Stems of words that state nothing."""
 
-ANSWER_TOKENS, FIELD_LIMIT = 16, 300
-"""Most tokens of a checker's answer, and most characters of a field of the facts that it is shown."""
+ANSWER_TOKENS = 16
+"""Most tokens of a checker's answer."""
 
 
 class FactChecker(Protocol):

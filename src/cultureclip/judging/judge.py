@@ -9,24 +9,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cultureclip.engine.disk import check_picture_error
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
-from cultureclip.errors import DamagedImageError
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.duplicates import look_of
+from cultureclip.judging.read import read_images
 from cultureclip.judging.settings import JudgeSettings
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.locate import locate
 from cultureclip.models.memory import halve_until_it_fits
-from cultureclip.reading.pictures import to_rgb
 
 logger = logging.getLogger(__name__)
-
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DamagedImageError)
-"""Errors of Pillow for a file that is truncated, misnamed or too large when unpacked, and of the image store."""
 
 
 class Judge:
@@ -94,7 +89,7 @@ class Judge:
         return {i: {**kept[key], "embedding": _unpack(kept[key])} for i, key in keys.items() if key in kept}
 
     def _answer(self, images: ImageSource, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        pictures = _read(images, ids)
+        pictures = read_images(images, ids)
         if not pictures:
             return {}
         embeddings, batch = self._encode(list(pictures.values()))
@@ -108,18 +103,6 @@ class Judge:
             lambda batch: self.encoder.encode_images(pictures, batch=batch), self.batch
         )
         return made, self.batch
-
-
-def _read(images: ImageSource, ids: Sequence[str]) -> dict[str, Image.Image]:
-    """Read a batch at once; if an item cannot be read, read one by one, to lose only this item."""
-    try:
-        return {i: to_rgb(picture) for i, picture in zip(ids, images.read(ids), strict=True)}
-    except _UNREADABLE as error:
-        check_picture_error(error)
-        if len(ids) > 1:
-            return {i: picture for part in ids for i, picture in _read(images, [part]).items()}
-        logger.warning("Image %s cannot be read: %s", ids[0], error)
-        return {}
 
 
 def _pack(embedding: np.ndarray) -> str:

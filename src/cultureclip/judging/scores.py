@@ -9,7 +9,7 @@ import pandas as pd
 from cultureclip.errors import MissingInputError
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.judge import Judge
-from cultureclip.judging.verdicts import Reason
+from cultureclip.judging.reasons import Reason
 
 _ROWS = 4096
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from cultureclip.errors import LeakError
 from cultureclip.ids import digest
+from cultureclip.judging.verdicts import decisions
 from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE
 
 RESTRICTED = " AND LicenseRef-no-redistribute"
@@ -28,7 +29,7 @@ def build_cultwin(
     The positive side is the twin's concept a.
 
     Args:
-        judgements: Verdicts, one row per image.
+        judgements: Table of judgements.
         requests: Planned images.
         captions: Captions.
         twins: Twins with their split.
@@ -71,7 +72,8 @@ def build_cultwin(
 
 
 def _accepted(judgements: pd.DataFrame) -> pd.Series:
-    return judgements.loc[judgements["verdict"] == "accepted", "image_id"]
+    decided = decisions(judgements)
+    return decided.loc[decided["verdict"] == "accepted", "image_id"]
 
 
 def _refuse_evaluation_only(shown: pd.DataFrame) -> None:

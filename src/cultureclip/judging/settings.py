@@ -1,9 +1,11 @@
-"""Settings of judging: the judge, and the thresholds for an image."""
+"""Settings of judging: the judges, their rules, and the bounds for an image and a twin."""
 
 from string import Formatter
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.models.settings import JudgePath
 from cultureclip.settings_base import CPU, Device, Settings
 
@@ -44,19 +46,111 @@ class TextTemplates(Settings):
         return templates
 
 
-class VerdictSettings(Settings):
-    """Thresholds that an image and a twin must reach to be accepted.
+class MarginSettings(Settings):
+    """The image-text judge's rule.
 
     Attributes:
         twin_margin: Cosine by which an image's own concept must lead its twin's.
         chance_margin: Cosine by which it must lead the mean of all concepts.
+    """
+
+    twin_margin: float = Field(ge=0, lt=2)
+    chance_margin: float = Field(ge=0, lt=2)
+
+
+class RatingRule(Settings):
+    """The vision-language judge's rule; by default the published one.
+
+    Attributes:
+        fails_at: Any rating this low refuses the image.
+        mean_above: The mean of the three ratings must exceed this.
+    """
+
+    fails_at: int = Field(default=1, ge=1, lt=5)
+    mean_above: float = Field(default=3.0, ge=1, lt=5)
+
+
+class VisionLanguageSettings(Settings):
+    """Which chat model rates images, and how it is asked.
+
+    Attributes:
+        model: The chat model.
+        max_new_tokens: Most tokens of an answer.
+        temperature: 0 always takes the likeliest token.
+        top_p: Sample from the likeliest tokens that together reach this probability.
+        seed: Seed of the sampling.
+        tries: Most times that an image is asked about until its answer has the right form.
+        rule: The rule that accepts or refuses by the ratings.
+    """
+
+    model: ChatSettings
+    max_new_tokens: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    seed: int = Field(ge=0)
+    tries: int = Field(ge=1, le=20)
+    rule: RatingRule = RatingRule()
+
+
+class Panel(Settings):
+    """The judges that decide about images.
+
+    Attributes:
+        decide: Their names, keys of :data:`JUDGES`.
+        combine: ``all``: each must accept an image; ``any``: one is enough.
+    """
+
+    decide: tuple[str, ...] = Field(min_length=1)
+    combine: Literal["all", "any"]
+
+    @field_validator("decide")
+    @classmethod
+    def _known_judges(cls, decide: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(decide) - set(JUDGES)):
+            raise ValueError(f"there is no judge {unknown[0]!r}; there are {', '.join(JUDGES)}")
+        if len(set(decide)) < len(decide):
+            raise ValueError("a judge is named twice")
+        return decide
+
+
+JUDGES = {
+    "clip": "cultureclip.judging.image_text",
+    "vision_language": "cultureclip.judging.vision_language",
+}
+"""Judge -> its module, which has the function ``judge``: see :mod:`cultureclip.judging.panel`."""
+
+
+class PanelSettings(MarginSettings):
+    """Who decides about images, by which rules.
+
+    Attributes:
+        judges: The judges that decide.
+        vision_language: Settings of the vision-language judge; None: there is none.
+    """
+
+    judges: Panel
+    vision_language: VisionLanguageSettings | None = None
+
+    @model_validator(mode="after")
+    def _check_vision_language(self) -> Self:
+        if "vision_language" in self.judges.decide and self.vision_language is None:
+            raise ValueError("judges: vision_language decides, but vision_language does not say which model that is")
+        return self
+
+
+class VerdictSettings(Settings):
+    """Bounds for duplicates and twins.
+
+    Attributes:
         max_hamming: Bits of 64 in which the perceptual hashes of duplicates differ at most.
         max_colour_distance: Root mean square difference of their 4 x 4 thumbnails at most, in grey levels.
         min_images_per_side: Accepted images that each side of a twin needs.
     """
 
-    twin_margin: float = Field(ge=0, lt=2)
-    chance_margin: float = Field(ge=0, lt=2)
     max_hamming: int = Field(ge=0, le=64)
     max_colour_distance: float = Field(ge=0, le=255)
     min_images_per_side: int = Field(ge=1)
+
+
+class DecisionSettings(PanelSettings, VerdictSettings):
+    """Everything that decides about images and twins."""

@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.judging.verdicts import DECISION
+
 FLAG = "flag"
 """The universal of flags. Twins of two flags are counted separately, because such twins are trivial."""
 
@@ -14,29 +16,27 @@ def summarise(
     """Count images and twins, and say how often the judge recognises what an image should show.
 
     Args:
-        judgements: Verdicts, one row per image.
+        judgements: Table of judgements.
         measured: The judge's measurements of the same images.
         cultwin: Selected rows.
         concepts: All concepts.
 
     Returns:
         ``in`` = ``kept`` + all ``rejected`` + all ``failed`` (by reason), counted in images; twins likewise, those of
-        two flags apart; ``judge_top1`` over all readable images, refused ones included: the share whose own concept is
-        nearest among all concepts, null where there is no image.
+        two flags apart; ``judges``: the same counts of each judge's own opinion; ``judge_top1`` over all readable
+        images, refused ones included: the share whose own concept is nearest among all concepts, null where there is
+        no image.
     """
     flags = set(concepts.loc[concepts["universal"] == FLAG, "concept_id"])
     kept = cultwin.drop_duplicates("twin_id")
     kept_flags = int((kept["pos_concept_id"].isin(flags) & kept["neg_concept_id"].isin(flags)).sum())
     readable = measured[measured["rank"].notna()]
     is_flag = readable["concept_id"].isin(flags)
-    by_reason = {
-        verdict: judgements.loc[judgements["verdict"] == verdict, "reason"].value_counts().sort_index().to_dict()
-        for verdict in ("rejected", "failed")
-    }
+    by_judge = {str(name): _count(rows) for name, rows in judgements.groupby("judge", sort=True)}
+    decided = by_judge.pop(DECISION, _count(judgements.iloc[:0]))
     return {
-        "in": len(judgements),
-        "kept": int((judgements["verdict"] == "accepted").sum()),
-        **by_reason,
+        **decided,
+        "judges": by_judge,
         "rows": len(cultwin),
         "twins_in": int(measured["twin_id"].nunique()),
         "twins_kept": len(kept),
@@ -44,6 +44,15 @@ def summarise(
         "twins_kept_flags": kept_flags,
         "judge_top1": {"objects": _top1(readable[~is_flag]), "flags": _top1(readable[is_flag])},
     }
+
+
+def _count(rows: pd.DataFrame) -> dict[str, Any]:
+    """Count images of one judge, or of the decision."""
+    reasons = {
+        verdict: rows.loc[rows["verdict"] == verdict, "reason"].value_counts().sort_index().to_dict()
+        for verdict in ("rejected", "failed")
+    }
+    return {"in": len(rows), "kept": int((rows["verdict"] == "accepted").sum()), **reasons}
 
 
 def _top1(readable: pd.DataFrame) -> dict[str, Any]:

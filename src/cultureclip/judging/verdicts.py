@@ -1,69 +1,48 @@
 """From measurements to verdicts: every refused image keeps its row and says why."""
 
-from enum import StrEnum
-
-import numpy as np
 import pandas as pd
 
 from cultureclip.judging.duplicates import find_duplicates
-from cultureclip.judging.settings import VerdictSettings
+from cultureclip.judging.panel import combine_reasons, to_verdicts
+from cultureclip.judging.reasons import Reason
+from cultureclip.judging.settings import DecisionSettings, VerdictSettings
+from cultureclip.tables import JUDGEMENTS
 
-_RATINGS = ("authenticity", "consistency", "cultural_fidelity", "safety")
-"""Scores that a vision-language judge gives; an image-text encoder has none, and a missing score is null."""
-
-
-class Reason(StrEnum):
-    """Why an image is not used."""
-
-    NOT_GENERATED = "not_generated"
-    UNREADABLE = "unreadable"
-    NO_BETTER_THAN_CHANCE = "no_better_than_chance"
-    CLOSER_TO_TWIN = "closer_to_twin"
-    DUPLICATE = "duplicate"
-    TWIN_INCOMPLETE = "twin_incomplete"
+DECISION = "decision"
+"""In the column ``judge``: the row that says whether an image is used."""
 
 
-FAILURES = (Reason.NOT_GENERATED, Reason.UNREADABLE)
-"""Reasons that say nothing about the image's content: its verdict is ``failed``, not ``rejected``."""
+def decisions(judgements: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that say whether an image is used, one per image."""
+    return judgements[judgements["judge"] == DECISION]
 
 
-def decide(measured: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
+def decide(measured: pd.DataFrame, opinions: pd.DataFrame, settings: DecisionSettings) -> pd.DataFrame:
     """Accept or refuse every image, then every twin as a whole.
 
-    An image must be nearer to its own concept than to its twin's and than to the mean of all concepts, by more than the
-    margins, and must not repeat an accepted image of the same concept. A twin with fewer than ``min_images_per_side``
-    accepted images on either side loses them all; an image refused before keeps its reason. A twin that is incomplete
-    by itself goes before images of different twins are compared: it makes no other twin's image a duplicate.
+    The judges' opinions are combined. An accepted image must not repeat another one of the same concept. A twin with
+    fewer than ``min_images_per_side`` accepted images on either side loses them all; an image refused before keeps its
+    reason. A twin that is incomplete by itself goes before images of different twins are compared: it makes no other
+    twin's image a duplicate.
 
     Args:
         measured: From :func:`cultureclip.judging.scores.measure`.
-        settings: The margins and bounds.
+        opinions: From :func:`cultureclip.judging.panel.ask_judges`.
+        settings: How opinions combine, and the bounds.
 
     Returns:
-        Table of judgements, one row per image.
+        Table of judgements: a row per judge and image, and one with the decision.
     """
-    reason = _refuse_by_score(measured, settings)
+    reason = combine_reasons(opinions, measured["image_id"], settings)
     duplicate_of, complete = _settle_duplicates(measured, reason.isna(), settings)
     reason = reason.mask(duplicate_of.notna(), str(Reason.DUPLICATE))
     reason = reason.mask(reason.isna() & ~complete, str(Reason.TWIN_INCOMPLETE))
-    judged = measured[["image_id", "caption_id", "clip_similarity", "twin_similarity", "chance_similarity"]].copy()
-    verdict = np.select([reason.isna(), reason.isin(FAILURES)], ["accepted", "failed"], default="rejected")
-    return judged.assign(
-        **dict.fromkeys(_RATINGS, np.nan),
-        duplicate_of=_nullable(duplicate_of),
-        verdict=verdict,
-        reason=_nullable(reason),
+    decided = measured[["image_id", "caption_id"]].assign(
+        judge=DECISION, duplicate_of=duplicate_of, verdict=to_verdicts(reason), reason=reason
     )
-
-
-def _refuse_by_score(measured: pd.DataFrame, settings: VerdictSettings) -> pd.Series:
-    """Return the reasons that need no other image; every rule fails a score that is not a number."""
-    twin_margin, chance_margin = settings.twin_margin, settings.chance_margin
-    own, fault = measured["clip_similarity"], measured["fault"].astype(object)
-    reason = pd.Series(None, index=measured.index, dtype=object)
-    reason = reason.mask(~(own > measured["twin_similarity"] + twin_margin), str(Reason.CLOSER_TO_TWIN))
-    reason = reason.mask(~(own > measured["chance_similarity"] + chance_margin), str(Reason.NO_BETTER_THAN_CHANCE))
-    return reason.mask(fault.notna(), fault)
+    table = pd.concat([opinions, decided], ignore_index=True).reindex(columns=list(JUDGEMENTS.columns))
+    texts = [name for name, column in JUDGEMENTS.columns.items() if pd.api.types.is_string_dtype(column.dtype.type)]
+    return table.assign(**{name: _nullable(table[name]) for name in texts})
 
 
 def _settle_duplicates(

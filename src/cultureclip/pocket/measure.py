@@ -62,7 +62,7 @@ def measure_models(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str
         "generator": _recognise(judge, generated, shown, rows, stands_for),
     }
     for name, found in figures.items():
-        _add_to_card(weights / name / CARD_NAME, found)
+        add_to_card(weights / name / CARD_NAME, found)
     return figures
 
 
@@ -114,7 +114,8 @@ def _figure(hit: np.ndarray, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _add_to_card(path: Path, figures: dict[str, Any]) -> None:
+def add_to_card(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures onto a model's card, without lists of names."""
     card = json.loads(path.read_text(encoding="utf-8"))
     kept = {kind: {k: v for k, v in figure.items() if k != "never_recognised"} for kind, figure in figures.items()}
     path.write_text(json.dumps(card | {"figures": kept}, indent=2) + "\n", encoding="utf-8")

@@ -41,6 +41,18 @@ class EncoderSettings(Settings):
     text_width: int = Field(ge=32, multiple_of=32)
 
 
+class VisionJudgeSettings(Settings):
+    """The vision-language judge."""
+
+    seed: int = Field(ge=0)
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1, description="Pictures a step, with six questions each")
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    blocks: int = Field(ge=1, description="Blocks of the language model above the judge's text tower")
+    drawn: int = Field(ge=1, description="Pictures of each concept that the generator draws for it")
+
+
 class PocketSettings(Settings):
     """Everything that defines the shipped weights."""
 
@@ -50,10 +62,11 @@ class PocketSettings(Settings):
     context_length: int = Field(ge=8, le=77)
     sentence_encoder: ModelPath
     state: str = Field(description="Folder of resumable training states")
-    weights: str = Field(description="Folder that receives the three model directories")
+    weights: str = Field(description="Folder that receives the four model directories")
     autoencoder: AutoencoderSettings
     generator: GeneratorSettings
     base_clip: EncoderSettings
     judge: EncoderSettings
+    vision_judge: VisionJudgeSettings
     measured_images: int = Field(ge=1, description="Images a concept in the generator's measurement")
     call: CallSettings = Field(description="Arguments of the generator's call when it is measured")

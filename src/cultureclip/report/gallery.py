@@ -15,6 +15,7 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.images.source import ImageSource
+from cultureclip.judging.verdicts import decisions
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.page import script_call, shorten
 from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
@@ -150,7 +151,7 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
     """(twin, concept) -> what was made for it; sides that nobody wrote for are absent."""
     captions = tables.captions[tables.captions["twin_id"].isin(twins)].sort_values("caption_id")
     drawn = tables.image_requests[tables.image_requests["caption_id"].isin(captions["caption_id"])]
-    drawn = drawn.merge(tables.judgements[["image_id", "verdict", "reason"]], "left", "image_id")
+    drawn = drawn.merge(decisions(tables.judgements)[["image_id", "verdict", "reason"]], "left", "image_id")
     drawn = drawn.sort_values(["caption_id", "k"])
     by_caption: dict[str, list[_Drawn]] = defaultdict(list)
     for image, caption, verdict, reason in _rows(drawn, "image_id", "caption_id", "verdict", "reason"):

@@ -33,11 +33,33 @@ def measure_images(
     return measure(sides, images, judge, concepts["concept_id"].tolist(), texts)
 
 
-def judge_images(measurements: pd.DataFrame, parameters: FilteringParameters) -> pd.DataFrame:
-    """Turn measurements into verdicts: first every image by itself, then every twin as a whole."""
+def ask_judges(
+    measurements: pd.DataFrame,
+    images: ImageSource,
+    concepts: pd.DataFrame,
+    judgement_store: KeyedStore,
+    rating_prompt: dict[str, Any],
+    parameters: FilteringParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Let every judge that decides give its opinion of every image; what was asked before is read from the store.
+
+    Returns:
+        Opinions, and the use of the chat model that rates: answers, tokens, seconds, cost.
+    """
+    from cultureclip.judging.panel import Material
+    from cultureclip.judging.panel import ask_judges as ask
+
+    material = Material(measurements, images, concepts, judgement_store, rating_prompt)
+    opinions = ask(material, parameters)
+    rater = parameters.vision_language.model if parameters.vision_language else None
+    return opinions, material.usage.to_metrics(getattr(rater, "prices", None))
+
+
+def judge_images(measurements: pd.DataFrame, opinions: pd.DataFrame, parameters: FilteringParameters) -> pd.DataFrame:
+    """Turn opinions into verdicts: first every image by itself, then every twin as a whole."""
     from cultureclip.judging.verdicts import decide
 
-    return decide(measurements, parameters)
+    return decide(measurements, opinions, parameters)
 
 
 def select_twins(
@@ -59,12 +81,13 @@ def summarise_filtering(
     measurements: pd.DataFrame,
     cultwin: pd.DataFrame,
     concepts: pd.DataFrame,
+    usage: dict[str, Any],
     parameters: FilteringParameters,
 ) -> dict[str, Any]:
     """Count kept and refused images and twins, and warn when too few twins are left."""
     from cultureclip.judging.summary import find_shortfalls, summarise
 
-    metrics = summarise(judgements, measurements, cultwin, concepts)
+    metrics = summarise(judgements, measurements, cultwin, concepts) | {"usage": usage}
     least = {"twins_kept": parameters.min_twins, "twins_kept_objects": parameters.min_object_twins}
     for shortfall in find_shortfalls(metrics, least):
         logger.warning("Filtering: %s; rejected by reason: %s", shortfall, metrics["rejected"])

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from cultureclip.judging.settings import JudgeSettings, TextTemplates, VerdictSettings
+from cultureclip.judging.settings import DecisionSettings, JudgeSettings, TextTemplates
 
 
-class FilteringParameters(JudgeSettings, TextTemplates, VerdictSettings):
+class FilteringParameters(JudgeSettings, TextTemplates, DecisionSettings):
     """How images are judged and twins selected; see ``parameters_filtering.yml``.
 
     Attributes:

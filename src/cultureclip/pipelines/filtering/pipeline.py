@@ -2,7 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.filtering.nodes import judge_images, measure_images, select_twins, summarise_filtering
+from cultureclip.pipelines.filtering.nodes import (
+    ask_judges,
+    judge_images,
+    measure_images,
+    select_twins,
+    summarise_filtering,
+)
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
@@ -15,11 +21,22 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             outputs="measurements",
             name="measure_images",
         ),
-        Node(judge_images, inputs=["measurements", "params:filtering"], outputs="judgements", name="judge_images"),
+        Node(
+            ask_judges,
+            inputs=["measurements", "images", "concepts", "judgement_store", "rating_prompt", "params:filtering"],
+            outputs=["opinions", "usage"],
+            name="ask_judges",
+        ),
+        Node(
+            judge_images,
+            inputs=["measurements", "opinions", "params:filtering"],
+            outputs="judgements",
+            name="judge_images",
+        ),
         Node(select_twins, inputs=["judgements", *sources, "params:filtering"], outputs="cultwin", name="select_twins"),
         Node(
             summarise_filtering,
-            inputs=["judgements", "measurements", "cultwin", "concepts", "params:filtering"],
+            inputs=["judgements", "measurements", "cultwin", "concepts", "usage", "params:filtering"],
             outputs="filtering_metrics",
             name="summarise_filtering",
         ),
@@ -28,7 +45,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         nodes,
         namespace="filtering",
         tags="filtering",
-        inputs={"images", "judgement_store", *sources},
+        inputs={"images", "judgement_store", "rating_prompt", *sources},
         outputs={"judgements", "cultwin", "filtering_metrics"},
         parameters={"params:filtering"},
     )

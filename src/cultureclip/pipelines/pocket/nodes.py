@@ -49,3 +49,24 @@ def measure_models(
 
     models = {card["name"]: card["commit"] for card in (base_clip_card, judge_card, generator_card)}
     return {"commits": models, "figures": measure(concepts, parameters)}
+
+
+def train_vision_judge(
+    concepts: pd.DataFrame,
+    judge_card: dict[str, Any],
+    generator_card: dict[str, Any],
+    parameters: PocketParameters,
+) -> dict[str, Any]:
+    """Train the vision-language judge over the judge's towers, on what the generator draws, and return its card."""
+    from cultureclip.pocket.vision_judge.build import build_vision_judge
+
+    return {"over": [judge_card["commit"], generator_card["commit"]]} | build_vision_judge(concepts, parameters)
+
+
+def measure_vision_judge(
+    concepts: pd.DataFrame, vision_judge_card: dict[str, Any], parameters: PocketParameters
+) -> dict[str, Any]:
+    """Measure the vision-language judge against the truth; the shipped card gets the figures."""
+    from cultureclip.pocket.vision_judge.measure import measure_vision_judge as measure
+
+    return {"commit": vision_judge_card["commit"], "figures": measure(concepts, parameters)}

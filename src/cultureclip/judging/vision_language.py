@@ -1,0 +1,171 @@
+"""The vision-language judge: three ratings of every image, each with a reason, from any chat model that sees.
+
+The published filter asks Qwen2.5-VL-7B three questions per image and reads a number (arXiv 2507.06210). Here one
+question asks for the three ratings as one JSON object, and what is not such an object is no rating.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cultureclip.concepts.regions import region_name
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.progress import progress_bar
+from cultureclip.errors import ConfigurationError
+from cultureclip.ids import digest
+from cultureclip.images.source import ImageSource
+from cultureclip.judging.panel import Material
+from cultureclip.judging.rating import CRITERIA, Ratings, refuse_by_ratings
+from cultureclip.judging.read import read_images
+from cultureclip.judging.reasons import Reason
+from cultureclip.judging.settings import PanelSettings, VisionLanguageSettings
+from cultureclip.models.chat.asking import Outcome, Usage, ask
+from cultureclip.models.chat.open import open_chat_model
+from cultureclip.models.chat.request import ChatModel, Picture, Request, Sampling, Turn
+from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
+
+logger = logging.getLogger(__name__)
+
+TEMPLATE = "rate"
+_FIELDS = frozenset({"name", "culture", "cultures", "category", "universal", "context", "features"})
+_AT_ONCE = 512
+"""Images in memory at once."""
+_UNREAD = "the image cannot be read"
+
+
+def read_rating_prompt(content: Any) -> Prompt:
+    """Check the content of ``prompts/rating.yml``: one template, ``rate``.
+
+    Raises:
+        ConfigurationError: if it is not such a prompt.
+    """
+    return read_prompt(content, "rating", {TEMPLATE: _FIELDS})
+
+
+def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
+    """Return ratings and reasons; see :data:`cultureclip.judging.panel.Judge`."""
+    how = settings.vision_language
+    if how is None:
+        raise ConfigurationError("filtering.vision_language", "not there", "Say which model rates images")
+    prompt = read_rating_prompt(material.rating_prompt)
+    wanted = material.measured.loc[material.measured["fault"].isna(), ["image_id", "concept_id"]]
+    rated = rate_images(wanted, material.images, material.concepts, material.store, prompt, how, material.usage)
+    reason = refuse_by_ratings(rated, how.rule).mask(rated["cause"] == _UNREAD, str(Reason.UNREADABLE))
+    return rated.assign(reason=reason).reindex(material.measured.index)
+
+
+def rate_images(
+    wanted: pd.DataFrame,
+    images: ImageSource,
+    concepts: pd.DataFrame,
+    store: KeyedStore,
+    prompt: Prompt,
+    settings: VisionLanguageSettings,
+    usage: Usage | None = None,
+) -> pd.DataFrame:
+    """Ask for the ratings of images.
+
+    Ratings are kept under the image's id and everything that decides the answer, so a rated image is not read again.
+    An image without an acceptable answer is asked about again in the next run.
+
+    Args:
+        wanted: ``image_id`` and ``concept_id``, the concept that the image should show; one row per image.
+        images: Store of the images.
+        concepts: Table of concepts.
+        store: Store of answers and ratings.
+        prompt: From :func:`read_rating_prompt`.
+        settings: Who is asked, and how.
+        usage: Counts to add to.
+
+    Returns:
+        On the index of ``wanted``: the ratings :data:`CRITERIA` (float, missing where there is none), a
+        ``<criterion>_reason`` each, and ``cause``, which says why there is no rating. By id, never by position.
+    """
+    rater = _Rater(open_chat_model(settings.model), images, store, settings, usage or Usage())
+    questions = {str(row["concept_id"]): _turns(prompt, row) for row in concepts.to_dict("records")}
+    asked = {
+        str(image): questions[str(concept)]
+        for image, concept in zip(wanted["image_id"], wanted["concept_id"], strict=True)
+    }
+    rated = rater.rate(asked)
+    rows = [rated.get(str(image), {"cause": _UNREAD}) for image in wanted["image_id"]]
+    columns = [*CRITERIA, *(f"{name}_reason" for name in CRITERIA), "cause"]
+    table = pd.DataFrame(rows, index=wanted.index, columns=columns)
+    return table.astype(dict.fromkeys(CRITERIA, float) | dict.fromkeys(columns[len(CRITERIA) :], object))
+
+
+def _turns(prompt: Prompt, row: Mapping[Any, Any]) -> tuple[Turn, ...]:
+    cultures = [region_name(code) for code in row["cultures"]]
+    fields = {
+        "name": row["name"],
+        "culture": cultures[0],
+        "cultures": ", ".join(cultures),
+        "category": row["category"],
+        "universal": row["universal"],
+        "context": row["context"],
+        "features": ", ".join(row["key_visual_features"]),
+    }
+    return prompt.ask(TEMPLATE, {name: plain(str(text))[:FIELD_LIMIT] for name, text in fields.items()})
+
+
+class _Rater:
+    """A model, the images that it is asked about, and where ratings are kept."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        images: ImageSource,
+        store: KeyedStore,
+        settings: VisionLanguageSettings,
+        usage: Usage,
+    ) -> None:
+        self.model, self.images, self.store, self.settings, self.usage = model, images, store, settings, usage
+        self.sampling = Sampling(
+            max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p
+        )
+
+    def rate(self, asked: Mapping[str, tuple[Turn, ...]]) -> dict[str, dict[str, Any]]:
+        """Return image_id -> a row of ratings; an image that cannot be read is absent."""
+        keys = {image: self._key(image, turns) for image, turns in asked.items()}
+        kept = self.store.get(keys.values())
+        rated = {image: kept[key] for image, key in keys.items() if key in kept}
+        missing = sorted(set(asked) - set(rated))  # neighbours share a part of the store
+        logger.debug("The vision-language judge rates %d images, %d are rated already", len(missing), len(rated))
+        for start in progress_bar(range(0, len(missing), _AT_ONCE), desc="rate images", disable=not missing):
+            part = missing[start : start + _AT_ONCE]
+            outcomes = dict(self._ask(part, asked))
+            rows = {image: _row(outcome) for image, outcome in outcomes.items()}
+            self.store.put({keys[image]: row for image, row in rows.items() if row["cause"] is None})
+            rated |= rows
+        return rated
+
+    def _ask(self, part: Sequence[str], asked: Mapping[str, tuple[Turn, ...]]) -> Iterator[tuple[str, Outcome]]:
+        pictures = read_images(self.images, part)
+        requests = [
+            Request(
+                turns=(*asked[image][:-1], Turn("user", (Picture.of(picture), *asked[image][-1].parts))),
+                sampling=self.sampling,
+                seed=self.settings.seed,
+                schema=Ratings,
+            )
+            for image, picture in pictures.items()
+        ]
+        outcomes = ask(self.model, requests, self.store, self.settings.tries, self.usage)
+        yield from zip(pictures, outcomes, strict=True)
+
+    def _key(self, image: str, turns: tuple[Turn, ...]) -> str:
+        settings = self.settings
+        drawn = [settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed, settings.tries]
+        words = [[turn.role, turn.text] for turn in turns]
+        return digest("rating", self.model.fingerprint, image, words, drawn, Ratings.model_json_schema())
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    if outcome.failed or not isinstance(outcome.value, Ratings):
+        return {"cause": f"{outcome.cause}: {outcome.text!r}"}
+    value = outcome.value
+    ratings = {name: getattr(value, name).rating for name in CRITERIA}
+    reasons = {f"{name}_reason": getattr(value, name).reason for name in CRITERIA}
+    return {**ratings, **reasons, "cause": None}
