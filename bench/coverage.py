@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import beta, norm, t
 
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 
 COUNTS = (30, 100, 400)
 ACCURACIES = (0.25, 0.5, 0.75, 0.9)

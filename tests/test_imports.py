@@ -26,7 +26,7 @@ FLOORS = (
     {"models"},
     {"engine", "provenance"},
     {"reading"},
-    {"errors", "graphs", "ids", "drawings", "session_config", "settings_base", "tables"},
+    {"errors", "graphs", "ids", "drawings", "session_config", "settings_base", "statistics", "tables"},
 )
 """Rooms and single modules from the top of the house to the ground; those of one floor do not know each other."""
 OUTSIDE = {"cultureclip", "__main__"}

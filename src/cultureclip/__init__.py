@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cultureclip.images.store import ShardStore
     from cultureclip.models.encoder import ImageTextEncoder, load_encoder
     from cultureclip.scoring.significance import correct_holm, mcnemar_test
-    from cultureclip.scoring.statistics import ClusteredItems
+    from cultureclip.statistics import ClusteredItems
 
 _PLACES = {
     "models.encoder": ("ImageTextEncoder", "load_encoder"),
@@ -49,7 +49,7 @@ _PLACES = {
     "benchmarks.protocols.globalrg_grounding": ("ask_grounding",),
     "benchmarks.protocols.globalrg_retrieval": ("ask_retrieval",),
     "benchmarks.protocols.recall": ("rank",),
-    "scoring.statistics": ("ClusteredItems",),
+    "statistics": ("ClusteredItems",),
     "scoring.significance": ("correct_holm", "mcnemar_test"),
     "concepts.neighbours": ("culture_matrix", "nearest_of_other_cultures"),
     "images.records": ("encode_image",),

@@ -17,7 +17,7 @@ from cultureclip.scoring.metrics import counts_first_place, order_metrics
 from cultureclip.scoring.models import BASE, ModelName, read_names
 from cultureclip.scoring.scores import ScoredModel, plan_scores
 from cultureclip.scoring.settings import ScoringSettings
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 from cultureclip.tables import ABILITIES, make_table
 
 CULTURE, GENERAL, GENERAL_FIRST = "culture", "general", "general_first"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.scoring.statistics import ClusteredItems, Difference
+from cultureclip.statistics import ClusteredItems, Difference
 
 AXES = {"culture": "cultures", "category": "categories"}
 """Fields that items are grouped by, each with its plural for readers."""

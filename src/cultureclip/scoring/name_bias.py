@@ -15,7 +15,7 @@ from cultureclip.scoring.answers import read_answers
 from cultureclip.scoring.groups import score_group
 from cultureclip.scoring.models import BASE, read_names
 from cultureclip.scoring.scores import plan_scores
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 from cultureclip.tables import NAME_BIAS, NAME_GROUPS, make_table
 
 RIGHT_ONLY, WRONG_ONLY, BOTH, NEITHER = NAME_GROUPS

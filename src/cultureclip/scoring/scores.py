@@ -16,7 +16,7 @@ from cultureclip.scoring.groups import AXES, MIN_GROUP, macro_metric, macro_weig
 from cultureclip.scoring.models import BASE, ModelName, label_rows, read_names
 from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.scoring.significance import NOISE, correct_holm, mcnemar_test, undecided_share
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 from cultureclip.tables import GROUP_SCORES, SCORES, make_table
 
 

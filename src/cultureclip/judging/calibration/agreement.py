@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import norm, t
 
 from cultureclip.judging.calibration.people import SCALE
+from cultureclip.statistics import LEVEL
 
-LEVEL = 0.95
 _MOST_UNDEFINED = 0.05
 """Largest share of resamples in which a measure is undefined for its interval to be shown."""
 

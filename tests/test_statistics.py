@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 
 
 def jackknife(values: np.ndarray, clusters: np.ndarray, weights: np.ndarray) -> float:
