@@ -1,6 +1,7 @@
 """The vision-language judge: what it is built from, what it is taught, and what the shipped one can do."""
 
 import itertools
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from cultureclip.pocket.vision_judge import training
 from cultureclip.pocket.vision_judge.build import choose_directions
 from cultureclip.pocket.vision_judge.damage import GRADES, TRAINED, UNTRAINED, damage
 from cultureclip.pocket.vision_judge.measure import figures
-from cultureclip.pocket.vision_judge.model import COMPARED, Towers, build_model
+from cultureclip.pocket.vision_judge.model import COMPARED, Towers, build_model, lengthen
 from cultureclip.pocket.vision_judge.processing import build_processor
 from cultureclip.pocket.vision_judge.questions import Questions, Thing, find_look_alikes, relate
 from cultureclip.pocket.vision_judge.training import draw_batch, encode
@@ -71,7 +72,7 @@ def test_the_published_rule_separates_what_the_truth_separates():
         table = pd.DataFrame([truth.ratings], columns=list(CRITERIA)).astype(float)
         accepted = refuse_by_ratings(table, RatingRule()).isna().item()
         if truth.relation is Relation.SAME:
-            assert accepted == (truth.grade < GRADES), truth
+            assert accepted == (truth.grade <= 2), truth
         if truth.relation is not Relation.SAME and truth.origin is Origin.FOREIGN:
             assert not accepted, truth
 
@@ -89,7 +90,7 @@ def test_an_answer_is_thirteen_tokens_and_reads_back(parts):
         text = "".join(answer_parts(truth))
         tokens = tokenizer(text, add_special_tokens=False).input_ids
         assert len(tokens) == 13
-        assert tokenizer.decode(tokens) == text
+        assert json.loads(tokenizer.decode(tokens)) == json.loads(text)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,15 @@ def test_the_model_holds_both_towers_of_the_judge(parts, built):
         seen = built.model.vision_tower(inputs["pixel_values"]).pooler_output @ state["visual.proj"]
         seen = torch.nn.functional.normalize(seen[0], dim=0)
         assert seen @ torch.from_numpy(encoder.encode_images([picture])[0]) > 0.9999
+
+
+def test_a_long_question_fits(parts, built):
+    lengthen(built, 37 + 512)
+    chat = [{"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (48, 48))}]}]
+    chat[0]["content"].append({"type": "text", "text": "flag of São Tomé & Príncipe " * 15})
+    inputs = parts[1].apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
+    assert inputs["input_ids"].shape[1] > 150
+    assert torch.isfinite(built(**inputs).logits).all()
 
 
 def test_directions_are_orthonormal_and_keep_what_varies():

@@ -22,7 +22,7 @@ from cultureclip.pocket.measure import ALIKE_TOLERANCE
 from cultureclip.pocket.pictures import augment, render_all, to_float
 from cultureclip.pocket.settings import PocketSettings
 from cultureclip.pocket.vision_judge.drawn import draw_concepts
-from cultureclip.pocket.vision_judge.model import COMPARED, Towers, build_model, fit_comparison
+from cultureclip.pocket.vision_judge.model import COMPARED, Towers, build_model, fit_comparison, lengthen
 from cultureclip.pocket.vision_judge.processing import build_processor
 from cultureclip.pocket.vision_judge.questions import (
     Questions,
@@ -36,6 +36,8 @@ from cultureclip.pocket.vision_judge.training import train_vision_judge
 from cultureclip.settings_base import Settings
 
 _FIT_PAIRS, _FIT_BATCH = 4096, 64
+LONGEST_QUESTION = 512
+"""Most tokens of a question with its answer."""
 
 
 def build_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def build_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> dict
         settings: Settings of the shipped models; the CLIP judge and the generator are read from ``weights``.
     """
     own, weights = settings.vision_judge, Path(settings.weights)
+    things = list_things(concepts, settings, own.drawn, own.seed)
     torch.manual_seed(own.seed)
     towers = Towers.read(weights / "judge")
     vision = towers.config["vision_cfg"]
@@ -56,7 +59,6 @@ def build_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> dict
         fingerprint(weights / "judge"),
         diffusers_files.fingerprint(weights / "generator"),
     ]
-    things = list_things(concepts, settings, own.drawn, own.seed)
     pictures = embed_drawings(things, encoder)
     questions = Questions(things, find_look_alikes(pictures, things), [i for i, t in enumerate(things) if not t.unseen])
     directions = choose_directions(pictures, encoder.encode_texts([thing.names[0] for thing in things]))
@@ -65,6 +67,7 @@ def build_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> dict
     fit_comparison(model, towers, *_fit_pairs(model, processor.tokenizer, questions, first, own.seed))
     checkpoint = state_file("vision_judge.safetensors", concepts, settings, *sources)
     train_vision_judge(model, processor.tokenizer, questions, first, own, checkpoint)
+    lengthen(model, towers.image_tokens + LONGEST_QUESTION)
     folder = weights / "vision_judge"
     model.to(torch.float16).save_pretrained(folder)
     processor.save_pretrained(folder)

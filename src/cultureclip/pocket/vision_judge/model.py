@@ -278,3 +278,13 @@ def fit_comparison(
             attention.c_attn.weight[2 * width - 2, k + own - 1] = HIDE * own**0.5 / class_flag
             attention.c_attn.weight[2 * width - 3, k + own - 1] = HIDE * own**0.5 / start_flag
             attention.c_attn.weight[2 * width - 2, v] = 1 / class_flag
+
+
+def lengthen(model: LlavaForConditionalGeneration, positions: int) -> None:
+    """Give the language model room for questions longer than any of its training; the new places are zero."""
+    gpt = model.model.language_model
+    known = gpt.wpe.weight.detach()
+    gpt.wpe = torch.nn.Embedding(positions, known.shape[1], dtype=known.dtype)
+    gpt.wpe.weight.requires_grad_(False).zero_()
+    gpt.wpe.weight[: len(known)] = known
+    model.config.text_config.n_positions = positions

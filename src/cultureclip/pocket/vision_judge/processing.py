@@ -33,6 +33,7 @@ def build_processor(judge: Path, size: int, patch: int) -> LlavaProcessor:
         patch: Edge of its patches.
     """
     backend = AutoTokenizer.from_pretrained(judge).backend_tokenizer
+    backend.no_truncation()  # a fast tokenizer takes the backend's limits over as its defaults
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<|startoftext|>",  # noqa: S106 - not a password
