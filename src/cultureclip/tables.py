@@ -139,7 +139,9 @@ JUDGEMENTS = _table(
         "clip_similarity": _score(-1, 1),  # to its own concept
         "twin_similarity": _score(-1, 1),
         "chance_similarity": _score(-1, 1),  # mean over all concepts
-        "safety": _score(1, 5),
+        "near_similarity": _score(-1, 1),  # to the nearest image of another concept
+        "text": _text(nullable=True),  # read in the image
+        "safety": _score(0, 1),
         "duplicate_of": _text(nullable=True),
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),

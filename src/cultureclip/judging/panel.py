@@ -10,6 +10,7 @@ import pandas as pd
 
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.images.source import ImageSource
+from cultureclip.judging.judge import Judge as Encoder
 from cultureclip.judging.reasons import FAILURES
 from cultureclip.judging.settings import JUDGES, PanelSettings
 from cultureclip.models.chat.asking import Usage
@@ -27,6 +28,7 @@ class Material:
         store: Store of what judges have answered.
         rating_prompt: Content of ``prompts/rating.yml``.
         usage: Counts of what chat models were asked.
+        encoder: Embeds images for judges that compare them; None where no such judge decides.
     """
 
     measured: pd.DataFrame
@@ -35,6 +37,7 @@ class Material:
     store: KeyedStore
     rating_prompt: dict[str, Any]
     usage: Usage = field(default_factory=Usage)
+    encoder: Encoder | None = None
 
 
 Judge = Callable[[Material, PanelSettings], pd.DataFrame]

@@ -13,6 +13,9 @@ class Reason(StrEnum):
     CLOSER_TO_TWIN = "closer_to_twin"
     LOWEST_RATING = "lowest_rating"
     LOW_MEAN_RATING = "low_mean_rating"
+    LIKE_ANOTHER_CONCEPT = "like_another_concept"
+    TEXT_IN_PICTURE = "text_in_picture"
+    UNSAFE = "unsafe"
     DUPLICATE = "duplicate"
     TWIN_INCOMPLETE = "twin_incomplete"
 

@@ -1,10 +1,12 @@
 """Settings of judging: the judges, their rules, and the bounds for an image and a twin."""
 
+from importlib.util import find_spec
 from string import Formatter
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cultureclip.concepts.settings import SearchSettings
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.models.settings import JudgePath
 from cultureclip.settings_base import CPU, Device, Settings
@@ -92,6 +94,40 @@ class VisionLanguageSettings(Settings):
     rule: RatingRule = RatingRule()
 
 
+class TextRule(Settings):
+    """The judge of text's rule.
+
+    Attributes:
+        min_letters: Letters and digits that refuse an image.
+        min_confidence: Least confidence of a line of text that counts.
+    """
+
+    min_letters: int = Field(default=3, ge=1)
+    min_confidence: float = Field(default=0.8, ge=0, le=1)
+
+
+class SafetyRule(Settings):
+    """The judge of safety's rule.
+
+    Attributes:
+        min_safety: Least safety of an image, from 0 to 1.
+    """
+
+    min_safety: float = Field(default=0.5, ge=0, le=1)
+
+
+class DistinctRule(Settings):
+    """The judge of likeness's rule.
+
+    Attributes:
+        max_similarity: Largest cosine to an image of another concept.
+        search: How the nearest is found among many images.
+    """
+
+    max_similarity: float = Field(default=0.99, gt=-1, le=1)
+    search: SearchSettings = SearchSettings(exact_up_to=20_000, recall=0.95, sample=500)
+
+
 class Panel(Settings):
     """The judges that decide about images.
 
@@ -110,14 +146,22 @@ class Panel(Settings):
             raise ValueError(f"there is no judge {unknown[0]!r}; there are {', '.join(JUDGES)}")
         if len(set(decide)) < len(decide):
             raise ValueError("a judge is named twice")
+        for name in decide:
+            if name in PACKAGES and find_spec(PACKAGES[name]) is None:
+                raise ValueError(f"{name} needs the package {PACKAGES[name]}: pip install 'cultureclip[checks]'")
         return decide
 
 
 JUDGES = {
     "clip": "cultureclip.judging.image_text",
     "vision_language": "cultureclip.judging.vision_language",
+    "distinct": "cultureclip.judging.distinct",
+    "text": "cultureclip.judging.text",
+    "safety": "cultureclip.judging.safety",
 }
 """Judge -> its module, which has the function ``judge``: see :mod:`cultureclip.judging.panel`."""
+PACKAGES = {"text": "rapidocr", "safety": "nudenet"}
+"""Judge -> the package that holds its model, an extra."""
 
 
 class PanelSettings(MarginSettings):
@@ -126,10 +170,16 @@ class PanelSettings(MarginSettings):
     Attributes:
         judges: The judges that decide.
         vision_language: Settings of the vision-language judge; None: there is none.
+        text: Rule of the judge of text.
+        safety: Rule of the judge of safety.
+        distinct: Rule of the judge of likeness between concepts.
     """
 
     judges: Panel
     vision_language: VisionLanguageSettings | None = None
+    text: TextRule = TextRule()
+    safety: SafetyRule = SafetyRule()
+    distinct: DistinctRule = DistinctRule()
 
     @model_validator(mode="after")
     def _check_vision_language(self) -> Self:

@@ -46,10 +46,12 @@ def ask_judges(
     Returns:
         Opinions, and the use of the chat model that rates: answers, tokens, seconds, cost.
     """
+    from cultureclip.judging.judge import Judge
     from cultureclip.judging.panel import Material
     from cultureclip.judging.panel import ask_judges as ask
 
-    material = Material(measurements, images, concepts, judgement_store, rating_prompt)
+    encoder = Judge(parameters, judgement_store)
+    material = Material(measurements, images, concepts, judgement_store, rating_prompt, encoder=encoder)
     opinions = ask(material, parameters)
     rater = parameters.vision_language.model if parameters.vision_language else None
     return opinions, material.usage.to_metrics(getattr(rater, "prices", None))

@@ -46,12 +46,14 @@ def preview_opinions(
     Returns:
         A ``report.preview.Preview``.
     """
+    from cultureclip.judging.judge import Judge
     from cultureclip.judging.panel import Material, ask_judges, combine_reasons
     from cultureclip.models.chat.asking import Transcript
     from cultureclip.report.preview import Preview
 
     heard = Transcript()
-    material = Material(measurements, images, concepts, judgement_store, rating_prompt, heard)
+    encoder = Judge(parameters, judgement_store)
+    material = Material(measurements, images, concepts, judgement_store, rating_prompt, heard, encoder)
     opinions = ask_judges(material, parameters)
     reasons = combine_reasons(opinions, measurements["image_id"], parameters)
     names = concepts.set_index("concept_id")["name"]
