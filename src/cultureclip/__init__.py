@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cultureclip.clip.training.distributed import Group
     from cultureclip.clip.training.grad_cache import Encoding, backward_in_chunks
     from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
+    from cultureclip.concepts.settings import SearchSettings
     from cultureclip.images.records import encode_image
     from cultureclip.images.store import ShardStore
     from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -52,12 +53,13 @@ _PLACES = {
     "statistics": ("ClusteredItems",),
     "scoring.significance": ("correct_holm", "mcnemar_test"),
     "concepts.neighbours": ("culture_matrix", "nearest_of_other_cultures"),
+    "concepts.settings": ("SearchSettings",),
     "images.records": ("encode_image",),
     "images.store": ("ShardStore",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
-PROVISIONAL = frozenset({"ShardStore", "culture_matrix", "encode_image", "nearest_of_other_cultures"})
+PROVISIONAL = frozenset({"SearchSettings", "ShardStore", "culture_matrix", "encode_image", "nearest_of_other_cultures"})
 """Public names whose signatures may still change."""
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "LoraAdapter",
     "LoraSettings",
     "ObjectiveSettings",
+    "SearchSettings",
     "ShardStore",
     "Shown",
     "TwinEmbeddings",

@@ -10,7 +10,13 @@ import pytest
 from PIL import Image
 
 from cultureclip.concepts.emoji import STYLES, list_emoji, render
-from cultureclip.concepts.looks import choose_representatives, embed_pictures, find_alike, read_pictures
+from cultureclip.concepts.looks import (
+    choose_representatives,
+    embed_pictures,
+    find_alike,
+    read_pictures,
+    stack_embeddings,
+)
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import load_encoder
 from tests.support.tiny_clip import write_tiny_clip
@@ -95,3 +101,10 @@ def test_bad_pictures_are_refused_by_name(tmp_path: Path) -> None:
     for path in (truncated, lying, bomb):
         with pytest.raises(SourceDataError, match=path.name):
             read_pictures(str(path), 16)
+
+
+def test_embeddings_of_two_judges_are_refused() -> None:
+    looks = pd.DataFrame({"embedding": [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(6, np.float32)]})
+    assert stack_embeddings(looks[:2]).shape == (2, 4)
+    with pytest.raises(SourceDataError, match=r"embeddings have 4 and 6 numbers: they are of different judges"):
+        stack_embeddings(looks)

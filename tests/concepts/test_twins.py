@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cultureclip.concepts import twins
-from cultureclip.concepts.settings import TwinSettings
+from cultureclip.concepts.settings import SearchSettings, TwinSettings
 from cultureclip.concepts.twins import match_twins, split_twins
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
@@ -23,6 +23,7 @@ SETTINGS = TwinSettings(
     indistinguishable_below=0.5,
     compare_mirrored=True,
     neighbours=10,
+    search=SearchSettings(exact_up_to=1000, recall=1.0, sample=100),
     context_weight=0.25,
     min_visual_similarity=0.2,
     max_twins_per_concept=2,
@@ -148,6 +149,20 @@ def test_a_concept_for_evaluation_only_is_in_no_twin_and_every_pair_with_it_says
     assert twins.EVALUATION_ONLY not in set(table[~with_it]["reason"])
     freed = (table["a_concept_id"] == accepted["b_concept_id"]) | (table["b_concept_id"] == accepted["b_concept_id"])
     assert (table[freed]["verdict"] == "accepted").any()
+
+
+def test_the_search_in_cells_finds_the_same_twins() -> None:
+    concepts, looks, contexts = make_concepts(120, 7)
+    in_cells = SearchSettings(exact_up_to=0, recall=1.0, sample=1000)
+    pd.testing.assert_frame_equal(match(concepts, looks, contexts, search=in_cells), match(concepts, looks, contexts))
+
+
+@pytest.mark.parametrize("which", ["looks", "contexts"])
+def test_an_embedding_that_is_not_finite_is_named_by_its_concept(which: str) -> None:
+    concepts, looks, contexts = make_concepts(20, 8)
+    {"looks": looks, "contexts": contexts}[which][3, 1] = np.nan
+    with pytest.raises(SourceDataError, match=f"{which}, thing 3: 1 vectors are not finite"):
+        match(concepts, looks, contexts)
 
 
 def test_no_pair_at_all_is_an_error_of_the_table() -> None:

@@ -85,6 +85,19 @@ def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bo
     return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
 
 
+def stack_embeddings(looks: pd.DataFrame) -> np.ndarray:
+    """Return the embeddings of a table of looks, [N, D].
+
+    Raises:
+        SourceDataError: if they are of different widths, that is of different judges.
+    """
+    widths = sorted({len(embedding) for embedding in looks["embedding"]})
+    if len(widths) > 1:
+        cause = f"its embeddings have {' and '.join(map(str, widths))} numbers: they are of different judges"
+        raise SourceDataError("table of looks", cause, "Embed all concepts with one judge: run mining again")
+    return np.stack(looks["embedding"].to_list())
+
+
 def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
     """Return all pairs of pictures that are the same to the pixel, up to a small mean absolute difference.
 

@@ -54,6 +54,20 @@ class BottomUpSettings(Settings):
     resamples: int = Field(ge=100, le=100_000)
 
 
+class SearchSettings(Settings):
+    """The search for look-alikes in a category: exact, or in cells of similar concepts.
+
+    Attributes:
+        exact_up_to: Largest category, in concepts, that is searched exactly.
+        recall: Share of the neighbours of a sample that the cells to look into must hold.
+        sample: Concepts in that sample.
+    """
+
+    exact_up_to: int = Field(ge=0)
+    recall: float = Field(gt=0, le=1)
+    sample: int = Field(ge=1)
+
+
 class TwinSettings(Settings):
     """Matching on two axes.
 
@@ -63,6 +77,7 @@ class TwinSettings(Settings):
             drawings are the same.
         compare_mirrored: Whether looks are compared up to mirroring.
         neighbours: Look-alikes of other cultures that are considered for each concept.
+        search: How they are found.
         context_weight: Weight with which closeness of contexts lowers the score.
         min_visual_similarity: Smallest cosine of looks in a twin.
         max_twins_per_concept: Most twins that one concept is in.
@@ -75,6 +90,7 @@ class TwinSettings(Settings):
     indistinguishable_below: float = Field(ge=0, lt=32)
     compare_mirrored: bool
     neighbours: int = Field(ge=1, le=1000)
+    search: SearchSettings
     context_weight: float = Field(ge=0, le=1)
     min_visual_similarity: float = Field(ge=-1, le=1)
     max_twins_per_concept: int = Field(ge=1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
+from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
@@ -29,6 +29,7 @@ CONCEPT_USED = "concept is in enough twins"
 KIND_FULL = "enough twins of its kind"
 
 _DECIMALS = 6  # coarser than rounding errors, so another machine orders the pairs alike
+_PAIRS_AT_ONCE = 65536
 
 
 def match_twins(
@@ -54,8 +55,12 @@ def match_twins(
         considered with the reason why it is not a twin.
 
     Raises:
-        SourceDataError: if no two concepts of one category and kind have different cultures.
+        SourceDataError: if no two concepts of one category and kind have different cultures, or an embedding is not
+            finite or not of length 1.
     """
+    names = list(concepts["name"])
+    check_vectors(looks, names, "looks")
+    check_vectors(contexts, names, "contexts")
     order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
     concepts = concepts.iloc[order].reset_index(drop=True)
     looks, contexts = looks[order], contexts[order]
@@ -64,18 +69,18 @@ def match_twins(
     kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
     groups = (kinds + "/" + concepts["category"]).to_numpy()
 
-    pairs = find_pairs(concepts, looks, groups, settings.neighbours)
+    pairs = find_pairs(concepts, looks, groups, settings)
     if pairs.empty:
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    pairs["cultural_overlap"] = np.clip((contexts[a] * contexts[b]).sum(axis=1), 0, 1).round(_DECIMALS)
+    pairs["visual_similarity"] = pair_cosines(looks, a, b)
+    pairs["cultural_overlap"] = pair_cosines(contexts, a, b).clip(0, 1)
     pairs["score"] = (pairs["visual_similarity"] - settings.context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
     pairs["kind"] = kinds[a]
     ids = concepts["concept_id"].to_numpy()
-    names = concepts["name"].to_numpy()
     pairs["a_concept_id"], pairs["b_concept_id"] = ids[a], ids[b]
-    pairs["a_name"], pairs["b_name"] = names[a], names[b]
+    pairs["a_name"], pairs["b_name"] = (concepts["name"].to_numpy()[end] for end in (a, b))
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
@@ -95,30 +100,49 @@ def match_twins(
     return pairs.drop(columns=["a", "b", "kind"])
 
 
-def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, neighbours: int) -> pd.DataFrame:
-    """Return look-alikes of other cultures within each group, each pair once.
+def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, settings: TwinSettings) -> pd.DataFrame:
+    """Return look-alikes of other cultures within each group, each pair once: either is among the other's nearest.
 
     Args:
         concepts: Rows with ``cultures``, N.
         looks: float32 [N, D].
         groups: Only rows of one group are compared, [N].
-        neighbours: Nearest ones taken for each row.
+        settings: Nearest ones taken for each row, and the search for them.
 
     Returns:
-        Columns a < b (row numbers) and ``visual_similarity``.
+        Columns a < b, row numbers.
     """
     found = []
     for group in sorted(set(groups)):
         rows = np.flatnonzero(groups == group)
         cultures = culture_matrix(list(concepts["cultures"].iloc[rows]))
-        places, cosines = nearest_of_other_cultures(looks[rows], cultures, neighbours)
-        left, column = np.nonzero(places >= 0)
-        ends = np.sort(np.stack([rows[left], rows[places[left, column]]]), axis=0)
-        found.append(pd.DataFrame({"a": ends[0], "b": ends[1], "visual_similarity": cosines[left, column]}))
-    pairs = pd.concat(found, ignore_index=True).drop_duplicates(["a", "b"], ignore_index=True)
-    # The cosine of near-equal float32 vectors may exceed 1 by a rounding error.
-    pairs["visual_similarity"] = pairs["visual_similarity"].astype(float).clip(-1, 1).round(_DECIMALS)
-    return pairs
+        neighbours = nearest_of_other_cultures(looks[rows], cultures, settings.neighbours, settings.search)
+        left, column = np.nonzero(neighbours.places >= 0)
+        right = neighbours.places[left, column]
+        # Both ends as one number: a million concepts have tens of millions of pairs.
+        keys = np.unique(np.minimum(left, right) * len(rows) + np.maximum(left, right))
+        found.append(pd.DataFrame({"a": rows[keys // len(rows)], "b": rows[keys % len(rows)]}))
+    return pd.concat(found, ignore_index=True)
+
+
+def pair_cosines(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine of each pair of rows, rounded.
+
+    Each is computed by itself: a search's products round differently with other blocks.
+
+    Args:
+        vectors: L2-normalised, float32 [N, D].
+        a: Row numbers, [P].
+        b: Row numbers, [P].
+
+    Returns:
+        float64 [P].
+    """
+    cosines = np.empty(len(a))
+    for start in range(0, len(a), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        cosines[part] = (vectors[a[part]] * vectors[b[part]]).sum(axis=1)
+    return cosines.clip(-1, 1).round(_DECIMALS)  # near-equal float32 vectors may exceed 1 by a rounding error
 
 
 def choose_pairs(

@@ -88,15 +88,14 @@ def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.Data
 
 def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
     """Match concepts that look alike and belong to different cultures."""
-    import numpy as np
-
     from cultureclip.concepts import twins
+    from cultureclip.concepts.looks import stack_embeddings
     from cultureclip.models.sentence import load_sentence_encoder
 
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
     return twins.match_twins(
         shown,
-        np.stack(shown["embedding"].to_list()),
+        stack_embeddings(shown),
         load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
         list(shown["stands_for"]),
         parameters.twins,
