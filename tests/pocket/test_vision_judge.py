@@ -194,7 +194,7 @@ def test_a_training_that_was_cut_off_goes_on_exactly(parts, tmp_path, monkeypatc
     things = [thing(f"thing {i}", code) for i, code in enumerate(["JP", "KR", "CN", "VN", "TH"])]
     things += [thing(f"general {i}", universal=None) for i in range(5)]
     questions = Questions(things, find_look_alikes(np.eye(10, dtype=np.float32), things), range(10))
-    how = {"seed": 0, "steps": 3, "batch": 2, "lr": 1e-3, "weight_decay": 0.1, "blocks": 1, "drawn": 1}
+    how = {"seed": 0, "steps": 2, "cycles": 2, "batch": 2, "lr": 1e-3, "weight_decay": 0.1, "blocks": 1, "drawn": 1}
     settings = VisionJudgeSettings(**how)
     monkeypatch.setattr(training, "SAVE_EVERY", 1)
 
@@ -225,7 +225,7 @@ def test_a_batch_is_drawn_from_its_step_alone(parts):
     things = [thing(f"thing {i}", code) for i, code in enumerate(["JP", "KR", "CN", "VN", "TH"])]
     things += [thing(f"general {i}", universal=None) for i in range(5)]
     questions = Questions(things, find_look_alikes(np.eye(10, dtype=np.float32), things), range(10))
-    settings = VisionJudgeSettings(seed=3, steps=9, batch=2, lr=1e-3, weight_decay=0.1, blocks=1, drawn=1)
+    settings = VisionJudgeSettings(seed=3, steps=9, cycles=1, batch=2, lr=1e-3, weight_decay=0.1, blocks=1, drawn=1)
     first, again, other = (draw_batch(questions, parts[1].tokenizer, settings, step) for step in (4, 4, 5))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert first[1].shape != other[1].shape or not torch.equal(first[1], other[1])

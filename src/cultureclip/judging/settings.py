@@ -83,6 +83,8 @@ class VisionLanguageSettings(Settings):
         seed: Seed of the sampling.
         tries: Most times that an image is asked about until its answer has the right form.
         rule: The rule that accepts or refuses by the ratings.
+        as_released: Defects of the published filter to reproduce, by number: 7, unreadable ratings pass and unreadable
+            images shift the rest.
     """
 
     model: ChatSettings
@@ -92,6 +94,7 @@ class VisionLanguageSettings(Settings):
     seed: int = Field(ge=0)
     tries: int = Field(ge=1, le=20)
     rule: RatingRule = RatingRule()
+    as_released: tuple[Literal[7], ...] = ()
 
 
 class TextRule(Settings):

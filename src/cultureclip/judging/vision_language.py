@@ -20,6 +20,7 @@ from cultureclip.judging.panel import Material
 from cultureclip.judging.rating import CRITERIA, Ratings, refuse_by_ratings
 from cultureclip.judging.read import read_images
 from cultureclip.judging.reasons import Reason
+from cultureclip.judging.released import refuse_as_released
 from cultureclip.judging.settings import PanelSettings, VisionLanguageSettings
 from cultureclip.models.chat.asking import Outcome, Usage, ask
 from cultureclip.models.chat.open import open_chat_model
@@ -53,7 +54,12 @@ def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
     wanted = material.measured.loc[material.measured["fault"].isna(), ["image_id", "concept_id"]]
     rated = rate_images(wanted, material.images, material.concepts, material.store, prompt, how, material.usage)
     reason = refuse_by_ratings(rated, how.rule).mask(rated["cause"] == _UNREAD, str(Reason.UNREADABLE))
-    return rated.assign(reason=reason).reindex(material.measured.index)
+    rated = rated.assign(reason=reason).reindex(material.measured.index)
+    if 7 in how.as_released:
+        planned = material.measured["fault"] != str(Reason.NOT_GENERATED)
+        unreadable = material.measured["fault"].notna() | (rated["cause"] == _UNREAD)
+        rated["reason"] = refuse_as_released(rated[planned], unreadable[planned], how.rule).reindex(rated.index)
+    return rated
 
 
 def rate_images(

@@ -135,7 +135,7 @@ def figures(answers: pd.DataFrame) -> dict[str, Any]:
         gets a higher consistency than the look-alike's (a tie is not higher), with a Wilson interval and n, for
         concepts of the training, for unseen ones and for all. ``kappa``: quadratic weighted kappa with the truth, of
         the three ratings together and of each, for groups of questions and with shuffled pictures. ``digits``: share
-        of each rating.
+        of each rating in the questions about damaged pictures.
     """
     readable = answers.dropna(subset=list(CRITERIA))
     drawn, shuffled = (readable[readable["asked"] == how] for how in ("drawn", _SHUFFLED))
@@ -156,7 +156,7 @@ def figures(answers: pd.DataFrame) -> dict[str, Any]:
     )
     higher = by_picture["own"] > by_picture["twin"]
     unseen = answers.groupby("picture")["unseen"].first()
-    digits = asked[list(CRITERIA)].to_numpy().astype(int).ravel()
+    digits = drawn[list(CRITERIA)].to_numpy().astype(int).ravel()
     return {
         "parsed": float(len(readable) / len(answers)),
         "right_over_twin": {
