@@ -26,6 +26,8 @@ from selenium import webdriver
 
 from cultureclip.concepts.emoji import list_emoji, render
 from cultureclip.datasets.site_dataset import SiteDataset
+from cultureclip.judging.rating import CRITERIA
+from cultureclip.judging.verdicts import DECISION
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.gallery import write_gallery
 from cultureclip.report.page import make_environment
@@ -109,7 +111,10 @@ def make_tables(count: int, rng: np.random.Generator) -> GalleryTables:
     )
     kept = requests["k"] < IMAGES_PER_SIDE - 1
     judgements = requests[["image_id"]].assign(
-        verdict=np.where(kept, "accepted", "rejected"), reason=np.where(kept, None, "closer_to_twin")
+        judge=DECISION,
+        verdict=np.where(kept, "accepted", "rejected"),
+        reason=np.where(kept, None, "lowest_rating"),
+        **{name: np.where(kept, 5.0, 1.0) for name in CRITERIA},
     )
     return GalleryTables(concepts, twins, captions, requests, judgements, twins[["twin_id"]].iloc[::2])
 

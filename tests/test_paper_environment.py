@@ -23,6 +23,8 @@ from cultureclip.concepts.atlas import read_concepts
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest, twin_id
 from cultureclip.judging import verdicts
+from cultureclip.judging.rating import CRITERIA
+from cultureclip.judging.reasons import Reason as ImageReason
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import check_call, load_text_to_image
 from cultureclip.pipeline_registry import MODULES
@@ -36,6 +38,8 @@ ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "conf/paper"
 PAIRS = (("kimono", "sari"), ("flag of Ireland", "flag of Côte d’Ivoire"))
 TINY = {"device": "cpu", "call": {"height": 32, "width": 32}}
+VISION_JUDGE = ROOT / "src/cultureclip/pocket/weights/vision_judge"
+ON_CPU = {"device": "cpu", "vision_language": {"model": {"device": "cpu", "dtype": "float32"}}}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -129,6 +133,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, merged: dict[str, Any]) -> 
     write_tiny_sd35(folder / merged["synthesis"]["model"])
     write_tiny_openai_clip(folder / merged["train"]["base"], seed=1)
     write_tiny_openai_clip(folder / merged["filtering"]["judge"], seed=2)
+    shutil.copytree(VISION_JUDGE, folder / merged["filtering"]["vision_language"]["model"]["path"])
     return folder / "models"
 
 
@@ -175,6 +180,8 @@ def mined(fresh: Project) -> Project:
 def complete(mined: Project, models: Path) -> Project:
     """The same with the models where ``conf/paper`` looks for them."""
     (mined.folder / "models").symlink_to(models)
+    # Pocket's vision-language judge takes no instructions: its question is the name alone.
+    shutil.copy(ROOT / "conf/base/prompts/rating.yml", mined.folder / "conf/paper/prompts/rating.yml")
     return mined
 
 
@@ -274,7 +281,7 @@ def test_captioning_keeps_every_try_of_a_model_that_cannot_write(complete):
 
 def test_accepted_captions_become_judged_images(complete):
     captions = save_captions(complete)
-    complete.run("synthesis", "filtering", synthesis=TINY, filtering={"device": "cpu"})
+    complete.run("synthesis", "filtering", synthesis=TINY, filtering=ON_CPU)
 
     accepted = captions[captions["verdict"] == "accepted"]
     requests = complete.catalog.load("image_requests")
@@ -285,10 +292,13 @@ def test_accepted_captions_become_judged_images(complete):
     assert complete.catalog.load("synthesis_metrics")["generated"] == len(requests)
 
     judgements = complete.catalog.load("judgements")
-    assert sorted(judgements["image_id"]) == sorted(requests["image_id"])
-    assert judgements[["clip_similarity", "twin_similarity"]].notna().all(axis=None)
-    refused = judgements[judgements["verdict"] != "accepted"]
-    assert set(refused["reason"]) <= set(verdicts.Reason)
+    assert set(judgements["judge"]) == {"vision_language", verdicts.DECISION}
+    decided = verdicts.decisions(judgements)
+    assert sorted(decided["image_id"]) == sorted(requests["image_id"])
+    rated = judgements[judgements["judge"] == "vision_language"]
+    assert rated[list(CRITERIA)].isin([1, 2, 3, 4, 5]).all(axis=None)
+    refused = decided[decided["verdict"] != "accepted"]
+    assert set(refused["reason"]) <= set(ImageReason)
     metrics = complete.catalog.load("filtering_metrics")
     assert metrics["in"] == metrics["kept"] + sum(metrics["rejected"].values()) == len(requests)
     assert set(complete.catalog.load("cultwin")["licence"]) <= {"LicenseRef-Stability-AI-Community"}

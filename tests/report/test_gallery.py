@@ -78,7 +78,7 @@ def test_cards_show_what_was_made_for_their_own_twin(gallery) -> None:
                     ["a green, gold and red flag 1", "too long"],
                 ]
                 assert side["imageCounts"] == [2, 1]
-                assert [reason for _, reason in side["refused"]] == ["twin scores higher"]
+                assert [reason for _, reason in side["refused"]] == ["twin scores higher (rated 5, 2, 1)"]
                 assert all(uri.startswith("data:image/webp;base64,") for uri in side["kept"])
             assert side["reference"].startswith("data:image/webp;base64,")
 

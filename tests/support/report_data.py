@@ -41,6 +41,10 @@ class Images:
         return [Image.new("RGB", (16, 16), (int(i[:2], 16), 90, 90)) for i in ids]
 
 
+RATINGS = {"authenticity": 5.0, "consistency": 2.0, "cultural_fidelity": 1.0}
+"""Of every image, by the vision-language judge."""
+
+
 def make_predictions(names: list[str], images: list[str], models: tuple[str, ...] = MODELS) -> pd.DataFrame:
     """Answers to 120 questions about pictures, and to as many searches; tuned models are right more often.
 
@@ -123,7 +127,8 @@ def make_data(
                     kept, image = k < 2, digest(caption, k)
                     requests.append({"image_id": image, "caption_id": caption, "k": k})
                     verdict_of = ("accepted", None) if kept else ("rejected", "twin_scores_higher")
-                    judgements.append({"image_id": image, "verdict": verdict_of[0], "reason": verdict_of[1]})
+                    said = {"image_id": image, "verdict": verdict_of[0], "reason": verdict_of[1]}
+                    judgements += [{"judge": "vision_language", **said, **RATINGS}, {"judge": "decision", **said}]
     pictures = read_references(concepts, 24)
     asked = {picture_key(picture): picture for picture in pictures.values()}
     predictions = make_predictions(names[:4], list(asked), models)

@@ -25,6 +25,7 @@ class Entry(BaseModel):
         templates: Texts with ``{c}`` for the class name; by default those in the files beside the data.
         as_published: Whether ``accuracy`` is compared with published figures. If so, its wrong options follow the
             owners' rule alone, which does not see that a picture may have two right answers.
+        as_released: Whether these options are also drawn as the released code draws them (defect 10), to price it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class Entry(BaseModel):
     columns: Mapping[str, str] = Field(default_factory=dict)
     templates: tuple[str, ...] = ()
     as_published: bool = False
+    as_released: bool = False
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -57,6 +59,8 @@ class Entry(BaseModel):
         if self.as_published and not load_protocol(self.protocol).has_published_variant:
             fitting = ", ".join(name for name, protocol in all_protocols().items() if protocol.has_published_variant)
             raise ValueError(f"as_published needs a protocol that has two variants: {fitting}")
+        if self.as_released and not self.as_published:
+            raise ValueError("as_released needs as_published: true")
         return self
 
     @model_validator(mode="after")

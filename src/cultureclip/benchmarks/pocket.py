@@ -19,7 +19,15 @@ from cultureclip.benchmarks.protocols.crope import TEMPLATE, ConceptPictures, as
 from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described, ask_culture_questions
 from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
-from cultureclip.benchmarks.protocols.items import QuestionSet, Shown, Unposed, ask_both, part_of, picture_key
+from cultureclip.benchmarks.protocols.items import (
+    QuestionSet,
+    Shown,
+    Unposed,
+    Variant,
+    ask_both,
+    part_of,
+    picture_key,
+)
 from cultureclip.benchmarks.protocols.winoground import WinogroundBenchmark, WinogroundItem
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
@@ -58,7 +66,11 @@ DECLARATIONS = {
 
 
 def culture_benchmarks(
-    concepts: pd.DataFrame, twins: pd.DataFrame, pictures: References, listed: Collection[str] = tuple(DECLARATIONS)
+    concepts: pd.DataFrame,
+    twins: pd.DataFrame,
+    pictures: References,
+    listed: Collection[str] = tuple(DECLARATIONS),
+    first: Variant = "as_published",
 ) -> list[Benchmark]:
     """Return the culture protocols, the twin scores and the culture questions on concepts with a held-out picture.
 
@@ -68,6 +80,7 @@ def culture_benchmarks(
             out of each other's options.
         pictures: Held-out pictures by concept id.
         listed: Names of the benchmarks to ask.
+        first: The variant that is asked beside the fair one.
     """
     keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
     images = ReferencesByContent({keys[concept]: pictures.named[concept] for concept in sorted(keys)}, pictures.edge)
@@ -94,8 +107,8 @@ def culture_benchmarks(
     drawn = {keys[row["concept_id"]] for row in rows if row["concept_id"] in keys and _is_drawn(row)}
     unshown = [Unposed(f"{metric}: {item.item}", item.reason) for item in missing for metric in STATEMENTS]
     ask: dict[str, Callable[[], tuple[QuestionSet, Sequence[Unposed]]]] = {
-        GROUNDING: lambda: (ask_both(ask_grounding, shown), missing),
-        RETRIEVAL: lambda: (ask_both(ask_retrieval, shown), missing),
+        GROUNDING: lambda: (ask_both(ask_grounding, shown, first=first), missing),
+        RETRIEVAL: lambda: (ask_both(ask_retrieval, shown, first=first), missing),
         CROPE: lambda: (ask_both(ask_crope, pairs), unpaired),
         CULTURE_QUESTIONS: lambda: (ask_culture_questions(described), unshown),
     }
@@ -106,7 +119,11 @@ def culture_benchmarks(
 
 
 def collect_pocket(
-    concepts: pd.DataFrame, twins: pd.DataFrame, edge: int, listed: Collection[str] = tuple(DECLARATIONS)
+    concepts: pd.DataFrame,
+    twins: pd.DataFrame,
+    edge: int,
+    listed: Collection[str] = tuple(DECLARATIONS),
+    first: Variant = "as_published",
 ) -> list[Benchmark]:
     """Return the pocket benchmarks. One without a question that can be asked is empty and says why in its card.
 
@@ -115,13 +132,14 @@ def collect_pocket(
         twins: Table of twins.
         edge: Edge of drawings in pixels.
         listed: Names of the benchmarks to ask.
+        first: The variant that is asked beside the fair one.
 
     Raises:
         SourceDataError: if a reference image cannot be read.
     """
     made: list[Benchmark] = []
     if set(listed) & (DECLARATIONS.keys() - pocket_general.BENCHMARKS.keys()):
-        made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed)
+        made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed, first)
     made += [make(drawn_emoji(concepts), edge) for name, make in pocket_general.BENCHMARKS.items() if name in listed]
     return made
 

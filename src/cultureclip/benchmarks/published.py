@@ -73,5 +73,6 @@ def _declare(entry: Entry, path: Path) -> Declaration:
         licence=entry.licence,
         holds_out=entry.holds_out,
         as_published=entry.as_published,
+        as_released=entry.as_released,
         revision=entry.revision or record.get("revision"),
     )

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.images.source import ImageSource
+from cultureclip.judging.rating import CRITERIA
 from cultureclip.judging.verdicts import decisions
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.page import script_call, shorten
@@ -152,10 +153,11 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
     captions = tables.captions[tables.captions["twin_id"].isin(twins)].sort_values("caption_id")
     drawn = tables.image_requests[tables.image_requests["caption_id"].isin(captions["caption_id"])]
     drawn = drawn.merge(decisions(tables.judgements)[["image_id", "verdict", "reason"]], "left", "image_id")
-    drawn = drawn.sort_values(["caption_id", "k"])
+    drawn = drawn.merge(_ratings(tables.judgements), "left", "image_id").sort_values(["caption_id", "k"])
     by_caption: dict[str, list[_Drawn]] = defaultdict(list)
-    for image, caption, verdict, reason in _rows(drawn, "image_id", "caption_id", "verdict", "reason"):
-        label = in_words(reason or verdict or "not judged")
+    columns = ("image_id", "caption_id", "verdict", "reason", "ratings")
+    for image, caption, verdict, reason, ratings in _rows(drawn, *columns):
+        label = in_words(reason or verdict or "not judged") + (f" ({ratings})" if ratings else "")
         by_caption[caption].append(_Drawn(image, verdict == "accepted", shorten(label, _REASON)))
     sides: dict[tuple[str, str], _Side] = defaultdict(lambda: _Side([], [], [], []))
     columns = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
@@ -168,6 +170,13 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
         for drawing in by_caption.get(caption, ()):
             (side.kept if drawing.kept else side.refused).append(drawing)
     return dict(sides)
+
+
+def _ratings(judgements: pd.DataFrame) -> pd.DataFrame:
+    """Return ``image_id`` and the three ratings of each rated image as a text, such as ``rated 5, 2, 1``."""
+    rated = judgements.dropna(subset=list(CRITERIA)).drop_duplicates("image_id")
+    digits = [rated[name].astype(int).astype(str) for name in CRITERIA]
+    return pd.DataFrame({"image_id": rated["image_id"], "ratings": "rated " + digits[0].str.cat(digits[1:], sep=", ")})
 
 
 def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:

@@ -27,6 +27,7 @@ class Declaration:
         holds_out: Training must not contain these ``images``, or nothing of these ``concepts``.
         revision: Revision of the owner's data, if any.
         as_published: Whether ``accuracy`` offers the options of the owners' rule, even if right for the picture.
+        as_released: Whether it draws them as the released code does, in an order that changes with the hash seed.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Declaration:
     holds_out: Literal["images", "concepts"]
     revision: str | None = None
     as_published: bool = False
+    as_released: bool = False
 
 
 @dataclass(frozen=True)

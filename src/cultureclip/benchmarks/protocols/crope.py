@@ -64,7 +64,7 @@ def ask_crope(
     asked: dict[str, Question] = {}
     unposed = []
     for row in rows:
-        order = item_key("order", SALT, *(side.concept_id for side in row)) if variant == "as_published" else ""
+        order = "" if variant == "fair" else item_key("order", SALT, *(side.concept_id for side in row))
         for own, other in (row, row[::-1]):
             reason = _reason(own, other)
             if reason:

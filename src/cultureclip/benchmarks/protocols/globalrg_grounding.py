@@ -64,7 +64,7 @@ def ask_grounding(items: Sequence[Shown], variant: Variant = "as_published") -> 
         if any(concepts[region].get(other, item.name) != item.name for other in item.alike):
             changed.append(Changed(f"{item.name} in {region}", ALSO_RIGHT))
         options = tuple(TEMPLATE.format(concept=name, region=region) for name in names)
-        shuffled_by = item_id if variant == "as_published" else ""
+        shuffled_by = "" if variant == "fair" else item_id
         asked[item_id] = item.ask(item_id, options, region, shuffled_by=shuffled_by, names=names)
     return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 

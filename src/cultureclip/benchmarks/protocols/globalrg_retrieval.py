@@ -65,7 +65,7 @@ def ask_retrieval(items: Sequence[Shown], variant: Variant = "as_published") -> 
             options = tuple(TEMPLATE.format(universal=item.universal, region=name) for name in (region, *drawn))
             if also_right & regions[item.universal] - home[item.concept_id]:
                 changed.append(Changed(f"{item.universal} in {region}: {item.name}", ALSO_RIGHT))
-            shuffled_by = item_id if variant == "as_published" else ""
+            shuffled_by = "" if variant == "fair" else item_id
             asked[item_id] = item.ask(item_id, options, region, shuffled_by=shuffled_by)
     return QuestionSet(tuple(asked.values()), tuple(unposed), tuple(changed))
 

@@ -11,14 +11,16 @@ import numpy as np
 from cultureclip.errors import WeightsError
 from cultureclip.ids import bytes_digest, digest, hash_fraction, seed_from_id
 
-Variant = Literal["as_published", "fair"]
+Variant = Literal["as_published", "as_released", "fair"]
 """Variant of a culture protocol.
 
-``as_published``: three wrong options are drawn, and of tied options the first shown is the answer. ``fair``: every
-wrong option of the region or universal is offered, so the score does not depend on a draw, and a tie shares the credit.
+``as_published``: three wrong options are drawn, and of tied options the first shown is the answer. ``as_released``: the
+same, drawn as the released code draws them, in the order of a set (defect 10: it changes with ``PYTHONHASHSEED``).
+``fair``: every wrong option of the region or universal is offered, so the score does not depend on a draw, and a tie
+shares the credit.
 """
 
-METRICS: dict[Variant, str] = {"as_published": "accuracy", "fair": "accuracy_all"}
+METRICS: dict[Variant, str] = {"as_published": "accuracy", "as_released": "accuracy", "fair": "accuracy_all"}
 
 ALSO_RIGHT = "what else is right for its picture is not offered"
 """Reason why an item is changed."""
@@ -212,12 +214,13 @@ def draw_distractors(
     """Return the wrong options of a question: three drawn ones, or all.
 
     Candidates are sorted and the item seeds the generator: the draw depends neither on the order of rows, nor on
-    other items, nor on Python's hash seed. (The released code draws from a set, in an order that depends on the seed.)
+    other items, nor on Python's hash seed. As released they are not sorted, and it does depend on that seed.
 
     Returns:
         Candidates, or None if fewer than three are left.
     """
-    left = sorted(set(candidates) - set(excluded))
+    distinct = set(candidates) - set(excluded)
+    left = list(distinct) if variant == "as_released" else sorted(distinct)
     if len(left) < DISTRACTORS:
         return None
     return left if variant == "fair" else random.Random(seed_from_id(item_id)).sample(left, DISTRACTORS)
@@ -235,6 +238,7 @@ def ask_both(
     ask: Callable[[Sequence[Any], Variant], QuestionSet],
     items: Sequence[Any],
     as_published: Sequence[Any] | None = None,
+    first: Variant = "as_published",
 ) -> QuestionSet:
     """Ask both variants. An item that neither variant can ask is left out once.
 
@@ -243,8 +247,9 @@ def ask_both(
         items: The items.
         as_published: The same items without word of other right answers for their pictures, if the first variant must
             follow the owners' rule. Questions that the fair variant lacks or changes are listed as changed.
+        first: The variant beside the fair one.
     """
-    published = ask(items if as_published is None else as_published, "as_published")
+    published = ask(items if as_published is None else as_published, first)
     fair = ask(items, "fair")
     changed = list(fair.changed)
     if as_published is not None:

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.items import ALSO_RIGHT, Changed, QuestionSet, Shown, Unposed, ask_both
+from cultureclip.benchmarks.protocols.items import ALSO_RIGHT, Changed, QuestionSet, Shown, Unposed, Variant, ask_both
 from cultureclip.graphs import Node, connect
 
 ALL_RIGHT = "every class is right for the picture"
@@ -88,7 +88,8 @@ def ask_shown(declaration: Declaration, ask: Callable[..., QuestionSet], items: 
     clusters = cluster_by_picture((item.image, item.concept_id) for item in items)
     items = [replace(item, cluster=clusters[item.concept_id]) for item in items]
     told = [replace(item, alike=frozenset(right[item.image] - {item.concept_id})) for item in items]
-    return ask_both(ask, told, items if declaration.as_published else None)
+    first: Variant = "as_released" if declaration.as_released else "as_published"
+    return ask_both(ask, told, items if declaration.as_published else None, first)
 
 
 def hide_also_right(scores: np.ndarray, right: np.ndarray, also_right: Iterable[Iterable[int]]) -> np.ndarray:

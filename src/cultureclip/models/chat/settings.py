@@ -1,8 +1,8 @@
 """Which servers a chat model is asked at, and how."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.settings_base import Settings
@@ -36,5 +36,25 @@ class ServerSettings(Settings):
     prices: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None = None
 
 
-ChatSettings = LanguageModelSettings | ServerSettings
-"""Told apart by their keys: ``path`` for a model in this process, ``servers`` for one behind servers."""
+def _kind(value: Any) -> str:
+    found = value.get("servers") if isinstance(value, dict) else getattr(value, "servers", None)
+    return "servers" if found else "path"
+
+
+def _without_what_servers_replace(value: Any) -> Any:
+    """Leave out the settings of a model in this process where servers are named.
+
+    A configuration is laid over another key by key, so those of the model that the servers replace are still there.
+    """
+    if not isinstance(value, dict) or _kind(value) == "path":
+        return value
+    replaced = LanguageModelSettings.model_fields.keys() - ServerSettings.model_fields.keys()
+    return {key: content for key, content in value.items() if key not in replaced}
+
+
+ChatSettings = Annotated[
+    Annotated[LanguageModelSettings, Tag("path")] | Annotated[ServerSettings, Tag("servers")],
+    Discriminator(_kind),
+    BeforeValidator(_without_what_servers_replace),
+]
+"""Told apart by their keys: ``servers`` for a model behind servers, ``path`` for one in this process."""

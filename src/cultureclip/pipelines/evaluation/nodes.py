@@ -36,8 +36,10 @@ def draw_pocket_benchmarks(
         The listed pocket benchmarks, by name.
     """
     from cultureclip.benchmarks.pocket import collect_pocket
+    from cultureclip.benchmarks.protocols.items import Variant
 
-    made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks)
+    first: Variant = "as_released" if 10 in parameters.as_released else "as_published"
+    made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks, first)
     return {benchmark.name: benchmark for benchmark in made}
 
 

@@ -1,7 +1,7 @@
 """Parameters of the evaluation stage."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -39,6 +39,7 @@ class EvaluationParameters(EmbeddingSettings, ScoringSettings):
     image_size: int = Field(ge=16, le=1024)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
     scales: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    as_released: tuple[Literal[10], ...] = ()
 
     @model_validator(mode="after")
     def _check_scales(self) -> Self:
