@@ -5,10 +5,11 @@ confusion tables by damage and by kind, a calibration curve, and one JSON object
 ``clip_per_s`` at batch 64, ``kappa`` (quadratic weighted, of all three ratings with the truth), ``right_over_twin``
 (share of undamaged pictures whose own name is rated above its look-alike's).
 
-    python bench/judging.py [--images 256] [--drawn 2]
+    python bench/judging.py [--images 256] [--drawn 2] [--sheets folder]
 """
 
 import argparse
+import io
 import json
 import tempfile
 import time
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from machine import describe_machine, peak_memory, run_alone
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cultureclip.concepts.atlas import read_concepts
@@ -119,11 +121,31 @@ def report(answers: pd.DataFrame) -> None:
         print(f"\nby {name}\n{table.sort_values('n', ascending=False).head(12).to_string()}")
 
 
+def draw_sheets(answers: pd.DataFrame, folder: Path) -> None:
+    """Draw ten pictures each that the judge wrongly kept and wrongly refused, with question, ratings and truth."""
+    real = answers[answers["asked"] != "shuffled"]
+    kept, good = is_good(real), is_good(real, "_truth")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, wrong in (("wrongly-kept", kept & ~good), ("wrongly-refused", ~kept & good)):
+        rows = real[wrong].sample(min(10, int(wrong.sum())), random_state=0)
+        figure = Figure(figsize=(12, 5.5), layout="constrained")
+        for place, (_, row) in enumerate(rows.iterrows()):
+            axes = figure.add_subplot(2, 5, place + 1)
+            axes.imshow(Image.open(io.BytesIO(row["png"])))
+            axes.axis("off")
+            given = ", ".join(f"{row[c]:.0f}" for c in CRITERIA)
+            true = ", ".join(str(row[f"{c}_truth"]) for c in CRITERIA)
+            lines = [f"shown: {row['name']}", f"asked: {row['question']}", f"{row['damage']} {row['grade'] or ''}"]
+            axes.set_title("\n".join([*(line[:34] for line in lines), f"given {given}; true {true}"]), fontsize=7)
+        figure.savefig(folder / f"{name}.png", dpi=110)
+
+
 def main() -> None:
     """Run, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--drawn", type=int, default=2, help="pictures of each concept in the measurement")
+    parser.add_argument("--sheets", type=Path, help="folder for pictures of what it judged wrongly")
     parser.add_argument("--alone", choices=("vlm", "clip"), help="time one judge only")
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
@@ -145,6 +167,8 @@ def main() -> None:
             concepts, settings.model_copy(update={"measured_images": options.drawn, "state": state})
         )
     report(answers)
+    if options.sheets:
+        draw_sheets(answers, options.sheets)
     found = figures(answers)
     print(json.dumps(found, indent=1))
     last = {

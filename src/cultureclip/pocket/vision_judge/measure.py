@@ -52,9 +52,10 @@ def ask_about_truth(concepts: pd.DataFrame, settings: PocketSettings) -> pd.Data
     once more with the picture of another question.
 
     Returns:
-        One row per question: ``picture`` (number), ``concept_id`` shown, ``asked`` (own, twin, drawn, shuffled),
-        ``unseen``, ``kind`` (``universal``), ``damage``, ``grade``; per criterion the judge's rating (missing where the
-        answer has another form) and, as ``<criterion>_truth``, the true one.
+        One row per question: ``picture`` (number), ``name`` of the concept shown, ``asked`` (own, twin, drawn,
+        shuffled), ``unseen``, ``kind`` (``universal``), ``damage``, ``grade``, the ``question`` and the ``png`` shown;
+        per criterion the judge's rating (missing where the answer has another form) and, as ``<criterion>_truth``, the
+        true one.
     """
     weights, own = Path(settings.weights), settings.vision_judge
     things = list_things(concepts, settings, settings.measured_images, own.seed + 1)
@@ -67,7 +68,9 @@ def ask_about_truth(concepts: pd.DataFrame, settings: PocketSettings) -> pd.Data
     random.Random(own.seed).shuffle(moved)
     texts += [text for text, row in zip(texts, rows, strict=True) if row["asked"] == "drawn"]
     outcomes = _ask(weights / "vision_judge", [*pictures, *moved], texts)
-    return pd.DataFrame([row | _read(o) for row, o in zip([*rows, *shuffled], outcomes, strict=True)])
+    shown = [picture.data for picture in (*pictures, *moved)]
+    parts = zip([*rows, *shuffled], texts, shown, outcomes, strict=True)
+    return pd.DataFrame([row | {"question": text, "png": png} | _read(o) for row, text, png, o in parts])
 
 
 def _list_questions(questions: Questions, seed: int) -> tuple[list[dict[str, Any]], list[Picture], list[str]]:
