@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from cultureclip.judging.calibration.people import RATINGS
 from cultureclip.judging.calibration.settings import AgreementSettings
+from cultureclip.judging.rating import CRITERIA
 
 SMALL = AgreementSettings(min_images=10, min_concepts=5, resamples=200, seed=1)
 
@@ -23,7 +23,7 @@ def draw_images(concepts: int = 30, each: int = 4, seed: int = 0) -> pd.DataFram
         }
     )
     level = rng.normal(size=concepts)[number]
-    for rating in RATINGS:
+    for rating in CRITERIA:
         frame[rating] = np.clip(np.round(3.4 + 1.2 * level + 0.6 * rng.normal(size=len(number))), 1, 5)
     return frame
 
@@ -33,8 +33,8 @@ def draw_people(images: pd.DataFrame, raters: int = 2, seed: int = 1, noise: flo
     rng = np.random.default_rng(seed)
     parts = []
     for rater in range(raters):
-        part = images[["image_id", *RATINGS]].assign(rater=f"r{rater}")
-        noisy = part[list(RATINGS)] + noise * rng.normal(size=(len(part), len(RATINGS)))
-        part[list(RATINGS)] = np.clip(noisy.round(), 1, 5)
+        part = images[["image_id", *CRITERIA]].assign(rater=f"r{rater}")
+        noisy = part[list(CRITERIA)] + noise * rng.normal(size=(len(part), len(CRITERIA)))
+        part[list(CRITERIA)] = np.clip(noisy.round(), 1, 5)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

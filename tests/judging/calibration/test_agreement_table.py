@@ -8,7 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from cultureclip.errors import MissingInputError
 from cultureclip.judging.calibration.agreement_table import AGREEMENT, tabulate_agreement
 from cultureclip.judging.calibration.images import describe_images
-from cultureclip.judging.calibration.people import RATINGS
+from cultureclip.judging.rating import CRITERIA
 from tests.judging.calibration.conftest import SMALL, draw_images, draw_people
 
 
@@ -74,7 +74,7 @@ def test_equal_ratings_and_few_concepts_are_null_with_a_reason():
     people = draw_people(images)
     judge = cell(tabulate_agreement(images.assign(consistency=4.0), people, SMALL))
     assert np.isnan(judge["value"]) and judge["reason"] == "the judge gives every image the same rating"
-    same = people.assign(**dict.fromkeys(RATINGS, 2.0))
+    same = people.assign(**dict.fromkeys(CRITERIA, 2.0))
     table = tabulate_agreement(images, same, SMALL)
     assert cell(table)["reason"] == "people give every image the same rating"
     assert cell(table, between="people", measure="ordinal alpha")["reason"] == "undefined: all ratings are the same"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cultureclip.errors import SourceDataError
-from cultureclip.judging.calibration.people import RATINGS, read_people
+from cultureclip.judging.calibration.people import read_people
+from cultureclip.judging.rating import CRITERIA
 
 HEADER = "image_id,rater,authenticity,consistency,cultural_fidelity\n"
 KNOWN = {"a1", "b2"}
@@ -19,7 +20,7 @@ def refusal(*lines: str, header: str = HEADER) -> str:
 def test_ratings_are_read_and_an_empty_cell_is_missing():
     people = read_people(HEADER + "a1,ann,5,1,3\n\nb2,ann, 2 ,,4\n", KNOWN)
     assert people["image_id"].tolist() == ["a1", "b2"]
-    np.testing.assert_array_equal(people[list(RATINGS)], [[5, 1, 3], [2, np.nan, 4]])
+    np.testing.assert_array_equal(people[list(CRITERIA)], [[5, 1, 3], [2, np.nan, 4]])
 
 
 @pytest.mark.parametrize(

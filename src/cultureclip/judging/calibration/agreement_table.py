@@ -16,8 +16,9 @@ from cultureclip.judging.calibration.agreement import (
     weighted_kappa,
 )
 from cultureclip.judging.calibration.images import list_groups
-from cultureclip.judging.calibration.people import RATINGS, SCALE
+from cultureclip.judging.calibration.people import SCALE
 from cultureclip.judging.calibration.settings import AgreementSettings
+from cultureclip.judging.rating import CRITERIA
 from cultureclip.tables import make_table
 
 BETWEEN = ("judge and people", "people")
@@ -26,7 +27,7 @@ MEASURES = ("weighted kappa", "ordinal alpha")
 AGREEMENT = pa.DataFrameSchema(
     {
         "judge": pa.Column(str),
-        "rating": pa.Column(str, pa.Check.isin(RATINGS)),
+        "rating": pa.Column(str, pa.Check.isin(CRITERIA)),
         "axis": pa.Column(str, pa.Check.isin(("all", "category", "culture"))),
         "group": pa.Column(str),
         "between": pa.Column(str, pa.Check.isin(BETWEEN)),
@@ -61,7 +62,7 @@ def tabulate_agreement(images: pd.DataFrame, people: pd.DataFrame, settings: Agr
     rated = people.drop(columns="rater").merge(images, on="image_id", suffixes=("_people", ""), validate="many_to_one")
     rows: list[dict[str, Any]] = []
     for axis, group, mask in list_groups(rated):
-        for rating in RATINGS:
+        for rating in CRITERIA:
             columns = ["judge", "image_id", "concept_id", f"{rating}_people", rating]
             part = rated.loc[mask, columns].set_axis(["judge", "image_id", "concept_id", "person", "judged"], axis=1)
             part = part[part["person"].notna()]

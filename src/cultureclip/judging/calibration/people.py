@@ -3,14 +3,12 @@
 import pandas as pd
 
 from cultureclip.errors import SourceDataError
+from cultureclip.judging.rating import CRITERIA, HIGHEST, LOWEST
 from cultureclip.reading.csv_table import LINE, read_csv_table
 
-RATINGS = ("authenticity", "consistency", "cultural_fidelity")
-"""The three ratings of the published judge, 1 to 5."""
+SCALE = tuple(range(LOWEST, HIGHEST + 1))
 
-SCALE = (1, 2, 3, 4, 5)
-
-_COLUMNS = ("image_id", "rater", *RATINGS)
+_COLUMNS = ("image_id", "rater", *CRITERIA)
 _WHAT = "table of people's ratings"
 _CELLS = {"": None} | {str(value): value for value in SCALE}
 _SHOWN_CHARACTERS = 40
@@ -20,7 +18,7 @@ def read_people(text: str, known: set[str], shown: int = 20) -> pd.DataFrame:
     """Read and check people's ratings.
 
     Args:
-        text: The CSV's content, with the columns ``image_id``, ``rater`` and :data:`RATINGS`. A rating is a whole
+        text: The CSV's content, with the columns ``image_id``, ``rater`` and :data:`CRITERIA`. A rating is a whole
             number from 1 to 5; an empty cell was not rated.
         known: Ids of the images that a judge was asked about.
         shown: Largest number of problems in the error.
@@ -41,9 +39,9 @@ def read_people(text: str, known: set[str], shown: int = 20) -> pd.DataFrame:
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
         raise SourceDataError(_WHAT, cause, "Correct these lines and run again; see docs/calibration.md")
     people: pd.DataFrame = table.reset_index(drop=True)
-    for rating in RATINGS:
+    for rating in CRITERIA:
         people[rating] = people[rating].map(_CELLS).astype(float)
-    if people[list(RATINGS)].isna().all(axis=None):
+    if people[list(CRITERIA)].isna().all(axis=None):
         raise SourceDataError(_WHAT, "nobody rated anything: it has no rating", "Add ratings from 1 to 5")
     return people
 
@@ -70,7 +68,7 @@ def _find_problems(table: pd.DataFrame, known: set[str]) -> list[tuple[int, str]
             problems.append((line, f"{_show(rater)} rated image {_show(image)} in line {first[image, rater]} already"))
         problems += [
             (line, f"{rating} is {_show(row[rating])}, not a whole number from {SCALE[0]} to {SCALE[-1]} or empty")
-            for rating in RATINGS
+            for rating in CRITERIA
             if row[rating] not in _CELLS
         ]
     return problems
