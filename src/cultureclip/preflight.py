@@ -15,7 +15,7 @@ from cultureclip.datasets.versions import WholeVersions
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
 from cultureclip.models.files import are_same_weights, check_model, find_weights
 from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
-from cultureclip.models.settings import JudgePath, LanguageModelSettings, ModelPath
+from cultureclip.models.settings import JudgePath, ModelFiles, ModelPath
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
 from cultureclip.reading.text import first_line
@@ -188,7 +188,7 @@ def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
             place = _locate(spec)
             if spec.marker and not (place / spec.marker).is_file():
                 raise WeightsError(place / spec.marker, "no such file", f"Give a directory that has a {spec.marker}")
-            check_model(place, owner.gguf_file if isinstance(owner, LanguageModelSettings) else None)
+            check_model(place, owner.gguf_file if isinstance(owner, ModelFiles) else None)
         except WeightsError as error:
             refused.append(WeightsError(f"{name}: {error.item}", error.cause, error.remedy))
             continue

@@ -41,13 +41,24 @@ class DiffusersPath(ModelPath):
     marker = "model_index.json"
 
 
-class LanguageModelSettings(Settings):
-    """The language model to ask, and its device.
+class ModelFiles(Settings):
+    """The files of a model.
 
     Attributes:
-        path: Directory in the Hugging Face format, or of a GGUF file.
-        gguf_file: Name of the GGUF file that holds the weights, if any; they are unpacked to ``dtype``.
-        dtype: Number type of the computation; ``auto`` is bfloat16 if the device multiplies it natively, else float32.
+        path: Directory, or one file of weights.
+        gguf_file: Name of the GGUF file in the directory that holds the weights, if any.
+    """
+
+    path: ModelPath
+    gguf_file: str | None = None
+
+
+class LanguageModelSettings(ModelFiles):
+    """The language model to ask, in the Hugging Face format or of a GGUF file, and its device.
+
+    Attributes:
+        dtype: Number type of the computation, to which the weights of a GGUF file are unpacked; ``auto`` is bfloat16 if
+            the device multiplies it natively, else float32.
         device: Device of the weights.
         device_map: Way in which ``accelerate`` spreads a model over devices; None: ``device`` holds the whole model.
         quantization: A quantisation config of ``transformers``, passed through, such as ``{quant_method: bitsandbytes,
@@ -55,8 +66,6 @@ class LanguageModelSettings(Settings):
         batch: Most prompts computed together.
     """
 
-    path: ModelPath
-    gguf_file: str | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: Device = CPU
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None

@@ -84,7 +84,7 @@ def test_equal_ratings_and_few_concepts_are_null_with_a_reason():
 
 def test_images_are_described_by_the_tables_of_one_run():
     judgements = pd.DataFrame({"image_id": ["i", "j"], "caption_id": ["k", "l"]})
-    captions = pd.DataFrame({"caption_id": ["k", "l"], "concept_id": ["c", "d"], "text": "a picture"})
+    captions = pd.DataFrame({"caption_id": ["k", "l"], "concept_id": ["c", "d"], "checks": "{}"})
     concepts = pd.DataFrame({"concept_id": ["c", "d"], "name": "n", "category": "Art", "cultures": [["JP"], ["KR"]]})
     images = describe_images(judgements, captions, concepts)
     assert images["judge"].unique().tolist() == ["judge"] and images["concept_id"].tolist() == ["c", "d"]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.errors import MissingInputError
+from cultureclip.judging.verdicts import DECISION
 
 ALL = "all"
 JUDGE = "judge"
@@ -21,13 +22,13 @@ def describe_images(judgements: pd.DataFrame, captions: pd.DataFrame, concepts: 
         concepts: All concepts.
 
     Returns:
-        ``judgements`` with ``judge`` (one name for all, where there is no such column), ``concept_id``, ``name``,
-        ``category`` and ``cultures``.
+        ``judgements`` with ``judge`` (one name for all, where there is no such column), the caption's ``concept_id``
+        and ``checks``, and the concept's ``name``, ``category`` and ``cultures``.
 
     Raises:
         MissingInputError: if the tables are of different runs.
     """
-    shown = captions[["caption_id", "concept_id", "text"]].merge(
+    shown = captions[["caption_id", "concept_id", "checks"]].merge(
         concepts[["concept_id", "name", "category", "cultures"]], on="concept_id", how="left", validate="many_to_one"
     )
     images = judgements.merge(shown, on="caption_id", how="left", validate="many_to_one")
@@ -49,3 +50,8 @@ def list_groups(images: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
     cultures = images["cultures"].map(frozenset)
     for culture in sorted(frozenset().union(*cultures)):
         yield "culture", culture, cultures.map(lambda codes, code=culture: code in codes).to_numpy(bool)
+
+
+def split_judges(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return every judge's images, by the judge's name, without the rows of the decision, which is no judge."""
+    return {str(name): rows for name, rows in images.groupby(JUDGE, sort=True) if name != DECISION}
