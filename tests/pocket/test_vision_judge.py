@@ -10,13 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 from scipy.stats import kendalltau
 
+from cultureclip.concepts.atlas import read_concepts
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.ids import digest
 from cultureclip.judging.rating import CRITERIA, Ratings, refuse_by_ratings
 from cultureclip.judging.settings import RatingRule
+from cultureclip.judging.vision_language import rate_images, read_rating_prompt
 from cultureclip.models.chat.structured import parse_answer
 from cultureclip.models.encoder import load_encoder
+from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.pocket.measure import measurement_prompt
 from cultureclip.pocket.settings import VisionJudgeSettings
 from cultureclip.pocket.vision_judge import training
 from cultureclip.pocket.vision_judge.build import choose_directions
@@ -27,8 +34,12 @@ from cultureclip.pocket.vision_judge.processing import build_processor
 from cultureclip.pocket.vision_judge.questions import Questions, Thing, find_look_alikes, relate
 from cultureclip.pocket.vision_judge.training import draw_batch, encode
 from cultureclip.pocket.vision_judge.truth import Origin, Relation, Truth, answer_parts
+from tests.judging.conftest import Album
+from tests.support.parameters import change_stage
 
-WEIGHTS = Path(__file__).parents[2] / "src/cultureclip/pocket/weights"
+ROOT = Path(__file__).parents[2]
+WEIGHTS = ROOT / "src/cultureclip/pocket/weights"
+ATLAS, PROMPT = ROOT / "data/01_raw/atlas.csv", ROOT / "conf/base/prompts/rating.yml"
 TRUTHS = [
     Truth(relation, origin, name if grade else None, grade)
     for relation, origin in itertools.product(Relation, Origin)
@@ -194,7 +205,7 @@ def test_a_training_that_was_cut_off_goes_on_exactly(parts, tmp_path, monkeypatc
     things = [thing(f"thing {i}", code) for i, code in enumerate(["JP", "KR", "CN", "VN", "TH"])]
     things += [thing(f"general {i}", universal=None) for i in range(5)]
     questions = Questions(things, find_look_alikes(np.eye(10, dtype=np.float32), things), range(10))
-    how = {"seed": 0, "steps": 2, "cycles": 2, "batch": 2, "lr": 1e-3, "weight_decay": 0.1, "blocks": 1, "drawn": 1}
+    how = {"seed": 0, "steps": 4, "batch": 2, "lr": 1e-3, "weight_decay": 0.1, "blocks": 1, "drawn": 1}
     settings = VisionJudgeSettings(**how)
     monkeypatch.setattr(training, "SAVE_EVERY", 1)
 
@@ -225,7 +236,7 @@ def test_a_batch_is_drawn_from_its_step_alone(parts):
     things = [thing(f"thing {i}", code) for i, code in enumerate(["JP", "KR", "CN", "VN", "TH"])]
     things += [thing(f"general {i}", universal=None) for i in range(5)]
     questions = Questions(things, find_look_alikes(np.eye(10, dtype=np.float32), things), range(10))
-    settings = VisionJudgeSettings(seed=3, steps=9, cycles=1, batch=2, lr=1e-3, weight_decay=0.1, blocks=1, drawn=1)
+    settings = VisionJudgeSettings(seed=3, steps=9, batch=2, lr=1e-3, weight_decay=0.1, blocks=1, drawn=1)
     first, again, other = (draw_batch(questions, parts[1].tokenizer, settings, step) for step in (4, 4, 5))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert first[1].shape != other[1].shape or not torch.equal(first[1], other[1])
@@ -253,3 +264,27 @@ def test_figures_of_answers_that_are_right_wrong_and_unreadable():
     assert sum(found["digits"].values()) == pytest.approx(1)
     second.loc[2, "authenticity"] = np.nan
     assert figures(pd.concat([rows, second], ignore_index=True))["parsed"] == 7 / 8
+
+
+NAMES = ("kimono", "sari", "taco", "torii", "mosque", "bagel", "matcha", "tengu", "oni", "jiaozi", "dollar banknote")
+
+
+def test_the_shipped_judge_keeps_what_the_generator_draws_and_refuses_another_thing(tmp_path):
+    """Through the filter's own code: images of the right concept, then the same images under another one's name."""
+    concepts = read_concepts(pd.read_csv(ATLAS, dtype=str, keep_default_na=False))
+    concepts = concepts[concepts["name"].isin(NAMES)].reset_index(drop=True)
+    generator = load_text_to_image(WEIGHTS / "generator", device="cpu", dtype="float32")
+    call = {"num_inference_steps": 12, "guidance_scale": 1.0, "height": 48, "width": 48, "max_sequence_length": 0}
+    prompts = [measurement_prompt(row) for row in concepts.to_dict("records")]
+    pictures = generator.generate(prompts, list(range(len(prompts))), call)
+    images = Album({digest("image", n): picture for n, picture in enumerate(pictures)})
+    prompt = read_rating_prompt(yaml.safe_load(PROMPT.read_text(encoding="utf-8")))
+    how = change_stage("filtering").vision_language
+    store = KeyedStore(tmp_path / "answers.sqlite")
+    right = pd.DataFrame({"image_id": images.ids, "concept_id": concepts["concept_id"]})
+    wrong = right.assign(concept_id=np.roll(concepts["concept_id"], 1))
+    found = [rate_images(asked, images, concepts, store, prompt, how) for asked in (right, wrong)]
+    assert pd.concat(found)[list(CRITERIA)].notna().all(axis=None), "every answer has the production format"
+    kept, refused = (refuse_by_ratings(ratings, how.rule).isna().mean() for ratings in found)
+    assert kept >= 0.8
+    assert refused <= 0.2

@@ -117,5 +117,8 @@ def _figure(hit: np.ndarray, names: list[str]) -> dict[str, Any]:
 def add_to_card(path: Path, figures: dict[str, Any]) -> None:
     """Write figures onto a model's card, without lists of names."""
     card = json.loads(path.read_text(encoding="utf-8"))
-    kept = {kind: {k: v for k, v in figure.items() if k != "never_recognised"} for kind, figure in figures.items()}
+    kept = {
+        kind: {k: v for k, v in figure.items() if k != "never_recognised"} if isinstance(figure, dict) else figure
+        for kind, figure in figures.items()
+    }
     path.write_text(json.dumps(card | {"figures": kept}, indent=2) + "\n", encoding="utf-8")

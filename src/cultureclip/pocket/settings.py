@@ -45,8 +45,7 @@ class VisionJudgeSettings(Settings):
     """The vision-language judge."""
 
     seed: int = Field(ge=0)
-    steps: int = Field(ge=1, description="Steps of a cycle, in which the learning rate falls to 1 %")
-    cycles: int = Field(ge=1)
+    steps: int = Field(ge=1)
     batch: int = Field(ge=1, description="Pictures a step, with six questions each")
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)

@@ -20,6 +20,8 @@ from cultureclip.models.chat.open import open_chat_model
 from cultureclip.models.chat.request import Picture, Request, Sampling, Turn
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.settings import LanguageModelSettings, ModelPath
+from cultureclip.pocket.build import CARD_NAME
+from cultureclip.pocket.measure import add_to_card
 from cultureclip.pocket.pictures import to_float
 from cultureclip.pocket.settings import PocketSettings
 from cultureclip.pocket.vision_judge.build import embed_drawings, list_things
@@ -32,7 +34,7 @@ _SHUFFLED = "shuffled"
 
 
 def measure_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> dict[str, Any]:
-    """Measure the judge on pictures that the generator draws from another seed than the training's.
+    """Measure the judge on pictures that the generator draws from another seed; write the figures onto its card.
 
     Args:
         concepts: Table of concepts with a drawing each.
@@ -41,7 +43,9 @@ def measure_vision_judge(concepts: pd.DataFrame, settings: PocketSettings) -> di
     Returns:
         From :func:`figures`.
     """
-    return figures(ask_about_truth(concepts, settings))
+    found = figures(ask_about_truth(concepts, settings))
+    add_to_card(Path(settings.weights) / "vision_judge" / CARD_NAME, found)
+    return found
 
 
 def ask_about_truth(concepts: pd.DataFrame, settings: PocketSettings) -> pd.DataFrame:

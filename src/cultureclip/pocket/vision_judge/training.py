@@ -42,13 +42,11 @@ def train_vision_judge(
     optimizer = torch.optim.AdamW(learner.groups(settings.weight_decay), lr=settings.lr, betas=(0.9, 0.98))
     start = load_training_state(checkpoint, learner, optimizer)
     model.train()
-    total = settings.steps * settings.cycles
-    bar = progress_bar(range(start, total), desc=checkpoint.stem, initial=start, total=total)
+    bar = progress_bar(range(start, settings.steps), desc=checkpoint.stem, initial=start, total=settings.steps)
     for step in bar:
         pictures, tokens, labels = draw_batch(questions, tokenizer, settings, step)
         for group in optimizer.param_groups:
-            rest = max(0.01, 1.0 - step % settings.steps / settings.steps)
-            group["lr"] = settings.lr * min(1.0, (step + 1) / 100) * rest
+            group["lr"] = settings.lr * min(1.0, (step + 1) / 100) * max(0.01, 1.0 - step / settings.steps)
         logits = learner(pictures, tokens, labels != _IGNORED)
         loss = F.cross_entropy(logits, labels[labels != _IGNORED])
         optimizer.zero_grad()
@@ -56,7 +54,7 @@ def train_vision_judge(
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         optimizer.step()
         bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == total:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == settings.steps:
             save_training_state(checkpoint, learner, optimizer, step + 1)
     model.eval()
 
