@@ -151,6 +151,8 @@ def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_pat
     assert manifest["status"] == "completed"
     assert manifest["pipelines"] == ["filtering"]
     assert manifest["parameters"]["filtering"]["min_images_per_side"] == 1
+    rater = manifest["models"].pop("filtering.vision_language.model.path")
+    assert rater["spec"] == "package:cultureclip/pocket/weights/vision_judge"
     assert manifest["models"] == {"filtering.judge": {"spec": str(judge_path), "path": str(judge_path)}}
     assert manifest["load_versions"]["twins"] == VERSION
     made = {"filtering.measurements", "judgements", "cultwin", "filtering_metrics"}

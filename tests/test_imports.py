@@ -17,7 +17,7 @@ FLOORS = (
     {"pipeline_registry"},
     {"pipelines"},
     {"report", "datasets"},
-    {"scoring"},
+    {"scoring", "exchange"},
     {"benchmarks"},
     {"pocket"},
     {"clip", "judging", "captions"},

@@ -100,7 +100,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: tuple[str, str]) -
         folder / "data/01_raw/atlas.csv", index=False
     )
     url, model = server
-    served = {"servers": [url], "model": model, "revision": "1", "concurrency": 8}
+    served = {"servers": [url], "model": model, "revision": "1", "concurrency": 4, "timeout_s": 900}
     _edit(folder / "conf/paper/parameters.yml", merge(SMALL, {"captioning": {"language_model": served}}))
     shutil.copy(ROOT / "conf/base/prompts/rating.yml", folder / "conf/paper/prompts/rating.yml")  # it asks for the name
     places = {"judge": WEIGHTS / "judge", "base_clip": WEIGHTS / "base_clip", "vision_judge": WEIGHTS / "vision_judge"}
@@ -118,7 +118,7 @@ def made(project: Path) -> DataCatalog:
     command = [sys.executable, "-m", "kedro", "run", "--env=paper", f"--pipelines={STAGES}"]
     environment = os.environ | {"COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        command, cwd=project, capture_output=True, text=True, env=environment, timeout=1200, check=False
+        command, cwd=project, capture_output=True, text=True, env=environment, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     loader = OmegaConfigLoader(str(project / "conf"), env="paper", **CONFIG_LOADER_ARGS)

@@ -2,6 +2,7 @@
 
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
+from cultureclip.pipelines.export.parameters import ExportParameters
 from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
@@ -24,6 +25,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "fetch_benchmarks": FetchBenchmarksParameters,
+    "export": ExportParameters,
     "preview": PreviewParameters,
 }
 """Entry of the configuration -> its settings."""

@@ -1,0 +1,1 @@
+"""Datasets that leave the project, in the forms that others read."""
