@@ -1,5 +1,6 @@
 """All parameters, stage by stage: the entries that the configuration may have, and their contents."""
 
+from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.export.parameters import ExportParameters
@@ -19,6 +20,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "captioning": CaptioningParameters,
     "synthesis": SynthesisParameters,
     "filtering": FilteringParameters,
+    "calibration": CalibrationParameters,
     "train": TrainParameters,
     "evaluation": EvaluationParameters,
     "reporting": ReportingParameters,

@@ -16,8 +16,9 @@ def printable(name: object) -> str:
 
 def to_markdown(table: pd.DataFrame) -> str:
     """Return a table of text with escaped names; no cell and no name is taken for a number and written otherwise."""
-    return table.rename(index=_escape, columns=_escape).to_markdown(disable_numparse=True) + "\n"
+    return table.rename(index=escape, columns=escape).to_markdown(disable_numparse=True) + "\n"
 
 
-def _escape(name: object) -> str:
+def escape(name: object) -> str:
+    """Return a name as text of a table's cell."""
     return html.escape(printable(name), quote=False).replace("|", r"\|")

@@ -47,9 +47,11 @@ def list_groups(images: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
     yield ALL, ALL, np.ones(len(images), dtype=bool)
     for category in sorted(images["category"].unique()):
         yield "category", category, (images["category"] == category).to_numpy()
-    cultures = images["cultures"].map(frozenset)
-    for culture in sorted(frozenset().union(*cultures)):
-        yield "culture", culture, cultures.map(lambda codes, code=culture: code in codes).to_numpy(bool)
+    cultures = images["cultures"].reset_index(drop=True).explode()
+    for culture, places in sorted(cultures.groupby(cultures).groups.items()):
+        mask = np.zeros(len(images), dtype=bool)
+        mask[places] = True
+        yield "culture", str(culture), mask
 
 
 def split_judges(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
