@@ -27,7 +27,10 @@ def write_calibration(
         "# Calibration of the judges",
         f"{people['raters']} people rated {people['images']} images; {people['good']} of these are good. "
         "docs/calibration.md says what each figure is.",
-        *(f"**Warning:** {' and '.join(parts)} have the same weights." for parts in metrics["shared_weights"]),
+        *(
+            f"**Warning:** {' and '.join(map(escape, pair['parts']))} share {pair['share']:.0%} of their weights."
+            for pair in metrics["shared_weights"]
+        ),
         "## Share of good images",
         _table({name: _good_share(judge["good_share"]) for name, judge in metrics["judges"].items()}),
         "## Thresholds",

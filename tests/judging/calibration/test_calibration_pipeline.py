@@ -94,10 +94,10 @@ def test_a_whole_calibration(rated, judge_path, tmp_path, caplog):
     assert set(metrics["judges"]) == {"clip", "vision_language"}
     assert metrics["judges"]["vision_language"]["accept_from"]["score"] is not None
     assert metrics["judges"]["clip"]["without_score"] == 60 and metrics["judges"]["clip"]["good_share"]["power"] == 0
-    assert metrics["shared_weights"] == [["judge", "trainee"]]
-    assert "judge and trainee have the same weights" in caplog.text
+    assert metrics["shared_weights"] == [{"parts": ["judge", "trainee"], "share": 1.0}]
+    assert "judge and trainee share 100 % of their weights" in caplog.text
     page = found["calibration_page"]
-    assert "**Warning:** judge and trainee have the same weights." in page
+    assert "**Warning:** judge and trainee share 100% of their weights." in page
     assert "red &lt;b&gt;gate&lt;/b&gt;" in page and r"thing\|" in page and "<b>" not in page
 
 

@@ -43,8 +43,9 @@ def calibrate_judges(images: pd.DataFrame, people: pd.DataFrame, parameters: Cal
     from cultureclip.judging.calibration.shared_weights import find_shared
 
     shared = find_shared(parameters.models)
-    for parts in shared:
-        logger.warning("Calibration: %s have the same weights: one's blind spots are the other's", " and ".join(parts))
+    for pair in shared:
+        parts, share = " and ".join(pair["parts"]), pair["share"]
+        logger.warning("Calibration: %s share %.0f %% of their weights, and may share blind spots", parts, 100 * share)
     judges = split_judges(images)
     return {
         "people": describe_people(people, parameters),
