@@ -17,6 +17,7 @@ FLOORS = (
     {"pipeline_registry"},
     {"pipelines"},
     {"report", "datasets"},
+    {"attribution"},
     {"scoring", "exchange"},
     {"benchmarks"},
     {"pocket"},

@@ -44,6 +44,10 @@ class DamagedImageError(DamagedShardError):
     """A shard is whole, but a picture in it does not match its record."""
 
 
+class IndexMismatchError(CultureClipError):
+    """An index was built by another encoder, or of other entities, than what it is asked with."""
+
+
 class StorageError(CultureClipError):
     """A file could not be written or read: the disk is full or failing, or the folder is not writable."""
 
