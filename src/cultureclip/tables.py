@@ -46,6 +46,10 @@ def _score(low: float, high: float) -> pa.Column:
     return pa.Column(float, pa.Check.in_range(low, high), nullable=True, coerce=True)
 
 
+def _grade() -> pa.Column:
+    return pa.Column("Int64", pa.Check.in_range(1, 5), nullable=True)
+
+
 def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=False, unique=unique)
 
@@ -168,6 +172,28 @@ CULTWIN = _table(
         },
         "licence": _text(),
     }
+)
+
+WHY_NO_GRADE = ("no_text", "unreadable", "unparsable", "cut_off", "refused", "no_probabilities")
+"""Why a grade is null: nothing is known of the entity; the image cannot be read; the answer; the backend."""
+
+ATTRIBUTIONS = _table(
+    {
+        "image_id": _id(),
+        "entity_id": _text(nullable=True),  # what the image was linked to; null if it cannot be read
+        "label": _text(),  # a culture, as configured
+        "grade_generated": _grade(),  # as the model wrote it
+        "reason": _text(nullable=True),  # the model's words
+        "why_not_generated": _one_of(*WHY_NO_GRADE, nullable=True),
+        "grade_likeliest": _grade(),  # the likeliest of the digits 1 to 5 as the first token
+        "grade_expected": _score(1, 5),  # mean of the digits by their probabilities
+        "digit_mass": _score(0, 1.000001),  # probability of the five digits among all tokens
+        "why_not_likeliest": _one_of(*WHY_NO_GRADE, nullable=True),
+        "prompt_id": _text(),
+        "model": _text(),
+        "revision": _text(),
+    },
+    unique=["image_id", "label"],
 )
 
 PREDICTIONS = _table(

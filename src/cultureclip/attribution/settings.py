@@ -1,7 +1,11 @@
-"""Settings of cultural attribution: linking images to a knowledge base."""
+"""Settings of cultural attribution: linking images to a knowledge base, and grading."""
 
-from pydantic import Field
+from collections import Counter
+from typing import Annotated
 
+from pydantic import Field, field_validator
+
+from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.models.settings import ModelPath
 from cultureclip.settings_base import CPU, Device, Settings
 
@@ -24,3 +28,35 @@ class LinkSettings(Settings):
     picture_size: int = Field(default=256, ge=16, le=1024)
     neighbours: int = Field(default=20, ge=1, le=1000)
     min_text: int = Field(default=10, ge=0)
+
+
+class GradeSettings(Settings):
+    """How the entity of an image is graded for each culture.
+
+    Attributes:
+        labels: Cultures, as they are to be read by the model: nothing is changed in them.
+        language_model: Who grades.
+        show_picture: Whether the model sees the image beside the entity's text; needs a vision-language model.
+        max_text: Most characters of an entity's text that are shown; the published method shows 15,000.
+        max_new_tokens: Most tokens of a written grade.
+        tries: Most times that a written grade is asked for; the first is greedy, later ones are sampled.
+        seed: Seed of the stage.
+    """
+
+    labels: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    language_model: ChatSettings
+    show_picture: bool = False
+    max_text: int = Field(default=15_000, ge=1, le=1_000_000)
+    max_new_tokens: int = Field(default=256, ge=8, le=4096)
+    tries: int = Field(default=2, ge=1, le=10)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        for label, count in Counter(labels).items():
+            if not label.strip():
+                raise ValueError("a label is blank")
+            if count > 1:
+                raise ValueError(f"{label!r} is listed {count} times: coverage and distances would count it as often")
+        return labels

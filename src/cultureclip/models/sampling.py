@@ -1,6 +1,10 @@
 """Draw tokens from a language model's logits, and compare token sequences."""
 
+from typing import Any
+
 import torch
+
+from cultureclip.errors import ConfigurationError
 
 NUCLEUS_LIMIT = 256
 """Most tokens that nucleus sampling sorts: a full sort of the vocabulary per step costs more than the model."""
@@ -11,6 +15,20 @@ def common_prefix(token_ids: list[list[int]]) -> int:
     low, high = min(token_ids), max(token_ids)
     limit = min(map(len, token_ids)) - 1
     return next((i for i in range(limit) if low[i] != high[i]), limit)
+
+
+def single_token(tokenizer: Any, option: str) -> int:
+    """Return the token of an answer that is one token of the vocabulary.
+
+    Raises:
+        ConfigurationError: if it is not.
+    """
+    token_ids = tokenizer(option, add_special_tokens=False)["input_ids"]
+    if len(token_ids) != 1:
+        raise ConfigurationError(
+            repr(option), "this answer is not one token of the model", "Use answers such as A and B"
+        )
+    return int(token_ids[0])
 
 
 def draw(logits: torch.Tensor, generators: list[torch.Generator], temperature: float, top_p: float) -> torch.Tensor:

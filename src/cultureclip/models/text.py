@@ -1,4 +1,4 @@
-"""A causal language model on local weights: seeded batched generation, and choosing between two answers.
+"""A causal language model on local weights: seeded batched generation, and the probabilities of given answers.
 
 Prompts that ask the same question of many things share their first tokens. Those are computed once and their key-value
 cache is copied into each batch, which is most of the work when the prompt holds examples.
@@ -22,7 +22,7 @@ from cultureclip.models.finite import check_computed
 from cultureclip.models.locate import locate
 from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 from cultureclip.models.placement import Placement
-from cultureclip.models.sampling import common_prefix, draw
+from cultureclip.models.sampling import common_prefix, draw, single_token
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
 
@@ -101,11 +101,9 @@ class LanguageModel:
         while window := list(islice(numbered, WINDOW * self.batch)):
             alike: dict[Sampling, list[tuple[int, Request]]] = {}
             for place, request in window:
-                if request.has_pictures:
-                    raise ConfigurationError(self.folder, "a text model cannot see pictures", "Name a vision model")
                 alike.setdefault(request.sampling, []).append((place, request))
             for sampling, part in alike.items():
-                prompts = [[{"role": turn.role, "content": turn.text} for turn in r.turns] for _, r in part]
+                prompts = [self._messages(request) for _, request in part]
                 seeds = [request.seed for _, request in part]
                 for chosen, shared, endings in self._batches(prompts):
                     answer = partial(self._answer, shared, endings, [seeds[i] for i in chosen], sampling)
@@ -129,19 +127,35 @@ class LanguageModel:
             ConfigurationError: if an option is not a single token, or memory runs out with one question.
             WeightsError: if logits are not finite.
         """
-        first, second = (self._single_token(option) for option in options)
         prompts = [[*messages, {"role": "user", "content": item}] for item in items]
-        log_odds, limit = np.zeros(len(items), np.float32), self.batch
+        log_odds = np.zeros(len(items), np.float32)
         with progress_bar(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
-            for chosen, shared, endings in self._batches(prompts):
-
-                def compare(part: slice, shared: Any = shared, endings: Any = endings) -> list[float]:
-                    logits, _, _ = self._read(shared, endings[part])
-                    return (logits[:, first] - logits[:, second]).tolist()
-
-                log_odds[chosen], limit = self._in_parts(compare, len(chosen), limit)
-                bar.update(len(chosen))
+            for scored in self._score(prompts, options):
+                for place, (first, second) in scored:
+                    log_odds[place] = first - second
+                bar.update(len(scored))
         return log_odds
+
+    def score(self, requests: Sequence[Request], options: Sequence[str]) -> Iterator[list[tuple[int, list[float]]]]:
+        """Give each option's log-probability, in nats, of being the first token of the answer.
+
+        See :class:`~cultureclip.models.chat.request.OptionScorer`; errors as in :meth:`choose` and :meth:`stream`.
+        """
+        yield from self._score([self._messages(request) for request in requests], options)
+
+    def _score(
+        self, prompts: Sequence[Sequence[Message]], options: Sequence[str]
+    ) -> Iterator[list[tuple[int, list[float]]]]:
+        tokens, limit = [single_token(self.tokenizer, option) for option in options], self.batch
+        for chosen, shared, endings in self._batches(prompts):
+
+            def read(part: slice, shared: Any = shared, endings: Any = endings) -> list[list[float]]:
+                logits, _, _ = self._read(shared, endings[part])
+                chances: list[list[float]] = logits.double().log_softmax(1)[:, tokens].tolist()
+                return chances
+
+            rows, limit = self._in_parts(read, len(chosen), limit)
+            yield list(zip(chosen, rows, strict=True))
 
     def _in_parts(self, work: Callable[[slice], list[Result]], count: int, limit: int) -> tuple[list[Result], int]:
         """Work through a batch in parts of at most ``limit`` items, halved when memory runs out.
@@ -164,13 +178,10 @@ class LanguageModel:
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _single_token(self, option: str) -> int:
-        token_ids = self.tokenizer(option, add_special_tokens=False)["input_ids"]
-        if len(token_ids) != 1:
-            raise ConfigurationError(
-                repr(option), "this answer is not one token of the model", "Use answers such as A and B"
-            )
-        return int(token_ids[0])
+    def _messages(self, request: Request) -> list[Message]:
+        if request.has_pictures:
+            raise ConfigurationError(self.folder, "a text model cannot see pictures", "Name a vision model")
+        return [{"role": turn.role, "content": turn.text} for turn in request.turns]
 
     def _batches(self, prompts: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], Any, list[list[int]]]]:
         """Yield batches of similar length: indices, the cache of the fixed turns' tokens, and the tokens after those.

@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -162,4 +162,24 @@ class ChatModel(Protocol):
 
         Yields:
             Lists of (place of the request, its answer), as they are finished.
+        """
+
+
+@runtime_checkable
+class OptionScorer(Protocol):
+    """A chat model that shows its probabilities: one in this process. Servers show those of a few tokens at most."""
+
+    def score(self, requests: Sequence[Request], options: Sequence[str]) -> Iterator[list[tuple[int, list[float]]]]:
+        """Give each option's log-probability, in nats, of being the first token of the answer, at temperature 1.
+
+        Args:
+            requests: The questions; their sampling and schema do not count.
+            options: Answers, each one token of the model's vocabulary.
+
+        Yields:
+            Lists of (place of the request, log-probabilities in the order of ``options``), as they are finished. They
+            are of the whole vocabulary: what is missing to a sum of 1 went to other tokens.
+
+        Raises:
+            ConfigurationError: if an option is not a single token.
         """

@@ -16,8 +16,10 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
+from cultureclip.models.finite import check_computed
 from cultureclip.models.memory import halve_until_it_fits
 from cultureclip.models.placement import Placement
+from cultureclip.models.sampling import single_token
 from cultureclip.reading.pictures import decode_image
 
 WINDOW = 16
@@ -75,8 +77,40 @@ class VisionLanguageModel:
                 yield done
                 start += len(done)
 
+    def score(self, requests: Sequence[Request], options: Sequence[str]) -> Iterator[list[tuple[int, list[float]]]]:
+        """Give each option's log-probability, in nats, of being the first token of the answer.
+
+        See :class:`~cultureclip.models.chat.request.OptionScorer`.
+        """
+        tokens, batch = [single_token(self._loaded[1].tokenizer, option) for option in options], self.batch
+        ordered = sorted(enumerate(requests), key=lambda item: _length(item[1]))
+        start = 0
+        while start < len(ordered):
+
+            def work(size: int, start: int = start) -> list[tuple[int, list[float]]]:
+                chosen = ordered[start : start + size]
+                rows = self._first_logits([request for _, request in chosen]).double().log_softmax(1)[:, tokens]
+                return list(zip([place for place, _ in chosen], rows.tolist(), strict=True))
+
+            done, batch = halve_until_it_fits(work, batch)
+            yield done
+            start += len(done)
+
     @torch.inference_mode()
-    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def _first_logits(self, requests: Sequence[Request]) -> torch.Tensor:
+        """Return the logits of the first token of each answer, float32 [B, V] on the CPU."""
+        written = self._loaded[0].generate(
+            **self._inputs(requests),
+            max_new_tokens=1,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        logits: torch.Tensor = written.logits[0].float().cpu()
+        check_computed(logits.amax(1, keepdim=True), self.folder, "prompts have logits")
+        return logits
+
+    def _inputs(self, requests: Sequence[Request]) -> dict[str, Any]:
         model, processor = self._loaded
         inputs = processor.apply_chat_template(
             [_conversation(request) for request in requests],
@@ -87,9 +121,14 @@ class VisionLanguageModel:
             processor_kwargs={"padding": True},
         ).to(model.device)
         floats = {name: t.to(self.placement.dtype) for name, t in inputs.items() if t.is_floating_point()}
-        sampling = requests[0].sampling
+        return {**inputs, **floats}
+
+    @torch.inference_mode()
+    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
+        model, processor = self._loaded
+        inputs, sampling = self._inputs(requests), requests[0].sampling
         written = model.generate(
-            **{**inputs, **floats},
+            **inputs,
             max_new_tokens=sampling.max_tokens,
             do_sample=False,
             logits_processor=_drawing(sampling, [request.seed for request in requests]),
