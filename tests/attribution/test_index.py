@@ -9,7 +9,7 @@ from PIL import Image
 from cultureclip.attribution.embedding import Embedder, read_each
 from cultureclip.attribution.index import HEADER_NAME, VECTORS_NAME, build_index, load_index, save_index
 from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
-from cultureclip.attribution.pictures import ImageFolder, ReferencePictures
+from cultureclip.attribution.pictures import ReferencePictures, open_folder
 from cultureclip.datasets.picture_index_dataset import PictureIndexDataset
 from cultureclip.errors import IndexMismatchError, SourceDataError, StorageError
 from cultureclip.models.encoder import load_encoder
@@ -123,11 +123,17 @@ def test_a_folder_of_images_has_ids_of_content(tmp_path):
     noise(2).save(tmp_path / "a/b/two.PNG")
     (tmp_path / "a/again.png").write_bytes((tmp_path / "a/one.png").read_bytes())
     (tmp_path / "a/notes.txt").write_text("no picture", encoding="utf-8")
-    folder = ImageFolder(tmp_path / "a")
-    assert sorted(folder.paths.values()) == ["again.png", "b/two.PNG"]
+    (tmp_path / "a/gone.png").symlink_to(tmp_path / "nowhere.png")
+    images = open_folder(tmp_path / "a")
+    assert sorted(images.names.values()) == ["again.png", "b/two.PNG", "gone.png"]
+    assert images.ids_by_name["one.png"] == images.ids_by_name["again.png"]
+    assert images.read([images.ids_by_name["one.png"]])[0].size == (24, 24)
     (tmp_path / "a").rename(tmp_path / "moved")
-    assert ImageFolder(tmp_path / "moved").ids == folder.ids
-    for place, cause in ((tmp_path / "none", "no such folder"), (tmp_path / "empty", "no image in it")):
-        (tmp_path / "empty").mkdir(exist_ok=True)
-        with pytest.raises(SourceDataError, match=cause):
-            _ = ImageFolder(place).ids
+    assert open_folder(tmp_path / "moved").ids == images.ids
+
+
+@pytest.mark.parametrize(("name", "cause"), [("none", "no such folder"), ("empty", "no image in it")])
+def test_a_folder_without_images_is_refused(tmp_path, name, cause):
+    (tmp_path / "empty/c.png").mkdir(parents=True)
+    with pytest.raises(SourceDataError, match=cause):
+        open_folder(tmp_path / name)

@@ -11,7 +11,7 @@ from cultureclip.attribution.embedding import Embedder
 from cultureclip.attribution.index import build_index
 from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
 from cultureclip.attribution.linking import LINKS, link_images
-from cultureclip.attribution.pictures import ImageFolder, ReferencePictures
+from cultureclip.attribution.pictures import EncodedImages, ReferencePictures, open_folder
 from cultureclip.attribution.settings import LinkSettings
 from cultureclip.errors import IndexMismatchError, SourceDataError
 from cultureclip.models.encoder import load_encoder
@@ -31,12 +31,12 @@ def base(pictures):
 
 
 @pytest.fixture
-def queries(tmp_path: Path) -> ImageFolder:
+def queries(tmp_path: Path) -> EncodedImages:
     folder = tmp_path / "queries"
     folder.mkdir()
     for seed in range(30, 36):
         noise(seed).save(folder / f"{seed}.png")
-    return ImageFolder(folder)
+    return open_folder(folder)
 
 
 def test_links_equal_a_naive_reference(pictures, queries, embedder, settings, encoder_path):
@@ -86,7 +86,7 @@ def test_an_unreadable_image_has_a_row_and_shifts_no_other(pictures, queries, em
     index = build_index(knowledge, embedder, 24)
     whole = link_images(queries, queries.ids, knowledge, index, embedder, settings)
     (tmp_path / "queries/31b.png").write_bytes(b"\x89PNG nothing else")
-    more = ImageFolder(tmp_path / "queries")
+    more = open_folder(tmp_path / "queries")
     links = LINKS.validate(link_images(more, more.ids, knowledge, index, embedder, settings))
     (broken,) = set(more.ids) - set(queries.ids)
     row = links[links["image_id"] == broken]

@@ -1,17 +1,18 @@
-"""Pictures by id: the reference pictures of a knowledge base, and a folder of images."""
+"""Pictures by id: the reference pictures of a knowledge base, and images from anywhere."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from cultureclip.benchmarks.pictures import Encoded
 from cultureclip.concepts.atlas import EMOJI_SCHEME
 from cultureclip.concepts.emoji import STYLES, render
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest
-from cultureclip.reading.pictures import RULES, SUFFIXES, ImageError, read_picture
+from cultureclip.reading.pictures import RULES, SUFFIXES, ImageError, decode_image, read_picture
 
 
 class ReferencePictures:
@@ -55,64 +56,73 @@ class ReferencePictures:
     def _checksum(self, reference: str) -> str:
         if reference.startswith(EMOJI_SCHEME):
             return digest("pixels", self._size, bytes_digest(self._open(reference).tobytes()))
-        return _file_id(Path(reference))
+        return digest("file", RULES, bytes_digest(read_picture(Path(reference))))
 
 
-class ImageFolder:
-    """An ``ImageSource`` of all picture files in a folder and below it; an image's id is the digest of its bytes.
+class EncodedImages:
+    """An ``ImageSource`` of image files, or of their bytes in a table; an image's id is the digest of its bytes.
 
-    Files of equal bytes are one image. A file that cannot be read has the digest of its path for an id.
+    Files of equal bytes are one image. A file that cannot be read has the digest of its name for an id.
 
     Args:
-        folder: Where to look.
+        named: (Name, location of the bytes) of each image.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    @cached_property
-    def paths(self) -> dict[str, str]:
-        """Image id -> path of its first file, relative to the folder; in the order of the paths.
-
-        Raises:
-            SourceDataError: if there is no such folder, or no picture file in it.
-        """
-        if not self._folder.is_dir():
-            raise SourceDataError(self._folder, "no such folder", "Give a folder of image files")
-        files = [path for path in sorted(self._folder.rglob("*")) if _is_picture(path)]
-        if not files:
-            raise SourceDataError(self._folder, "no image in it", f"Image files end in {', '.join(sorted(SUFFIXES))}")
-        found: dict[str, str] = {}
-        for path in files:
-            relative = path.relative_to(self._folder).as_posix()
-            try:
-                image_id = _file_id(path)
-            except ImageError:
-                image_id = digest("unreadable", relative)
-            found.setdefault(image_id, relative)
-        return found
+    def __init__(self, named: Iterable[tuple[str, Encoded]]) -> None:
+        self.names: dict[str, str] = {}
+        self.ids_by_name: dict[str, str] = {}
+        self._where: dict[str, Encoded] = {}
+        for name, where in named:
+            image_id = _id_of(name, where)
+            self.ids_by_name[name] = image_id
+            if image_id not in self._where:
+                self.names[image_id], self._where[image_id] = name, where
 
     @property
     def ids(self) -> Sequence[str]:
-        """Ids of the images."""
-        return list(self.paths)
+        """Ids of the images, in the order in which they were first named."""
+        return list(self._where)
 
     def read(self, ids: Sequence[str]) -> list[Image.Image]:
         """Open images, in the order of ``ids``.
 
         Raises:
-            SourceDataError: if a file is not a picture that is read.
+            ImageError: if one is not a picture that is read.
         """
-        return [open_image(str(self._folder / self.paths[image_id])) for image_id in ids]
+        return [decode_image(self._where[image_id].read()) for image_id in ids]
 
     def checksums(self, ids: Sequence[str]) -> list[str]:
         """Return the ids: they are digests of the files' bytes already."""
         return list(ids)
 
 
-def _file_id(path: Path) -> str:
-    return digest("file", RULES, bytes_digest(read_picture(path)))
+@dataclass(frozen=True)
+class ImageFile:
+    """A file on this machine; links are followed."""
+
+    path: Path
+
+    def read(self) -> bytes:
+        """Return the file's bytes; see :func:`~cultureclip.reading.pictures.read_picture`."""
+        return read_picture(self.path)
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower().removeprefix(".") in SUFFIXES and path.is_file()
+def open_folder(folder: Path) -> EncodedImages:
+    """List the image files in a folder and below it, in the order of their paths; a name is the path in the folder.
+
+    Raises:
+        SourceDataError: if there is no such folder, or no image file in it.
+    """
+    if not folder.is_dir():
+        raise SourceDataError(folder, "no such folder", "Give a folder of image files")
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower().removeprefix(".") in SUFFIXES]
+    if not any(path.is_file() for path in files):
+        raise SourceDataError(folder, "no image in it", f"Image files end in {', '.join(sorted(SUFFIXES))}")
+    return EncodedImages((path.relative_to(folder).as_posix(), ImageFile(path)) for path in files)
+
+
+def _id_of(name: str, where: Encoded) -> str:
+    try:
+        return digest("file", RULES, bytes_digest(where.read()))
+    except ImageError:
+        return digest("unreadable", name)

@@ -1,9 +1,9 @@
-"""Settings of cultural attribution: linking images to a knowledge base, and grading."""
+"""Settings of cultural attribution: images, linking them to a knowledge base, and grading."""
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.models.settings import ModelPath
@@ -28,6 +28,42 @@ class LinkSettings(Settings):
     picture_size: int = Field(default=256, ge=16, le=1024)
     neighbours: int = Field(default=20, ge=1, le=1000)
     min_text: int = Field(default=10, ge=0)
+
+
+class RatedSettings(Settings):
+    """A table of images that people have rated for cultures: one row per image, culture and rating.
+
+    Attributes:
+        path: The table, or the folder of its files.
+        format: A format of benchmarks, with its fields, such as ``{type: parquet}`` or ``{type: csv}``.
+        columns: ``image``, ``label`` and ``rating`` -> the table's names of these columns.
+        resamples: Resamples of the bootstrap over images.
+    """
+
+    path: str = Field(min_length=1)
+    format: dict[str, JsonValue]
+    columns: dict[Literal["image", "label", "rating"], str] = Field(default_factory=dict)
+    resamples: int = Field(default=2000, ge=100, le=100_000)
+
+
+class ImageSettings(Settings):
+    """Which images are attributed: those of a folder, those that people have rated, or by default the generated ones.
+
+    Attributes:
+        folder: A folder of image files.
+        rated: A table of rated images.
+        first: Most images, in the order of their ids; None: all.
+    """
+
+    folder: str | None = None
+    rated: RatedSettings | None = None
+    first: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.folder is not None and self.rated is not None:
+            raise ValueError("folder and rated are two sources of images: leave out one of the two")
+        return self
 
 
 class GradeSettings(Settings):
