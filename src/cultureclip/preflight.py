@@ -21,7 +21,14 @@ from cultureclip.provenance import walk
 from cultureclip.reading.text import first_line
 from cultureclip.settings_base import CPU, Device, Settings
 
-PIPELINE_SHAPE = ("train.objectives", "train.seeds", "evaluation.benchmarks")
+PIPELINE_SHAPE = (
+    "train.objectives",
+    "train.seeds",
+    "evaluation.benchmarks",
+    "attribution.images.folder",
+    "attribution.images.rated",
+    "attribution.knowledge_base",
+)
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
 _BASE, _COMPARED = "train.base", "evaluation.base_model"

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cultureclip.attribution.embedding import Embedder, read_each
-from cultureclip.attribution.index import HEADER_NAME, VECTORS_NAME, build_index, load_index, save_index
+from cultureclip.attribution.index import HEADER_NAME, VECTORS_NAME, load_index, save_index
+from cultureclip.attribution.indexing import build_index
 from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
 from cultureclip.attribution.pictures import ReferencePictures, open_folder
 from cultureclip.datasets.picture_index_dataset import PictureIndexDataset

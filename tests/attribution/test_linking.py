@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cultureclip.attribution.embedding import Embedder
-from cultureclip.attribution.index import build_index
+from cultureclip.attribution.indexing import build_index
 from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
 from cultureclip.attribution.linking import LINKS, link_images
 from cultureclip.attribution.pictures import EncodedImages, ReferencePictures, open_folder

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
-from cultureclip.attribution.embedding import Embedder
-from cultureclip.attribution.knowledge_base import KnowledgeBase
-from cultureclip.attribution.pictures import ReferencePictures
 from cultureclip.errors import IndexMismatchError, SourceDataError
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import MAX_DATA_BYTES, RefusedError
@@ -72,27 +68,10 @@ class PictureIndex:
             raise IndexMismatchError("attribution index", cause, _AGAIN)
 
 
-def build_index(knowledge: KnowledgeBase, embedder: Embedder, picture_size: int) -> PictureIndex:
-    """Embed the pictures of a knowledge base and index them; pictures that were embedded before are not read again.
-
-    Raises:
-        SourceDataError: if no picture can be read.
-    """
-    source = ReferencePictures(list(knowledge.pictures), picture_size)
-    embedded, faults = embedder.embed_pictures(source, source.ids)
-    if not embedded:
-        first = next(iter(faults.items()))
-        cause = f"none of {len(faults)} pictures can be read, first {first[0]} ({first[1]})"
-        raise SourceDataError("knowledge base", cause, "Paths of pictures count from the project's folder")
-    matrix = np.stack(list(embedded.values()))
-    vectors = faiss.IndexFlatIP(matrix.shape[1])
-    vectors.add(matrix)
-    entities = tuple(knowledge.pictures[picture] for picture in embedded)
-    return PictureIndex(vectors, tuple(embedded), entities, embedder.fingerprint, faults)
-
-
 def save_index(index: PictureIndex, folder: Path) -> None:
     """Write an index into a folder that does not exist yet."""
+    import faiss  # pipelines name the type above, and are listed without FAISS
+
     folder.mkdir(parents=True)
     (folder / VECTORS_NAME).write_bytes(faiss.serialize_index(index.vectors).tobytes())
     header = {
@@ -111,6 +90,8 @@ def load_index(folder: Path) -> PictureIndex:
     Raises:
         SourceDataError: if a file is missing or damaged, or the two files do not fit each other.
     """
+    import faiss
+
     try:
         header = read_object(folder / HEADER_NAME, MAX_DATA_BYTES)
         vectors = faiss.deserialize_index(np.frombuffer((folder / VECTORS_NAME).read_bytes(), np.uint8))

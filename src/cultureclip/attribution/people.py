@@ -58,7 +58,7 @@ def read_rated(settings: RatedSettings) -> RatedSet:
     path = Path(settings.path)
     if not form.find(path):
         raise SourceDataError(path, "no file of this format there", "Put the rated images there, or correct path")
-    rows = list(form.read_as(path, {**settings.columns}, _Columns()).rows)
+    rows = list(form.read_as(path, {str(ours): theirs for ours, theirs in settings.columns.items()}, _Columns()).rows)
     whys = [_why_unused(row) for row in rows]
     used = [row for row, why in zip(rows, whys, strict=True) if why is None]
     left_out = dict(Counter(why for why in whys if why is not None))
