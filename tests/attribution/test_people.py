@@ -78,13 +78,20 @@ def test_what_is_no_rated_table_is_refused(parquet, tmp_path):
 
 def test_grades_are_joined_by_image_and_label():
     ratings = pd.DataFrame(
-        [("a", "Japan", 5.0), ("a", "India", 1.0), ("b", "Japan", 2.0), ("b", "Peru", 4.0), ("c", "India", 3.0)],
+        [
+            ("a", "Japan", 5.0),
+            ("a", "India", 1.0),
+            ("b", "Japan", 2.0),
+            ("b", "Peru", 4.0),
+            ("c", "India", 3.0),
+            ("d", "India", 3.0),
+        ],
         columns=["image_id", "label", "rating"],
     )
     rows = [("b", "India", 1), ("b", "Japan", 2), ("a", "India", 1), ("a", "Japan", 4), ("c", "India", None)]
     graded = pd.DataFrame(rows, columns=["image_id", "label", "grade"]).astype({"grade": "Int64"})
     found = compare_with_people(graded, ratings, "grade", 200)
-    assert (found["pairs"], found["images"], found["labels_not_asked"], found["grades_missing"]) == (3, 2, 1, 1)
+    assert (found["pairs"], found["images"], found["not_asked"], found["grades_missing"]) == (3, 2, 2, 1)
     assert found["pearson"]["value"] == pytest.approx(pearsonr([4, 1, 2], [5, 1, 2]).statistic)
     assert found["spearman"]["value"] == pytest.approx(1)
 

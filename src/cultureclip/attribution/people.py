@@ -102,10 +102,11 @@ def compare_with_people(
 
     Returns:
         ``pearson`` and ``spearman``, each from :func:`correlate`; ``pairs`` and ``images`` that were compared;
-        ``labels_not_asked``, ratings of labels that were not graded; ``grades_missing``, ratings without a grade.
+        ``not_asked``, ratings of images and labels that were not graded; ``grades_missing``, ratings whose grade is
+        null.
     """
     joined = ratings.merge(attributions[["image_id", "label", column]], on=["image_id", "label"], how="left")
-    asked = joined["label"].isin(attributions["label"].unique())
+    asked = joined["label"].isin(attributions["label"]) & joined["image_id"].isin(attributions["image_id"])
     both = joined[joined[column].notna()]
     grades, rated = both[column].to_numpy(float), both["rating"].to_numpy(float)
     clusters = both["image_id"].to_numpy()
@@ -114,7 +115,7 @@ def compare_with_people(
         "spearman": correlate(grades, rated, clusters, "spearman", resamples),
         "pairs": len(both),
         "images": int(both["image_id"].nunique()),
-        "labels_not_asked": int((~asked).sum()),
+        "not_asked": int((~asked).sum()),
         "grades_missing": int((asked & joined[column].isna()).sum()),
     }
 

@@ -143,7 +143,8 @@ def summarise_attribution(
         "pictures_indexed": len(index.pictures),
         "pictures_unreadable": len(index.faults),
     }
-    for way, share in metrics["share_null"].items():
-        if share:
-            logger.warning("Attribution: %.1f %% of the grades are missing (%s)", 100 * share, way)
+    for way, found in metrics["grades"].items():
+        if found["null"]:
+            counts = ", ".join(f"{why} {count:,}" for why, count in found["null"].items())
+            logger.warning("Attribution: of %s grades are missing: %s", way, counts)
     return metrics | {"usage": usage}
