@@ -5,16 +5,14 @@ from typing import Any
 
 from pydantic import Field
 
-from cultureclip.captions.facts import plain
 from cultureclip.models.chat.request import Picture, Structured, Turn
-from cultureclip.prompts import Prompt, read_prompt
+from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
 
 WRITTEN, DIGIT = "written", "digit"
 """Templates: a grade with its reason as JSON; and a digit alone, whose probabilities are read."""
 DIGITS = ("1", "2", "3", "4", "5")
 
 _FIELDS = frozenset({"entity", "text", "label"})
-_NAME_LIMIT = 300
 
 
 class WrittenGrade(Structured):
@@ -52,6 +50,6 @@ def grade_turns(
         max_text: Most characters of the text.
         picture: The image, shown before the question.
     """
-    fields = {"entity": plain(name)[:_NAME_LIMIT], "text": plain(text)[:max_text], "label": label}
+    fields = {"entity": plain(name)[:FIELD_LIMIT], "text": plain(text)[:max_text], "label": label}
     *before, last = prompt.ask(template, fields)
     return (*before, last if picture is None else replace(last, parts=(picture, *last.parts)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.scoring.statistics import ClusteredItems
+from cultureclip.statistics import ClusteredItems
 
 
 def measure_links(links: pd.DataFrame, shown: Mapping[str, str]) -> dict[str, Any]:
