@@ -68,7 +68,7 @@ def generated(tmp_path: Path, concepts: pd.DataFrame) -> dict[str, Any]:
 
 def by_country(handler, body):
     question = body["messages"][-1]["content"]
-    score = 5 if "Culture: Japan" in question else 1
+    score = 5 if " of Japan?" in question else 1
     handler.send(json.dumps(completion(json.dumps({"score": score, "reason": "so"}))).encode())
 
 
@@ -124,6 +124,18 @@ def test_a_folder_and_a_knowledge_base_of_ones_own(tmp_path):
     assert metrics["knowledge_base"]["pictures_unreadable"] == 1
     assert metrics["links"] is metrics["grades"]["written"]["truth"] is None
     assert set(table["entity_id"].dropna()) == {"k"}, "sari has no text"
+
+
+def test_pockets_own_models_grade_two_images(tmp_path, generated):
+    small = {"labels": ["Japan", "Mexico"], "max_new_tokens": 24, "tries": 1, "images": {"first": 2}}
+    made = run(tmp_path, generated, Sources(False, False), **small)
+    table, metrics = made["attributions"], made["attribution_metrics"]
+    assert len(table) == 4
+    assert table["grade_expected"].between(1, 5).all()
+    assert (table["digit_mass"] > 0.5).all(), "SmolLM2 answers with a digit"
+    assert table["grade_generated"].notna().tolist() == table["why_not_generated"].isna().tolist()
+    assert metrics["share_null"]["likeliest"] == 0
+    assert metrics["grades"]["expected"]["audit"]["images"] == 2
 
 
 def test_one_image_whose_entity_has_no_text(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,19 +14,22 @@ from cultureclip.attribution.grading import Grader, _read_digits
 from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
 from cultureclip.attribution.linking import LINKS
 from cultureclip.attribution.pictures import ReferencePictures
-from cultureclip.attribution.prompts import DIGITS, read_attribution_prompt
+from cultureclip.attribution.prompts import DIGITS, WRITTEN, WrittenGrade, read_attribution_prompt
 from cultureclip.attribution.settings import GradeSettings
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.models.chat.open import open_chat_model
+from cultureclip.models.chat.structured import parse_answer
 from cultureclip.tables import ATTRIBUTIONS
 from tests.attribution.conftest import TEXT, entity_rows, noise
 from tests.support.chat_server import chat_server, completion
 from tests.support.tiny_vision import write_tiny_qwen
 
-PROMPT_FILE = Path(__file__).parents[2] / "conf/base/prompts/attribution.yml"
-PROMPT = read_attribution_prompt(yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")))
+CONF = Path(__file__).parents[2] / "conf"
+QUESTION = "Thing: {entity}\nAbout it: {text}\nCulture: {label}"
+CONTENT = {"system": "Grade.", "templates": {"written": QUESTION, "digit": f"{QUESTION}\nOne digit."}}
+PROMPT = read_attribution_prompt(CONTENT)
 LABELS = ("Japan", "South Korea", "Côte d’Ivoire")
 IMAGES = [digest("image", place) for place in range(5)]
 KNOWLEDGE = KnowledgeBase.of(
@@ -203,11 +207,23 @@ def test_an_empty_list_of_labels_and_duplicates_are_refused(labels, cause):
 
 
 def test_a_prompt_without_a_template_or_with_an_unknown_field_is_refused():
-    content = yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8"))
     with pytest.raises(ConfigurationError, match="no field 'country'"):
-        read_attribution_prompt(content | {"templates": content["templates"] | {"digit": "{country}"}})
+        read_attribution_prompt(CONTENT | {"templates": CONTENT["templates"] | {"digit": "{country}"}})
     with pytest.raises(ConfigurationError, match="the stage asks with written, digit"):
-        read_attribution_prompt(content | {"templates": {"digit": "{label}"}})
+        read_attribution_prompt(CONTENT | {"templates": {"digit": "{label}"}})
+
+
+@pytest.mark.parametrize("environment", ["base", "paper"])
+def test_the_shipped_prompts_ask_for_what_is_parsed(environment):
+    file = CONF / environment / "prompts/attribution.yml"
+    prompt = read_attribution_prompt(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for template, question in prompt.templates.items():
+        assert {"{text}", "{label}"} <= set(re.findall(r"{\w+}", question)), template
+    for example in prompt.examples:
+        if example.templates == (WRITTEN,):
+            assert parse_answer(example.answer, WrittenGrade).reason
+        else:
+            assert example.answer in DIGITS
 
 
 def test_hostile_texts_open_no_turn(store):
@@ -223,4 +239,4 @@ def test_hostile_texts_open_no_turn(store):
         )
         for _, _, body in server.seen:
             assert "<|" not in body["messages"][-1]["content"]
-            assert body["messages"][-1]["content"].count("\n") == 3
+            assert body["messages"][-1]["content"].count("\n") == 2

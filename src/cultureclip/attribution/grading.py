@@ -34,6 +34,8 @@ _TYPES = {
     "reason": "str",
     "why_not_generated": "str",
     "grade_likeliest": "Int64",
+    "grade_expected": "float64",
+    "digit_mass": "float64",
     "why_not_likeliest": "str",
 }
 
