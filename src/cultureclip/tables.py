@@ -75,13 +75,32 @@ CONCEPTS = _table(
         "universal": _text(),
         "category": _one_of(*CATEGORIES),
         "context": _text(),
-        "key_visual_features": _list(),
+        "key_visual_features": _list(non_empty=False),  # empty where a source gives none: then there is no picture
         "aliases": _list(non_empty=False),
         "source": _text(),
         "source_ref": _text(),
         "licence": _text(),
         "terms": _one_of(*TERMS),
         "reference_image": _text(nullable=True),  # "emoji:<char>" for pocket, else a path
+    }
+)
+
+CONCEPT_SOURCES = _table(
+    {
+        "concept_id": _id(),
+        "kind": _text(),  # of the source: atlas, csv, wit, ...
+        "place": _text(),  # file and line
+        "joined_by": _one_of("new", "wikidata", "name", "alias", "similar"),  # why it is a row of this concept
+        "name": _text(),
+        "language": _text(nullable=True),
+        "cultures": _list(non_empty=False),
+        "category": _text(),  # the owner's
+        "source_ref": _text(),
+        "licence": _text(),
+        "terms": _one_of(*TERMS),
+        "wikidata": _text(nullable=True),
+        "picture_url": _text(nullable=True),
+        "picture_licence": _text(nullable=True),
     }
 )
 

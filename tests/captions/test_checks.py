@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from babel import Locale
 
-from cultureclip.captions import cultures
 from cultureclip.captions.checks import Reason, check_caption, features_shown, unsupported_terms
 from cultureclip.captions.cultures import foreign_cultures, names_culture
 from cultureclip.captions.facts import ConceptFacts, fold, stem, words_of
 from cultureclip.captions.settings import CaptionKind, CaptionRules
+from cultureclip.concepts import regions as concept_regions
 from cultureclip.concepts.regions import is_region, region_name
 from tests.support.captions import CAPTION_PROMPT, PLAIN
 
@@ -234,7 +234,7 @@ def test_adjectives_name_their_region_and_are_foreign_elsewhere(adjective, code)
 
 
 def test_the_table_of_adjectives_knows_every_region_and_holds_words_as_they_are_compared():
-    text = Path(cultures.__file__).with_name("adjectives.csv").read_text(encoding="utf-8")
+    text = Path(concept_regions.__file__).with_name("adjectives.csv").read_text(encoding="utf-8")
     table = {row["region"]: row["adjectives"].split() for row in csv.DictReader(text.splitlines())}
     assert len(table) == len(text.splitlines()) - 1
     regions = {code for code in Locale("en").territories if is_region(code)}

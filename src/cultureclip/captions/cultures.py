@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 from babel import Locale
 
 from cultureclip.captions.facts import fold, tokens_of, words_of
-from cultureclip.concepts.regions import region_name
-from cultureclip.reading.csv_table import read_csv_file
+from cultureclip.concepts.regions import adjectives, region_name
 
 _NO_COUNTRY = ("EU", "EZ", "QO", "UN", "XA", "XB", "ZZ")
 _SUBDIVISIONS = ("GB-ENG", "GB-SCT", "GB-WLS")
@@ -28,21 +26,10 @@ def _name_words(code: str) -> tuple[str, ...]:
     return tuple(words_of(region_name(code)))
 
 
-@cache
-def _adjectives() -> dict[str, frozenset[str]]:
-    """Return each region's adjectives and short names in lower case without accents, as ``adjectives.csv`` has them.
-
-    Whole words are compared, for a shared beginning proves nothing: Austrian is not of Australia, and green is not of
-    Greece.
-    """
-    table = read_csv_file(Path(__file__).with_name("adjectives.csv"))
-    return {code: frozenset(words.split()) for code, words in zip(table["region"], table["adjectives"], strict=True)}
-
-
 def is_adjective_of(token: str, code: str) -> bool:
     """Tell whether a capitalised word is the adjective of a region: Japan -> Japanese, France -> French."""
-    word, adjectives = fold(token), _adjectives().get(code, frozenset())
-    return token[:1].isupper() and not adjectives.isdisjoint({word, word.removesuffix("s")})
+    word, known = fold(token), adjectives().get(code, frozenset())
+    return token[:1].isupper() and not known.isdisjoint({word, word.removesuffix("s")})
 
 
 def stem_form(token: str) -> str:
@@ -68,12 +55,12 @@ def foreign_cultures(text: str, own: Iterable[str]) -> list[str]:
         if rest != words and code not in home and text_has_capital(text, code):
             found.append(region_name(code))
         words = rest
-    adjectives = [
+    named = [
         token
         for token in tokens_of(text)
         if stem_form(token) in words and fold(token) != _CONTINENT and not any(is_adjective_of(token, c) for c in home)
     ]
-    found += [region_name(code) for token in adjectives for code in _countries() if is_adjective_of(token, code)]
+    found += [region_name(code) for token in named for code in _countries() if is_adjective_of(token, code)]
     return list(dict.fromkeys(found))
 
 

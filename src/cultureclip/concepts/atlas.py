@@ -5,7 +5,6 @@ refused, so that one reading of the message is enough to correct the file.
 """
 
 import os
-import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,15 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cultureclip.concepts.emoji import list_emoji
 from cultureclip.concepts.regions import is_region
+from cultureclip.concepts.texts import (
+    CELL_LIMIT,
+    ITEM_LIMIT,
+    ITEMS_LIMIT,
+    NAME_LIMIT,
+    find_invisible,
+    find_unfit,
+    has_word,
+)
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
 from cultureclip.reading.names import stored_form
@@ -27,10 +35,7 @@ OWN_LICENCE = "Apache-2.0"
 """Licence of facts in a row that names none: the atlas's own."""
 
 _SEPARATOR = "|"
-_NAME_LIMIT, _CELL_LIMIT, _ITEM_LIMIT, _ITEMS_LIMIT = 80, 1000, 120, 250
 _SHOWN_CHARACTERS = 40
-_REFUSED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # invisible characters: two names would look the same
-_JOINERS = "\u200c\u200d"  # of these scripts have need
 
 
 def _refuse(cause: str, remedy: str) -> PydanticCustomError:
@@ -41,9 +46,8 @@ def _refuse(cause: str, remedy: str) -> PydanticCustomError:
 def _check_text(text: str, limit: int) -> str:
     if len(text) > limit:
         raise _refuse(f"{len(text)} characters long, the limit is {limit}", "Shorten it")
-    for char in text:
-        if unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS:
-            raise _refuse(f"contains the control character {char!a}", "Remove it")
+    if char := find_invisible(text):
+        raise _refuse(f"contains the control character {char!a}", "Remove it")
     return normalise(text)
 
 
@@ -54,10 +58,9 @@ def _check_filled(text: str) -> str:
 
 
 def _check_name(name: str) -> str:
-    for char in "/\\<>":
-        if char in name:
-            raise _refuse(f"contains {char!r}", "A name has no path separators and no angle brackets")
-    if not any(char.isalnum() for char in name):
+    if char := find_unfit(name):
+        raise _refuse(f"contains {char!r}", "A name has no path separators and no angle brackets")
+    if not has_word(name):
         raise _refuse("has no letter or digit", "Give the concept's name in words")
     return name
 
@@ -67,8 +70,8 @@ def _split_cell(cell: str) -> list[str]:
 
 
 def _check_count(items: list[str]) -> list[str]:
-    if len(items) > _ITEMS_LIMIT:
-        raise _refuse(f"{len(items)} values, the limit is {_ITEMS_LIMIT}", "Keep the important ones")
+    if len(items) > ITEMS_LIMIT:
+        raise _refuse(f"{len(items)} values, the limit is {ITEMS_LIMIT}", "Keep the important ones")
     return items
 
 
@@ -123,8 +126,8 @@ def _cell(limit: int) -> AfterValidator:
     return AfterValidator(lambda text: _check_text(text.strip(), limit))
 
 
-_Text = Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_filled)]
-_Item = Annotated[str, _cell(_ITEM_LIMIT)]
+_Text = Annotated[str, _cell(CELL_LIMIT), AfterValidator(_check_filled)]
+_Item = Annotated[str, _cell(ITEM_LIMIT)]
 _Items = Annotated[list[_Item], BeforeValidator(_split_cell), AfterValidator(_check_count)]
 
 
@@ -133,7 +136,7 @@ class AtlasRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, _cell(_NAME_LIMIT), AfterValidator(_check_filled), AfterValidator(_check_name)]
+    name: Annotated[str, _cell(NAME_LIMIT), AfterValidator(_check_filled), AfterValidator(_check_name)]
     cultures: Annotated[_Items, AfterValidator(_check_cultures)]
     universal: Annotated[_Item, AfterValidator(_check_filled)]
     category: Annotated[str, BeforeValidator(str.strip), AfterValidator(_check_category)]
@@ -142,10 +145,10 @@ class AtlasRow(BaseModel):
     source: _Text
     source_ref: _Text
     aliases: _Items = Field(default_factory=list)
-    licence: Annotated[str, _cell(_ITEM_LIMIT)] = ""
+    licence: Annotated[str, _cell(ITEM_LIMIT)] = ""
     terms: Annotated[str, BeforeValidator(lambda text: text.strip() or "train"), AfterValidator(_check_terms)] = "train"
     emoji: Annotated[str, BeforeValidator(str.strip), AfterValidator(_check_emoji)] = ""
-    reference_image: Annotated[str, _cell(_CELL_LIMIT), AfterValidator(_check_file)] = ""
+    reference_image: Annotated[str, _cell(CELL_LIMIT), AfterValidator(_check_file)] = ""
 
     @model_validator(mode="after")
     def _one_picture(self) -> "AtlasRow":

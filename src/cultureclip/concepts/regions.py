@@ -1,15 +1,18 @@
-"""Region codes of cultures, and their English names (Unicode CLDR, through babel)."""
+"""Region codes of cultures, their English names (Unicode CLDR, through babel) and their adjectives."""
 
 from functools import cache
+from pathlib import Path
 
 from cultureclip.errors import SourceDataError
+from cultureclip.reading.csv_table import read_csv_file
 
 _SUBDIVISIONS = {"GB-ENG": "England", "GB-SCT": "Scotland", "GB-WLS": "Wales"}
 _NO_REGION = ("XA", "XB", "ZZ")  # CLDR's stand-ins: two pseudo-languages' and "unknown"
 
 
 @cache
-def _names() -> dict[str, str]:
+def region_names() -> dict[str, str]:
+    """Return the English name of every region code."""
     from babel import Locale
 
     return {code: name for code, name in Locale("en").territories.items() if code not in _NO_REGION} | _SUBDIVISIONS
@@ -17,7 +20,7 @@ def _names() -> dict[str, str]:
 
 def is_region(code: str) -> bool:
     """Tell whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with its own flag."""
-    return code in _names()
+    return code in region_names()
 
 
 def region_name(code: str) -> str:
@@ -28,4 +31,15 @@ def region_name(code: str) -> str:
     """
     if not is_region(code):
         raise SourceDataError(repr(code), "not a region code", "Use ISO 3166-1 alpha-2, e.g. JP, or a UN M49 area")
-    return _names()[code]
+    return region_names()[code]
+
+
+@cache
+def adjectives() -> dict[str, frozenset[str]]:
+    """Return each region's adjectives and short names in lower case without accents, as ``adjectives.csv`` has them.
+
+    Whole words are compared, for a shared beginning proves nothing: Austrian is not of Australia, and green is not of
+    Greece.
+    """
+    table = read_csv_file(Path(__file__).with_name("adjectives.csv"))
+    return {code: frozenset(words.split()) for code, words in zip(table["region"], table["adjectives"], strict=True)}

@@ -97,3 +97,18 @@ class TwinSettings(Settings):
     max_flag_twins: int = Field(ge=0)
     max_object_twins: int = Field(ge=0)
     dev_share: float = Field(ge=0, lt=1)
+
+
+class MergeSettings(Settings):
+    """When rows of several sources are one concept, and when one is too general.
+
+    Attributes:
+        similarity: Least similarity of the keys of two names that are nearly equal, of 100 (``rapidfuzz.fuzz.ratio``).
+        min_length: Least number of characters of a key that proves something across spellings and scripts.
+        generic_from: Cultures from which on a concept is generic, belongs to none, and is left out; those of a curated
+            source stay.
+    """
+
+    similarity: float = Field(ge=50, le=100)
+    min_length: int = Field(ge=1, le=20)
+    generic_from: int = Field(ge=2)

@@ -13,12 +13,12 @@ from cultureclip.pipelines.mining.parameters import MiningParameters
 logger = logging.getLogger(__name__)
 
 
-def read_concepts(atlas: str, parameters: MiningParameters) -> pd.DataFrame:
-    """Check every row of the atlas, or of a user's own table, and give it its id."""
-    from cultureclip.concepts.atlas import read_concepts as read
-    from cultureclip.reading.csv_table import read_csv_table
+def read_concepts(atlas: str, parameters: MiningParameters) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Read the sources of concepts, merge rows that name one thing, and keep what each source said."""
+    from cultureclip.concepts.gather import gather_concepts
 
-    return read(read_csv_table(atlas, parameters.problems_shown), parameters.problems_shown)
+    gathered = gather_concepts(parameters.sources, atlas, parameters.merging, parameters.problems_shown)
+    return gathered.concepts, gathered.sources, gathered.report
 
 
 def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, parameters: MiningParameters) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from cultureclip.concepts.settings import BottomUpSettings, TwinSettings
+from cultureclip.concepts.settings import BottomUpSettings, MergeSettings, TwinSettings
+from cultureclip.concepts.sources.registry import ConceptSource
 from cultureclip.models.settings import JudgePath, ModelPath
 from cultureclip.settings_base import CPU, Device, Settings
 
@@ -11,7 +12,9 @@ class MiningParameters(Settings):
     """How concepts are read and twins found; see ``parameters_mining.yml``.
 
     Attributes:
-        problems_shown: Bad rows of a table of concepts that one error lists.
+        problems_shown: Bad rows of a table of concepts that one error lists, and examples of a reason in the report.
+        sources: Where concepts come from; of rows that name one thing the first source gives name, category and facts.
+        merging: When rows of several sources are one concept.
         judge: Image encoder whose embeddings decide which concepts look alike.
         device: Device of the judge.
         sentence_encoder: Whose sentence embeddings say how close two contexts are.
@@ -20,6 +23,8 @@ class MiningParameters(Settings):
     """
 
     problems_shown: int = Field(ge=1)
+    sources: tuple[ConceptSource, ...] = Field(min_length=1)
+    merging: MergeSettings
     judge: JudgePath
     device: Device = CPU
     sentence_encoder: ModelPath

@@ -13,9 +13,14 @@ from cultureclip.pipelines.mining.nodes import (
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline atlas -> concepts, twins, mining_metrics, with the bottom-up pass over all emoji names."""
+    """Build the pipeline sources -> concepts, twins, mining_metrics, with the bottom-up pass over all emoji names."""
     nodes = [
-        Node(read_concepts, inputs=["atlas", "params:mining"], outputs="concepts", name="read_concepts"),
+        Node(
+            read_concepts,
+            inputs=["atlas", "params:mining"],
+            outputs=["concepts", "concept_sources", "source_report"],
+            name="read_concepts",
+        ),
         Node(
             ask_language_model,
             inputs=["concepts", "answer_store", "params:mining"],
@@ -42,6 +47,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         namespace="mining",
         tags="mining",
         inputs={"atlas"},
-        outputs={"concepts", "twins", "mining_metrics"},
+        outputs={"concepts", "concept_sources", "source_report", "twins", "mining_metrics"},
         parameters={"params:mining"},
     )

@@ -1,0 +1,96 @@
+"""Region codes of countries as owners of data write them: names, adjectives or ISO codes.
+
+Names are Unicode CLDR's and ISO 3166-1's, and ours in ``country_names.csv``; adjectives are ``adjectives.csv``'s. A
+name of several countries (Korea, Congo) and a state that is no more (the Soviet Union) have no code: which of today's
+countries is meant is not guessed, and a source's own ``countries`` can say it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import pycountry
+
+from cultureclip.concepts.keys import fold
+from cultureclip.concepts.regions import adjectives, region_names
+from cultureclip.reading.csv_table import read_csv_file
+
+Status = Literal["found", "historical", "ambiguous", "unknown"]
+
+_NO_COUNTRY = ("EU", "EZ", "QO", "UN")
+_ARTICLE = "the "
+
+
+@dataclass(frozen=True)
+class Country:
+    """What a text says of a country.
+
+    Attributes:
+        status: Whether it names one; if not, why.
+        codes: Its region codes; empty unless found.
+    """
+
+    status: Status
+    codes: tuple[str, ...] = ()
+
+
+def find_country(text: str, own: Mapping[str, Sequence[str]] | None = None) -> Country:
+    """Return the region codes that a text stands for.
+
+    Args:
+        text: A name, an adjective (Japanese), or an ISO 3166-1 code in capitals. Case and accents of names do not
+            count.
+        own: Texts that the owner uses in a meaning of their own -> region codes. They come first.
+    """
+    text = text.strip()
+    for written, codes in (own or {}).items():
+        if fold(written) == fold(text):
+            return Country("found", tuple(codes))
+    if text in _codes():
+        return Country("found", (_codes()[text],))
+    name = fold(text).removeprefix(_ARTICLE)
+    known = _names().get(name)
+    if known is None:
+        return Country("historical" if name in _historical() else "unknown")
+    return Country("found", tuple(known)) if len(known) == 1 else Country("ambiguous")
+
+
+@cache
+def _codes() -> dict[str, str]:
+    """ISO 3166-1 codes of two and three letters, and codes of subdivisions that have a name -> region code."""
+    codes = {code: code for code in region_names() if not code.isdigit()}
+    return codes | {country.alpha_3: country.alpha_2 for country in pycountry.countries}
+
+
+@cache
+def _names() -> dict[str, tuple[str, ...]]:
+    """Folded names and adjectives -> the regions that they may stand for, and none twice."""
+    found: dict[str, set[str]] = {}
+    for code, name in region_names().items():
+        if not code.isdigit() and code not in _NO_COUNTRY:
+            for form in (name, *adjectives().get(code, ())):
+                found.setdefault(fold(form), set()).add(code)
+    for country in pycountry.countries:
+        for field in ("name", "official_name", "common_name"):
+            if form := getattr(country, field, None):
+                last, _, first = form.partition(", ")  # "Korea, Republic of"
+                for order in (form, f"{first} {last}".strip()):
+                    found.setdefault(fold(order).removeprefix(_ARTICLE), set()).add(country.alpha_2)
+    found |= {fold(name): codes for name, codes in _own_names().items() if codes}
+    return {name: tuple(sorted(codes)) for name, codes in found.items()}
+
+
+@cache
+def _historical() -> frozenset[str]:
+    names = [country.name for country in pycountry.historic_countries]
+    names += [name.partition(",")[0] for name in names]  # "USSR, Union of Soviet Socialist Republics"
+    return frozenset(map(fold, [*names, *(name for name, codes in _own_names().items() if not codes)]))
+
+
+@cache
+def _own_names() -> dict[str, set[str]]:
+    """Read ``country_names.csv``: a name, and the regions that it may stand for; none for a state that is no more."""
+    table = read_csv_file(Path(__file__).with_name("country_names.csv"))
+    return {name: set(codes.split()) for name, codes in zip(table["name"], table["region"], strict=True)}
