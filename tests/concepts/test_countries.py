@@ -4,7 +4,7 @@ import pycountry
 import pytest
 from babel import Locale
 
-from cultureclip.concepts.countries import find_country
+from cultureclip.concepts.countries import countries_in, find_country
 from cultureclip.concepts.regions import is_region
 
 
@@ -75,6 +75,24 @@ def test_every_country_is_found_by_its_names_in_iso_3166_and_cldr():
         "Congo": "ambiguous",  # ISO's name of Congo (Brazzaville)
         **dict.fromkeys(("European Union", "Eurozone", "Outlying Oceania", "United Nations"), "unknown"),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("The kimono is a traditional Japanese garment.", ("JP",)),
+        ("a South Korean dish, also eaten in North Korea and China", ("KR", "KP", "CN")),
+        ("a Korean dish", ()),
+        ("a roasted turkey with japanese sauce", ()),
+        ("the flag of Côte d'Ivoire", ("CI",)),
+        ("from the Democratic Republic of the Congo", ("CD",)),
+        ("Us and them", ()),
+        ("a dish of the US and the UK", ("US", "GB")),
+        ("", ()),
+    ],
+)
+def test_countries_are_found_in_sentences_by_the_longest_name_with_a_capital(text, codes):
+    assert countries_in(text) == codes
 
 
 def test_every_code_found_is_a_region_code():

@@ -6,10 +6,11 @@ A row joins a thing that is there already, by the first of these rules that hold
 2. ``name``: the names' keys are equal, and the categories are; or the categories differ and a culture is shared.
 3. ``alias``: the key of one's name is the key of an alias of the other; category and a culture are shared.
 4. ``similar``: the keys of the names are nearly equal; category and a culture are shared, and so are the first letter
-   and all digits; and the row's source has no row of the thing yet, for an owner tells its own things apart.
+   and all digits.
 
-Keys of fewer than ``min_length`` characters prove nothing across spellings: for those the names must be equal but for
-case and accents. Two rows of one curated source are never one thing.
+By the last two, rows of one source are never one thing, for an owner tells its own things apart. Keys of fewer than
+``min_length`` characters prove nothing across spellings: for those the names must be equal but for case and accents.
+Two rows of one curated source are never one thing.
 """
 
 import re
@@ -107,7 +108,7 @@ class Clusters:
         key = name_key(row.found.name)
         rules = (
             (NAME, self._of_name(key, row)),
-            (ALIAS, self._of_alias(key, row)),
+            (ALIAS, self._of_alias(key, row, kind)),
             (SIMILAR, self._near(key, row, kind)),
         )
         for how, candidates in rules:
@@ -123,12 +124,13 @@ class Clusters:
             if alike and (cluster.category == row.category or _share_culture(cluster, row)):
                 yield cluster
 
-    def _of_alias(self, key: str, row: Row) -> Iterator[Cluster]:
+    def _of_alias(self, key: str, row: Row, kind: int) -> Iterator[Cluster]:
         aliases = map(name_key, row.found.aliases)
         for shared, places in ((key, self._by_alias), *((alias, self._by_name) for alias in aliases)):
             if len(shared) >= self._settings.min_length:
                 for cluster in places.get(shared, ()):
-                    if cluster.category == row.category and _share_culture(cluster, row):
+                    alike = cluster.category == row.category and _share_culture(cluster, row)
+                    if alike and kind not in cluster.kinds:
                         yield cluster
 
     def _near(self, key: str, row: Row, kind: int) -> Iterator[Cluster]:

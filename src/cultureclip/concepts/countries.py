@@ -5,6 +5,7 @@ name of several countries (Korea, Congo) and a state that is no more (the Soviet
 countries is meant is not guessed, and a source's own ``countries`` can say it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,9 @@ Status = Literal["found", "historical", "ambiguous", "unknown"]
 
 _NO_COUNTRY = ("EU", "EZ", "QO", "UN")
 _ARTICLE = "the "
+_SHORT = 3
+"""Longest name that counts in a sentence only in capitals: "US", not "Us"."""
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,34 @@ def _own_names() -> dict[str, set[str]]:
     """Read ``country_names.csv``: a name, and the regions that it may stand for; none for a state that is no more."""
     table = read_csv_file(Path(__file__).with_name("country_names.csv"))
     return {name: set(codes.split()) for name, codes in zip(table["name"], table["region"], strict=True)}
+
+
+def countries_in(text: str) -> tuple[str, ...]:
+    """Return the regions whose name or adjective a text has, with a capital; names of several regions do not count.
+
+    The longest name counts: "South Korean" is not Korean.
+    """
+    words = _WORD.findall(text)
+    codes: dict[str, None] = {}
+    place = 0
+    while place < len(words):
+        length = _longest_name(words, place) if words[place][0].isupper() else 0
+        if length:
+            known = _names()[fold(" ".join(words[place : place + length]))]
+            codes |= dict.fromkeys(known if len(known) == 1 else ())
+        place += length or 1
+    return tuple(codes)
+
+
+def _longest_name(words: Sequence[str], place: int) -> int:
+    """Return how many words from a place on are a name; 0 if none are."""
+    for length in range(min(_most_words(), len(words) - place), 0, -1):
+        written = " ".join(words[place : place + length])
+        if fold(written) in _names() and (len(written) > _SHORT or written.isupper()):
+            return length
+    return 0
+
+
+@cache
+def _most_words() -> int:
+    return max(len(name.split()) for name in _names())

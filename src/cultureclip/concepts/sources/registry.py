@@ -6,9 +6,22 @@ from pydantic import Field
 
 from cultureclip.concepts.sources.atlas import AtlasSource
 from cultureclip.concepts.sources.csv_file import CsvSource
+from cultureclip.concepts.sources.cube import CubeSource
+from cultureclip.concepts.sources.cultural_ground import CulturalGroundSource
+from cultureclip.concepts.sources.cunit import CunitSource
+from cultureclip.concepts.sources.dosa import DosaSource
+from cultureclip.concepts.sources.marvl import MarvlSource
+from cultureclip.concepts.sources.worldcuisines import WorldCuisinesSource
 
 ConceptSource = Annotated[
-    AtlasSource | CsvSource,
+    AtlasSource
+    | CsvSource
+    | CubeSource
+    | CulturalGroundSource
+    | CunitSource
+    | DosaSource
+    | MarvlSource
+    | WorldCuisinesSource,
     Field(discriminator="kind"),
 ]
 """Settings of one source."""
