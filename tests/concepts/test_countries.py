@@ -32,7 +32,7 @@ from cultureclip.concepts.regions import is_region
         ("NA", "NA"),
     ],
 )
-def test_names_adjectives_and_codes_are_known(text, code):
+def test_names_adjectives_and_codes_are_known(text: str, code: str) -> None:
     assert find_country(text).codes == (code,)
 
 
@@ -55,19 +55,19 @@ def test_names_adjectives_and_codes_are_known(text, code):
         ("\u202eJapan", "unknown"),
     ],
 )
-def test_what_is_no_country_of_today_has_no_code(text, status):
+def test_what_is_no_country_of_today_has_no_code(text: str, status: str) -> None:
     found = find_country(text)
     assert (found.status, found.codes) == (status, ())
 
 
-def test_a_meaning_of_the_owners_comes_first():
+def test_a_meaning_of_the_owners_comes_first() -> None:
     own = {"Korea": ["KP", "KR"], "america": ["US"], "Congo": ["CG"]}
     assert find_country("KOREA", own).codes == ("KP", "KR")
     assert find_country("Congo", own).codes == ("CG",)
     assert find_country("Japan", own).codes == ("JP",)
 
 
-def test_every_country_is_found_by_its_names_in_iso_3166_and_cldr():
+def test_every_country_is_found_by_its_names_in_iso_3166_and_cldr() -> None:
     names = [(country.name, country.alpha_2) for country in pycountry.countries]
     names += [(name, code) for code, name in Locale("en").territories.items() if code.isalpha() and is_region(code)]
     unlike = {name: find_country(name) for name, code in names if find_country(name).codes != (code,)}
@@ -91,10 +91,10 @@ def test_every_country_is_found_by_its_names_in_iso_3166_and_cldr():
         ("", ()),
     ],
 )
-def test_countries_are_found_in_sentences_by_the_longest_name_with_a_capital(text, codes):
+def test_countries_are_found_in_sentences_by_the_longest_name_with_a_capital(text: str, codes: tuple[str, ...]) -> None:
     assert countries_in(text) == codes
 
 
-def test_every_code_found_is_a_region_code():
+def test_every_code_found_is_a_region_code() -> None:
     for country in pycountry.countries:
         assert all(map(is_region, find_country(country.name).codes))

@@ -1,5 +1,6 @@
 """Rows of several sources that name one thing: merged by stated rules, with every source kept on record."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.concepts.clusters import Clusters
-from cultureclip.concepts.gather import gather_concepts
+from cultureclip.concepts.gather import Gathered, gather_concepts
 from cultureclip.concepts.licences import join_licences
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Found, Row
 from cultureclip.concepts.sources.source import Source
+from cultureclip.concepts.sources.tally import Tally
 from cultureclip.reading.csv_table import read_csv_table
 from tests.concepts.sources.support import ATLAS, MERGING, check_counts, gather
 
@@ -22,7 +24,7 @@ class Said(Source):
 
     given: tuple[Any, ...]
 
-    def rows(self, tally, atlas):
+    def rows(self, tally: Tally, atlas: str) -> Iterator[Row]:
         for row in self.given:
             tally.rows += 1
             yield row
@@ -35,18 +37,18 @@ def row(name: str, cultures: str, **changes: Any) -> Row:
     return Row(found=Found(name=name, **said), cultures=tuple(cultures.split()), **kept)
 
 
-def merge(*sources: list[Row], settings: MergeSettings = MERGING):
+def merge(*sources: list[Row], settings: MergeSettings = MERGING) -> Gathered:
     given = [Said(kind=f"s{number}", given=tuple(rows)) for number, rows in enumerate(sources)]
     gathered = gather_concepts(given, "", settings)
     check_counts(gathered)
     return gathered
 
 
-def names(gathered) -> list[tuple[str, str]]:
+def names(gathered: Gathered) -> list[tuple[str, str]]:
     return [(c["name"], " ".join(c["cultures"])) for c in gathered.concepts.to_dict("records")]
 
 
-def test_the_atlas_alone_gives_the_concepts_that_it_gave_before_there_were_sources():
+def test_the_atlas_alone_gives_the_concepts_that_it_gave_before_there_were_sources() -> None:
     before = read_concepts(read_csv_table(ATLAS.read_text(encoding="utf-8")))
     pd.testing.assert_frame_equal(gather({"kind": "atlas"}).concepts, before)
     pd.testing.assert_frame_equal(gather({"kind": "atlas", "path": str(ATLAS)}).concepts, before)
@@ -65,7 +67,7 @@ def test_the_atlas_alone_gives_the_concepts_that_it_gave_before_there_were_sourc
         (row("si", "CN"), row("Sì", "CN"), "name"),
     ],
 )
-def test_one_thing_is_recognised(first, second, rule):
+def test_one_thing_is_recognised(first: Row, second: Row, rule: str) -> None:
     gathered = merge([first], [second])
     assert len(gathered.concepts) == 1
     assert gathered.sources["joined_by"].to_list() == ["new", rule]
@@ -85,11 +87,11 @@ def test_one_thing_is_recognised(first, second, rule):
         (row("hanbok", "KR"), row("hanfu", "KR")),
     ],
 )
-def test_two_things_stay_two(first, second):
+def test_two_things_stay_two(first: Row, second: Row) -> None:
     assert len(merge([first], [second]).concepts) == 2
 
 
-def test_an_owner_tells_near_names_apart_and_a_curated_source_also_equal_ones():
+def test_an_owner_tells_near_names_apart_and_a_curated_source_also_equal_ones() -> None:
     near = [row("khao phat kung", "TH"), row("khao phad kung", "TH")]
     assert len(merge(near).concepts) == 2
     clusters = Clusters(MERGING)
@@ -97,7 +99,7 @@ def test_an_owner_tells_near_names_apart_and_a_curated_source_also_equal_ones():
     assert [clusters.add(same, 0), clusters.add(same, 0), clusters.add(same, 1)] == ["new", "new", "name"]
 
 
-def test_one_concept_from_five_sources_keeps_what_each_said():
+def test_one_concept_from_five_sources_keeps_what_each_said() -> None:
     rows = [
         row("Baklava", "TR", source="a", terms="train", licence="CC0-1.0", context="", wikidata="Q1"),
         row("baklava", "GR", source="b", licence="CC-BY-SA-4.0", context="A sweet.", features=("layers",)),
@@ -117,7 +119,7 @@ def test_one_concept_from_five_sources_keeps_what_each_said():
     assert gathered.report["of_several_cultures"] == 1
 
 
-def test_what_is_everywhere_or_called_by_its_kind_is_generic_and_counted():
+def test_what_is_everywhere_or_called_by_its_kind_is_generic_and_counted() -> None:
     stew = row("stew", "AR BR CL CO EC")
     rows = [stew, row("Soup", "KR", universal="soup"), row("kimchi", "KR", universal="pickle")]
     settings = MERGING.model_copy(update={"generic_from": 6})
@@ -129,13 +131,13 @@ def test_what_is_everywhere_or_called_by_its_kind_is_generic_and_counted():
     assert len(merge([replace(stew, curated=True)], settings=strict).concepts) == 1
 
 
-def test_a_row_that_comes_again_is_counted_once():
+def test_a_row_that_comes_again_is_counted_once() -> None:
     gathered = merge([row("kimchi", "KR"), row("kimchi", "KR"), row("kimchi", "KR", ref="elsewhere")])
     assert gathered.report["sources"][0]["dropped"] == {"same row again": 1}
     assert len(gathered.sources) == 2
 
 
-def test_licences_are_joined_once_each():
+def test_licences_are_joined_once_each() -> None:
     assert join_licences(["MIT", "MIT"]) == "MIT"
     assert join_licences(["MIT OR ISC"]) == "MIT OR ISC"
     assert join_licences(["MIT OR ISC", "CC0-1.0"]) == "(MIT OR ISC) AND CC0-1.0"

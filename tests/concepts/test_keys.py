@@ -24,19 +24,19 @@ from cultureclip.concepts.keys import fold, name_key
         ("Straße", "strasse"),
     ],
 )
-def test_spellings_of_one_name_have_one_key(one, other):
+def test_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
     assert name_key(one) == name_key(other)
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("hanbok", "hanfu"), ("寿司", "刺身"), ("Type 1", "Type 2"), ("தோசை", "இட்லி")]
 )
-def test_other_names_have_other_keys(one, other):
+def test_other_names_have_other_keys(one: str, other: str) -> None:
     assert name_key(one) != name_key(other)
 
 
 @given(st.text(max_size=30))
-def test_keys_are_stable_and_do_not_depend_on_the_unicode_form(text):
+def test_keys_are_stable_and_do_not_depend_on_the_unicode_form(text: str) -> None:
     key = name_key(text)
     assert name_key(unicodedata.normalize("NFD", text)) == name_key(unicodedata.normalize("NFC", text))
     assert fold(fold(text)) == fold(text)

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import hashlib
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ LINES = ["name\tculture\n", "kimono\tJP\r\n", "ساری\tIN\n", "\n", "last"]
 @pytest.mark.parametrize(
     "pack", [bytes, gzip.compress, bz2.compress, lambda b: gzip.compress(b[:9]) + gzip.compress(b[9:])]
 )
-def test_lines_and_digest_are_those_of_the_file_whatever_its_packing_and_name(tmp_path: Path, pack) -> None:
+def test_lines_and_digest_are_those_of_the_file_whatever_its_packing_and_name(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
     content = pack(TEXT.encode())
     (tmp_path / "file.csv").write_bytes(content)
     stream = LineStream(tmp_path / "file.csv")
@@ -37,7 +40,7 @@ def test_a_line_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
-def test_an_endless_line_is_refused_without_reading_it(tmp_path: Path, pack) -> None:
+def test_an_endless_line_is_refused_without_reading_it(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     (tmp_path / "x").write_bytes(pack(b"short\n" + b"a" * 50_000_000))
     stream = LineStream(tmp_path / "x", most=1000)
     tracemalloc.start()
@@ -50,7 +53,9 @@ def test_an_endless_line_is_refused_without_reading_it(tmp_path: Path, pack) -> 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b[: len(b) // 2] + b"\0" * 30 + b[len(b) // 2 + 30 :]])
-def test_a_cut_or_damaged_archive_is_a_typed_error(tmp_path: Path, pack, damage) -> None:
+def test_a_cut_or_damaged_archive_is_a_typed_error(
+    tmp_path: Path, pack: Callable[[bytes], bytes], damage: Callable[[bytes], bytes]
+) -> None:
     text = b"".join(b"%d %s\n" % (i, hashlib.sha256(b"%d" % i).hexdigest().encode()) for i in range(5000))
     (tmp_path / "x").write_bytes(damage(pack(text)))
     with pytest.raises(SourceDataError, match="cannot be read beyond line"):

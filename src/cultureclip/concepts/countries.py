@@ -22,6 +22,7 @@ Status = Literal["found", "historical", "ambiguous", "unknown"]
 
 _NO_COUNTRY = ("EU", "EZ", "QO", "UN")
 _ARTICLE = "the "
+_CODE_FIELDS = ("alpha_2", "alpha_3", "alpha_4")
 _SHORT = 3
 """Longest name that counts in a sentence only in capitals: "US", not "Us"."""
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
@@ -54,6 +55,8 @@ def find_country(text: str, own: Mapping[str, Sequence[str]] | None = None) -> C
             return Country("found", tuple(codes))
     if text in _codes():
         return Country("found", (_codes()[text],))
+    if text in _withdrawn_codes():
+        return Country("historical")
     name = fold(text).removeprefix(_ARTICLE)
     known = _names().get(name)
     if known is None:
@@ -84,6 +87,12 @@ def _names() -> dict[str, tuple[str, ...]]:
                     found.setdefault(fold(order).removeprefix(_ARTICLE), set()).add(country.alpha_2)
     found |= {fold(name): codes for name, codes in _own_names().items() if codes}
     return {name: tuple(sorted(codes)) for name, codes in found.items()}
+
+
+@cache
+def _withdrawn_codes() -> frozenset[str]:
+    withdrawn = (getattr(country, field, "") for country in pycountry.historic_countries for field in _CODE_FIELDS)
+    return frozenset(filter(None, withdrawn)) - _codes().keys()
 
 
 @cache

@@ -29,7 +29,7 @@ def table(path: Path, content: str | bytes, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_columns_are_named_by_the_configuration_and_cells_are_brought_to_one_form(tmp_path):
+def test_columns_are_named_by_the_configuration_and_cells_are_brought_to_one_form(tmp_path: Path) -> None:
     content = (
         "\ufeffDish,From,Type,Also,Note,Looks,Photo,Link,More\n"
         'Hoppin&#039;\u00a0  John,America | England,DISH,"a|b|<x>| A","One, two.",red|round,http://x/y.jpg?a=1&copy=2,http://w,x\n'
@@ -65,7 +65,7 @@ def test_columns_are_named_by_the_configuration_and_cells_are_brought_to_one_for
     CONCEPT_SOURCES.validate(gathered.sources)
 
 
-def test_every_row_that_is_no_concept_is_counted_by_reason_with_its_place(tmp_path):
+def test_every_row_that_is_no_concept_is_counted_by_reason_with_its_place(tmp_path: Path) -> None:
     rows = [
         ("kimchi,KR,dish", None),
         (",KR,dish", "no name"),
@@ -100,13 +100,13 @@ def test_every_row_that_is_no_concept_is_counted_by_reason_with_its_place(tmp_pa
     assert report["not_understood"]["category"] == {"galaxy": 1}
 
 
-def test_a_country_beside_an_unknown_one_is_kept_and_the_unknown_one_reported(tmp_path):
+def test_a_country_beside_an_unknown_one_is_kept_and_the_unknown_one_reported(tmp_path: Path) -> None:
     gathered = gather(table(tmp_path / "x.csv", "Dish,From,Type\nkimchi,Joseon|South Korea,dish\n"))
     assert gathered.concepts["cultures"].to_list() == [["KR"]]
     assert gathered.report["sources"][0]["not_understood"] == {"country: historical": {"Joseon": 1}}
 
 
-def test_rows_in_another_encoding_are_counted_and_the_rest_is_read(tmp_path):
+def test_rows_in_another_encoding_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
     content = b"Dish,From,Type\n" + "pão,BR,dish\n".encode("latin-1") + b"kimchi,KR,dish\n"
     gathered = gather(table(tmp_path / "x.csv", content))
     assert dropped(gathered) == {"row is not UTF-8": 1}
@@ -114,7 +114,7 @@ def test_rows_in_another_encoding_are_counted_and_the_rest_is_read(tmp_path):
         gather(table(tmp_path / "x.csv", content.decode("latin-1").encode("utf-16")))
 
 
-def test_a_quote_that_never_ends_swallows_no_more_than_a_cell_may_hold(tmp_path):
+def test_a_quote_that_never_ends_swallows_no_more_than_a_cell_may_hold(tmp_path: Path) -> None:
     content = 'Dish,From,Type\n"lost,KR,dish\n' + "kimchi,KR,dish\n" * 20_000
     gathered = gather(table(tmp_path / "x.csv", content))
     assert list(gathered.concepts["name"]) == ["kimchi"]
@@ -134,12 +134,12 @@ def test_a_quote_that_never_ends_swallows_no_more_than_a_cell_may_hold(tmp_path)
         ("Dish,From,Type\nsoup,Mars,dish\n", "not one of 1 rows is a concept .1 no culture: an unknown country"),
     ],
 )
-def test_files_that_give_nothing_are_refused_with_their_cause(tmp_path, content, cause):
+def test_files_that_give_nothing_are_refused_with_their_cause(tmp_path: Path, content: str | bytes, cause: str) -> None:
     with pytest.raises(SourceDataError, match=cause):
         gather(table(tmp_path / "x.csv", content))
 
 
-def test_a_cut_archive_and_a_missing_file_are_typed_errors(tmp_path):
+def test_a_cut_archive_and_a_missing_file_are_typed_errors(tmp_path: Path) -> None:
     packed = gzip.compress(b"Dish,From,Type\n" + b"".join(b"dish %d,KR,dish\n" % i for i in range(9999)))
     with pytest.raises(SourceDataError, match="cannot be read beyond line"):
         gather(table(tmp_path / "x.csv", packed[:-9]))
@@ -150,7 +150,7 @@ def test_a_cut_archive_and_a_missing_file_are_typed_errors(tmp_path):
         gather(table(tmp_path / "x.csv", "x") | {"path": str(tmp_path / "folder")})
 
 
-def test_a_picture_needs_facts_and_a_file(tmp_path):
+def test_a_picture_needs_facts_and_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     picture = tmp_path / "a.png"
     rows = (f"a,KR,dish,n,l,{picture}", f"b,KR,dish,,l,{picture}", "c,KR,dish,n,l,none.png")
@@ -161,7 +161,7 @@ def test_a_picture_needs_facts_and_a_file(tmp_path):
     assert set(dropped(gathered)) == {"picture without a context and a key visual feature", "picture file is missing"}
 
 
-def test_licence_and_terms_of_a_row_come_first_and_never_loosen(tmp_path):
+def test_licence_and_terms_of_a_row_come_first_and_never_loosen(tmp_path: Path) -> None:
     content = "Dish,From,Type,L,T\na,KR,dish,MIT,train\nb,KR,dish,,eval_only\nc,KR,dish,,maybe\n"
     columns = COLUMNS | {"licence": "L", "terms": "T"}
     gathered = gather(table(tmp_path / "x.csv", content, columns=columns, terms="no_redistribute"))
@@ -185,6 +185,6 @@ def test_licence_and_terms_of_a_row_come_first_and_never_loosen(tmp_path):
         {"kind": "cvs"},
     ],
 )
-def test_wrong_settings_are_refused(tmp_path, changes):
+def test_wrong_settings_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read_source(**table(tmp_path / "x.csv", "x") | changes)

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cultureclip.concepts.sources.kinds import KINDS, find_kind, kind_of_name
+from cultureclip.concepts.gather import Gathered
+from cultureclip.concepts.sources.kinds import KINDS, KindFinder
 from cultureclip.errors import SourceDataError
 from cultureclip.tables import CATEGORIES, CONCEPT_SOURCES, CONCEPTS
 from tests.concepts.sources.support import dropped, gather
@@ -25,13 +27,13 @@ def to_csv(*rows: list[str]) -> str:
     return text.getvalue()
 
 
-def facts(gathered, *columns: str) -> list[list]:
+def facts(gathered: Gathered, *columns: str) -> list[list[Any]]:
     CONCEPTS.validate(gathered.concepts)
     CONCEPT_SOURCES.validate(gathered.sources)
     return gathered.concepts[list(columns)].to_numpy().tolist()
 
 
-def test_dosa_takes_the_state_from_the_folder_and_the_category_from_the_words(tmp_path):
+def test_dosa_takes_the_state_from_the_folder_and_the_category_from_the_words(tmp_path: Path) -> None:
     write(
         tmp_path / "tamil_nadu/original_artifacts.csv", '\ufeffclues,artifact\n"A sweet dish.\nVery hot",pongal\n,x\n'
     )
@@ -48,7 +50,7 @@ def test_dosa_takes_the_state_from_the_folder_and_the_category_from_the_words(tm
     assert gathered.sources["place"].iloc[0] == "assam/expanded_artifacts.csv line 2"
 
 
-def test_worldcuisines_reads_lists_in_both_spellings_and_global_is_generic(tmp_path):
+def test_worldcuisines_reads_lists_in_both_spellings_and_global_is_generic(tmp_path: Path) -> None:
     header = ["Name", "Alias", "Coarse-grained categories", "Countries", "Text Description", "Image1 License"]
     header += ["Image1 name / URL", "Fine-grained categories"]
     kept = ["CC-BY-SA 4.0", "https://upload.example/a.jpg", ""]
@@ -79,8 +81,8 @@ def test_worldcuisines_reads_lists_in_both_spellings_and_global_is_generic(tmp_p
     assert ["Bibimbap", ["KP", "KR"]] in facts(told, "name", "cultures")
 
 
-def test_cube_takes_nan_and_llm_for_nothing_and_a_wikidata_id_for_one_thing(tmp_path):
-    def entry(name, country, domain, known):
+def test_cube_takes_nan_and_llm_for_nothing_and_a_wikidata_id_for_one_thing(tmp_path: Path) -> None:
+    def entry(name: str, country: str, domain: str, known: str) -> dict[str, str]:
         return {"P31": "nan", "id": known, "name": name, "country": country, "domain": domain, "prompt": "A picture"}
 
     entries = [
@@ -111,7 +113,7 @@ def test_cube_takes_nan_and_llm_for_nothing_and_a_wikidata_id_for_one_thing(tmp_
         gather({"kind": "cube", "path": str(path)})
 
 
-def test_cunit_has_two_header_rows_entities_doubled_spaces_and_several_countries(tmp_path):
+def test_cunit_has_two_header_rows_entities_doubled_spaces_and_several_countries(tmp_path: Path) -> None:
     food = to_csv(
         ["\ufefftitle", "country", "link", "user description", "user", "", "occasion description", "occasion", ""],
         ["", "", "", "", "bride", "groom", "", "wedding", "New Year"],
@@ -138,8 +140,10 @@ def test_cunit_has_two_header_rows_entities_doubled_spaces_and_several_countries
         gather({"kind": "cunit", "path": str(tmp_path / "food_concepts.csv")})
 
 
-def test_marvl_takes_each_concept_once_and_never_opens_a_pickle(tmp_path, monkeypatch):
-    def line(concept, language="id", chapter="Animal"):
+def test_marvl_takes_each_concept_once_and_never_opens_a_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(concept: str, language="id", chapter="Animal") -> str:
         return json.dumps({"concept": concept, "language": language, "chapter": chapter, "caption": "x"})
 
     lines = [line("5-Burung_Kakatua"), line("5-Burung_Kakatua"), line("x"), line("6-Roh", chapter="Spirits"), "{", "[]"]
@@ -157,13 +161,13 @@ def test_marvl_takes_each_concept_once_and_never_opens_a_pickle(tmp_path, monkey
     assert gathered.sources["language"].to_list() == ["id", "zh"]
 
 
-def test_cultural_ground_gives_its_country_to_things_that_another_source_names(tmp_path):
-    def line(known):
+def test_cultural_ground_gives_its_country_to_things_that_another_source_names(tmp_path: Path) -> None:
+    def line(known: str) -> str:
         return json.dumps({"id": known, "language": "en", "conversations": []})
 
     write(tmp_path / "south_korea_refined.jsonl", "\n".join(map(line, ["Q1_None", "Q2_0", "Q1_1", "none"])))
     mine = write(tmp_path / "x.csv", "name,country,id\nkimchi,CN,Q1\n")
-    named = {"kind": "csv", "title": "mine", "path": str(mine), "licence": "MIT", "terms": "train"}
+    named: dict[str, Any] = {"kind": "csv", "title": "mine", "path": str(mine), "licence": "MIT", "terms": "train"}
     named |= {"columns": {"name": "name", "countries": "country", "wikidata": "id"}, "always": {"category": "dish"}}
     named |= {"categories": {"dish": "Cuisine"}}
     ground = {"kind": "cultural_ground", "path": str(tmp_path)}
@@ -174,9 +178,11 @@ def test_cultural_ground_gives_its_country_to_things_that_another_source_names(t
         gather(ground, named)
 
 
-def test_kinds_are_found_as_words_and_all_categories_are_covered():
+def test_kinds_are_found_as_words_and_all_categories_are_covered() -> None:
     assert set(KINDS.values()) == set(CATEGORIES)
-    assert find_kind("is a traditional Japanese garment and a dish", KINDS) == "garment"
-    assert find_kind("two dishes", KINDS) == "dish"
-    assert find_kind("a chat about capitals", KINDS) == ""
-    assert kind_of_name("bangda fish curry", KINDS) == "curry"
+    kinds = KindFinder(KINDS)
+    assert kinds.first("is a traditional Japanese Garment and a dish") == "garment"
+    assert kinds.first("two dishes") == "dish"
+    assert kinds.first("it is a board game of two") == "board game"
+    assert kinds.first("a chat about capitals") == kinds.last("") == ""
+    assert kinds.last("bangda fish curry") == "curry"

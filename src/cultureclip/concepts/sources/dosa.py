@@ -15,7 +15,7 @@ from pydantic import Field
 
 from cultureclip.concepts.sources.files import find_files, read_table
 from cultureclip.concepts.sources.found import Found
-from cultureclip.concepts.sources.kinds import KINDS, find_kind, kind_of_name
+from cultureclip.concepts.sources.kinds import KINDS, KindFinder
 from cultureclip.concepts.sources.source import Category, OwnersSource, Terms
 from cultureclip.concepts.sources.tally import Tally
 
@@ -33,12 +33,13 @@ class DosaSource(OwnersSource):
 
     def read(self, tally: Tally) -> Iterator[Found]:
         """Yield the artifacts of every state."""
+        kinds = KindFinder(self.categories)
         for path in find_files(self.path, ("original_artifacts.csv", "expanded_artifacts.csv")):
             folder = path.parent.name
             for place, cells in read_table(path, tally, ("artifact", "clues")):
                 clues = " ".join(cells["clues"].split())
                 name = cells["artifact"]
-                kind = kind_of_name(name, self.categories) or find_kind(clues, self.categories)
+                kind = kinds.last(name) or kinds.first(clues)
                 yield Found(
                     place=f"{folder}/{place}",
                     name=name,

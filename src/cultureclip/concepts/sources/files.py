@@ -1,7 +1,7 @@
 """An owner's files as rows: CSV and TSV, JSON lines, JSON lists; damaged rows are counted, damaged files refused."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,24 +103,37 @@ def read_header(path: Path, rows: Iterator[tuple[int, list[str]]], tally: Tally,
     return header
 
 
-def read_json_lines(path: Path, tally: Tally) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (place, object) of every line of a JSON-lines file; lines that hold something else are counted."""
+def read_lines(path: Path, tally: Tally, left_out: Collection[str] = ("",)) -> Iterator[tuple[str, str]]:
+    """Yield (place, text) of every line; lines that are not UTF-8 are counted and left out.
+
+    Args:
+        path: The file, which may be compressed.
+        tally: Where lines are counted.
+        left_out: Lines that are no rows.
+    """
     stream = LineStream(path)
-    for text in stream:
-        if not text.strip():
+    for line in stream:
+        text = line.strip()
+        if text in left_out:
             continue
         tally.rows += 1
-        place, broken, stream.broken = _place(path, stream.number), stream.broken, False
-        if broken:
-            tally.drop(NOT_UTF8, place)
-            continue
+        if stream.broken:
+            stream.broken = False
+            tally.drop(NOT_UTF8, _place(path, stream.number))
+        else:
+            yield _place(path, stream.number), text
+    _finish(stream, tally)
+
+
+def read_json_lines(path: Path, tally: Tally) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (place, object) of every line of a JSON-lines file; lines that hold something else are counted."""
+    for place, text in read_lines(path, tally):
         try:
             row = parse_object(text)
         except RefusedError:
             tally.drop(MALFORMED, place)
             continue
         yield place, row
-    _finish(stream, tally)
 
 
 def read_json_list(path: Path, tally: Tally, most: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,8 +1,7 @@
 """Words for kinds of things, each with one of the eight categories, for sources that give sentences alone."""
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 
 _WORDS = {
     "Cuisine": "appetizer, beverage, biscuit, bread, broth, cake, candy, cheese, condiment, confection, confectionery, "
@@ -23,23 +22,45 @@ _WORDS = {
     "Festival": "carnival, celebration, ceremony, feast, festival, holiday, ritual",
 }
 
+_WORD = re.compile(r"[^\W_]+")
+
 KINDS = {word: category for category, words in _WORDS.items() for word in words.split(", ")}
 """Word -> category."""
 
 
-def find_kind(sentence: str, kinds: Mapping[str, str]) -> str:
-    """Return the first of several words that a sentence has, in the singular or with an s; empty if it has none."""
-    found = _pattern(tuple(kinds)).search(sentence)
-    return found[1].lower() if found else ""
+class KindFinder:
+    """Finds words for kinds of things in texts, in the singular or with an s."""
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        """Prepare.
+
+        Args:
+            kinds: Words, or several words with spaces between them, in any case.
+        """
+        self._forms = {form: kind.lower() for kind in kinds for form in _plurals(kind.lower())}
+        self._longest: dict[str, int] = {}
+        """First word -> most words of a kind that begins with it."""
+        for form in self._forms:
+            first, *rest = form.split()
+            self._longest[first] = max(self._longest.get(first, 1), 1 + len(rest))
+
+    def first(self, sentence: str) -> str:
+        """Return the first kind that a sentence names, the longest one there; empty if it names none."""
+        return next(self._find(sentence), "")
+
+    def last(self, name: str) -> str:
+        """Return the last kind in a name, as a fish curry is a curry; empty if there is none."""
+        return ([*self._find(name)] or [""])[-1]
+
+    def _find(self, text: str) -> Iterator[str]:
+        words = _WORD.findall(text.lower())
+        for place, word in enumerate(words):
+            for length in range(self._longest.get(word, 0), 0, -1):
+                kind = self._forms.get(" ".join(words[place : place + length]))
+                if kind:
+                    yield kind
+                    break
 
 
-def kind_of_name(name: str, kinds: Mapping[str, str]) -> str:
-    """Return the last of several words that a name has, as a fish curry is a curry; empty if it has none."""
-    found = _pattern(tuple(kinds)).findall(name)
-    return found[-1].lower() if found else ""
-
-
-@lru_cache(maxsize=16)
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-    return re.compile(rf"\b({'|'.join(longest_first)})(?:e?s)?\b", re.IGNORECASE)
+def _plurals(kind: str) -> tuple[str, ...]:
+    return kind, f"{kind}s", f"{kind}es"

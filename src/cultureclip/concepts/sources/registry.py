@@ -11,6 +11,8 @@ from cultureclip.concepts.sources.cultural_ground import CulturalGroundSource
 from cultureclip.concepts.sources.cunit import CunitSource
 from cultureclip.concepts.sources.dosa import DosaSource
 from cultureclip.concepts.sources.marvl import MarvlSource
+from cultureclip.concepts.sources.wikidata import WikidataSource
+from cultureclip.concepts.sources.wit import WitSource
 from cultureclip.concepts.sources.worldcuisines import WorldCuisinesSource
 
 ConceptSource = Annotated[
@@ -21,6 +23,8 @@ ConceptSource = Annotated[
     | CunitSource
     | DosaSource
     | MarvlSource
+    | WikidataSource
+    | WitSource
     | WorldCuisinesSource,
     Field(discriminator="kind"),
 ]

@@ -9,7 +9,7 @@ NO_NAME, NAME_TOO_LONG, NAME_UNFIT = "no name", "name is too long", "name has ch
 NO_CULTURE, NO_CATEGORY = "no culture", "category is not mapped"
 NO_FACTS = "picture without a context and a key visual feature"
 NO_PICTURE_FILE = "picture file is missing"
-UNKNOWN_TERMS = "unknown terms"
+UNKNOWN_TERMS, OTHER_LANGUAGE = "unknown terms", "page is in another language"
 GENERIC, REPEATED = "generic", "same row again"
 COUNTRY_REASONS = {
     status: f"no culture: {what}"
