@@ -160,8 +160,8 @@ def _sides(tables: GalleryTables, twins: set[str]) -> dict[tuple[str, str], _Sid
         label = in_words(reason or verdict or "not judged") + (f" ({ratings})" if ratings else "")
         by_caption[caption].append(_Drawn(image, verdict == "accepted", shorten(label, _REASON)))
     sides: dict[tuple[str, str], _Side] = defaultdict(lambda: _Side([], [], [], []))
-    columns = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
-    for twin, concept, caption, text, verdict, reason in _rows(captions, *columns):
+    of_caption = ("twin_id", "concept_id", "caption_id", "text", "verdict", "reason")
+    for twin, concept, caption, text, verdict, reason in _rows(captions, *of_caption):
         side = sides[twin, concept]
         if verdict == "accepted":
             side.captions.append(shorten(text, _TEXT))
@@ -176,7 +176,7 @@ def _ratings(judgements: pd.DataFrame) -> pd.DataFrame:
     """Return ``image_id`` and the three ratings of each rated image as a text, such as ``rated 5, 2, 1``."""
     rated = judgements.dropna(subset=list(CRITERIA)).drop_duplicates("image_id")
     digits = [rated[name].astype(int).astype(str) for name in CRITERIA]
-    return pd.DataFrame({"image_id": rated["image_id"], "ratings": "rated " + digits[0].str.cat(digits[1:], sep=", ")})
+    return pd.DataFrame({"image_id": rated["image_id"], "ratings": "rated " + digits[0].str.cat(pd.concat(digits[1:], axis=1), sep=", ")})
 
 
 def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
