@@ -176,7 +176,8 @@ def _ratings(judgements: pd.DataFrame) -> pd.DataFrame:
     """Return ``image_id`` and the three ratings of each rated image as a text, such as ``rated 5, 2, 1``."""
     rated = judgements.dropna(subset=list(CRITERIA)).drop_duplicates("image_id")
     digits = [rated[name].astype(int).astype(str) for name in CRITERIA]
-    return pd.DataFrame({"image_id": rated["image_id"], "ratings": "rated " + digits[0].str.cat(pd.concat(digits[1:], axis=1), sep=", ")})
+    ratings = digits[0].str.cat(pd.concat(digits[1:], axis=1), sep=", ")
+    return pd.DataFrame({"image_id": rated["image_id"], "ratings": "rated " + ratings})
 
 
 def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
