@@ -10,7 +10,6 @@ import pytest
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.concepts.clusters import Clusters
 from cultureclip.concepts.gather import Gathered, gather_concepts
-from cultureclip.concepts.licences import join_licences
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Found, Row
 from cultureclip.concepts.sources.source import Source
@@ -135,9 +134,3 @@ def test_a_row_that_comes_again_is_counted_once() -> None:
     gathered = merge([row("kimchi", "KR"), row("kimchi", "KR"), row("kimchi", "KR", ref="elsewhere")])
     assert gathered.report["sources"][0]["dropped"] == {"same row again": 1}
     assert len(gathered.sources) == 2
-
-
-def test_licences_are_joined_once_each() -> None:
-    assert join_licences(["MIT", "MIT"]) == "MIT"
-    assert join_licences(["MIT OR ISC"]) == "MIT OR ISC"
-    assert join_licences(["MIT OR ISC", "CC0-1.0"]) == "(MIT OR ISC) AND CC0-1.0"

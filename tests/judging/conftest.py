@@ -63,6 +63,7 @@ def make_tables(pairs: list[tuple[str, str]], images_per_side: int = 3) -> Table
             "context": "A thing of its culture.",
             "key_visual_features": [["wide sleeves", "a sash"]] * len(names),
             "terms": "train",
+            "source": "atlas",
         }
     )
     twins = pd.DataFrame(

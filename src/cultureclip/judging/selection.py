@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from cultureclip.errors import LeakError
+from cultureclip.concepts.licences import TRAINED, require_terms
 from cultureclip.ids import digest
 from cultureclip.judging.verdicts import decisions
-from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE
+from cultureclip.tables import NO_REDISTRIBUTE
 
 RESTRICTED = " AND LicenseRef-no-redistribute"
 """SPDX expression added to the licence of a row when one of its concepts must not be passed on."""
@@ -40,12 +40,12 @@ def build_cultwin(
         Table of CulTwin, ordered by twin and pair.
 
     Raises:
-        LeakError: if an accepted image shows a concept that may be used for evaluation only.
+        LeakError: if an accepted image shows a concept that may be used for evaluation only; all are listed.
     """
     accepted = requests.loc[requests["image_id"].isin(_accepted(judgements)), ["image_id", "caption_id"]]
     shown = accepted.merge(captions[["caption_id", "twin_id", "concept_id", "kind", "text"]], on="caption_id")
-    shown = shown.merge(concepts[["concept_id", "name", "terms"]], on="concept_id")
-    _refuse_evaluation_only(shown)
+    shown = shown.merge(concepts[["concept_id", "name"]], on="concept_id")
+    require_terms(shown[["image_id", "concept_id"]], concepts, TRAINED, "cultwin")
     shown = shown.rename(columns={"text": "caption", "name": "concept"}).sort_values("image_id")
     shown["pair"] = shown.groupby(["twin_id", "concept_id", "kind"]).cumcount()
     shown = shown[["twin_id", "kind", "pair", *_FIELDS]]
@@ -74,13 +74,3 @@ def build_cultwin(
 def _accepted(judgements: pd.DataFrame) -> pd.Series:
     decided = decisions(judgements)
     return decided.loc[decided["verdict"] == "accepted", "image_id"]
-
-
-def _refuse_evaluation_only(shown: pd.DataFrame) -> None:
-    held_out = shown.loc[shown["terms"] == EVAL_ONLY, "name"].unique()
-    if len(held_out):
-        raise LeakError(
-            ", ".join(held_out[:5]),
-            f"{len(held_out)} concepts with terms {EVAL_ONLY!r} have images among the training rows",
-            "Leave them out of the twins, or change their terms",
-        )

@@ -161,6 +161,20 @@ def test_marvl_takes_each_concept_once_and_never_opens_a_pickle(
     assert gathered.sources["language"].to_list() == ["id", "zh"]
 
 
+def test_characters_that_no_file_can_hold_do_not_get_into_the_tables_or_the_report(tmp_path: Path) -> None:
+    rows = [
+        {"concept": "1-ok", "language": "id", "chapter": "Ani\ud800mal"},
+        {"concept": "2-na\ud800me", "language": "id", "chapter": "Animal"},
+        {"concept": "3-x", "language": "id", "chapter": "No\ud800ne"},
+        {"concept": "4-x", "language": "\ud800", "chapter": "Animal"},
+    ]
+    write(tmp_path / "marvl-id.jsonl", "\n".join(map(json.dumps, rows)))
+    gathered = gather({"kind": "marvl", "path": str(tmp_path)})
+    assert facts(gathered, "name", "universal") == [["ok", "Animal"]]
+    json.dumps(gathered.report, ensure_ascii=False).encode()
+    gathered.sources.to_parquet(tmp_path / "sources.parquet")
+
+
 def test_cultural_ground_gives_its_country_to_things_that_another_source_names(tmp_path: Path) -> None:
     def line(known: str) -> str:
         return json.dumps({"id": known, "language": "en", "conversations": []})
