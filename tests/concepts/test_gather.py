@@ -64,6 +64,8 @@ def test_the_atlas_alone_gives_the_concepts_that_it_gave_before_there_were_sourc
         (row("Sari Cloth", "IN"), row("saree", "IN BD", aliases=("sari cloth",)), "alias"),
         (row("khao phat kung", "TH"), row("khao phad kung", "TH"), "similar"),
         (row("si", "CN"), row("Sì", "CN"), "name"),
+        (row("Pantheon", "IT", category="Architecture"), row("Pantheon", "IT FR", category="Architecture"), "name"),
+        (row("Golden Temple", "IN", wikidata="Q1"), row("Golden Temple", "IN"), "name"),
     ],
 )
 def test_one_thing_is_recognised(first: Row, second: Row, rule: str) -> None:
@@ -81,6 +83,8 @@ def test_one_thing_is_recognised(first: Row, second: Row, rule: str) -> None:
         (row("khao phat kung", "TH"), row("khao phad kung", "LA")),
         (row("khao phat kung", "TH"), row("khao phad kung", "TH", category="Art")),
         (row("style no 11", "TH"), row("style no 12", "TH")),
+        (row("Pantheon", "IT", category="Architecture"), row("Panthéon", "FR", category="Architecture")),
+        (row("Golden Temple", "IN", wikidata="Q1"), row("Golden Temple", "IN", wikidata="Q2")),
         (row("saree", "IN", aliases=("sari cloth",)), row("Sari Cloth", "BD")),
         (row("司", "JP"), row("si", "JP")),
         (row("hanbok", "KR"), row("hanfu", "KR")),

@@ -3,12 +3,14 @@
 A row joins a thing that is there already, by the first of these rules that holds:
 
 1. ``wikidata``: the Wikidata ids are equal.
-2. ``name``: the names' keys are equal, and the categories are; or the categories differ and a culture is shared.
+2. ``name``: the names' keys are equal, and a culture is shared; or the category is, as things are at home in several
+   countries. Buildings are not: the Pantheon of Rome is not that of Paris.
 3. ``alias``: the key of one's name is the key of an alias of the other; category and a culture are shared.
 4. ``similar``: the keys of the names are nearly equal; category and a culture are shared, and so are the first letter
    and all digits.
 
-By the last two, rows of one source are never one thing, for an owner tells its own things apart. Keys of fewer than
+Rows with different Wikidata ids are never one thing. By the last two rules, rows of one source are not, either, for an
+owner tells its own things apart. Keys of fewer than
 ``min_length`` characters prove nothing across spellings: for those the names must be equal but for case and accents.
 Two rows of one curated source are never one thing.
 """
@@ -25,6 +27,8 @@ from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Row
 
 NEW, WIKIDATA, NAME, ALIAS, SIMILAR = "new", "wikidata", "name", "alias", "similar"
+_OF_ONE_PLACE = "Architecture"
+"""Category of things that are not at home in several countries because they have one name."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -113,7 +117,7 @@ class Clusters:
         )
         for how, candidates in rules:
             for cluster in candidates:
-                if not (row.curated and kind in cluster.kinds):
+                if not (row.curated and kind in cluster.kinds) and not _differ(cluster, row):
                     return cluster, how
         return None, ""
 
@@ -121,7 +125,8 @@ class Clusters:
         long = len(key) >= self._settings.min_length
         for cluster in self._by_name.get(key, ()):
             alike = long or any(fold(row.found.name) == fold(other.found.name) for other in cluster.rows)
-            if alike and (cluster.category == row.category or _share_culture(cluster, row)):
+            anywhere = cluster.category == row.category != _OF_ONE_PLACE
+            if alike and (anywhere or _share_culture(cluster, row)):
                 yield cluster
 
     def _of_alias(self, key: str, row: Row, kind: int) -> Iterator[Cluster]:
@@ -158,6 +163,12 @@ class Clusters:
         if key:
             for culture in cluster.cultures:
                 self._by_block[culture, cluster.category, key[0]].setdefault(key, cluster)
+
+
+def _differ(cluster: Cluster, row: Row) -> bool:
+    """Tell whether a row's Wikidata id is another than that of the thing's rows."""
+    known = {other.found.wikidata for other in cluster.rows} - {""}
+    return bool(row.found.wikidata and known and row.found.wikidata not in known)
 
 
 def _share_culture(cluster: Cluster, row: Row) -> bool:
