@@ -135,11 +135,11 @@ def test_cells_of_one_culture_are_passed_over() -> None:
     embeddings = np.eye(16)[place] + 0.1 * rng.normal(size=(1000, 16))
     embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
     cultures = [[CODES[p]] for p in place]
-    cells = Cells(embeddings, culture_matrix(cultures))
-    for cell in range(len(cells)):
-        rows, columns = cells.part(cell, 3)
-        assert not set(place[rows]) & set(place[columns])
-        assert len(columns) > 0 or len(rows) == 0
+    rows = np.arange(1000)
+    looks = list(Cells(embeddings, culture_matrix(cultures)).probe(rows, 3))
+    assert set(np.concatenate([here for here, _ in looks])) == set(rows), "every row looks somewhere"
+    for here, members in looks:
+        assert not set(place[here]) & set(place[members])
 
 
 @pytest.mark.parametrize("search", [None, IN_CELLS], ids=["exact", "cells"])

@@ -1,22 +1,22 @@
-"""Cells of similar vectors, the inverted lists of an IVF index: a search looks into the nearest cells only.
+"""Cells of similar vectors, the inverted lists of an IVF index: a search looks into the cells nearest to each row only.
 
-faiss finds the cells by k-means. Cells are searched whole, by matrix products (:mod:`cultureclip.concepts.neighbours`),
-and not by faiss's own search: its selectors hold for all queries alike, and here every row has cultures of its own.
+faiss finds the cells by k-means. They are searched by matrix products (:mod:`cultureclip.concepts.neighbours`) and not
+by faiss's own search, whose selectors hold for all queries alike: here every row has cultures of its own.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-_CELLS_PER_ROOT = 2  # cells = this * sqrt(rows): the search costs rows * probes * sqrt(rows) / this
-_SAMPLED = 40  # rows per cell that k-means sees
-_ROUNDS = 8  # of k-means
+_CELLS_PER_ROOT = 2  # cells = this * sqrt(rows)
+_SAMPLED = 32  # rows per cell that k-means sees
+_ROUNDS = 6  # of k-means
 _SEED = 0
 
 
 class Cells:
-    """Rows in cells of similar ones, and for each cell the order in which others are searched for its rows.
-
-    The same rows give the same cells, for any number of threads.
+    """Rows in cells of similar ones. The same rows give the same cells, for any number of threads.
 
     Args:
         embeddings: L2-normalised, float32 [N, D].
@@ -24,17 +24,16 @@ class Cells:
 
     Attributes:
         cell_of: Each row's cell, [N].
-        nearest: For each cell all cells, the nearest first; those without a look-alike of another culture are last.
+        members: Rows of each cell.
     """
 
     def __init__(self, embeddings: np.ndarray, cultures: csr_matrix) -> None:
         import faiss  # here, because most searches are small and need no index
 
         count, width = embeddings.shape
-        cells = max(1, round(_CELLS_PER_ROOT * count**0.5))
         kmeans = faiss.Kmeans(
             width,
-            min(cells, count),
+            min(count, round(_CELLS_PER_ROOT * count**0.5)),
             niter=_ROUNDS,
             seed=_SEED,
             spherical=True,
@@ -42,41 +41,45 @@ class Cells:
             max_points_per_centroid=_SAMPLED,
         )
         kmeans.train(embeddings)
-        centres = np.asarray(kmeans.centroids)
-        self.cell_of = kmeans.index.search(embeddings, 1)[1][:, 0]
-        self._sizes = np.bincount(self.cell_of, minlength=len(centres))
-        self._members = np.split(np.argsort(self.cell_of, kind="stable"), np.cumsum(self._sizes)[:-1])
-        closeness = centres @ centres.T
-        useless = self._find_useless(cultures)
-        closeness[useless] = -np.inf
-        self.nearest = np.argsort(-closeness, axis=1, kind="stable").astype(np.int32)
-        self._useful = len(closeness) - useless.sum(axis=1)
+        nearest = kmeans.index.search(embeddings, 1)[1][:, 0]
+        used, self.cell_of, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
+        self.members = np.split(np.argsort(self.cell_of, kind="stable"), np.cumsum(sizes)[:-1])
+        self._centres = np.asarray(kmeans.centroids)[used]
+        placed = csr_matrix((np.ones(count, np.float32), (self.cell_of, np.arange(count))), shape=(len(used), count))
+        self._common = csr_matrix((placed @ cultures).toarray() == sizes[:, None], dtype=np.float32)
+        self._embeddings, self._cultures = embeddings, cultures
 
     def __len__(self) -> int:
-        """Number of cells."""
-        return len(self._sizes)
+        """Number of cells, none of which is empty."""
+        return len(self.members)
 
     def count_probes(self, rows: np.ndarray, neighbours: np.ndarray, recall: float) -> int:
-        """Return how many cells a search must look into.
+        """Return how many cells a search must look into for each row.
 
         Args:
             rows: Sample of the rows, [S].
             neighbours: Their true neighbours, [S, k]; -1 where there are fewer.
             recall: Share of them that the search must find.
         """
-        rank = np.argsort(self.nearest[self.cell_of[rows]], axis=1)
+        rank = np.argsort(np.argsort(-self._closeness(rows), axis=1), axis=1)
         ranks = np.sort(np.take_along_axis(rank, self.cell_of[neighbours], axis=1)[neighbours >= 0])
         return int(ranks[int(np.ceil(recall * len(ranks))) - 1]) + 1 if len(ranks) else 1
 
-    def part(self, cell: int, probes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of a cell, and the rows among which their neighbours are sought."""
-        searched = self.nearest[cell, : min(probes, self._useful[cell])]
-        columns = [self._members[other] for other in searched] or [np.zeros(0, np.int64)]
-        return self._members[cell], np.sort(np.concatenate(columns))
+    def probe(self, rows: np.ndarray, probes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield, cell by cell, which of the rows look into it (their places in ``rows``), and the cell's members."""
+        closeness = self._closeness(rows)
+        first = len(self) - min(probes, len(self))
+        chosen = np.argpartition(closeness, first, axis=1)[:, first:]
+        place, column = np.nonzero(np.isfinite(np.take_along_axis(closeness, chosen, 1)))
+        cells = chosen[place, column]
+        order = np.argsort(cells, kind="stable")
+        cells, place = cells[order], place[order]
+        for lookers in np.split(np.arange(len(cells)), np.flatnonzero(np.diff(cells)) + 1):
+            if len(lookers):
+                yield place[lookers], self.members[cells[lookers[0]]]
 
-    def _find_useless(self, cultures: csr_matrix) -> np.ndarray:
-        """Return for each pair of cells whether no row of one is foreign to a row of the other, bool [cells, cells]."""
-        rows = np.arange(len(self.cell_of))
-        placed = csr_matrix((np.ones(len(rows), np.float32), (self.cell_of, rows)), shape=(len(self), len(rows)))
-        common = ((placed @ cultures).toarray() == self._sizes[:, None]).astype(np.float32)  # a culture of all its rows
-        return np.asarray(common @ common.T > 0)  # an empty cell has every culture
+    def _closeness(self, rows: np.ndarray) -> np.ndarray:
+        """Return cosines to the centres, [rows, cells]; -inf where all members of the cell share a row's culture."""
+        closeness = np.asarray(self._embeddings[rows] @ self._centres.T)
+        closeness[(self._cultures[rows] @ self._common.T).nonzero()] = -np.inf
+        return closeness

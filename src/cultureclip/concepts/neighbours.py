@@ -7,8 +7,9 @@ culture before they choose the nearest.
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,10 @@ _WORKERS = min(16, os.cpu_count() or 1)
 _SEED = 1  # of the sample
 _LENGTH_TOLERANCE = 0.01
 
-Part = tuple[np.ndarray, np.ndarray]
-"""Rows, and the rows among which their neighbours are sought."""
+_BLOCKS_PER_PROBE = 4  # of rows that look into cells together: the more, the larger the products
+
+Look = tuple[np.ndarray, np.ndarray]
+"""Which rows of a part are compared (their places in it), and with what."""
 
 
 class Neighbours(NamedTuple):
@@ -73,17 +76,15 @@ def nearest_of_other_cultures(
     scan = _Scan(embeddings, cultures, k, block)
     everything = np.arange(len(embeddings))
     if search is None or len(embeddings) <= search.exact_up_to:
-        rows = np.split(everything, range(block, len(embeddings), block))
-        scan.run(len(rows), lambda part: (rows[part], everything))
+        scan.compare(everything, everything)
         return scan.found
     cells = Cells(embeddings, cultures)
     sample = np.sort(np.random.default_rng(_SEED).permutation(everything)[: search.sample])
-    asked = np.array_split(sample, min(_WORKERS, len(sample)))
-    scan.run(len(asked), lambda part: (asked[part], everything))
+    scan.compare(sample, everything)
     probes = cells.count_probes(sample, scan.found.places[sample], search.recall)
     message = "Search among %d concepts: the nearest %d of %d cells hold %.1f %% of the neighbours of a sample of %d"
     logger.info(message, len(embeddings), probes, len(cells), 100 * search.recall, len(sample))
-    scan.run(len(cells), lambda cell: cells.part(cell, probes))
+    scan.run(everything, lambda rows: cells.probe(rows, probes), blocks=_BLOCKS_PER_PROBE)
     scan.complete()
     return scan.found
 
@@ -105,25 +106,30 @@ def check_vectors(vectors: np.ndarray, names: Sequence[str], what: str) -> None:
 
 
 class _Scan:
-    """A search through parts of the rows, each by itself in one thread."""
+    """A search for the neighbours of some rows at a time, each such part by itself in one thread."""
 
     def __init__(self, embeddings: np.ndarray, cultures: csr_matrix, k: int, block: int) -> None:
         self._embeddings, self._cultures, self._block = embeddings, cultures, block
         shape = (len(embeddings), k)
         self.found = Neighbours(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
 
-    def run(self, parts: int, part: Callable[[int], Part]) -> None:
-        """Search all parts; ``part(i)`` is called when its turn comes, so that few are in memory."""
+    def compare(self, rows: np.ndarray, columns: np.ndarray) -> None:
+        """Compare rows with all of the columns."""
+        self.run(rows, lambda part: [(np.arange(len(part)), columns)], blocks=1)
 
-        def search(number: int) -> None:
-            rows, columns = part(number)
-            for top in range(0, len(rows), self._block):
-                here = rows[top : top + self._block]
-                self.found.places[here], self.found.cosines[here] = self._search(here, columns)
+    def run(self, rows: np.ndarray, look: Callable[[np.ndarray], Iterable[Look]], blocks: int) -> None:
+        """Search for the rows, some blocks of them at a time; ``look`` says what such a part is compared with."""
+
+        def search(part: np.ndarray) -> None:
+            best = _Best(len(part), self.found.places.shape[1])
+            for place, columns in look(part):
+                for here, block in product(self._cut(place), self._cut(columns)):
+                    best.add(here, block, self._cosines(part[here], block))
+            self.found.places[part], self.found.cosines[part] = best.sorted()
 
         # With one thread per product, a part's result is the same however many run at once.
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_WORKERS) as pool:
-            for _ in pool.map(search, range(parts)):
+            for _ in pool.map(search, self._cut(rows, blocks)):
                 pass
 
     def complete(self) -> None:
@@ -132,37 +138,49 @@ class _Scan:
         by_cultures: dict[bytes, list[int]] = defaultdict(list)
         for row in np.flatnonzero((places < 0).any(axis=1)).tolist():
             by_cultures[self._cultures.indices[ends[row] : ends[row + 1]].tobytes()].append(row)
-        groups = list(by_cultures.values())
-
-        def part(number: int) -> Part:
-            rows = np.array(groups[number])
+        for group in by_cultures.values():
+            rows = np.array(group)
             foreign = np.flatnonzero((self._cultures @ self._cultures[rows[0]].T).toarray() == 0)
             few = (places[rows] >= 0).sum(axis=1) < min(places.shape[1], len(foreign))
-            return rows[few], foreign
+            self.compare(rows[few], foreign)
 
-        self.run(len(groups), part)
+    def _cut(self, rows: np.ndarray, blocks: int = 1) -> list[np.ndarray]:
+        step = blocks * self._block
+        return [rows[start : start + step] for start in range(0, len(rows), step)]
 
-    def _search(self, rows: np.ndarray, columns: np.ndarray) -> Neighbours:
-        """Return the k nearest foreign ones of ``columns`` for each of ``rows``."""
-        k = self.found.places.shape[1]
-        vectors, cultures = self._embeddings[rows], self._cultures[rows]
-        best = np.full((len(rows), k), -np.inf, np.float32)
-        place = np.full((len(rows), k), -1, np.int64)
-        for left in range(0, len(columns), self._block):
-            block = columns[left : left + self._block]
-            similarity = vectors @ self._embeddings[block].T
-            similarity[(cultures @ self._cultures[block].T).nonzero()] = -np.inf  # a row shares its own culture, too
-            kept = _largest(similarity, k)
-            new = np.take_along_axis(similarity, kept, 1)
-            best = np.concatenate([best, new], axis=1)
-            place = np.concatenate([place, np.where(np.isneginf(new), -1, block[kept])], axis=1)
-            kept = _largest(best, k)
-            best, place = np.take_along_axis(best, kept, 1), np.take_along_axis(place, kept, 1)
-        order = np.lexsort((place, -best), axis=1)
-        return Neighbours(np.take_along_axis(place, order, 1), np.take_along_axis(best, order, 1))
+    def _cosines(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        cosines: np.ndarray = self._embeddings[rows] @ self._embeddings[columns].T
+        shared = self._cultures[rows] @ self._cultures[columns].T  # a row shares its own culture, too
+        cosines[shared.nonzero()] = -np.inf
+        return cosines
+
+
+class _Best:
+    """The k best columns so far of some rows."""
+
+    def __init__(self, rows: int, k: int) -> None:
+        self._k = k
+        self._places = np.full((rows, k), -1, np.int64)
+        self._cosines = np.full((rows, k), -np.inf, np.float32)
+
+    def add(self, here: np.ndarray, columns: np.ndarray, cosines: np.ndarray) -> None:
+        """Take in the cosines of the rows ``here`` to ``columns``, [len(here), len(columns)]."""
+        better = (cosines > self._cosines[here].min(axis=1, keepdims=True)).any(axis=1)
+        here, cosines = here[better], cosines[better]
+        kept = _largest(cosines, self._k)
+        new = np.take_along_axis(cosines, kept, 1)
+        best = np.concatenate([self._cosines[here], new], axis=1)
+        place = np.concatenate([self._places[here], np.where(np.isneginf(new), -1, columns[kept])], axis=1)
+        kept = _largest(best, self._k)
+        self._cosines[here], self._places[here] = (np.take_along_axis(part, kept, 1) for part in (best, place))
+
+    def sorted(self) -> Neighbours:
+        """Return them, the nearest first."""
+        order = np.lexsort((self._places, -self._cosines), axis=1)
+        return Neighbours(*(np.take_along_axis(part, order, 1) for part in (self._places, self._cosines)))
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
     """Return the columns of each row's k largest values, or of all values if there are fewer."""
-    from_here = max(0, values.shape[1] - k)
-    return np.argpartition(values, from_here, axis=1)[:, from_here:]
+    first = max(0, values.shape[1] - k)
+    return np.argpartition(values, first, axis=1)[:, first:]
