@@ -116,7 +116,7 @@ TWINS = _table(
         "cultural_overlap": _score(0, 1),
         "score": _score(-2, 2),
         "method": _one_of("llm", "two_axis", "curated"),
-        "evidence": _text(),  # JSON: shared look, differing features
+        "evidence": _text(),  # JSON: shared look, differing features; of a twin also its best rejected candidates
         "split": _one_of(*SPLITS, nullable=True),  # null for rows that are not twins
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),  # e.g. indistinguishable

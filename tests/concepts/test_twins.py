@@ -30,6 +30,7 @@ SETTINGS = TwinSettings(
     max_flag_twins=100,
     max_object_twins=100,
     dev_share=0.1,
+    rejected_shown=3,
 )
 
 
@@ -43,6 +44,7 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
             "universal": kinds,
             "category": ["Symbol" if k == "flag" else rng.choice(["Symbol", "Clothing"]) for k in kinds],
             "key_visual_features": [["round", f"mark {i}"] for i in range(count)],
+            "aliases": [[f"alias {i}"] for i in range(count)],
             "terms": "train",
         }
     )
@@ -149,6 +151,16 @@ def test_a_concept_for_evaluation_only_is_in_no_twin_and_every_pair_with_it_says
     assert twins.EVALUATION_ONLY not in set(table[~with_it]["reason"])
     freed = (table["a_concept_id"] == accepted["b_concept_id"]) | (table["b_concept_id"] == accepted["b_concept_id"])
     assert (table[freed]["verdict"] == "accepted").any()
+
+
+def test_two_names_of_one_thing_are_no_twin() -> None:
+    concepts, looks, contexts = make_concepts(40, 9)
+    first = match(concepts, looks, contexts).iloc[0]
+    assert first["verdict"] == "accepted"
+    a, b = (int(first[f"{side}_name"].removeprefix("thing ")) for side in "ab")
+    concepts.at[a, "aliases"] = ["other", f"Thing {b}"]
+    table = match(concepts, looks, contexts).set_index("twin_id")
+    assert table.loc[first["twin_id"], "reason"] == twins.SAME_NAME
 
 
 def test_the_search_in_cells_finds_the_same_twins() -> None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _WORKERS = min(16, os.cpu_count() or 1)
 _SEED = 1  # of the sample
 _LENGTH_TOLERANCE = 0.01
+_DECIMALS = 6  # coarser than rounding errors, so another machine orders the pairs alike
+_PAIRS_AT_ONCE = 65536
 
 _BLOCKS_PER_PROBE = 4  # of rows that look into cells together: the more, the larger the products
 
@@ -103,6 +105,26 @@ def check_vectors(vectors: np.ndarray, names: Sequence[str], what: str) -> None:
     if len(bad):
         cause = f"{len(bad)} vectors are not finite or not of length 1, the first with square {squares[bad[0]]:g}"
         raise SourceDataError(f"{what}, {names[bad[0]]}", cause, "Embed them again with a model that works")
+
+
+def pair_cosines(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine of each pair of rows, rounded.
+
+    Each is computed by itself: a search's products round differently with other blocks.
+
+    Args:
+        vectors: L2-normalised, float32 [N, D].
+        a: Row numbers, [P].
+        b: Row numbers, [P].
+
+    Returns:
+        float64 [P].
+    """
+    cosines = np.empty(len(a))
+    for start in range(0, len(a), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        cosines[part] = (vectors[a[part]] * vectors[b[part]]).sum(axis=1)
+    return cosines.clip(-1, 1).round(_DECIMALS)  # near-equal float32 vectors may exceed 1 by a rounding error
 
 
 class _Scan:

@@ -84,6 +84,7 @@ class TwinSettings(Settings):
         max_flag_twins: Most twins of flags.
         max_object_twins: Most twins of everything else.
         dev_share: Share of the twins of each kind that go to the dev split.
+        rejected_shown: Candidates that were not taken, listed in the evidence for each side of a twin.
     """
 
     picture_size: int = Field(ge=16, le=1024)
@@ -97,6 +98,7 @@ class TwinSettings(Settings):
     max_flag_twins: int = Field(ge=0)
     max_object_twins: int = Field(ge=0)
     dev_share: float = Field(ge=0, lt=1)
+    rejected_shown: int = Field(ge=0)
 
 
 class MergeSettings(Settings):

@@ -6,15 +6,13 @@ The look is the judge's embedding of the reference picture, the context the sent
 a pair out. Twins are accepted greedily by score, each concept in a few at most.
 """
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures
+from cultureclip.concepts.evidence import list_evidence
+from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures, pair_cosines
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
@@ -24,12 +22,12 @@ from cultureclip.tables import EVAL_ONLY
 FLAG, OBJECT = "flag", "object"
 EVALUATION_ONLY = "for evaluation only"
 INDISTINGUISHABLE = "indistinguishable"
+SAME_NAME = "same name"
 TOO_DIFFERENT = "not alike enough"
 CONCEPT_USED = "concept is in enough twins"
 KIND_FULL = "enough twins of its kind"
 
-_DECIMALS = 6  # coarser than rounding errors, so another machine orders the pairs alike
-_PAIRS_AT_ONCE = 65536
+_DECIMALS = 6
 
 
 def match_twins(
@@ -84,6 +82,7 @@ def match_twins(
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
+    pairs["same_name"] = share_names(concepts, pairs)
     pairs["reason"] = choose_pairs(pairs, used, held_out, settings)
     accepted = pairs["reason"].isna()
     pairs["verdict"] = np.where(accepted, "accepted", "rejected")
@@ -93,11 +92,9 @@ def match_twins(
         pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
     pairs["category"] = concepts["category"].to_numpy()[pairs["a"]]
     pairs["method"] = "two_axis"
-    rows = concepts.to_dict("records")
-    ends = zip(pairs["a"].tolist(), pairs["b"].tolist(), pairs["visual_similarity"].tolist(), strict=True)
-    pairs["evidence"] = [_evidence(rows[a], rows[b], similarity) for a, b, similarity in ends]
+    pairs["evidence"] = list_evidence(pairs, concepts, looks, groups, settings.rejected_shown)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
-    return pairs.drop(columns=["a", "b", "kind"])
+    return pairs.drop(columns=["a", "b", "kind", "same_name"])
 
 
 def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, settings: TwinSettings) -> pd.DataFrame:
@@ -125,24 +122,13 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, se
     return pd.concat(found, ignore_index=True)
 
 
-def pair_cosines(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cosine of each pair of rows, rounded.
-
-    Each is computed by itself: a search's products round differently with other blocks.
-
-    Args:
-        vectors: L2-normalised, float32 [N, D].
-        a: Row numbers, [P].
-        b: Row numbers, [P].
-
-    Returns:
-        float64 [P].
-    """
-    cosines = np.empty(len(a))
-    for start in range(0, len(a), _PAIRS_AT_ONCE):
-        part = slice(start, start + _PAIRS_AT_ONCE)
-        cosines[part] = (vectors[a[part]] * vectors[b[part]]).sum(axis=1)
-    return cosines.clip(-1, 1).round(_DECIMALS)  # near-equal float32 vectors may exceed 1 by a rounding error
+def share_names(concepts: pd.DataFrame, pairs: pd.DataFrame) -> list[bool]:
+    """Return for each pair whether a name or alias of one is a name or alias of the other: then both are one thing."""
+    names = [
+        {text.casefold() for text in (name, *aliases)}
+        for name, aliases in zip(concepts["name"], concepts["aliases"], strict=True)
+    ]
+    return [not names[a].isdisjoint(names[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
 
 
 def choose_pairs(
@@ -151,7 +137,7 @@ def choose_pairs(
     """Go through pairs from the best down; return for each the reason why it is not a twin, or None if it is one.
 
     Args:
-        pairs: Columns a, b (row numbers of concepts), visual_similarity and kind, best first.
+        pairs: Columns a, b (row numbers of concepts), visual_similarity, kind and same_name, best first.
         used: Which concepts stand for themselves, bool [N].
         held_out: Which concepts are for evaluation only, bool [N].
         settings: The bounds.
@@ -160,13 +146,15 @@ def choose_pairs(
     twins_of: Counter[int] = Counter()
     twins_of_kind: Counter[str] = Counter()
     reasons: list[str | None] = []
-    columns = [pairs[name].tolist() for name in ("a", "b", "visual_similarity", "kind")]
-    for a, b, similarity, kind in zip(*columns, strict=True):
+    columns = [pairs[name].tolist() for name in ("a", "b", "visual_similarity", "kind", "same_name")]
+    for a, b, similarity, kind, same_name in zip(*columns, strict=True):
         reason = None
         if held_out[a] or held_out[b]:
             reason = EVALUATION_ONLY
         elif not (used[a] and used[b]):
             reason = INDISTINGUISHABLE
+        elif same_name:
+            reason = SAME_NAME
         elif similarity < settings.min_visual_similarity:
             reason = TOO_DIFFERENT
         elif max(twins_of[a], twins_of[b]) >= settings.max_twins_per_concept:
@@ -205,20 +193,3 @@ def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
             dev.add(component)
             lacking -= sizes[component]
     return ["dev" if component in dev else "train" for component in components]
-
-
-def _evidence(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float) -> str:
-    features_a, features_b = list(a["key_visual_features"]), list(b["key_visual_features"])
-    shared = [feature for feature in features_a if feature in features_b]
-    evidence = {
-        "shared_look": {
-            "universal": [a["universal"]] if a["universal"] == b["universal"] else [a["universal"], b["universal"]],
-            "visual_similarity": similarity,
-            "features": shared,
-        },
-        "differing_features": {
-            "a": [feature for feature in features_a if feature not in shared],
-            "b": [feature for feature in features_b if feature not in shared],
-        },
-    }
-    return json.dumps(evidence, ensure_ascii=False)

@@ -1,0 +1,103 @@
+"""Evidence of twins: what two concepts share, in what they differ, and the best candidates that were not taken."""
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cultureclip.concepts.neighbours import culture_matrix, pair_cosines
+
+SAME_CULTURE = "same culture"
+
+
+def list_evidence(
+    pairs: pd.DataFrame, concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, shown: int
+) -> list[str]:
+    """Return the evidence of each pair as JSON.
+
+    Args:
+        pairs: Columns a, b (row numbers of concepts), visual_similarity and reason; reason is null for twins.
+        concepts: Rows of the concepts table, N.
+        looks: L2-normalised, float32 [N, D].
+        groups: Only rows of one group are compared, [N].
+        shown: Rejected candidates listed for each side of a twin.
+    """
+    rows = concepts.to_dict("records")
+    rejected = list_rejected(pairs, concepts, looks, groups, shown)
+    evidence = []
+    columns = (pairs[name].tolist() for name in ("a", "b", "visual_similarity"))
+    for a, b, similarity, accepted in zip(*columns, pairs["reason"].isna(), strict=True):
+        found = _compare(rows[a], rows[b], similarity)
+        if accepted:
+            found["rejected_candidates"] = {"a": rejected.get(a, []), "b": rejected.get(b, [])}
+        evidence.append(json.dumps(found, ensure_ascii=False))
+    return evidence
+
+
+def list_rejected(
+    pairs: pd.DataFrame, concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, shown: int
+) -> dict[int, list[dict[str, Any]]]:
+    """Return for each concept in a twin its most similar candidates that are not its twins, and why they are not.
+
+    Candidates are the refused pairs, and the look-alikes that share a culture, which no search for twins considers.
+    Arguments are those of :func:`list_evidence`.
+    """
+    is_twin = pairs["reason"].isna()
+    in_twins = np.unique(pairs.loc[is_twin, ["a", "b"]].to_numpy())
+    refused = pairs.loc[~is_twin, ["a", "b", "visual_similarity", "reason"]]
+    refused = pd.concat([refused, refused.rename(columns={"a": "b", "b": "a"})])
+    refused = refused[refused["a"].isin(in_twins)]
+    found = pd.concat([refused, find_own_culture(in_twins, concepts, looks, groups, shown)])
+    found = found.sort_values(["a", "visual_similarity", "b"], ascending=[True, False, True]).groupby("a").head(shown)
+    found["concept_id"] = concepts["concept_id"].to_numpy()[found["b"]]
+    found["name"] = concepts["name"].to_numpy()[found["b"]]
+    told = found[["concept_id", "name", "visual_similarity", "reason"]].to_dict("records")
+    listed: dict[int, list[dict[str, Any]]] = {}
+    for row, candidate in zip(found["a"].tolist(), told, strict=True):
+        listed.setdefault(row, []).append({str(key): value for key, value in candidate.items()})
+    return listed
+
+
+def find_own_culture(
+    rows: np.ndarray, concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, most: int
+) -> pd.DataFrame:
+    """Return the most similar concepts of each row's group that share a culture with it.
+
+    Args:
+        rows: Row numbers, sorted.
+        concepts: As for :func:`list_evidence`.
+        looks: As for :func:`list_evidence`.
+        groups: As for :func:`list_evidence`.
+        most: Concepts for each row.
+
+    Returns:
+        Columns a (one of the rows), b, visual_similarity and reason.
+    """
+    cultures = culture_matrix(list(concepts["cultures"]))
+    at_home = cultures.tocsc()
+    ends: list[tuple[int, int]] = []
+    for row in rows.tolist():
+        own = np.unique(np.concatenate([at_home[:, [code]].indices for code in cultures[[row]].indices]))
+        own = own[(groups[own] == groups[row]) & (own != row)]
+        best = np.argsort(-(looks[own] @ looks[row]), kind="stable")[:most]
+        ends += [(row, other) for other in own[best].tolist()]
+    a, b = np.array(ends, np.int64).reshape(-1, 2).T
+    return pd.DataFrame({"a": a, "b": b, "visual_similarity": pair_cosines(looks, a, b), "reason": SAME_CULTURE})
+
+
+def _compare(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float) -> dict[str, Any]:
+    features_a, features_b = list(a["key_visual_features"]), list(b["key_visual_features"])
+    shared = [feature for feature in features_a if feature in features_b]
+    return {
+        "shared_look": {
+            "universal": [a["universal"]] if a["universal"] == b["universal"] else [a["universal"], b["universal"]],
+            "visual_similarity": similarity,
+            "features": shared,
+        },
+        "differing_features": {
+            "a": [feature for feature in features_a if feature not in shared],
+            "b": [feature for feature in features_b if feature not in shared],
+        },
+    }

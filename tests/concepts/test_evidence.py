@@ -1,0 +1,48 @@
+"""The candidates that a twin's evidence lists as not taken, against a naive list of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cultureclip.concepts.evidence import SAME_CULTURE
+from tests.concepts.test_twins import make_concepts, match
+
+
+def list_naively(table: pd.DataFrame, concepts: pd.DataFrame, looks: np.ndarray, concept: str) -> list[tuple]:
+    refused = table[table["reason"].notna()]
+    found = []
+    for side, other in (("a", "b"), ("b", "a")):
+        for pair in refused[refused[f"{side}_concept_id"] == concept].to_dict("records"):
+            found.append((pair["visual_similarity"], pair[f"{other}_name"], pair["reason"]))
+    (row,) = np.flatnonzero(concepts["concept_id"] == concept)
+    here = concepts.iloc[row]
+    for place, there in concepts.iterrows():
+        comparable = (here["universal"] == "flag", here["category"]) == (
+            there["universal"] == "flag",
+            there["category"],
+        )
+        if place != row and comparable and set(here["cultures"]) & set(there["cultures"]):
+            found.append((round(float((looks[place] * looks[row]).sum()), 6), there["name"], SAME_CULTURE))
+    return sorted(found, key=lambda candidate: -candidate[0])
+
+
+@pytest.mark.parametrize("shown", [0, 1, 4])
+def test_lists_the_most_similar_ones_with_the_reason(shown: int) -> None:
+    concepts, looks, contexts = make_concepts(50, 11)
+    table = match(concepts, looks, contexts, rejected_shown=shown, max_object_twins=6)
+    reasons = set()
+    for pair in table.to_dict("records"):
+        evidence = json.loads(pair["evidence"])
+        if pair["reason"] is not None and pair["reason"] == pair["reason"]:
+            assert "rejected_candidates" not in evidence
+            continue
+        for side in ("a", "b"):
+            listed = evidence["rejected_candidates"][side]
+            naive = list_naively(table, concepts, looks, pair[f"{side}_concept_id"])[:shown]
+            assert [(c["visual_similarity"], c["name"], c["reason"]) for c in listed] == naive
+            assert all(concepts.set_index("concept_id").loc[c["concept_id"], "name"] == c["name"] for c in listed)
+            reasons |= {candidate["reason"] for candidate in listed}
+    assert (len(reasons) > 2) == (shown > 1), reasons
+    assert not shown or SAME_CULTURE in reasons
