@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cultureclip.concepts import twins
+from cultureclip.concepts import assignment
 from cultureclip.concepts.settings import SearchSettings, TwinSettings
 from cultureclip.concepts.twins import match_twins, split_twins
 from cultureclip.errors import SourceDataError
@@ -26,10 +26,14 @@ SETTINGS = TwinSettings(
     search=SearchSettings(exact_up_to=1000, recall=1.0, sample=100),
     context_weight=0.25,
     min_visual_similarity=0.2,
+    min_chance_quantile=0,
+    max_cultural_overlap=1,
+    max_shared_features=1,
     max_twins_per_concept=2,
     max_flag_twins=100,
     max_object_twins=100,
     dev_share=0.1,
+    cover_evenly=False,
     rejected_shown=3,
 )
 
@@ -86,7 +90,7 @@ def test_every_twin_keeps_the_rules() -> None:
     assert flags.sum() == 9
     refused = table[table["verdict"] == "rejected"]
     assert refused["split"].isna().all()
-    assert set(refused["reason"]) == {twins.TOO_DIFFERENT, twins.CONCEPT_USED, twins.KIND_FULL}
+    assert set(refused["reason"]) == {assignment.TOO_DIFFERENT, assignment.CONCEPT_USED, assignment.KIND_FULL}
 
 
 def test_choice_equals_a_naive_greedy_one() -> None:
@@ -131,7 +135,7 @@ def test_of_concepts_drawn_alike_only_the_representative_is_used() -> None:
     table = match(concepts, looks, contexts, stands_for)
     second = table[(table["a_concept_id"] == ids[same[1]]) | (table["b_concept_id"] == ids[same[1]])]
     assert len(second) > 0
-    assert set(second["reason"]) == {twins.INDISTINGUISHABLE}
+    assert set(second["reason"]) == {assignment.INDISTINGUISHABLE}
     assert {ids[same[0]], ids[same[1]]} in [set(p) for p in second[["a_concept_id", "b_concept_id"]].to_numpy()]
     accepted = table[table["verdict"] == "accepted"]
     assert ids[same[0]] in {*accepted["a_concept_id"], *accepted["b_concept_id"]}
@@ -147,8 +151,8 @@ def test_a_concept_for_evaluation_only_is_in_no_twin_and_every_pair_with_it_says
     table = match(concepts, looks, contexts)
     assert set(table["twin_id"]) == set(before["twin_id"])  # nothing is dropped
     with_it = (table["a_concept_id"] == held_out) | (table["b_concept_id"] == held_out)
-    assert set(table[with_it]["reason"]) == {twins.EVALUATION_ONLY}
-    assert twins.EVALUATION_ONLY not in set(table[~with_it]["reason"])
+    assert set(table[with_it]["reason"]) == {assignment.EVALUATION_ONLY}
+    assert assignment.EVALUATION_ONLY not in set(table[~with_it]["reason"])
     freed = (table["a_concept_id"] == accepted["b_concept_id"]) | (table["b_concept_id"] == accepted["b_concept_id"])
     assert (table[freed]["verdict"] == "accepted").any()
 
@@ -160,7 +164,7 @@ def test_two_names_of_one_thing_are_no_twin() -> None:
     a, b = (int(first[f"{side}_name"].removeprefix("thing ")) for side in "ab")
     concepts.at[a, "aliases"] = ["other", f"Thing {b}"]
     table = match(concepts, looks, contexts).set_index("twin_id")
-    assert table.loc[first["twin_id"], "reason"] == twins.SAME_NAME
+    assert table.loc[first["twin_id"], "reason"] == assignment.SAME_NAME
 
 
 def test_the_search_in_cells_finds_the_same_twins() -> None:

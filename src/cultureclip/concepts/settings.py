@@ -80,10 +80,16 @@ class TwinSettings(Settings):
         search: How they are found.
         context_weight: Weight with which closeness of contexts lowers the score.
         min_visual_similarity: Smallest cosine of looks in a twin.
+        min_chance_quantile: Smallest share of random pairs of the category, of other cultures, that are less alike than
+            a twin; it means the same for every judge.
+        max_cultural_overlap: Largest cosine of the contexts of a twin.
+        max_shared_features: Largest share of the key visual features of either side of a twin that both have.
         max_twins_per_concept: Most twins that one concept is in.
         max_flag_twins: Most twins of flags.
         max_object_twins: Most twins of everything else.
         dev_share: Share of the twins of each kind that go to the dev split.
+        cover_evenly: Whether twins are chosen so that concepts and cultures have about equally many, or by score
+            alone.
         rejected_shown: Candidates that were not taken, listed in the evidence for each side of a twin.
     """
 
@@ -94,10 +100,14 @@ class TwinSettings(Settings):
     search: SearchSettings
     context_weight: float = Field(ge=0, le=1)
     min_visual_similarity: float = Field(ge=-1, le=1)
+    min_chance_quantile: float = Field(ge=0, le=1)
+    max_cultural_overlap: float = Field(ge=0, le=1)
+    max_shared_features: float = Field(ge=0, le=1)
     max_twins_per_concept: int = Field(ge=1)
     max_flag_twins: int = Field(ge=0)
     max_object_twins: int = Field(ge=0)
     dev_share: float = Field(ge=0, lt=1)
+    cover_evenly: bool
     rejected_shown: int = Field(ge=0)
 
 

@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pandas as pd
 
+from cultureclip.concepts.assignment import FLAG, OBJECT, check_pairs, choose_pairs
+from cultureclip.concepts.chance import count_below, random_cosines
 from cultureclip.concepts.evidence import list_evidence
 from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures, pair_cosines
 from cultureclip.concepts.settings import TwinSettings
@@ -18,14 +20,6 @@ from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
 from cultureclip.ids import digest, hash_fraction, twin_id
 from cultureclip.tables import EVAL_ONLY
-
-FLAG, OBJECT = "flag", "object"
-EVALUATION_ONLY = "for evaluation only"
-INDISTINGUISHABLE = "indistinguishable"
-SAME_NAME = "same name"
-TOO_DIFFERENT = "not alike enough"
-CONCEPT_USED = "concept is in enough twins"
-KIND_FULL = "enough twins of its kind"
 
 _DECIMALS = 6
 
@@ -73,6 +67,9 @@ def match_twins(
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     pairs["visual_similarity"] = pair_cosines(looks, a, b)
+    pairs["chance"] = count_below(
+        pairs["visual_similarity"].to_numpy(), groups[a], random_cosines(concepts, looks, groups)
+    )
     pairs["cultural_overlap"] = pair_cosines(contexts, a, b).clip(0, 1)
     pairs["score"] = (pairs["visual_similarity"] - settings.context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
     pairs["kind"] = kinds[a]
@@ -82,8 +79,8 @@ def match_twins(
     pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
     pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
-    pairs["same_name"] = share_names(concepts, pairs)
-    pairs["reason"] = choose_pairs(pairs, used, held_out, settings)
+    refused = check_pairs(pairs, concepts, used, held_out, settings)
+    pairs["reason"] = choose_pairs(pairs, refused, concepts["cultures"].tolist(), settings)
     accepted = pairs["reason"].isna()
     pairs["verdict"] = np.where(accepted, "accepted", "rejected")
     pairs["split"] = pd.Series(None, index=pairs.index, dtype=object)
@@ -94,7 +91,7 @@ def match_twins(
     pairs["method"] = "two_axis"
     pairs["evidence"] = list_evidence(pairs, concepts, looks, groups, settings.rejected_shown)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
-    return pairs.drop(columns=["a", "b", "kind", "same_name"])
+    return pairs.drop(columns=["a", "b", "kind", "chance"])
 
 
 def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, settings: TwinSettings) -> pd.DataFrame:
@@ -120,52 +117,6 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, se
         keys = np.unique(np.minimum(left, right) * len(rows) + np.maximum(left, right))
         found.append(pd.DataFrame({"a": rows[keys // len(rows)], "b": rows[keys % len(rows)]}))
     return pd.concat(found, ignore_index=True)
-
-
-def share_names(concepts: pd.DataFrame, pairs: pd.DataFrame) -> list[bool]:
-    """Return for each pair whether a name or alias of one is a name or alias of the other: then both are one thing."""
-    names = [
-        {text.casefold() for text in (name, *aliases)}
-        for name, aliases in zip(concepts["name"], concepts["aliases"], strict=True)
-    ]
-    return [not names[a].isdisjoint(names[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-
-
-def choose_pairs(
-    pairs: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
-) -> list[str | None]:
-    """Go through pairs from the best down; return for each the reason why it is not a twin, or None if it is one.
-
-    Args:
-        pairs: Columns a, b (row numbers of concepts), visual_similarity, kind and same_name, best first.
-        used: Which concepts stand for themselves, bool [N].
-        held_out: Which concepts are for evaluation only, bool [N].
-        settings: The bounds.
-    """
-    limits = {FLAG: settings.max_flag_twins, OBJECT: settings.max_object_twins}
-    twins_of: Counter[int] = Counter()
-    twins_of_kind: Counter[str] = Counter()
-    reasons: list[str | None] = []
-    columns = [pairs[name].tolist() for name in ("a", "b", "visual_similarity", "kind", "same_name")]
-    for a, b, similarity, kind, same_name in zip(*columns, strict=True):
-        reason = None
-        if held_out[a] or held_out[b]:
-            reason = EVALUATION_ONLY
-        elif not (used[a] and used[b]):
-            reason = INDISTINGUISHABLE
-        elif same_name:
-            reason = SAME_NAME
-        elif similarity < settings.min_visual_similarity:
-            reason = TOO_DIFFERENT
-        elif max(twins_of[a], twins_of[b]) >= settings.max_twins_per_concept:
-            reason = CONCEPT_USED
-        elif twins_of_kind[kind] >= limits[kind]:
-            reason = KIND_FULL
-        else:
-            twins_of.update((a, b))
-            twins_of_kind[kind] += 1
-        reasons.append(reason)
-    return reasons
 
 
 def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:

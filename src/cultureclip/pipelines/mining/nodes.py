@@ -106,7 +106,7 @@ def summarise_mining(
     concepts: pd.DataFrame, looks: pd.DataFrame, twins: pd.DataFrame, bottom_up_figures: dict[str, Any]
 ) -> dict[str, Any]:
     """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
-    from cultureclip.concepts.twins import KIND_FULL
+    from cultureclip.concepts.assignment import KIND_FULL
 
     kept = twins[twins["verdict"] == "accepted"]
     rejected = json.loads(twins["reason"].value_counts().to_json())
