@@ -12,7 +12,17 @@ STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation
 PREVIEWS = ("preview_captioning", "preview_synthesis", "preview_filtering")
 """Previews of stages: their first items and what all would cost."""
 
-MODULES = (*STAGES, "calibration", "attribution", "measure", "pocket", "leaderboard", "fetch_benchmarks", "export", *PREVIEWS)
+MODULES = (
+    *STAGES,
+    "calibration",
+    "attribution",
+    "measure",
+    "pocket",
+    "leaderboard",
+    "fetch_benchmarks",
+    "export",
+    *PREVIEWS,
+)
 """All pipelines that have a module; pipelines that are not stages run by themselves."""
 
 COMBINED: dict[str, tuple[str, ...]] = {"data": STAGES[:4], "__default__": STAGES}

@@ -1,7 +1,7 @@
 """All parameters, stage by stage: the entries that the configuration may have, and their contents."""
 
-from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.attribution.parameters import AttributionParameters
+from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.export.parameters import ExportParameters

@@ -46,14 +46,14 @@ def export_dataset(
     if stayed:
         logger.warning("Export: %d of %d rows stay, by reason: %s", sum(stayed.values()), len(cultwin), stayed)
     used = concepts[concepts["concept_id"].isin({c for side in SIDES for c in rows[f"{side}_concept_id"]})]
-    sources = used.groupby(["source", "licence"], sort=True).size()
+    sources = used.groupby(["source", "licence"], sort=True).size().reset_index(name="n")
     facts = CardFacts(
         summary=SUMMARY,
         stayed=stayed,
         models=_name_models(rows, captions, run_manifest),
         manifest=digest("manifest", run_manifest),
         commit=run_manifest.get("commit"),
-        sources=[(str(source), str(licence), int(n)) for (source, licence), n in sources.items()],
+        sources=[(str(source), str(licence), int(n)) for source, licence, n in sources.itertuples(index=False)],
     )
     metrics = {"rows": len(rows), "stayed": stayed, "splits": rows["split"].value_counts().sort_index().to_dict()}
     return DatasetFolder(rows, images, facts, parameters), metrics
