@@ -7,6 +7,14 @@ import pandas as pd
 
 from cultureclip.report.markdown import escape, to_markdown
 
+_SHARES = {
+    "by the judge": "judge",
+    "by the judge, rated images": "judge_of_rated",
+    "by people": "people",
+    "corrected": "corrected",
+}
+"""Column -> key of a good share."""
+
 _SHOWN = 10
 """Rows of a list of cultures."""
 
@@ -56,9 +64,10 @@ def _list_rows(rows: Iterator[dict[str, str]]) -> str:
 
 def _good_share(share: Mapping[str, Any]) -> dict[str, str]:
     if "reason" in share:
-        return {"by the judge": share["reason"], "by people": "", "corrected": "", "rated": "", "of images": ""}
-    shown = {"by the judge": "judge", "by people": "people", "corrected": "corrected"}
-    cells = {name: _interval(share[key]["value"], share[key]["low"], share[key]["high"]) for name, key in shown.items()}
+        return {**dict.fromkeys(_SHARES, ""), "corrected": share["reason"], "rated": "0", "of images": ""}
+    cells = {
+        name: _interval(share[key]["value"], share[key]["low"], share[key]["high"]) for name, key in _SHARES.items()
+    }
     return {**cells, "rated": str(share["rated"]), "of images": str(share["images"])}
 
 

@@ -103,3 +103,10 @@ def test_everything_rated_leaves_nothing_to_correct() -> None:
     assert found.power == 0
     assert found.corrected.value == pytest.approx(found.people.value)
     assert found.corrected.high - found.corrected.low == pytest.approx(found.people.high - found.people.low, rel=0.1)
+
+
+def test_rated_images_that_are_no_random_sample_show() -> None:
+    clusters, good, says = draw(np.random.default_rng(4), 0.5, concepts=200)
+    chosen = np.flatnonzero(says)[:150]
+    found = estimate_good_share(says, clusters, chosen, good[chosen])
+    assert found.judge_of_rated.value == 1.0 and found.judge_of_rated.low > found.judge.high

@@ -26,6 +26,7 @@ class GoodShare:
 
     Attributes:
         judge: By the judge alone. Its errors are in it, so its interval need not hold the truth.
+        judge_of_rated: The same over the rated images only. If these are a random sample, both differ by chance only.
         people: By people's ratings alone.
         corrected: By both; people's where the judge says the same of all images that people rated.
         power: PPI++'s lambda: how much the judge is listened to; 0 not at all.
@@ -34,6 +35,7 @@ class GoodShare:
     """
 
     judge: Estimate
+    judge_of_rated: Estimate
     people: Estimate
     corrected: Estimate
     power: float
@@ -54,10 +56,11 @@ def estimate_good_share(says_good: np.ndarray, clusters: np.ndarray, rated: np.n
     """
     verdicts, truth, concepts = says_good.astype(float), good.astype(float), np.asarray(clusters, dtype=str)
     judge = ClusteredItems(concepts).estimate_mean(verdicts)
-    people = ClusteredItems(concepts[rated]).estimate_mean(truth)
+    of_rated = ClusteredItems(concepts[rated])
+    judge_of_rated, people = of_rated.estimate_mean(verdicts[rated]), of_rated.estimate_mean(truth)
     counts = {"rated": len(rated), "images": len(verdicts)}
     if np.ptp(verdicts[rated]) == 0:
-        return GoodShare(judge, people, people, 0.0, **counts)
+        return GoodShare(judge, judge_of_rated, people, people, 0.0, **counts)
     _, index = np.unique(concepts, return_inverse=True)
     yes, no = (verdicts[rated] == said for said in (1, 0))
     parts = [_Share(truth[yes], index[rated][yes]), _Share(truth[no], index[rated][no]), _Share(verdicts, index)]
@@ -65,6 +68,7 @@ def estimate_good_share(says_good: np.ndarray, clusters: np.ndarray, rated: np.n
     weights = np.array([third, 1 - third, first - second])
     return GoodShare(
         judge,
+        judge_of_rated,
         people,
         _combine(third * first + (1 - third) * second, parts, weights, int(index.max()) + 1),
         (first - second) * (1 - len(rated) / len(verdicts)),
