@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_pocket_has_the_twins_that_it_had() -> None:
     parameters = MiningParameters.model_validate(load_parameters()["mining"])
-    concepts = read_concepts((ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8"), parameters)
+    concepts, _, _ = read_concepts((ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8"), parameters)
     twins = match_twins(concepts, embed_looks(concepts, parameters), parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
