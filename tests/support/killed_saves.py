@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pandas as pd
 import torch
@@ -20,9 +21,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from plotly import graph_objects
 
+from cultureclip.attribution.index import PictureIndex
 from cultureclip.datasets.checkpoint_dataset import CheckpointDataset
 from cultureclip.datasets.figure_dataset import FigureDataset
 from cultureclip.datasets.json_dataset import JSONDataset
+from cultureclip.datasets.picture_index_dataset import PictureIndexDataset
 from cultureclip.datasets.plotly_dataset import PlotlyDataset
 from cultureclip.datasets.shard_store_dataset import ShardStoreDataset
 from cultureclip.datasets.site_dataset import SiteDataset
@@ -51,6 +54,14 @@ class Pages:
         yield "second/page.html", b"<p>" * 100
 
 
+def make_index(pictures: int) -> PictureIndex:
+    """An index of unit vectors."""
+    vectors = faiss.IndexFlatIP(pictures)
+    vectors.add(np.eye(pictures, dtype=np.float32))
+    names = tuple(f"{place}.png" for place in range(pictures))
+    return PictureIndex(vectors, names, tuple((name,) for name in names), "fingerprint", {})
+
+
 def make_samples(folder: Path) -> dict[type, tuple[str, Any, dict[str, Any]]]:
     """Dataset type -> file name, something to save, further arguments."""
     store = ShardStore(folder / "images")
@@ -65,13 +76,14 @@ def make_samples(folder: Path) -> dict[type, tuple[str, Any, dict[str, Any]]]:
         FigureDataset: ("sheet.png", figure, {}),
         SiteDataset: ("site", Pages(), {}),
         ShardStoreDataset: ("images.json", [f"a{n}" for n in range(9)], {"store": {"filepath": str(store.root)}}),
+        PictureIndexDataset: ("index", make_index(20), {}),
         CheckpointDataset: ("checkpoint", make_checkpoint(write_tiny_clip(folder / "base"))[0], {}),
     }
 
 
 TYPES = (
     *(TableDataset, JSONDataset, PlotlyDataset, TextDataset, FigureDataset),
-    *(SiteDataset, ShardStoreDataset, CheckpointDataset),
+    *(SiteDataset, ShardStoreDataset, PictureIndexDataset, CheckpointDataset),
 )
 
 
