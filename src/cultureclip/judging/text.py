@@ -24,13 +24,13 @@ LEAST_EDGE = 32
 def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
     """Return the text read in each image and reasons; see :data:`cultureclip.judging.panel.Judge`."""
     name = f"text rapidocr {version('rapidocr')} {settings.text.min_confidence}"
-    seen = look_at_each(material, name, lambda picture: read_text(picture, settings.text.min_confidence), ["text"])
+    seen = look_at_each(material, name, lambda picture: recognise_text(picture, settings.text.min_confidence), ["text"])
     letters = seen["text"].fillna("").map(lambda text: sum(char.isalnum() for char in text))
     reason = pd.Series(None, index=seen.index, dtype=object)
     return seen.assign(reason=reason.mask(letters >= settings.text.min_letters, str(Reason.TEXT_IN_PICTURE)))
 
 
-def read_text(picture: Image.Image, min_confidence: float) -> dict[str, str | None]:
+def recognise_text(picture: Image.Image, min_confidence: float) -> dict[str, str | None]:
     """Read the text in an RGB picture: lines in reading order, None where there is none."""
     if min(picture.size) < LEAST_EDGE:
         factor = LEAST_EDGE / min(picture.size)
