@@ -78,7 +78,7 @@ def test_two_runs_at_once_in_one_process_keep_their_own_parameters_and_versions(
         assert {"judgements", "cultwin", "filtering_metrics"} <= manifest["save_versions"].keys()
         assert manifest["load_versions"]["twins"] == VERSION
         assert manifest["load_versions"]["judgements"] == run_id
-        assert len(manifest["node_seconds"]) == 4
+        assert len(manifest["node_seconds"]) == 5
     assert list((place.data / "08_reporting/run_manifest.json").glob(".*")) == []
 
 

@@ -247,7 +247,7 @@ def test_concepts_of_one_name_are_offered_once() -> None:
     ]
     for variant in METRICS:
         for question in ask_grounding(items, variant).questions:
-            assert len(set(question.options)) == len(question.options) == (4 if variant == "as_published" else 5)
+            assert len(set(question.options)) == len(question.options) == (5 if variant == "fair" else 4)
 
 
 def test_as_published_a_collapsed_model_of_crope_is_right_about_one_side_of_each_row() -> None:
