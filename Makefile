@@ -30,8 +30,10 @@ browser:  ## headless Chromium for the report's tests, where apt may install it
 		  $$root apt-get install -y -qq chromium-browser chromium-chromedriver; }; } || \
 	echo "*** NO BROWSER: chromium and chromedriver are missing and could not be installed; on CI their tests fail, elsewhere they are skipped"
 
+# A process per core, with one thread each: processes that share cores make each other's threads wait.
 test: install browser  ## every test, with coverage
-	$(BIN)/pytest --cov=cultureclip --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --durations 15 \
+		--cov=cultureclip --cov-report=term:skip-covered
 
 lint: install
 	$(BIN)/ruff check src tests bench
