@@ -129,7 +129,9 @@ CAPTIONS = _table(
         "twin_id": _id(),
         "concept_id": _id(),
         "kind": _text(),
+        "language": _text(),  # ISO 639-1
         "text": _text(nullable=True),
+        "english": _text(nullable=True),  # the text, or its translation: what is checked and drawn
         "model": _text(),
         "revision": _text(nullable=True),
         "prompt_id": _text(),

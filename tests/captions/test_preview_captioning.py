@@ -17,6 +17,7 @@ from cultureclip.ids import concept_id, twin_id
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.open import open_chat_model
 from cultureclip.models.chat.settings import ServerSettings
+from cultureclip.pipelines.captioning.nodes import hold_dialogues
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, preview_captions
@@ -25,6 +26,7 @@ from tests.support.chat_server import chat_server, completion
 from tests.support.tiny_llama import write_tiny_llama
 from tests.test_hooks import Workplace, place  # noqa: F401 - a fixture
 
+VOICES = yaml.safe_load((PROMPT_FILE.parent / "voices.yml").read_text(encoding="utf-8"))
 CONCEPTS = 60
 NAMES = [f"garment{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(CONCEPTS)]
 IDS = [concept_id(name, ["JP"], "Clothing") for name in NAMES]
@@ -56,8 +58,8 @@ def settings(server) -> CaptioningParameters:
 
 
 def preview(items, store, parameters):
-    first = choose_concepts(*tables(), PreviewParameters(items=items))
-    return preview_captions(first, store, yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")), parameters)
+    first, said = choose_concepts(*tables(), store, VOICES, parameters, PreviewParameters(items=items))
+    return preview_captions(first, said, store, yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")), parameters)
 
 
 @pytest.fixture
@@ -129,10 +131,29 @@ def test_a_second_preview_asks_nothing_and_says_that_it_cannot_tell_the_time(sto
     assert "kept" in second.remarks[0]
 
 
-def test_without_an_accepted_twin_nothing_is_previewed():
+def test_without_an_accepted_twin_nothing_is_previewed(store):
     twins, concepts = tables()
-    with pytest.raises(SourceDataError, match="none is accepted"):
-        choose_concepts(twins.assign(verdict="rejected"), concepts, PreviewParameters(items=3))
+    with chat_server(answer_by_seed) as server, pytest.raises(SourceDataError, match="none is accepted"):
+        refused = twins.assign(verdict="rejected")
+        choose_concepts(refused, concepts, store, VOICES, settings(server), PreviewParameters(items=3))
+
+
+def test_voices_speak_in_a_preview_about_the_first_concepts_alone_and_the_stage_asks_them_nothing_again(store):
+    def speak(handler, body):
+        handler.send(json.dumps(completion("It has wide sleeves.")).encode())
+
+    with chat_server(speak) as server:
+        parameters = CaptioningParameters.model_validate(
+            settings(server).model_dump() | {"voices": {"lines": 2, "max_new_tokens": 20}}
+        )
+        first, figures = choose_concepts(*tables(), store, VOICES, parameters, PreviewParameters(items=3))
+        asked = len(server.seen)
+        assert 3 < asked < 2 * len(tables()[0])
+        assert all(concept.said for concept in first.items)
+        (lines,) = figures
+        assert (lines.name, lines.seen, lines.whole) == ("lines of dialogues", asked, 2 * len(tables()[0]))
+        dialogues, _ = hold_dialogues(*tables(), store, VOICES, parameters)
+        assert len(server.seen) == len(dialogues) == 2 * len(tables()[0])
 
 
 def test_a_session_leaves_the_page_and_none_of_the_stages_tables(place: Workplace, tmp_path):  # noqa: F811

@@ -19,7 +19,7 @@ FULL_TRIES = 3
 
 
 def question(concept: ConceptFacts, candidate: int = 0) -> str:
-    return caption_turns(PROMPT, PLAIN.template(candidate), concept, candidate)[-1].text
+    return caption_turns(PROMPT, PLAIN.template(candidate), concept, candidate, "en")[-1].text
 
 
 def test_the_question_holds_the_facts():
@@ -43,7 +43,7 @@ def test_late_candidates_get_a_short_question_without_context():
 
 def test_only_the_last_turn_differs_between_concepts():
     other = dataclasses.replace(SARI, name="kimono", regions=("JP",))
-    assert caption_turns(PROMPT, "full", SARI, 0)[:-1] == caption_turns(PROMPT, "full", other, 2)[:-1]
+    assert caption_turns(PROMPT, "full", SARI, 0, "en")[:-1] == caption_turns(PROMPT, "full", other, 2, "en")[:-1]
 
 
 @pytest.mark.parametrize("field", ["name", "context"])
@@ -115,7 +115,7 @@ def test_no_example_is_in_the_atlas():
 def test_the_examples_are_worded_as_the_question_is():
     """A small model follows their form: examples of another template cost a sixth of the yield."""
     for template in ("full", "short"):
-        asked = [turn.text for turn in caption_turns(PROMPT, template, SARI, 0) if turn.role == "user"]
+        asked = [turn.text for turn in caption_turns(PROMPT, template, SARI, 0, "en") if turn.role == "user"]
         assert len(asked) == 1 + len(PROMPT.examples)
         assert {text.startswith("About:") for text in asked} == {template == "full"}
 

@@ -28,7 +28,9 @@ def caption_table(texts: Sequence[str], verdict: str = "accepted") -> pd.DataFra
             "twin_id": twin_id(KIMONO, HANBOK),
             "concept_id": (KIMONO, HANBOK)[place % 2],
             "kind": "plain",
+            "language": "en",
             "text": text,
+            "english": text,
             "verdict": verdict,
             "reason": None if verdict == "accepted" else "too_short",
         }

@@ -118,7 +118,9 @@ def make_data(
                         "twin_id": twin,
                         "concept_id": concept,
                         "kind": "plain",
+                        "language": "en",
                         "text": None if verdict == "failed" else f"{text} {i}",
+                        "english": None if verdict == "failed" else f"{text} {i}",
                         "verdict": verdict,
                         "reason": None if verdict == "accepted" else "too_long",
                     }

@@ -17,6 +17,8 @@ class Reason(StrEnum):
 
     CUT_OFF = "cut_off"
     UNPARSABLE = "unparsable"
+    OTHER_LANGUAGE = "other_language"
+    NOT_TRANSLATED = "not_translated"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     REPETITIVE = "repetitive"

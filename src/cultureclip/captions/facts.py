@@ -31,6 +31,7 @@ class ConceptFacts:
         features: Its key visual features.
         twins: Names of the look-alikes it must not be called by.
         twin_features: Key visual features of the look-alikes.
+        said: What the voice of its culture said in dialogues.
     """
 
     concept_id: str
@@ -41,6 +42,7 @@ class ConceptFacts:
     features: tuple[str, ...]
     twins: tuple[str, ...] = ()
     twin_features: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def cultures(self) -> tuple[str, ...]:
@@ -59,8 +61,10 @@ class ConceptFacts:
         return tuple(form for form in forms if content_words(form))
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], twins: Iterable[Mapping[str, Any]] = ()) -> "ConceptFacts":
-        """Read a row of the ``concepts`` table, and those of its look-alikes."""
+    def from_row(
+        cls, row: Mapping[str, Any], twins: Iterable[Mapping[str, Any]] = (), said: tuple[str, ...] = ()
+    ) -> "ConceptFacts":
+        """Read a row of the ``concepts`` table, those of its look-alikes, and what was said of it."""
         others = list(twins)
         lists = {key: tuple(map(str, row[key])) for key in ("aliases", "cultures", "key_visual_features")}
         return cls(
@@ -72,6 +76,7 @@ class ConceptFacts:
             features=lists["key_visual_features"],
             twins=tuple(sorted({str(other["name"]) for other in others})),
             twin_features=tuple(sorted({str(f) for other in others for f in other["key_visual_features"]})),
+            said=said,
         )
 
 

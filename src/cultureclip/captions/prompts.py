@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cultureclip.captions.facts import ConceptFacts, describe_facts
+from cultureclip.captions.language import ENGLISH, language_name
 from cultureclip.captions.settings import CaptionSettings
-from cultureclip.errors import UnparsableAnswerError
+from cultureclip.errors import ConfigurationError, UnparsableAnswerError
 from cultureclip.models.chat.request import Turn
 from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
 
@@ -18,8 +19,14 @@ FEWER_FEATURES = {"short": 1}
 REVISE = "revise"
 """Template that shows the model a caption and its unsupported units."""
 
-_FIELDS = frozenset({"context", "name", "culture", "features"})
-_REVISE_FIELDS = frozenset({"facts", "caption", "problems"})
+TRANSLATE = "translate"
+"""Template that asks for a caption in English."""
+
+_FIELDS = frozenset({"context", "name", "culture", "features", "language", "said"})
+SAID_LIMIT = 600
+"""Most characters of what the voices said that enter a question."""
+_REVISE_FIELDS = frozenset({"facts", "caption", "problems", "language"})
+_TRANSLATE_FIELDS = frozenset({"caption", "language"})
 _ANSWER = re.compile(r"Caption: *(?P<text>\S.*)")
 _MARKUP = re.compile(r"[<>*`{}\[\]|\\^~#]|&#?\w+;|\w+://|(?<!\w)_|_(?!\w)")
 _JOINERS = "\u200c\u200d"
@@ -29,7 +36,8 @@ def read_caption_prompt(content: Any, settings: CaptionSettings) -> Prompt:
     """Check the content of ``prompts/captions.yml``: it must have every template that the settings name.
 
     Raises:
-        ConfigurationError: if it is not such a prompt.
+        ConfigurationError: if it is not such a prompt, asks for a language without naming it, or asks with what voices
+            said where none speak.
     """
     named = {template for kind in settings.kinds.values() for template in kind.templates}
     templates = content.get("templates") if isinstance(content, Mapping) else None
@@ -37,10 +45,29 @@ def read_caption_prompt(content: Any, settings: CaptionSettings) -> Prompt:
     fields = dict.fromkeys(sorted(map(str, named | written)), _FIELDS)
     if settings.revise or REVISE in written:
         fields[REVISE] = _REVISE_FIELDS
-    return read_prompt(content, "captions", fields)
+    foreign = {name: kind for name, kind in settings.kinds.items() if kind.language != ENGLISH}
+    if foreign or TRANSLATE in written:
+        fields[TRANSLATE] = _TRANSLATE_FIELDS
+    prompt = read_prompt(content, "captions", fields)
+    for name, kind in foreign.items():
+        for template in (*kind.templates, *([REVISE] if settings.revise else [])):
+            if "{language}" not in prompt.templates[template]:
+                cause = (
+                    f"captions of the kind {name!r} are to be in {language_name(kind.language)}, which it does not say"
+                )
+                raise ConfigurationError(
+                    f"prompt captions: templates.{template}", cause, "Give it the field {language}"
+                )
+    for template in sorted(named):
+        if settings.voices is None and "{said}" in prompt.templates[template]:
+            item, cause = f"prompt captions: templates.{template}", "it has {said}, and no voices speak"
+            raise ConfigurationError(item, cause, "Set captioning.voices, or use another template")
+    return prompt
 
 
-def caption_turns(prompt: Prompt, template: str, concept: ConceptFacts, candidate: int) -> tuple[Turn, ...]:
+def caption_turns(
+    prompt: Prompt, template: str, concept: ConceptFacts, candidate: int, language: str
+) -> tuple[Turn, ...]:
     """Give the chat that asks for a concept's caption.
 
     Features and cultures are rotated by the candidate's number: each try is another view of the same facts.
@@ -50,6 +77,7 @@ def caption_turns(prompt: Prompt, template: str, concept: ConceptFacts, candidat
         template: Name of the question.
         concept: The concept.
         candidate: Number of the try, from 0.
+        language: Code of the language to write in.
     """
     features = [concept.features[(candidate + i) % len(concept.features)] for i in range(len(concept.features))]
     shown = features[: FEWER_FEATURES.get(template, SHOWN_FEATURES)]
@@ -58,14 +86,24 @@ def caption_turns(prompt: Prompt, template: str, concept: ConceptFacts, candidat
         "name": plain(concept.name)[:FIELD_LIMIT],
         "culture": concept.cultures[candidate % len(concept.cultures)],
         "features": ", ".join(plain(feature)[:FIELD_LIMIT] for feature in shown),
+        "language": language_name(language),
+        "said": plain(" ".join(concept.said))[:SAID_LIMIT],
     }
     return prompt.ask(template, fields)
 
 
-def revision_turns(prompt: Prompt, concept: ConceptFacts, caption: str, problems: tuple[str, ...]) -> tuple[Turn, ...]:
+def revision_turns(
+    prompt: Prompt, concept: ConceptFacts, caption: str, problems: tuple[str, ...], language: str
+) -> tuple[Turn, ...]:
     """Give the chat that asks for a caption without what the facts do not support."""
-    fields = {"facts": describe_facts(concept, FIELD_LIMIT), "caption": caption, "problems": "; ".join(problems)}
-    return prompt.ask(REVISE, fields)
+    facts, wrong = describe_facts(concept, FIELD_LIMIT), "; ".join(problems)
+    told = {"facts": facts, "caption": caption, "problems": wrong, "language": language_name(language)}
+    return prompt.ask(REVISE, told)
+
+
+def translation_turns(prompt: Prompt, caption: str, language: str) -> tuple[Turn, ...]:
+    """Give the chat that asks for a caption in English."""
+    return prompt.ask(TRANSLATE, {"caption": caption, "language": language_name(language)})
 
 
 def parse_caption(answer: str) -> str:

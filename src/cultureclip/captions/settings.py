@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cultureclip.captions.dialogue import VoiceSettings
+from cultureclip.captions.language import ENGLISH, language_name
 from cultureclip.models.settings import ModelPath
 from cultureclip.settings_base import Settings
 
@@ -41,6 +43,8 @@ class CaptionKind(Settings):
         concept: Whether the caption must name its concept, or must not.
         culture: Whether it must name its culture, must not, or may.
         context: Whether it must show something of the context: a setting, an occasion, a use.
+        language: ISO 639-1 code of the language that it is written in. A caption in another language than English is
+            translated into English by the model, and the checks read the translation.
     """
 
     wanted: int = Field(ge=1, le=100)
@@ -48,6 +52,13 @@ class CaptionKind(Settings):
     concept: Literal["named", "unnamed"] = "named"
     culture: Literal["named", "unnamed", "free"] = "named"
     context: bool = False
+    language: str = ENGLISH
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        language_name(code)
+        return code
 
     def template(self, number: int) -> str:
         """Return the template of a try, counted from 0."""
@@ -66,6 +77,7 @@ class CaptionSettings(Settings):
         max_new_tokens: Most tokens of an answer.
         temperature: Of sampling; 0 takes the likeliest token.
         top_p: Of nucleus sampling.
+        voices: Dialogue of two voices that is held first; None for none.
         sentence_encoder: Model that tells near-duplicates; needed where ``rules.max_similarity`` is below 1.
         rules: Bounds of the checks.
     """
@@ -77,6 +89,7 @@ class CaptionSettings(Settings):
     max_new_tokens: int = Field(ge=4, le=512)
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
+    voices: VoiceSettings | None = None
     sentence_encoder: ModelPath | None = None
     rules: CaptionRules
 

@@ -7,10 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.captions.candidates import Candidate, check_repeats, check_units, read_candidate
+from cultureclip.captions.candidates import (
+    Candidate,
+    check_by_itself,
+    check_language,
+    check_repeats,
+    check_units,
+    read_candidate,
+    read_translation,
+)
 from cultureclip.captions.checks import Reason
+from cultureclip.captions.dialogue import said_of
 from cultureclip.captions.facts import ConceptFacts
-from cultureclip.captions.prompts import caption_turns, revision_turns
+from cultureclip.captions.language import ENGLISH
+from cultureclip.captions.prompts import caption_turns, revision_turns, translation_turns
 from cultureclip.captions.settings import CaptionSettings
 from cultureclip.captions.units import FactChecker, WordChecker, report_units
 from cultureclip.engine.keyed_store import KeyedStore
@@ -28,6 +38,7 @@ def write_captions(
     twins: pd.DataFrame,
     concepts: pd.DataFrame,
     *,
+    dialogues: pd.DataFrame | None = None,
     store: KeyedStore,
     model: ChatModel,
     prompt: Prompt,
@@ -43,6 +54,7 @@ def write_captions(
     Args:
         twins: Table TWINS.
         concepts: Table CONCEPTS.
+        dialogues: Table DIALOGUES, if voices spoke.
         store: Where answers are kept.
         model: Who writes; it is loaded only when something has to be written.
         prompt: How it is asked.
@@ -57,7 +69,7 @@ def write_captions(
         SourceDataError: a twin names a concept that is not in ``concepts``.
     """
     accepted = twins[twins["verdict"] == "accepted"]
-    asked = concepts_to_caption(twins, concepts)
+    asked = concepts_to_caption(twins, concepts, dialogues)
     writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker())
     candidates = writer.ask_until_enough(asked)
     sides = [
@@ -72,16 +84,20 @@ def write_captions(
     return table.astype({"seed": "int64", "tries": "int64"})
 
 
-def concepts_to_caption(twins: pd.DataFrame, concepts: pd.DataFrame) -> list[ConceptFacts]:
+def concepts_to_caption(
+    twins: pd.DataFrame, concepts: pd.DataFrame, dialogues: pd.DataFrame | None = None
+) -> list[ConceptFacts]:
     """List the concepts of accepted twins, in the order of their ids.
 
     Args:
         twins: Table TWINS.
         concepts: Table CONCEPTS.
+        dialogues: Table DIALOGUES, if voices spoke.
 
     Raises:
         SourceDataError: a twin names a concept that is not in ``concepts``.
     """
+    said = {} if dialogues is None else said_of(dialogues)
     accepted = twins[twins["verdict"] == "accepted"]
     rows: dict[str, dict[str, Any]] = {str(row["concept_id"]): dict(row) for _, row in concepts.iterrows()}
     partners: dict[str, list[str]] = {}
@@ -91,7 +107,7 @@ def concepts_to_caption(twins: pd.DataFrame, concepts: pd.DataFrame) -> list[Con
                 raise SourceDataError(one, "a twin names this concept, the concept table has none", "Run mining again")
             partners.setdefault(one, []).append(other)
     return [
-        ConceptFacts.from_row(rows[one], twins=[rows[other] for other in others])
+        ConceptFacts.from_row(rows[one], twins=[rows[other] for other in others], said=said.get(one, ()))
         for one, others in sorted(partners.items())
     ]
 
@@ -148,21 +164,27 @@ class Writer:
     def request(self, blank: Candidate) -> Request:
         """Return the question for one candidate; a caption is one line."""
         settings, kind = self.settings, self.settings.kinds[blank.kind]
-        turns = caption_turns(self.prompt, kind.template(blank.number), blank.concept, blank.number)
+        turns = caption_turns(self.prompt, kind.template(blank.number), blank.concept, blank.number, kind.language)
         if blank.revises is not None and blank.units is not None:
-            turns = revision_turns(self.prompt, blank.concept, blank.revises, blank.units.problems)
+            problems = blank.units.problems
+            turns = revision_turns(self.prompt, blank.concept, blank.revises, problems, kind.language)
+        sampling = Sampling(
+            max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p, stop="\n"
+        )
+        return Request(turns=turns, sampling=sampling, seed=blank.seed)
+
+    def translation(self, candidate: Candidate) -> Request:
+        """Return the question for a caption's translation into English: the likeliest one."""
+        turns = translation_turns(self.prompt, str(candidate.text), candidate.language)
         return Request(
-            turns=turns,
-            sampling=Sampling(
-                max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p, stop="\n"
-            ),
-            seed=blank.seed,
+            turns=turns, sampling=Sampling(max_tokens=self.settings.max_new_tokens, stop="\n"), seed=candidate.seed
         )
 
     def blank(self, concept: ConceptFacts, kind: str, number: int, revised: Candidate | None = None) -> Candidate:
         """Return a try before its answer; with ``revised`` it corrects that candidate."""
         seed = seed_from_id(digest("caption seed", self.settings.seed, concept.concept_id, self._places[kind] + number))
-        blank = Candidate(concept=concept, kind=kind, number=number, seed=seed, text=None, answer="")
+        language = self.settings.kinds[kind].language
+        blank = Candidate(concept=concept, kind=kind, language=language, number=number, seed=seed, text=None, answer="")
         return blank if revised is None else replace(blank, revises=revised.text, units=revised.units)
 
     def _open_questions(
@@ -185,12 +207,23 @@ class Writer:
 
     def _check(self, answered: Sequence[tuple[Candidate, Answer]]) -> list[Candidate]:
         settings = self.settings
-        read = [read_candidate(blank, answer, settings.kinds[blank.kind], settings.rules) for blank, answer in answered]
-        texts = [(candidate.text, candidate.concept) for candidate in read if candidate.text is not None]
+        read = [read_candidate(blank, answer) for blank, answer in answered]
+        written = self._translate([check_language(c, settings.kinds[c.kind]) for c in read])
+        seen = [check_by_itself(c, settings.kinds[c.kind], settings.rules) for c in written]
+        texts = [(str(c.english), c.concept) for c in seen if c.report is not None]
         reports = iter(report_units(texts, self._checker))
-        checked = [c if c.text is None else check_units(c, next(reports), settings.rules) for c in read]
-        self._embed([c.text for c in checked if c.reason is None and c.text is not None])
+        checked = [c if c.report is None else check_units(c, next(reports), settings.rules) for c in seen]
+        self._embed([str(c.english) for c in checked if c.reason is None])
         return checked
+
+    def _translate(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Have the captions in other languages than English translated."""
+        foreign = [i for i, c in enumerate(candidates) if c.reason is None and c.language != ENGLISH]
+        requests = [self.translation(candidates[i]) for i in foreign]
+        translated = list(candidates)
+        for place, answer in answer_all(self.model, requests, self.store, self.usage):
+            translated[foreign[place]] = read_translation(candidates[foreign[place]], answer)
+        return translated
 
     def _embed(self, texts: list[str]) -> None:
         """Sentence embeddings of accepted captions; none where each concept has one caption and nothing is compared."""
@@ -213,7 +246,9 @@ def _row(twin_id: str, candidate: Candidate, writer: Writer) -> dict[str, object
         "twin_id": twin_id,
         "concept_id": concept_id,
         "kind": candidate.kind,
+        "language": candidate.language,
         "text": candidate.text,
+        "english": candidate.english,
         "model": writer.model.name,
         "revision": fingerprint,
         "prompt_id": prompt_id,

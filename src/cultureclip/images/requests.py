@@ -78,7 +78,7 @@ def plan_requests(captions: pd.DataFrame, recipe: Recipe, images_per_caption: in
         raise SourceDataError("captions", cause, "Loosen captioning.rules, or raise captioning.max_tries")
     uses: Counter[str] = Counter()
     rows = []
-    for caption_id, prompt in zip(accepted["caption_id"], accepted["text"], strict=True):
+    for caption_id, prompt in zip(accepted["caption_id"], accepted["english"], strict=True):
         for _ in range(images_per_caption):
             k = uses[prompt]
             uses[prompt] += 1

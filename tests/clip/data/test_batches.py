@@ -1,9 +1,11 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from cultureclip import pocket
 from cultureclip.clip.data.batches import TwinData, draw_rows, make_batch, prepare, step_generator
 from cultureclip.clip.data.towers import crop_tokens, encode_text, tokenize
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
@@ -201,3 +203,12 @@ def test_rows_of_an_epoch_are_distinct_and_depend_on_seed_and_step_only():
     assert not torch.equal(torch.cat(epoch), torch.cat([draw_rows(10, 3, 5, 3 + s) for s in range(3)]))
     assert not torch.equal(torch.cat(epoch), torch.cat([draw_rows(10, 3, 6, s) for s in range(3)]))
     assert sorted(draw_rows(4, 32, 1, 0).tolist()) == [0, 1, 2, 3]
+
+
+def test_characters_that_a_tokenizer_does_not_know_are_warned_of(caplog):
+    encoder = load_encoder(Path(pocket.__file__).parent / "weights" / "base_clip")
+    texts = ["a kimono", "日本の着物", "जापान का किमोनो"]
+    with caplog.at_level("WARNING"):
+        tokenize(encoder.model, encoder.tokenizer, texts, "truncate")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("1 of 3 texts") and "जापान" in record.getMessage()

@@ -1,5 +1,6 @@
 """Encoding of images and texts; texts have only as many tokens as the batch needs."""
 
+import logging
 from typing import Any
 
 import torch.nn.functional as F
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.text_tower import embed_text, pool_positions
+
+logger = logging.getLogger(__name__)
 
 
 def crop_tokens(model: Any, tokens: Tensor) -> Tensor:
@@ -41,6 +44,8 @@ def encode_image(model: Any, pixels: Tensor) -> Tensor:
 def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> tuple[Tensor, int]:
     """Return the tokens of many texts at the context length that the model was trained at.
 
+    Warns of texts with characters that the tokenizer does not know: to the model they are all the same.
+
     Args:
         model: The open_clip model; a borrowed text tower may have room for more than that.
         tokenizer: Tokenizer of the model.
@@ -53,6 +58,9 @@ def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> t
     Raises:
         ConfigurationError: if a text is longer than the context and ``long_texts`` is ``error``.
     """
+    if unknown := _with_unknown_characters(tokenizer, texts):
+        cause = "have characters that the model's tokenizer does not know and cannot tell apart"
+        logger.warning("%d of %d texts %s; the first: %r", len(unknown), len(texts), cause, unknown[0])
     room = int(model.context_length)
     context = min(room, getattr(tokenizer, "context_length", None) or room)
     tokens, roomy = (tokenizer(texts, context_length=length) for length in (context, 2 * context))
@@ -66,3 +74,13 @@ def tokenize(model: Any, tokenizer: Any, texts: list[str], long_texts: str) -> t
             "Shorten the captions, or set long_caption: truncate",
         )
     return tokens, len(cut)
+
+
+def _with_unknown_characters(tokenizer: Any, texts: list[str]) -> list[str]:
+    """List the texts that a Hugging Face tokenizer writes with its unknown token; open_clip's own knows every byte."""
+    inner = getattr(tokenizer, "tokenizer", None)
+    unknown = getattr(inner, "unk_token_id", None)
+    if inner is None or unknown is None:
+        return []
+    written = inner(texts, add_special_tokens=False).input_ids
+    return [text for text, tokens in zip(texts, written, strict=True) if unknown in tokens]

@@ -12,9 +12,34 @@ from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 logger = logging.getLogger(__name__)
 
 
+def hold_dialogues(
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    caption_store: KeyedStore,
+    voices_prompt: dict[str, Any],
+    parameters: CaptioningParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Let two voices talk about every accepted twin, where ``voices`` are configured.
+
+    Returns:
+        Table ``dialogues``, without rows if there are no voices; and the model's use.
+    """
+    from cultureclip.captions.dialogue import Dialogues, empty_dialogues, read_voices_prompt
+    from cultureclip.models.chat.asking import Usage
+    from cultureclip.models.chat.open import open_chat_model
+
+    usage, dialogues = Usage(), empty_dialogues()
+    if parameters.voices is not None:
+        prompt, model = read_voices_prompt(voices_prompt), open_chat_model(parameters.language_model)
+        holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.seed, usage)
+        dialogues = holder.hold(twins, concepts)
+    return dialogues, usage.to_metrics(getattr(parameters.language_model, "prices", None))
+
+
 def write_captions(
     twins: pd.DataFrame,
     concepts: pd.DataFrame,
+    dialogues: pd.DataFrame,
     caption_store: KeyedStore,
     caption_prompt: dict[str, Any],
     parameters: CaptioningParameters,
@@ -31,23 +56,39 @@ def write_captions(
 
     prompt, usage = read_caption_prompt(caption_prompt, parameters), Usage()
     model = open_chat_model(parameters.language_model)
-    captions = write(twins, concepts, store=caption_store, model=model, prompt=prompt, settings=parameters, usage=usage)
+    captions = write(
+        twins,
+        concepts,
+        dialogues=dialogues,
+        store=caption_store,
+        model=model,
+        prompt=prompt,
+        settings=parameters,
+        usage=usage,
+    )
     return captions, usage.to_metrics(getattr(parameters.language_model, "prices", None))
 
 
-def summarise_captions(captions: pd.DataFrame, concepts: pd.DataFrame, usage: dict[str, Any]) -> dict[str, Any]:
+def summarise_captions(
+    captions: pd.DataFrame,
+    dialogues: pd.DataFrame,
+    concepts: pd.DataFrame,
+    usage: dict[str, Any],
+    dialogue_usage: dict[str, Any],
+) -> dict[str, Any]:
     """Count candidates, kept and rejected by reason, and warn of sides without a caption.
 
     Returns:
-        The counts, how often the candidates name the right region, and the model's use.
+        The counts, how often the candidates name the right region, the model's use, and the same of the dialogues.
     """
     from cultureclip.captions.region_score import score_regions
     from cultureclip.captions.summary import summarise_captions as summarise
 
     cultures = concepts.set_index("concept_id")["cultures"]
-    written = captions.drop_duplicates(["concept_id", "seed"]).dropna(subset=["text"])
-    named = score_regions(zip(written["text"], written["concept_id"].map(cultures), strict=True))
-    metrics = summarise(captions) | {"region_score": asdict(named), "usage": usage}
+    written = captions.drop_duplicates(["concept_id", "seed"]).dropna(subset=["english"])
+    named = score_regions(zip(written["english"], written["concept_id"].map(cultures), strict=True))
+    talk = {"lines": len(dialogues), "failed": int((dialogues["verdict"] == "failed").sum()), "usage": dialogue_usage}
+    metrics = summarise(captions) | {"region_score": asdict(named), "usage": usage, "dialogues": talk}
     if metrics["sides_without_caption"]:
         logger.warning(
             "Captioning: %s of %s sides have no accepted caption (rejected by reason: %s); raise captioning.%s",

@@ -2,29 +2,35 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.captioning.nodes import summarise_captions, write_captions
+from cultureclip.pipelines.captioning.nodes import hold_dialogues, summarise_captions, write_captions
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline twins, concepts, caption_store, caption_prompt -> captions, captioning_metrics."""
+    """Build the pipeline twins, concepts, caption_store, prompts -> dialogues, captions, captioning_metrics."""
     return Pipeline(
         [
             Node(
+                hold_dialogues,
+                inputs=["twins", "concepts", "caption_store", "voices_prompt", "params:captioning"],
+                outputs=["dialogues", "dialogue_usage"],
+                name="hold_dialogues",
+            ),
+            Node(
                 write_captions,
-                inputs=["twins", "concepts", "caption_store", "caption_prompt", "params:captioning"],
+                inputs=["twins", "concepts", "dialogues", "caption_store", "caption_prompt", "params:captioning"],
                 outputs=["captions", "usage"],
                 name="write_captions",
             ),
             Node(
                 summarise_captions,
-                inputs=["captions", "concepts", "usage"],
+                inputs=["captions", "dialogues", "concepts", "usage", "dialogue_usage"],
                 outputs="captioning_metrics",
                 name="summarise_captions",
             ),
         ],
         namespace="captioning",
         tags="captioning",
-        inputs={"twins", "concepts", "caption_store", "caption_prompt"},
-        outputs={"captions", "captioning_metrics"},
+        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt"},
+        outputs={"captions", "dialogues", "captioning_metrics"},
         parameters={"params:captioning"},
     )

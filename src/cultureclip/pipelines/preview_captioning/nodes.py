@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,33 +13,58 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.preview import First, PreviewParameters
+from cultureclip.report.estimate import Figure
 
 if TYPE_CHECKING:
     from cultureclip.captions.candidates import Candidate
     from cultureclip.models.chat.asking import Exchange, Usage
-    from cultureclip.report.estimate import Figure
     from cultureclip.report.preview import Shown
 
 logger = logging.getLogger(__name__)
 
 
-def choose_concepts(twins: pd.DataFrame, concepts: pd.DataFrame, parameters: PreviewParameters) -> First[ConceptFacts]:
+def choose_concepts(
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    caption_store: KeyedStore,
+    voices_prompt: dict[str, Any],
+    captioning: CaptioningParameters,
+    parameters: PreviewParameters,
+) -> tuple[First[ConceptFacts], list[Figure]]:
     """Choose the first concepts of accepted twins, in the order of their ids, which is the order of captioning.
+
+    Where voices are configured, they speak about the twins of these concepts.
+
+    Returns:
+        The concepts with what was said of them, and the estimated questions of all dialogues.
 
     Raises:
         SourceDataError: if no twin is accepted.
     """
     from cultureclip.captions.write import concepts_to_caption
+    from cultureclip.pipelines.captioning.nodes import hold_dialogues
+    from cultureclip.report.estimate import project
 
     asked = concepts_to_caption(twins, concepts)
     if not asked:
         remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
         raise SourceDataError("twins", "none is accepted, so there is nothing to caption", remedy)
-    return First(asked[: parameters.items], len(asked))
+    first = asked[: parameters.items]
+    if captioning.voices is None:
+        return First(first, len(asked)), []
+    ids = {concept.concept_id for concept in first}
+    accepted = twins[twins["verdict"] == "accepted"]
+    near = accepted[accepted["a_concept_id"].isin(ids) | accepted["b_concept_id"].isin(ids)]
+    dialogues, _ = hold_dialogues(near, concepts, caption_store, voices_prompt, captioning)
+    lines = dialogues.groupby("twin_id").size().tolist()
+    told = {concept.concept_id: concept for concept in concepts_to_caption(near, concepts, dialogues)}
+    spoken = [replace(concept, said=told[concept.concept_id].said) for concept in first]
+    return First(spoken, len(asked)), [project("lines of dialogues", lines, len(accepted))]
 
 
 def preview_captions(
     first: First[ConceptFacts],
+    dialogue_figures: list[Figure],
     caption_store: KeyedStore,
     caption_prompt: dict[str, Any],
     parameters: CaptioningParameters,
@@ -67,7 +93,8 @@ def preview_captions(
         unit="concepts",
         items=len(first.items),
         total=first.total,
-        figures=estimate(written, exchanges, heard, first.total, getattr(parameters.language_model, "prices", None)),
+        figures=dialogue_figures
+        + estimate(written, exchanges, heard, first.total, getattr(parameters.language_model, "prices", None)),
         shown=[show(candidate, exchanges[candidate.seed]) for tries in written for candidate in tries],
         facts=[("Model", model.name), ("Prompt", prompt.id), ("Seed", str(parameters.seed))],
         remarks=remark(heard),
@@ -82,7 +109,7 @@ def estimate(
     heard: "Usage",
     total: int,
     prices: tuple[float, float] | None,
-) -> list["Figure"]:
+) -> list[Figure]:
     """Estimate questions, captions, tokens, seconds and money of all concepts from the first ones.
 
     Args:
@@ -125,7 +152,7 @@ def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":
         title=f"{concept.name} ({', '.join(concept.cultures)})",
         prompt=tuple((turn.role, turn.text) for turn in exchange.request.turns),
         answer=answer.text,
-        parsed=candidate.text,
+        parsed=candidate.text if candidate.translation is None else f"{candidate.text} ({candidate.translation})",
         verdict=candidate.verdict,
         accepted=candidate.reason is None,
         reason=_reason(candidate, exchange),

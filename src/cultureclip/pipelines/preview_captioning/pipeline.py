@@ -6,20 +6,25 @@ from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, prev
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline twins, concepts, caption_store, caption_prompt -> captioning_preview."""
+    """Build the pipeline twins, concepts, caption_store, prompts -> captioning_preview."""
     return Pipeline(
         [
-            Node(choose_concepts, ["twins", "concepts", "params:preview"], "first_concepts", name="choose_concepts"),
+            Node(
+                choose_concepts,
+                ["twins", "concepts", "caption_store", "voices_prompt", "params:captioning", "params:preview"],
+                ["first_concepts", "dialogue_figures"],
+                name="choose_concepts",
+            ),
             Node(
                 preview_captions,
-                ["first_concepts", "caption_store", "caption_prompt", "params:captioning"],
+                ["first_concepts", "dialogue_figures", "caption_store", "caption_prompt", "params:captioning"],
                 "captioning_preview",
                 name="preview_captions",
             ),
         ],
         namespace="preview_captioning",
         tags="preview_captioning",
-        inputs={"twins", "concepts", "caption_store", "caption_prompt"},
+        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt"},
         outputs={"captioning_preview"},
         parameters={"params:preview", "params:captioning"},
     )
