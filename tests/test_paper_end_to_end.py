@@ -165,4 +165,4 @@ def test_the_manifest_says_what_was_asked_and_of_whom(made):
     usage = made.load("captioning_metrics")["usage"]
     assert usage["asked"] > 40
     assert usage["prompt_tokens"] > usage["asked"]
-    assert made.load("filtering_metrics")["usage"]["asked"] > 0
+    assert made.load("filtering_metrics")["usage"]["vision_language"]["asked"] > 0

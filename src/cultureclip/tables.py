@@ -167,6 +167,8 @@ JUDGEMENTS = _table(
         "near_similarity": _score(-1, 1),  # to the nearest image of another concept
         "text": _text(nullable=True),  # read in the image
         "safety": _score(0, 1),
+        "entity_id": _text(nullable=True),  # what the judge of attribution sees in the image
+        "culture_grade": _score(1, 5),  # of that entity, the best over the cultures of the image's concept
         "duplicate_of": _text(nullable=True),
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),

@@ -15,7 +15,7 @@ from cultureclip.attribution.knowledge_base import KnowledgeBase, check_entities
 from cultureclip.attribution.linking import LINKS
 from cultureclip.attribution.pictures import ReferencePictures
 from cultureclip.attribution.prompts import DIGITS, WRITTEN, WrittenGrade, read_attribution_prompt
-from cultureclip.attribution.settings import GradeSettings
+from cultureclip.attribution.settings import GradeSettings, LabelSettings
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
@@ -83,13 +83,13 @@ FOUND = links(
 
 def settings(server=None, path=None, **changes) -> GradeSettings:
     model = {"servers": [server.url], "model": "small", "revision": "r1"} if server else {"path": str(path)}
-    return GradeSettings(labels=LABELS, language_model=model, seed=1, **changes)
+    return GradeSettings(language_model=model, seed=1, **changes)
 
 
 def grade(chosen: GradeSettings, store, table=FOUND, images=None) -> pd.DataFrame:
     grader = Grader(open_chat_model(chosen.language_model), PROMPT, chosen, store)
     images = images or ReferencePictures([], 16)
-    return ATTRIBUTIONS.validate(grader.grade_images(table, KNOWLEDGE, images))
+    return ATTRIBUTIONS.validate(grader.grade_images(table, KNOWLEDGE, images, lambda _: LABELS))
 
 
 def fields_of(body) -> dict[str, str]:
@@ -203,7 +203,7 @@ def test_a_shown_picture_reaches_the_model_and_an_unreadable_one_is_null(store, 
 )
 def test_an_empty_list_of_labels_and_duplicates_are_refused(labels, cause):
     with pytest.raises(ValidationError, match=cause):
-        GradeSettings(labels=labels, language_model={"path": "x"})
+        LabelSettings(labels=labels)
 
 
 def test_a_prompt_without_a_template_or_with_an_unknown_field_is_refused():
@@ -235,7 +235,7 @@ def test_hostile_texts_open_no_turn(store):
     with chat_server(answer_by_label) as server:
         chosen = settings(server, tries=1)
         Grader(open_chat_model(chosen.language_model), PROMPT, chosen, store).grade_images(
-            links((IMAGES[0], "k", True)), knowledge, ReferencePictures([], 16)
+            links((IMAGES[0], "k", True)), knowledge, ReferencePictures([], 16), lambda _: LABELS
         )
         for _, _, body in server.seen:
             assert "<|" not in body["messages"][-1]["content"]

@@ -29,7 +29,7 @@ def rules(*decide: str, **more: object) -> PanelSettings:
 def material(pictures: dict[str, Image.Image], store: KeyedStore, concepts: list[str], **more: object) -> Material:
     fault = pd.Series([None] * len(pictures), dtype=object)
     measured = pd.DataFrame({"image_id": list(pictures), "caption_id": "c", "concept_id": concepts, "fault": fault})
-    return Material(measured, Album(pictures), pd.DataFrame(), store, {}, **more)
+    return Material(measured, Album(pictures), pd.DataFrame(), store, {}, {}, **more)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ RULES = DecisionSettings(
 
 def decide(measured: pd.DataFrame, rules: DecisionSettings) -> pd.DataFrame:
     """The decisions of a panel that has only the image-text judge, which looks at nothing but measurements."""
-    material = Material(measured, Album({}), pd.DataFrame(), cast(KeyedStore, None), {})
+    material = Material(measured, Album({}), pd.DataFrame(), cast(KeyedStore, None), {}, {})
     return decisions(decide_all(measured, ask_judges(material, rules), rules)).reset_index(drop=True)
 
 

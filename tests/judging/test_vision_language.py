@@ -50,7 +50,7 @@ def measured(tables: Tables) -> pd.DataFrame:
 def material(tables: Tables, store: KeyedStore, table: pd.DataFrame | None = None) -> Material:
     pictures = {i: noise_picture(n) for n, i in enumerate(tables.requests["image_id"])}
     table = measured(tables) if table is None else table
-    return Material(table, Album(pictures), tables.concepts, store, PROMPT, Usage())
+    return Material(table, Album(pictures), tables.concepts, store, PROMPT, {}, Usage())
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_an_unreadable_image_moves_no_rating_to_another(tables, store):
         handler.send(json.dumps(completion(ratings(value, value, value))).encode())
 
     with chat_server(behave) as server:
-        given = Material(given.measured, broken, given.concepts, store, PROMPT, Usage())
+        given = Material(given.measured, broken, given.concepts, store, PROMPT, {}, Usage())
         rated = ask_judges(given, settings(server.url)).set_index("image_id")
     for image, picture in colours.items():
         if image in broken.bad:

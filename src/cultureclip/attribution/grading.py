@@ -6,8 +6,8 @@ code, a missing text, an unreadable image and an answer that cannot be parsed gi
 grade; rows are joined by id, so that a failure shifts no other row; and labels are asked as they are written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,10 @@ class Grader:
     Attributes:
         model: Model to ask; it is loaded only when something has to be asked.
         prompt: The prompt file.
-        settings: Labels, and what is shown.
+        settings: What is shown, and how is asked.
         store: Store of the answers.
         usage: Counts to add to.
+        templates: Which of the two questions are asked.
     """
 
     model: ChatModel
@@ -57,19 +58,27 @@ class Grader:
     settings: GradeSettings
     store: KeyedStore
     usage: Usage = field(default_factory=Usage)
+    templates: tuple[str, ...] = (WRITTEN, DIGIT)
 
-    def grade_images(self, links: pd.DataFrame, knowledge: KnowledgeBase, images: ImageSource) -> pd.DataFrame:
-        """Grade the entity of every image for every label.
+    def grade_images(
+        self,
+        links: pd.DataFrame,
+        knowledge: KnowledgeBase,
+        images: ImageSource,
+        labels: Callable[[str], Sequence[str]],
+    ) -> pd.DataFrame:
+        """Grade the entity of every image for every label that it is asked about.
 
         Args:
             links: Table LINKS.
             knowledge: The knowledge base of the links.
             images: The images; read only if the model is shown them.
+            labels: Gives the cultures that an image is graded for, by its id.
 
         Returns:
-            Table ATTRIBUTIONS, image by image in the order of the links, label by label in the order of the settings.
+            Table ATTRIBUTIONS, image by image in the order of the links, label by label in their own order.
         """
-        linked = _find_linked(links, knowledge)
+        linked = [replace(one, labels=tuple(labels(one.image_id))) for one in _find_linked(links, knowledge)]
         rows: list[dict[str, Any]] = []
         for start in range(0, len(linked), _IMAGES_AT_ONCE):
             rows += self._grade_part(linked[start : start + _IMAGES_AT_ONCE], images)
@@ -82,10 +91,10 @@ class Grader:
         written = self._ask_written(asked, shown)
         chances = self._ask_digits(asked, shown)
         for one in linked:
-            for label in self.settings.labels:
+            for label in one.labels:
                 place = (one.image_id, label)
                 why = whys[one.image_id]
-                grades = _no_grade(why) if why else _read_written(written[place]) | _read_digits(chances.get(place))
+                grades = _no_grade(why) if why else _read_written(written.get(place)) | _read_digits(chances.get(place))
                 yield self._row(one, label) | grades
 
     def _show(self, ids: Sequence[str], images: ImageSource) -> tuple[dict[str, Picture], dict[str, str]]:
@@ -95,6 +104,8 @@ class Grader:
         return {image_id: Picture.of(to_rgb(image)) for image_id, image in opened.items()}, refused
 
     def _ask_written(self, asked: Sequence["_Linked"], shown: Mapping[str, Picture]) -> dict[tuple[str, str], Outcome]:
+        if WRITTEN not in self.templates:
+            return {}
         places, requests = self._requests(asked, shown, WRITTEN)
         outcomes = ask(self.model, requests, self.store, self.settings.tries, self.usage)
         return dict(zip(places, outcomes, strict=True))
@@ -102,6 +113,8 @@ class Grader:
     def _ask_digits(
         self, asked: Sequence["_Linked"], shown: Mapping[str, Picture]
     ) -> dict[tuple[str, str], list[float]]:
+        if DIGIT not in self.templates:
+            return {}
         places, requests = self._requests(asked, shown, DIGIT)
         scored = score_all(self.model, requests, DIGITS, self.store, self.usage)
         return {} if scored is None else dict(zip(places, scored, strict=True))
@@ -113,7 +126,7 @@ class Grader:
         settings, places, requests = self.settings, [], []
         sampling = Sampling(max_tokens=settings.max_new_tokens if template == WRITTEN else 1)
         for one in asked:
-            for label in settings.labels:
+            for label in one.labels:
                 picture = shown.get(one.image_id)
                 turns = grade_turns(self.prompt, template, one.name, one.text, label, settings.max_text, picture)
                 schema = WrittenGrade if template == WRITTEN else None
@@ -141,6 +154,7 @@ class _Linked:
     name: str = ""
     text: str = ""
     why_not: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 def _find_linked(links: pd.DataFrame, knowledge: KnowledgeBase) -> list[_Linked]:
@@ -161,7 +175,9 @@ def _no_grade(why: str) -> dict[str, Any]:
     return {"why_not_generated": why, "why_not_likeliest": why}
 
 
-def _read_written(outcome: Outcome) -> dict[str, Any]:
+def _read_written(outcome: Outcome | None) -> dict[str, Any]:
+    if outcome is None:
+        return {"why_not_generated": "not_asked"}
     if not isinstance(outcome.value, WrittenGrade):
         return {"why_not_generated": outcome.reason}
     return {"grade_generated": outcome.value.score, "reason": outcome.value.reason}

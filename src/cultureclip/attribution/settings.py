@@ -66,26 +66,14 @@ class ImageSettings(Settings):
         return self
 
 
-class GradeSettings(Settings):
-    """How the entity of an image is graded for each culture.
+class LabelSettings(Settings):
+    """Cultures that every image is graded for.
 
     Attributes:
         labels: Cultures, as they are to be read by the model: nothing is changed in them.
-        language_model: Who grades.
-        show_picture: Whether the model sees the image beside the entity's text; needs a vision-language model.
-        max_text: Most characters of an entity's text that are shown; the published method shows 15,000.
-        max_new_tokens: Most tokens of a written grade.
-        tries: Most times that a written grade is asked for; the first is greedy, later ones are sampled.
-        seed: Seed of the stage.
     """
 
     labels: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
-    language_model: ChatSettings
-    show_picture: bool = False
-    max_text: int = Field(default=15_000, ge=1, le=1_000_000)
-    max_new_tokens: int = Field(default=256, ge=8, le=4096)
-    tries: int = Field(default=2, ge=1, le=10)
-    seed: int = Field(default=0, ge=0)
 
     @field_validator("labels")
     @classmethod
@@ -96,3 +84,23 @@ class GradeSettings(Settings):
             if count > 1:
                 raise ValueError(f"{label!r} is listed {count} times: coverage and distances would count it as often")
         return labels
+
+
+class GradeSettings(Settings):
+    """How the entity of an image is graded for a culture.
+
+    Attributes:
+        language_model: Who grades.
+        show_picture: Whether the model sees the image beside the entity's text; needs a vision-language model.
+        max_text: Most characters of an entity's text that are shown; the published method shows 15,000.
+        max_new_tokens: Most tokens of a written grade.
+        tries: Most times that a written grade is asked for; the first is greedy, later ones are sampled.
+        seed: Seed of the stage.
+    """
+
+    language_model: ChatSettings
+    show_picture: bool = False
+    max_text: int = Field(default=15_000, ge=1, le=1_000_000)
+    max_new_tokens: int = Field(default=256, ge=8, le=4096)
+    tries: int = Field(default=2, ge=1, le=10)
+    seed: int = Field(default=0, ge=0)

@@ -27,7 +27,9 @@ class Material:
         concepts: Table of concepts.
         store: Store of what judges have answered.
         rating_prompt: Content of ``prompts/rating.yml``.
-        usage: Counts of what chat models were asked.
+        attribution_prompt: Content of ``prompts/attribution.yml``.
+        usage: Counts of what the model that rates was asked.
+        attribution_usage: Counts of what the model that grades was asked.
         encoder: Embeds images for judges that compare them; None where no such judge decides.
     """
 
@@ -36,7 +38,9 @@ class Material:
     concepts: pd.DataFrame
     store: KeyedStore
     rating_prompt: dict[str, Any]
+    attribution_prompt: dict[str, Any]
     usage: Usage = field(default_factory=Usage)
+    attribution_usage: Usage = field(default_factory=Usage)
     encoder: Encoder | None = None
 
 

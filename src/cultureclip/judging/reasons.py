@@ -16,9 +16,11 @@ class Reason(StrEnum):
     LIKE_ANOTHER_CONCEPT = "like_another_concept"
     TEXT_IN_PICTURE = "text_in_picture"
     UNSAFE = "unsafe"
+    OTHER_CULTURE = "other_culture"
+    NOT_GRADED = "not_graded"
     DUPLICATE = "duplicate"
     TWIN_INCOMPLETE = "twin_incomplete"
 
 
-FAILURES = (Reason.NOT_GENERATED, Reason.UNREADABLE, Reason.NOT_RATED)
+FAILURES = (Reason.NOT_GENERATED, Reason.UNREADABLE, Reason.NOT_RATED, Reason.NOT_GRADED)
 """Reasons that say nothing about the image's content: its verdict is ``failed``, not ``rejected``."""

@@ -6,8 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cultureclip.attribution.settings import GradeSettings, LinkSettings
 from cultureclip.concepts.settings import SearchSettings
-from cultureclip.models.chat.settings import ChatSettings
+from cultureclip.models.chat.settings import ChatSettings, ServerSettings
 from cultureclip.models.settings import JudgePath
 from cultureclip.settings_base import CPU, Device, Settings
 
@@ -97,6 +98,26 @@ class VisionLanguageSettings(Settings):
     as_released: tuple[Literal[7], ...] = ()
 
 
+class AttributionSettings(LinkSettings, GradeSettings):
+    """How images are linked to the concepts table and graded for their cultures, and the rule.
+
+    Attributes:
+        grade: Which grade decides: ``expected`` over the digits, the ``likeliest`` digit, or the ``generated`` one.
+        min_grade: An image whose best grade for a culture of its concept is lower is refused.
+    """
+
+    grade: Literal["expected", "likeliest", "generated"] = "expected"
+    min_grade: float = Field(default=3.0, ge=1, le=5)
+
+    @model_validator(mode="after")
+    def _check_grade(self) -> Self:
+        if isinstance(self.language_model, ServerSettings) and self.grade != "generated":
+            raise ValueError(
+                f"grade {self.grade} needs the digits' probabilities, which servers do not give: generated"
+            )
+        return self
+
+
 class TextRule(Settings):
     """The judge of text's rule.
 
@@ -158,6 +179,7 @@ class Panel(Settings):
 JUDGES = {
     "clip": "cultureclip.judging.image_text",
     "vision_language": "cultureclip.judging.vision_language",
+    "attribution": "cultureclip.judging.attribution",
     "distinct": "cultureclip.judging.distinct",
     "text": "cultureclip.judging.text",
     "safety": "cultureclip.judging.safety",
@@ -173,6 +195,7 @@ class PanelSettings(MarginSettings):
     Attributes:
         judges: The judges that decide.
         vision_language: Settings of the vision-language judge; None: there is none.
+        attribution: Settings of the judge of attribution; None: there is none.
         text: Rule of the judge of text.
         safety: Rule of the judge of safety.
         distinct: Rule of the judge of likeness between concepts.
@@ -180,14 +203,16 @@ class PanelSettings(MarginSettings):
 
     judges: Panel
     vision_language: VisionLanguageSettings | None = None
+    attribution: AttributionSettings | None = None
     text: TextRule = TextRule()
     safety: SafetyRule = SafetyRule()
     distinct: DistinctRule = DistinctRule()
 
     @model_validator(mode="after")
-    def _check_vision_language(self) -> Self:
-        if "vision_language" in self.judges.decide and self.vision_language is None:
-            raise ValueError("judges: vision_language decides, but vision_language does not say which model that is")
+    def _check_models(self) -> Self:
+        for name in ("vision_language", "attribution"):
+            if name in self.judges.decide and getattr(self, name) is None:
+                raise ValueError(f"judges: {name} decides, but {name} does not say which model that is")
         return self
 
 

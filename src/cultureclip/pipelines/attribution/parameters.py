@@ -1,9 +1,9 @@
 """Parameters of attribution."""
 
-from cultureclip.attribution.settings import GradeSettings, ImageSettings, LinkSettings
+from cultureclip.attribution.settings import GradeSettings, ImageSettings, LabelSettings, LinkSettings
 
 
-class AttributionParameters(LinkSettings, GradeSettings):
+class AttributionParameters(LinkSettings, GradeSettings, LabelSettings):
     """How images are linked and graded; see ``parameters_attribution.yml``.
 
     Attributes:

@@ -39,22 +39,30 @@ def ask_judges(
     concepts: pd.DataFrame,
     judgement_store: KeyedStore,
     rating_prompt: dict[str, Any],
+    attribution_prompt: dict[str, Any],
     parameters: FilteringParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let every judge that decides give its opinion of every image; what was asked before is read from the store.
 
     Returns:
-        Opinions, and the use of the chat model that rates: answers, tokens, seconds, cost.
+        Opinions, and by judge the use of its chat model: answers, tokens, seconds, cost.
     """
     from cultureclip.judging.judge import Judge
     from cultureclip.judging.panel import Material
     from cultureclip.judging.panel import ask_judges as ask
 
     encoder = Judge(parameters, judgement_store)
-    material = Material(measurements, images, concepts, judgement_store, rating_prompt, encoder=encoder)
-    opinions = ask(material, parameters)
-    rater = parameters.vision_language.model if parameters.vision_language else None
-    return opinions, material.usage.to_metrics(getattr(rater, "prices", None))
+    material = Material(
+        measurements, images, concepts, judgement_store, rating_prompt, attribution_prompt, encoder=encoder
+    )
+    opinions, deciding = ask(material, parameters), parameters.judges.decide
+    usage = {}
+    if (rater := parameters.vision_language) and "vision_language" in deciding:
+        usage["vision_language"] = material.usage.to_metrics(getattr(rater.model, "prices", None))
+    if (grader := parameters.attribution) and "attribution" in deciding:
+        prices = getattr(grader.language_model, "prices", None)
+        usage["attribution"] = material.attribution_usage.to_metrics(prices)
+    return opinions, usage
 
 
 def judge_images(measurements: pd.DataFrame, opinions: pd.DataFrame, parameters: FilteringParameters) -> pd.DataFrame:

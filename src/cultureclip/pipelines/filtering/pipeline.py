@@ -23,7 +23,15 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         ),
         Node(
             ask_judges,
-            inputs=["measurements", "images", "concepts", "judgement_store", "rating_prompt", "params:filtering"],
+            inputs=[
+                "measurements",
+                "images",
+                "concepts",
+                "judgement_store",
+                "rating_prompt",
+                "attribution_prompt",
+                "params:filtering",
+            ],
             outputs=["opinions", "usage"],
             name="ask_judges",
         ),
@@ -45,7 +53,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         nodes,
         namespace="filtering",
         tags="filtering",
-        inputs={"images", "judgement_store", "rating_prompt", *sources},
+        inputs={"images", "judgement_store", "rating_prompt", "attribution_prompt", *sources},
         outputs={"judgements", "cultwin", "filtering_metrics"},
         parameters={"params:filtering"},
     )

@@ -36,6 +36,7 @@ def preview_opinions(
     concepts: pd.DataFrame,
     judgement_store: KeyedStore,
     rating_prompt: dict[str, Any],
+    attribution_prompt: dict[str, Any],
     parameters: FilteringParameters,
 ) -> SiteFiles:
     """Let the judges that decide judge the first images, and show each with what they say.
@@ -53,7 +54,9 @@ def preview_opinions(
 
     heard = Transcript()
     encoder = Judge(parameters, judgement_store)
-    material = Material(measurements, images, concepts, judgement_store, rating_prompt, heard, encoder)
+    material = Material(
+        measurements, images, concepts, judgement_store, rating_prompt, attribution_prompt, heard, encoder=encoder
+    )
     opinions = ask_judges(material, parameters)
     reasons = combine_reasons(opinions, measurements["image_id"], parameters)
     names = concepts.set_index("concept_id")["name"]

@@ -32,6 +32,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
                     "concepts",
                     "judgement_store",
                     "rating_prompt",
+                    "attribution_prompt",
                     "params:filtering",
                 ],
                 "filtering_preview",
@@ -40,7 +41,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         ],
         namespace="preview_filtering",
         tags="preview_filtering",
-        inputs={"images", "image_requests", "judgement_store", "rating_prompt", *sources},
+        inputs={"images", "image_requests", "judgement_store", "rating_prompt", "attribution_prompt", *sources},
         outputs={"filtering_preview"},
         parameters={"params:preview", "params:filtering"},
     )

@@ -17,8 +17,6 @@ from cultureclip.pocket.vision_judge.truth import Origin, Relation, Truth
 UNSEEN_SHARE = 0.12
 """Share of the concepts that no training shows or asks about: the judge is measured on them."""
 LOOK_ALIKES = 8
-NEAREST = 2
-"""Look-alikes of which one is asked about in every draw."""
 DAMAGED_SHARE = 0.5
 
 
@@ -145,16 +143,13 @@ class Questions:
         return rng.choice(self.cultural if rng.random() < 0.55 else self.general)
 
     def draw_asked(self, shown: int, rng: random.Random) -> list[int]:
-        """Draw six things to ask about: itself twice, two look-alikes, one of its culture or sort, any one.
-
-        One of the two look-alikes is among the nearest, which are the hardest to tell apart and what a twin will be.
-        """
+        """Draw six things to ask about: itself twice, two look-alikes, one of its culture or sort, any one."""
         thing = self.things[shown]
         sort = self.cultural if thing.cultures else self.general
         near = self.look_alikes[shown] or sort
         compatriots = [j for code in thing.cultures for j in self._of_culture[code]] or sort
         anything = self.cultural if rng.random() < 0.6 else self.general
-        drawn = [rng.choice(near[:NEAREST]), rng.choice(near), rng.choice(compatriots), rng.choice(anything)]
+        drawn = [*rng.sample(near, min(2, len(near))), rng.choice(compatriots), rng.choice(anything)]
         label = thing.drawn_like
         others = [j for j in drawn if self.things[j].drawn_like != label]
         while len(others) < 4:
