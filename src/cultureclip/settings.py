@@ -3,8 +3,11 @@
 from kedro.config import OmegaConfigLoader
 
 from cultureclip.datasets.catalog import ProjectCatalog
+from cultureclip.engine.threads import wait_asleep
 from cultureclip.hooks import ProjectHooks
 from cultureclip.session_config import LOADER_ARGS
+
+wait_asleep()  # every run reads this file first, and nothing above imports torch
 
 HOOKS = (ProjectHooks(),)
 DATA_CATALOG_CLASS = ProjectCatalog
