@@ -80,11 +80,14 @@ def spell(number: int) -> str:
 def measure(folder: str) -> None:
     from cultureclip.concepts.gather import gather_concepts
     from cultureclip.concepts.settings import MergeSettings
+    from cultureclip.concepts.sources.source import Material
     from cultureclip.concepts.sources.wit import WitSource
 
     start = time.perf_counter()
     gathered = gather_concepts(
-        [WitSource(kind="wit", path=folder)], "", MergeSettings(similarity=90, min_length=5, generic_from=20)
+        [WitSource(kind="wit", path=folder)],
+        Material(""),
+        MergeSettings(similarity=90, min_length=5, generic_from=20),
     )
     seconds = time.perf_counter() - start
     (report,) = gathered.report["sources"]

@@ -159,11 +159,12 @@ def test_a_full_disk_is_said_once_by_the_log(
 
 def test_a_run_that_the_user_stops_says_so_and_its_manifest_too(workplace: Workplace) -> None:
     (workplace.data / "01_raw").mkdir(parents=True)
-    shutil.copy(ROOT / "data/01_raw/atlas.csv", workplace.data / "01_raw")
+    for name in ("atlas.csv", "titles.csv"):
+        shutil.copy(ROOT / "data/01_raw" / name, workplace.data / "01_raw")
     command = [sys.executable, "-m", "kedro", "run", "--conf-source", str(workplace.conf), "--pipelines=mining"]
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder, limit = workplace.data / "08_reporting" / "logs", time.monotonic() + 120
-    while not (folder.exists() and "ask_language_model reads" in "".join(f.read_text() for f in folder.iterdir())):
+    while not (folder.exists() and "ask_about_titles reads" in "".join(f.read_text() for f in folder.iterdir())):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < limit
         time.sleep(0.1)

@@ -12,7 +12,7 @@ from cultureclip.concepts.clusters import Clusters
 from cultureclip.concepts.gather import Gathered, gather_concepts
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Found, Row
-from cultureclip.concepts.sources.source import Source
+from cultureclip.concepts.sources.source import Material, Source
 from cultureclip.concepts.sources.tally import Tally
 from cultureclip.reading.csv_table import read_csv_table
 from tests.concepts.sources.support import ATLAS, MERGING, check_counts, gather
@@ -23,7 +23,7 @@ class Said(Source):
 
     given: tuple[Any, ...]
 
-    def rows(self, tally: Tally, atlas: str) -> Iterator[Row]:
+    def rows(self, tally: Tally, material: Material) -> Iterator[Row]:
         for row in self.given:
             tally.rows += 1
             yield row
@@ -38,7 +38,7 @@ def row(name: str, cultures: str, **changes: Any) -> Row:
 
 def merge(*sources: list[Row], settings: MergeSettings = MERGING) -> Gathered:
     given = [Said(kind=f"s{number}", given=tuple(rows)) for number, rows in enumerate(sources)]
-    gathered = gather_concepts(given, "", settings)
+    gathered = gather_concepts(given, Material(""), settings)
     check_counts(gathered)
     return gathered
 

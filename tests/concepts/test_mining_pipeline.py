@@ -1,5 +1,6 @@
 """The mining stage as Kedro runs it: shipped catalog and parameters, small models in the production formats."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
-from cultureclip.concepts.settings import NameQuestion
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
 from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
 from cultureclip.pipelines.mining.parameters import MiningParameters
+from tests.support.parameters import load_parameters
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_llama import write_tiny_llama
 
@@ -23,12 +24,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def shipped_parameters() -> dict[str, Any]:
-    return dict(yaml.safe_load((ROOT / "conf/base/parameters_mining.yml").read_text(encoding="utf-8"))["mining"])
+    return copy.deepcopy(load_parameters()["mining"])
 
 
 def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
     config = (ROOT / "conf/base/catalog_mining.yml").read_text(encoding="utf-8")
-    config = config.replace("${globals:raw}", f"{data}/01_raw").replace("${globals:data}", str(data))
+    places = {"raw": f"{data}/01_raw", "data": str(data), "prompts": str(ROOT / "conf/base/prompts")}
+    for name, place in places.items():
+        config = config.replace(f"${{globals:{name}}}", place)
     (data / "01_raw").mkdir(parents=True, exist_ok=True)
     atlas.to_csv(data / "01_raw/atlas.csv", index=False)
     catalog = DataCatalog.from_config(yaml.safe_load(config))
@@ -54,6 +57,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     values = shipped_parameters() | {"judge": str(write_tiny_clip(folder / "judge"))}
     values["bottom_up"] |= {
         "language_model": {"path": str(write_tiny_llama(folder / "llama")), "batch": 256},
+        "titles": str(ROOT / "data/01_raw/titles.csv"),
         "folds": 2,
     }
     values["twins"] |= {"picture_size": 16, "max_flag_twins": 5, "max_object_twins": 9}
@@ -73,7 +77,7 @@ def test_stage_runs_and_its_counts_add_up(
     assert metrics["rejected"]["indistinguishable"] > 0
     assert f"{metrics['rejected']['enough twins of its kind']} more pairs are refused" in caplog.text
     assert [sorted(pair) for pair in metrics["drawn_alike"]] == [["flag of Chad", "flag of Romania"]]
-    assert metrics["bottom_up"]["names"] == len(made["mining.bottom_up"])
+    assert metrics["bottom_up"]["titles"] == len(made["mining.bottom_up"])
     assert set(metrics["bottom_up"]["test"]) == {"language_model", "sentence_encoder"}
 
 
@@ -95,16 +99,6 @@ def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
         values[key] = values[key] | value if isinstance(value, dict) else value
     with pytest.raises(ValidationError):
         MiningParameters(**values)
-
-
-def test_the_question_gives_both_answers_by_either_letter() -> None:
-    question = NameQuestion(
-        instruction="{yes} or {no}?", options=("A", "B"), examples=(("kilt", True), ("wall", False))
-    )
-    contents = [turn["content"] for turn in question.to_messages("B", "A")]
-    assert contents == ["B or A?", "kilt", "B", "wall", "A"]
-    with pytest.raises(ValidationError, match="must name"):
-        NameQuestion(instruction="{yes}?", options=("A", "B"), examples=())
 
 
 def test_concepts_without_pictures_are_named_as_the_lack():
@@ -136,4 +130,4 @@ def test_a_summary_without_any_twin_counts_nothing():
     looks = pd.DataFrame({"concept_id": ["a"], "stands_for": ["a"]})
     columns = ["verdict", "a_concept_id", "b_concept_id", "reason", "split"]
     twins = pd.DataFrame([["rejected", "a", "a", "not alike enough", None]], columns=columns).astype("str")
-    assert summarise_mining(concepts, looks, twins, {})["twins"] == {"flags": 0, "objects": 0, "dev": 0}
+    assert summarise_mining(concepts, looks, twins, {}, {})["twins"] == {"flags": 0, "objects": 0, "dev": 0}

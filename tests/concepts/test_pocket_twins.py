@@ -3,18 +3,25 @@
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.pipelines.mining.nodes import embed_looks, match_twins, read_concepts
 from cultureclip.pipelines.mining.parameters import MiningParameters
-from tests.support.parameters import load_parameters
+from tests.support.parameters import change_stage
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_pocket_has_the_twins_that_it_had() -> None:
-    parameters = MiningParameters.model_validate(load_parameters()["mining"])
-    concepts, _, _ = read_concepts((ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8"), parameters)
-    twins = match_twins(concepts, embed_looks(concepts, parameters), parameters)
+def test_pocket_has_the_twins_that_it_had(tmp_path: Path) -> None:
+    parameters = change_stage("mining", bottom_up={"enabled": False})
+    assert isinstance(parameters, MiningParameters)
+    names = ("top_down", "bottom_up", "category")
+    prompts = [yaml.safe_load((ROOT / f"conf/base/prompts/{n}.yml").read_text(encoding="utf-8")) for n in names]
+    atlas = (ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8")
+    concepts, *_ = read_concepts(atlas, KeyedStore(tmp_path / "answers.sqlite"), *prompts, parameters)
+    proposals = pd.DataFrame(columns=["a_concept_id", "b_concept_id"])
+    twins = match_twins(concepts, embed_looks(concepts, parameters), proposals, parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         accepted, pd.read_csv(Path(__file__).with_name("pocket_twins.csv")), check_dtype=False

@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from cultureclip.concepts.bottom_up.check import ConceptCheck
 from cultureclip.concepts.clusters import Cluster, Clusters
 from cultureclip.concepts.keys import fold, name_key
 from cultureclip.concepts.licences import join_licences, strictest
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Row
-from cultureclip.concepts.sources.source import Source
+from cultureclip.concepts.sources.source import Material, Source
 from cultureclip.concepts.sources.tally import GENERIC, REPEATED, Tally
 from cultureclip.concepts.texts import CELL_LIMIT, ITEMS_LIMIT
 from cultureclip.errors import SourceDataError
@@ -40,14 +41,21 @@ class Gathered:
     report: dict[str, Any]
 
 
-def gather_concepts(sources: Sequence[Source], atlas: str, settings: MergeSettings, shown: int = 20) -> Gathered:
+def gather_concepts(
+    sources: Sequence[Source],
+    material: Material,
+    settings: MergeSettings,
+    shown: int = 20,
+    check: ConceptCheck | None = None,
+) -> Gathered:
     """Read all sources and merge their rows.
 
     Args:
         sources: The sources. Of rows that name one thing the first gives name, category and facts.
-        atlas: Content of the catalog's entry ``atlas``.
+        material: What sources read besides their owners' files.
         settings: When rows are one concept.
         shown: Most bad rows of the atlas in an error, and most examples of a reason in the report.
+        check: Who is asked whether the things of some sources are concepts; None: nobody.
 
     Raises:
         SourceDataError: if a source cannot be read, or gives not one concept.
@@ -55,8 +63,10 @@ def gather_concepts(sources: Sequence[Source], atlas: str, settings: MergeSettin
     clusters = Clusters(settings)
     tallies = [Tally(shown) for _ in sources]
     for kind, (source, tally) in enumerate(zip(sources, tallies, strict=True)):
-        _read(source, kind, clusters, tally, atlas)
+        _read(source, kind, clusters, tally, material)
     kept = [cluster for cluster in clusters if not _drop_generic(cluster, settings, tallies)]
+    if check is not None:
+        kept = _drop_refused(kept, check, sources, tallies)
     for kind, (source, tally) in enumerate(zip(sources, tallies, strict=True)):
         _require_concepts(source, tally, [cluster for cluster in kept if kind in cluster.kinds])
     concepts = [_to_concept(cluster) for cluster in kept]
@@ -72,9 +82,9 @@ def gather_concepts(sources: Sequence[Source], atlas: str, settings: MergeSettin
     )
 
 
-def _read(source: Source, kind: int, clusters: Clusters, tally: Tally, atlas: str) -> None:
+def _read(source: Source, kind: int, clusters: Clusters, tally: Tally, material: Material) -> None:
     seen: set[int] = set()
-    for row in source.rows(tally, atlas):
+    for row in source.rows(tally, material):
         said = hash((row.found.name, row.found.language, row.found.ref, row.cultures))
         if said in seen and not row.curated:
             tally.drop(REPEATED, row.found.place)
@@ -93,6 +103,20 @@ def _drop_generic(cluster: Cluster, settings: MergeSettings, tallies: Sequence[T
     for row, kind in zip(cluster.rows, cluster.kinds, strict=True):
         tallies[kind].drop(GENERIC, row.found.place)
     return True
+
+
+def _drop_refused(
+    kept: Sequence[Cluster], check: ConceptCheck, sources: Sequence[Source], tallies: Sequence[Tally]
+) -> list[Cluster]:
+    """Return the things that a check lets pass or does not look at; count the rows of the others."""
+    checked = [c for c in kept if check.kinds.issuperset(sources[kind].kind for kind in c.kinds)]
+    refused = {}
+    for cluster, problem in zip(checked, check.find_problems(checked) if checked else [], strict=True):
+        if problem:
+            refused[id(cluster)] = problem
+            for row, kind in zip(cluster.rows, cluster.kinds, strict=True):
+                tallies[kind].drop(problem, row.found.place)
+    return [cluster for cluster in kept if id(cluster) not in refused]
 
 
 def _require_concepts(source: Source, tally: Tally, kept: Sequence[Cluster]) -> None:

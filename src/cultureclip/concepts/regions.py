@@ -3,6 +3,8 @@
 from functools import cache
 from pathlib import Path
 
+import pycountry
+
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.csv_table import read_csv_file
 
@@ -32,6 +34,15 @@ def region_name(code: str) -> str:
     if not is_region(code):
         raise SourceDataError(repr(code), "not a region code", "Use ISO 3166-1 alpha-2, e.g. JP, or a UN M49 area")
     return region_names()[code]
+
+
+@cache
+def list_countries() -> tuple[str, ...]:
+    """Return the codes of ISO 3166-1 (pycountry) that have an official language in Unicode CLDR: people live there."""
+    from babel.languages import get_official_languages
+
+    codes = sorted(country.alpha_2 for country in pycountry.countries)
+    return tuple(code for code in codes if get_official_languages(code, regional=True, de_facto=True))
 
 
 @cache

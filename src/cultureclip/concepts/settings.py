@@ -1,55 +1,39 @@
-"""Settings of mining: the bottom-up pass over emoji names, and the matching of twins."""
+"""Settings of mining: the bottom-up pass over titles, the merging of rows, and the matching of twins."""
 
-from string import Formatter
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.settings_base import Settings
 
 
-class NameQuestion(Settings):
-    """A question with two answers, asked of many names.
-
-    Attributes:
-        instruction: Text with ``{yes}`` and ``{no}`` in place of the two answers.
-        options: The two answers; the question is asked twice, the options exchanged.
-        examples: Names with the right answer.
-    """
-
-    instruction: str = Field(min_length=1)
-    options: tuple[str, str]
-    examples: tuple[tuple[str, bool], ...]
-
-    @field_validator("instruction")
-    @classmethod
-    def _names_both_answers(cls, instruction: str) -> str:
-        if {field for _, field, _, _ in Formatter().parse(instruction) if field is not None} != {"yes", "no"}:
-            raise ValueError("must name {yes} and {no}, and no other field")
-        return instruction
-
-    def to_messages(self, yes: str, no: str) -> list[dict[str, str]]:
-        """Return the chat turns before a name: instruction and worked examples, with these two words as answers."""
-        turns = [{"role": "system", "content": self.instruction.format(yes=yes, no=no)}]
-        for name, is_true in self.examples:
-            turns += [{"role": "user", "content": name}, {"role": "assistant", "content": yes if is_true else no}]
-        return turns
-
-
 class BottomUpSettings(Settings):
-    """The pass over all emoji names.
+    """The bottom-up pass over titles: what it learns from, and whose concepts it checks.
 
     Attributes:
-        enabled: Whether it runs; not for concepts that are not emoji.
-        language_model: Language model to ask.
-        question: Question to ask.
+        enabled: Whether it runs.
+        titles: CSV of titles of which it is known whether they are concepts; see docs/sources.md.
+        language_model: Who is asked; one that sees is shown the titles' pictures.
+        options: The two answers to the question whether a title is a concept; it is asked twice, the answers exchanged.
+        show_pictures: Whether the model is shown pictures.
+        tries: Most times that a question is asked until its answer has the right form.
+        category_by: Who tells the category.
+        learn_from: Subsets of the sample on whose dev part thresholds are chosen; None: all.
+        checks: Kinds of sources whose concepts are checked; those that are refused are left out.
         folds: Folds of the cross-validation in the dev part.
         resamples: Bootstrap samples per interval.
     """
 
     enabled: bool
-    language_model: LanguageModelSettings
-    question: NameQuestion
+    titles: str = Field(min_length=1)
+    language_model: ChatSettings
+    options: tuple[str, str]
+    show_pictures: bool = False
+    tries: int = Field(default=2, ge=1, le=20)
+    category_by: Literal["sentence_encoder", "language_model"] = "sentence_encoder"
+    learn_from: tuple[str, ...] | None = Field(default=None, min_length=1)
+    checks: tuple[str, ...] = ()
     folds: int = Field(ge=2, le=20)
     resamples: int = Field(ge=100, le=100_000)
 

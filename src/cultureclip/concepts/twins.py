@@ -7,6 +7,7 @@ a pair out. Twins are accepted greedily by score, each concept in a few at most.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ def match_twins(
     contexts: np.ndarray,
     stands_for: list[str],
     settings: TwinSettings,
+    proposed: Collection[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Find, score, choose and split twins.
 
@@ -41,6 +43,7 @@ def match_twins(
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
         settings: ``context_weight`` is w of the score; a twin's kind is ``flag`` (the universal) or ``object``
             (everything else).
+        proposed: Pairs of concept ids that a language model names as twins: considered beside those that look alike.
 
     Returns:
         A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
@@ -61,7 +64,7 @@ def match_twins(
     kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
     groups = (kinds + "/" + concepts["category"]).to_numpy()
 
-    pairs = find_pairs(concepts, looks, groups, settings)
+    pairs = add_proposed(find_pairs(concepts, looks, groups, settings), concepts, groups, proposed)
     if pairs.empty:
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
@@ -88,7 +91,6 @@ def match_twins(
         of_kind = accepted & (pairs["kind"] == kind)
         pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
     pairs["category"] = concepts["category"].to_numpy()[pairs["a"]]
-    pairs["method"] = "two_axis"
     pairs["evidence"] = list_evidence(pairs, concepts, looks, groups, settings.rejected_shown)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
     return pairs.drop(columns=["a", "b", "kind", "chance"])
@@ -117,6 +119,29 @@ def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, se
         keys = np.unique(np.minimum(left, right) * len(rows) + np.maximum(left, right))
         found.append(pd.DataFrame({"a": rows[keys // len(rows)], "b": rows[keys % len(rows)]}))
     return pd.concat(found, ignore_index=True)
+
+
+def add_proposed(
+    pairs: pd.DataFrame, concepts: pd.DataFrame, groups: np.ndarray, proposed: Collection[tuple[str, str]]
+) -> pd.DataFrame:
+    """Add the pairs that a language model names, if both are here, of one group and of different cultures.
+
+    Args:
+        pairs: From :func:`find_pairs`.
+        concepts: Rows with ``concept_id`` and ``cultures``, N.
+        groups: Only rows of one group are compared, [N].
+        proposed: Pairs of concept ids.
+
+    Returns:
+        Columns a < b, row numbers, and method; each pair once.
+    """
+    row_of = {concept: row for row, concept in enumerate(concepts["concept_id"])}
+    cultures = [set(codes) for codes in concepts["cultures"]]
+    ends = sorted({tuple(sorted((row_of[x], row_of[y]))) for x, y in proposed if x in row_of and y in row_of})
+    named = [(a, b) for a, b in ends if groups[a] == groups[b] and cultures[a].isdisjoint(cultures[b])]
+    by_model = pd.DataFrame(named, columns=["a", "b"], dtype=np.int64).assign(method="llm")
+    found = pd.concat([pairs.assign(method="two_axis"), by_model], ignore_index=True)
+    return found.drop_duplicates(["a", "b"], ignore_index=True)
 
 
 def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from cultureclip.concepts.gather import Gathered, gather_concepts
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.registry import ConceptSource
-from cultureclip.concepts.sources.source import Source
+from cultureclip.concepts.sources.source import Material, Source
 
 ATLAS = Path(__file__).parents[3] / "data/01_raw/atlas.csv"
 MERGING = MergeSettings(similarity=90, min_length=5, generic_from=20)
@@ -19,7 +19,9 @@ def read_source(**settings: Any) -> Source:
 
 
 def gather(*sources: dict[str, Any], merging: MergeSettings = MERGING) -> Gathered:
-    gathered = gather_concepts([read_source(**s) for s in sources], ATLAS.read_text(encoding="utf-8"), merging)
+    gathered = gather_concepts(
+        [read_source(**s) for s in sources], Material(ATLAS.read_text(encoding="utf-8")), merging
+    )
     check_counts(gathered)
     return gathered
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cultureclip.concepts.sources.source import Material
 from cultureclip.concepts.sources.tally import Tally
 from cultureclip.errors import SourceDataError
 from cultureclip.tables import CONCEPT_SOURCES, CONCEPTS
@@ -114,7 +115,7 @@ def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
         source = read_source(**write_pages(tmp_path, *(page(f"Place {n}", "A place. " * 40) for n in range(lines))))
         tally = Tally()
         tracemalloc.start()
-        assert list(source.rows(tally, "")) == []
+        assert list(source.rows(tally, Material(""))) == []
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert tally.rows == lines

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.concepts.sources.found import Found, Row
-from cultureclip.concepts.sources.source import Source
+from cultureclip.concepts.sources.source import Material, Source
 from cultureclip.concepts.sources.tally import Tally
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
@@ -24,13 +24,13 @@ class AtlasSource(Source):
     kind: Literal["atlas"] = "atlas"
     path: str | None = None
 
-    def rows(self, tally: Tally, atlas: str) -> Iterator[Row]:
+    def rows(self, tally: Tally, material: Material) -> Iterator[Row]:
         """Yield the table's rows.
 
         Raises:
             SourceDataError: if rows are bad; the error lists them.
         """
-        text = atlas if self.path is None else _read(self.path)
+        text = material.atlas if self.path is None else _read(self.path)
         concepts = read_concepts(read_csv_table(text, tally.shown), tally.shown)
         tally.rows += len(concepts)
         content = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else b""

@@ -11,6 +11,7 @@ from cultureclip.concepts.sources.cultural_ground import CulturalGroundSource
 from cultureclip.concepts.sources.cunit import CunitSource
 from cultureclip.concepts.sources.dosa import DosaSource
 from cultureclip.concepts.sources.marvl import MarvlSource
+from cultureclip.concepts.sources.top_down import TopDownSource
 from cultureclip.concepts.sources.wikidata import WikidataSource
 from cultureclip.concepts.sources.wit import WitSource
 from cultureclip.concepts.sources.worldcuisines import WorldCuisinesSource
@@ -23,6 +24,7 @@ ConceptSource = Annotated[
     | CunitSource
     | DosaSource
     | MarvlSource
+    | TopDownSource
     | WikidataSource
     | WitSource
     | WorldCuisinesSource,

@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -22,6 +23,8 @@ from cultureclip.concepts.sources.tally import (
     UNKNOWN_TERMS,
     Tally,
 )
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.prompts import Prompt
 from cultureclip.settings_base import Settings
 from cultureclip.tables import CATEGORIES, TERMS
 
@@ -43,6 +46,21 @@ Category = Annotated[str, AfterValidator(_check_category)]
 Terms = Literal["train", "eval_only", "no_redistribute"]
 
 
+@dataclass(frozen=True)
+class Material:
+    """What sources read besides their owners' files.
+
+    Attributes:
+        atlas: Content of the catalog's entry ``atlas``.
+        store: Where models' answers are kept; None where no source asks a model.
+        top_down_prompt: From ``prompts/top_down.yml``, likewise.
+    """
+
+    atlas: str
+    store: KeyedStore | None = None
+    top_down_prompt: Prompt | None = None
+
+
 class Source(Settings):
     """Where concepts come from.
 
@@ -53,12 +71,12 @@ class Source(Settings):
     kind: str
 
     @abstractmethod
-    def rows(self, tally: Tally, atlas: str) -> Iterator[Row]:
+    def rows(self, tally: Tally, material: Material) -> Iterator[Row]:
         """Yield the rows in the words of the concepts table, one at a time; count each, and what is left out.
 
         Args:
             tally: Where rows are counted.
-            atlas: Content of the catalog's entry ``atlas``.
+            material: What is read besides the owner's files.
 
         Raises:
             SourceDataError: if a file cannot be read, or is not of the owner's form.
@@ -92,7 +110,7 @@ class OwnersSource(Source):
             SourceDataError: if a file cannot be read, or is not of the owner's form.
         """
 
-    def rows(self, tally: Tally, atlas: str) -> Iterator[Row]:  # noqa: ARG002 - read by the atlas alone
+    def rows(self, tally: Tally, material: Material) -> Iterator[Row]:  # noqa: ARG002 - owners' files say all
         """Yield the rows in the words of the concepts table."""
         for found in self.read(tally):
             yield self._to_row(found, tally)

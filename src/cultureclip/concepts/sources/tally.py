@@ -36,6 +36,7 @@ class Tally:
         texts: Texts of the owner that were not understood, by what they are, with the rows they are in.
         aliases_left_out: Other names that no name may be like, or too many.
         files: Path, bytes and SHA-256 of each file.
+        usage: What a model was asked, and what it cost; empty where none was.
     """
 
     shown: int = 20
@@ -45,6 +46,7 @@ class Tally:
     texts: dict[str, Counter[str]] = field(default_factory=dict)
     aliases_left_out: int = 0
     files: list[dict[str, Any]] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
 
     def drop(self, reason: str, place: str) -> None:
         """Count a row that is part of no concept."""
@@ -68,4 +70,5 @@ class Tally:
             "examples": self.examples,
             "not_understood": {what: dict(counted.most_common()) for what, counted in self.texts.items()},
             "aliases_left_out": self.aliases_left_out,
+            **({"usage": self.usage} if self.usage else {}),
         }

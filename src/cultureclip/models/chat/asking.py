@@ -1,7 +1,7 @@
 """Ask questions until the answers have the form that was asked for; keep every answer and ask nothing twice."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import Any, Literal
@@ -117,7 +117,12 @@ class Transcript(Usage):
 
 
 def ask(
-    model: ChatModel, requests: Sequence[Request], store: KeyedStore, tries: int, usage: Usage | None = None
+    model: ChatModel,
+    requests: Sequence[Request],
+    store: KeyedStore,
+    tries: int,
+    usage: Usage | None = None,
+    accept: Collection[str] | None = None,
 ) -> list[Outcome]:
     """Answer every question; ask again with another seed if the answer has the wrong form.
 
@@ -127,6 +132,7 @@ def ask(
         store: Store of the answers, by :meth:`Request.key`: a killed run loses only requests in flight.
         tries: Most times that a question is asked.
         usage: Counts to add to.
+        accept: Answers of a question without a schema that have the right form; None: any text has.
 
     Returns:
         Outcome of each question, in the order of ``requests``.
@@ -137,7 +143,7 @@ def ask(
         open_places = [place for place, outcome in enumerate(outcomes) if outcome is None or outcome.failed]
         asked = [_repeated(requests[place], attempt) for place in open_places]
         for number, answer in answer_all(model, asked, store, usage):
-            outcomes[open_places[number]] = _read(answer, asked[number], attempt + 1)
+            outcomes[open_places[number]] = _read(answer, asked[number], attempt + 1, accept)
     done = [outcome for outcome in outcomes if outcome is not None]
     usage.failed += sum(outcome.failed for outcome in done)
     return done
@@ -183,13 +189,15 @@ def _repeated(request: Request, attempt: int) -> Request:
     return replace(request, seed=seed_from_id(digest("attempt", request.seed, attempt)), sampling=sampling)
 
 
-def _read(answer: Answer, request: Request, tries: int) -> Outcome:
+def _read(answer: Answer, request: Request, tries: int, accept: Collection[str] | None) -> Outcome:
     if answer.finish == "refused":
         return _failure(answer, "refused", "the model declined to answer", tries)
     if answer.finish == "length":
         cause = f"cut off after {request.sampling.max_tokens} tokens"
         return _failure(answer, "cut_off", cause, tries)
     if request.schema is None:
+        if accept is not None and answer.text not in accept:
+            return _failure(answer, "unparsable", f"none of {', '.join(accept)}", tries)
         return Outcome(text=answer.text, value=None, reason=None, cause=None, tries=tries)
     try:
         value = parse_answer(answer.text, request.schema)

@@ -1,4 +1,4 @@
-"""Mining: concepts from the atlas, a bottom-up pass over all emoji names, and twins by look and culture."""
+"""Mining: concepts from the atlas, a bottom-up pass over titles, and twins by look and culture."""
 
 from cultureclip.pipelines.mining.pipeline import create_pipeline
 

@@ -2,62 +2,124 @@
 
 import json
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cultureclip.concepts.bottom_up.learn import BottomUp
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.mining.parameters import MiningParameters
 
+if TYPE_CHECKING:
+    import numpy as np
+
 logger = logging.getLogger(__name__)
 
 
-def read_concepts(atlas: str, parameters: MiningParameters) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Read the sources of concepts, merge rows that name one thing, and keep what each source said."""
+def read_concepts(
+    atlas: str,
+    mining_store: KeyedStore,
+    top_down_prompt: dict[str, Any],
+    bottom_up_prompt: dict[str, Any],
+    category_prompt: dict[str, Any],
+    parameters: MiningParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], list[BottomUp]]:
+    """Read the sources of concepts, merge rows that name one thing, and keep what each source said.
+
+    Returns:
+        Tables ``concepts`` and ``concept_sources``, the report, and the bottom-up pass; none where it is off.
+    """
     from cultureclip.concepts.gather import gather_concepts
+    from cultureclip.concepts.proposals import read_top_down_prompt
+    from cultureclip.concepts.sources.source import Material
 
-    gathered = gather_concepts(parameters.sources, atlas, parameters.merging, parameters.problems_shown)
-    return gathered.concepts, gathered.sources, gathered.report
-
-
-def ask_language_model(concepts: pd.DataFrame, answer_store: KeyedStore, parameters: MiningParameters) -> pd.DataFrame:
-    """Ask the language model of every emoji name whether it is bound to a culture."""
-    from cultureclip.concepts.bottom_up import ask_names, empty_table, list_names
-    from cultureclip.concepts.emoji import list_emoji
-    from cultureclip.models.text import load_language_model
-
-    settings = parameters.bottom_up
-    if not settings.enabled:
-        return empty_table()
-    names = list_names(list_emoji(), concepts)
-    model = load_language_model(settings.language_model)
-    first, second = settings.question.options
-    log_odds = [  # of yes, with either letter for it
-        sign
-        * ask_names(
-            list(names["name"]), model, settings.question.to_messages(yes, no), settings.question.options, answer_store
-        )
-        for sign, yes, no in ((1, first, second), (-1, second, first))
-    ]
-    return names.assign(language_model_score=sum(log_odds) / len(log_odds))
+    bottom_up = open_bottom_up(mining_store, bottom_up_prompt, category_prompt, parameters)
+    material = Material(atlas, mining_store, read_top_down_prompt(top_down_prompt))
+    check = next((one.make_check() for one in bottom_up if parameters.bottom_up.checks), None)
+    gathered = gather_concepts(parameters.sources, material, parameters.merging, parameters.problems_shown, check)
+    return gathered.concepts, gathered.sources, gathered.report, bottom_up
 
 
-def classify_names(answers: pd.DataFrame, parameters: MiningParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Compare the sentence encoder with the language model, use the better one, and classify the finds."""
-    from cultureclip.concepts import bottom_up
+def open_bottom_up(
+    store: KeyedStore, concept_prompt: dict[str, Any], category_prompt: dict[str, Any], parameters: MiningParameters
+) -> list[BottomUp]:
+    """Read the sample of titles and the prompts, and open the language model; nothing is asked yet.
+
+    Returns:
+        The bottom-up pass; none where it is off.
+    """
+    from PIL import Image
+
+    from cultureclip.concepts.bottom_up.ask import TitleAsker, read_category_prompt, read_concept_prompt
+    from cultureclip.concepts.bottom_up.titles import read_titles
+    from cultureclip.concepts.looks import read_pictures
+    from cultureclip.models.chat.asking import Usage
+    from cultureclip.models.chat.open import open_chat_model
     from cultureclip.models.sentence import load_sentence_encoder
 
-    if not parameters.bottom_up.enabled:
-        return answers, {}
-    names = answers.drop(columns="language_model_score")
-    embeddings = load_sentence_encoder(parameters.sentence_encoder).encode(list(names["name"]))
-    return bottom_up.classify_names(
-        names,
-        answers["language_model_score"].to_numpy(),
-        embeddings,
-        parameters.bottom_up,
+    def read(reference: str) -> Image.Image:
+        return Image.fromarray(read_pictures(reference, parameters.twins.picture_size)[0])
+
+    def embed(texts: list[str]) -> "np.ndarray":
+        return load_sentence_encoder(parameters.sentence_encoder).encode(texts)
+
+    settings = parameters.bottom_up
+    prompts = read_concept_prompt(concept_prompt), read_category_prompt(category_prompt)
+    if not settings.enabled:
+        return []
+    titles = read_titles(settings.titles, parameters.problems_shown)
+    asker = TitleAsker(
+        model=open_chat_model(settings.language_model),
+        concept_prompt=prompts[0],
+        category_prompt=prompts[1],
+        options=settings.options,
+        tries=settings.tries,
+        store=store,
+        read=read if settings.show_pictures else None,
+        usage=Usage(),
     )
+    return [
+        BottomUp(
+            titles, asker, lambda texts: load_sentence_encoder(parameters.sentence_encoder).encode(texts), settings
+        )
+    ]
+
+
+def ask_about_titles(pass_over_titles: list[BottomUp]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Ask about titles whose truth is known, compare the language model with the sentence encoder, keep the better.
+
+    Returns:
+        The table of titles and the figures; nothing where the pass is off.
+    """
+    from cultureclip.concepts.bottom_up.calibrate import BOTTOM_UP
+    from cultureclip.tables import make_table
+
+    for bottom_up in pass_over_titles:
+        table, figures, _ = bottom_up.learned
+        return table, figures
+    return make_table([], BOTTOM_UP), {}
+
+
+def propose_twins(
+    gathered: pd.DataFrame, mining_store: KeyedStore, twins_prompt: dict[str, Any], parameters: MiningParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Let a language model name a twin of every concept.
+
+    Returns:
+        The concepts, with those that the model added, the table of proposals, and its figures; without a model the
+        concepts alone.
+    """
+    from cultureclip.concepts import twin_proposals
+    from cultureclip.models.chat.open import open_chat_model
+    from cultureclip.tables import make_table
+
+    prompt, settings = twin_proposals.read_twins_prompt(twins_prompt), parameters.twin_proposals
+    if settings is None:
+        return gathered, make_table([], twin_proposals.TWIN_PROPOSALS), {}
+    model = open_chat_model(settings.language_model)
+    proposed = twin_proposals.propose_twins(gathered, model, mining_store, prompt, settings)
+    return proposed.concepts, proposed.proposals, proposed.figures
 
 
 def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
@@ -86,26 +148,38 @@ def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.Data
     return pd.DataFrame({"concept_id": shown["concept_id"], "embedding": list(embeddings), "stands_for": stands_for})
 
 
-def match_twins(concepts: pd.DataFrame, looks: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
+def match_twins(
+    concepts: pd.DataFrame, looks: pd.DataFrame, twin_proposals: pd.DataFrame, parameters: MiningParameters
+) -> pd.DataFrame:
     """Match concepts that look alike and belong to different cultures."""
     from cultureclip.concepts import twins
     from cultureclip.concepts.looks import stack_embeddings
+    from cultureclip.concepts.proposed_twins import add_proposals
     from cultureclip.models.sentence import load_sentence_encoder
 
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
-    return twins.match_twins(
+    proposed = twin_proposals[["a_concept_id", "b_concept_id"]].dropna()
+    matched = twins.match_twins(
         shown,
         stack_embeddings(shown),
         load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
         list(shown["stands_for"]),
         parameters.twins,
+        list(proposed.itertuples(index=False, name=None)),
     )
+    if parameters.twin_proposals is None:
+        return matched
+    return add_proposals(matched, twin_proposals, concepts, parameters.twin_proposals, parameters.twins.dev_share)
 
 
 def summarise_mining(
-    concepts: pd.DataFrame, looks: pd.DataFrame, twins: pd.DataFrame, bottom_up_figures: dict[str, Any]
+    concepts: pd.DataFrame,
+    looks: pd.DataFrame,
+    twins: pd.DataFrame,
+    bottom_up_figures: dict[str, Any],
+    proposal_figures: dict[str, Any],
 ) -> dict[str, Any]:
-    """Count candidate pairs in, kept and rejected by reason; what the concepts are; what the bottom-up pass found."""
+    """Count candidate pairs in, kept and rejected by reason, and what the concepts are; add what models were asked."""
     from cultureclip.concepts.assignment import KIND_FULL
 
     kept = twins[twins["verdict"] == "accepted"]
@@ -136,4 +210,5 @@ def summarise_mining(
             [name_of[a], name_of[b]] for a, b in zip(indistinct["concept_id"], indistinct["stands_for"], strict=True)
         ],
         "bottom_up": bottom_up_figures,
+        "twin_proposals": proposal_figures,
     }

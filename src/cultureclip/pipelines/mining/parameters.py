@@ -4,6 +4,7 @@ from pydantic import Field
 
 from cultureclip.concepts.settings import BottomUpSettings, MergeSettings, TwinSettings
 from cultureclip.concepts.sources.registry import ConceptSource
+from cultureclip.concepts.twin_proposals import TwinProposalSettings
 from cultureclip.models.settings import JudgePath, ModelPath
 from cultureclip.settings_base import CPU, Device, Settings
 
@@ -18,8 +19,9 @@ class MiningParameters(Settings):
         judge: Image encoder whose embeddings decide which concepts look alike.
         device: Device of the judge.
         sentence_encoder: Whose sentence embeddings say how close two contexts are.
-        bottom_up: The pass over all emoji names.
+        bottom_up: The pass over titles.
         twins: Matching on two axes.
+        twin_proposals: How a language model is asked for twins, a second source of pairs; None: it is not asked.
     """
 
     problems_shown: int = Field(ge=1)
@@ -30,3 +32,4 @@ class MiningParameters(Settings):
     sentence_encoder: ModelPath
     bottom_up: BottomUpSettings
     twins: TwinSettings
+    twin_proposals: TwinProposalSettings | None = None

@@ -3,41 +3,53 @@
 from kedro.pipeline import Node, Pipeline
 
 from cultureclip.pipelines.mining.nodes import (
-    ask_language_model,
-    classify_names,
+    ask_about_titles,
     embed_looks,
     match_twins,
+    propose_twins,
     read_concepts,
     summarise_mining,
 )
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline sources -> concepts, twins, mining_metrics, with the bottom-up pass over all emoji names."""
+    """Build the pipeline sources -> concepts, twins, mining_metrics, with the bottom-up pass over titles."""
     nodes = [
         Node(
             read_concepts,
-            inputs=["atlas", "params:mining"],
-            outputs=["concepts", "concept_sources", "source_report"],
+            inputs=[
+                "atlas",
+                "mining_store",
+                "top_down_prompt",
+                "bottom_up_prompt",
+                "category_prompt",
+                "params:mining",
+            ],
+            outputs=["gathered", "concept_sources", "source_report", "pass_over_titles"],
             name="read_concepts",
         ),
         Node(
-            ask_language_model,
-            inputs=["concepts", "answer_store", "params:mining"],
-            outputs="answers",
-            name="ask_language_model",
+            ask_about_titles,
+            inputs="pass_over_titles",
+            outputs=["bottom_up", "bottom_up_figures"],
+            name="ask_about_titles",
         ),
         Node(
-            classify_names,
-            inputs=["answers", "params:mining"],
-            outputs=["bottom_up", "bottom_up_figures"],
-            name="classify_names",
+            propose_twins,
+            inputs=["gathered", "mining_store", "twins_prompt", "params:mining"],
+            outputs=["concepts", "twin_proposals", "proposal_figures"],
+            name="propose_twins",
         ),
         Node(embed_looks, inputs=["concepts", "params:mining"], outputs="looks", name="embed_looks"),
-        Node(match_twins, inputs=["concepts", "looks", "params:mining"], outputs="twins", name="match_twins"),
+        Node(
+            match_twins,
+            inputs=["concepts", "looks", "twin_proposals", "params:mining"],
+            outputs="twins",
+            name="match_twins",
+        ),
         Node(
             summarise_mining,
-            inputs=["concepts", "looks", "twins", "bottom_up_figures"],
+            inputs=["concepts", "looks", "twins", "bottom_up_figures", "proposal_figures"],
             outputs="mining_metrics",
             name="summarise_mining",
         ),
@@ -46,7 +58,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         nodes,
         namespace="mining",
         tags="mining",
-        inputs={"atlas"},
+        inputs={"atlas", "mining_store", "top_down_prompt", "bottom_up_prompt", "category_prompt", "twins_prompt"},
         outputs={"concepts", "concept_sources", "source_report", "twins", "mining_metrics"},
         parameters={"params:mining"},
     )
