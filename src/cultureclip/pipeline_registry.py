@@ -9,7 +9,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("mining", "captioning", "synthesis", "filtering", "train", "evaluation", "reporting")
 """The stages of the default run, in the order in which data flows."""
 
-PREVIEWS = ("preview_captioning", "preview_synthesis", "preview_filtering")
+PREVIEWS = ("preview_mining", "preview_captioning", "preview_synthesis", "preview_filtering")
 """Previews of stages: their first items and what all would cost."""
 
 MODULES = (

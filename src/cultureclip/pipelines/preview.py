@@ -15,7 +15,8 @@ class PreviewParameters(Settings):
     """How much a preview shows.
 
     Attributes:
-        items: Items of the stage: concepts of captioning, images of synthesis. A page of more is not read.
+        items: Items of the stage: regions and categories of mining, concepts of captioning, images of synthesis. A page
+            of more is not read.
     """
 
     items: int = Field(ge=1, le=1000)
