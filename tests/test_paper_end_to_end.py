@@ -37,7 +37,7 @@ SMALL: dict[str, Any] = {
     "mining": {
         "bottom_up": {"enabled": False, "language_model": {**SMOLLM2, "device": "cpu"}},
         "device": "cpu",
-        "twins": {"picture_size": 48, "max_twins_per_concept": 1, "max_flag_twins": 6, "max_object_twins": 10},
+        "twins": {"picture_size": 48, "max_twins_per_concept": 1, "max_twins_per_kind": {"flag": 6, "other": 10}},
     },
     "captioning": {
         "kinds": {"plain": PLAIN},

@@ -123,6 +123,18 @@ TWINS = _table(
     }
 )
 
+CULTURE_YIELDS = _table(
+    {
+        "culture": _text(),
+        **{
+            step: pa.Column(int, pa.Check.ge(0))  # concepts of the culture that are left
+            for step in ("concepts", "with_picture", "distinct", "allowed", "considered", "passed", "in_twins")
+        },
+        "coverage": _score(0, 1),  # of the culture by its concepts in twins; null for a culture without a picture
+    },
+    unique=["culture"],
+)
+
 CAPTIONS = _table(
     {
         "caption_id": _id(unique=True),

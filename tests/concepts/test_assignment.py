@@ -10,6 +10,8 @@ import pytest
 from cultureclip.concepts import assignment
 from cultureclip.concepts.assignment import choose_pairs
 from cultureclip.concepts.chance import count_below, random_cosines
+from cultureclip.concepts.neighbours import culture_matrix
+from cultureclip.concepts.selection import Worth
 from tests.concepts.test_twins import SETTINGS, make_concepts, match
 
 
@@ -70,9 +72,10 @@ def choose(cultures: list[list[str]], most: int, **changes: bool | int) -> tuple
     """All foreign pairs, those of low numbers first."""
     count = len(cultures)
     ends = [(a, b) for a in range(count) for b in range(a + 1, count) if not set(cultures[a]) & set(cultures[b])]
-    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="object")
-    settings = SETTINGS.model_copy(update={"max_object_twins": most, **changes})
-    reasons = choose_pairs(pairs, [None] * len(pairs), cultures, settings)
+    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="other", category="Art", score=0.5)
+    settings = SETTINGS.model_copy(update={"max_twins_per_kind": {"other": most}, **changes})
+    worth = Worth(pairs, np.eye(count, dtype=np.float32), culture_matrix(cultures), settings)
+    reasons = choose_pairs(pairs, np.full(len(pairs), None), cultures, worth, settings)
     return [end for end, reason in zip(ends, reasons, strict=True) if reason is None], pairs
 
 

@@ -31,7 +31,7 @@ def list_naively(table: pd.DataFrame, concepts: pd.DataFrame, looks: np.ndarray,
 @pytest.mark.parametrize("shown", [0, 1, 4])
 def test_lists_the_most_similar_ones_with_the_reason(shown: int) -> None:
     concepts, looks, contexts = make_concepts(50, 11)
-    table = match(concepts, looks, contexts, rejected_shown=shown, max_object_twins=6)
+    table = match(concepts, looks, contexts, rejected_shown=shown, max_twins_per_kind={"flag": 100, "other": 6})
     reasons = set()
     for pair in table.to_dict("records"):
         evidence = json.loads(pair["evidence"])

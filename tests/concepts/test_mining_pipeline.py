@@ -11,6 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
+from cultureclip.concepts.matching import Matching
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
@@ -39,7 +40,7 @@ def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> di
     SequentialRunner().run(create_pipeline(), catalog)
     return {
         name: catalog[name].load()
-        for name in ("concepts", "twins", "mining.bottom_up", "mining.looks", "mining_metrics")
+        for name in ("concepts", "twins", "culture_yields", "mining.bottom_up", "mining.looks", "mining_metrics")
     }
 
 
@@ -60,7 +61,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "titles": str(ROOT / "data/01_raw/titles.csv"),
         "folds": 2,
     }
-    values["twins"] |= {"picture_size": 16, "max_flag_twins": 5, "max_object_twins": 9}
+    values["twins"] |= {"picture_size": 16, "max_twins_per_kind": {"flag": 5, "other": 9}}
     return values
 
 
@@ -72,8 +73,7 @@ def test_stage_runs_and_its_counts_add_up(
     metrics, twins = made["mining_metrics"], made["twins"]
     assert len(made["concepts"]) == len(made["mining.looks"]) == len(atlas)
     assert metrics["in"] == len(twins) == metrics["kept"] + sum(metrics["rejected"].values())
-    assert metrics["twins"]["flags"] == 5
-    assert metrics["twins"]["objects"] == 9
+    assert metrics["twins"]["by_kind"] == {"other": 9, "flag": 5}
     assert metrics["rejected"]["indistinguishable"] > 0
     assert f"{metrics['rejected']['enough twins of its kind']} more pairs are refused" in caplog.text
     assert [sorted(pair) for pair in metrics["drawn_alike"]] == [["flag of Chad", "flag of Romania"]]
@@ -91,7 +91,14 @@ def test_bottom_up_can_be_left_out(tmp_path: Path, atlas: pd.DataFrame, paramete
 
 @pytest.mark.parametrize(
     "change",
-    [{"judgee": "x"}, {"judge": ""}, {"twins": {"max_flag_twins": -1}}, {"twins": {"dev_share": 1.0}}],
+    [
+        {"judgee": "x"},
+        {"judge": ""},
+        {"twins": {"max_twins_per_kind": {"other": -1}}},
+        {"twins": {"max_twins_per_kind": {"flag": 1}}},
+        {"twins": {"max_twins_per_category": {"Flags": 3}}},
+        {"twins": {"dev_share": 1.0}},
+    ],
 )
 def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
     values = shipped_parameters()
@@ -122,7 +129,7 @@ def test_the_judge_looks_where_the_parameter_says(parameters: dict[str, Any], mo
     assert used == ["cuda:1"]
 
 
-def test_a_summary_without_any_twin_counts_nothing():
+def test_a_summary_without_any_twin_counts_nothing(parameters: dict[str, Any]) -> None:
 
     concepts = pd.DataFrame(
         {"concept_id": ["a"], "universal": ["flag"], "name": ["x"], "cultures": [["JP"]], "category": ["Symbol"]}
@@ -130,4 +137,7 @@ def test_a_summary_without_any_twin_counts_nothing():
     looks = pd.DataFrame({"concept_id": ["a"], "stands_for": ["a"]})
     columns = ["verdict", "a_concept_id", "b_concept_id", "reason", "split"]
     twins = pd.DataFrame([["rejected", "a", "a", "not alike enough", None]], columns=columns).astype("str")
-    assert summarise_mining(concepts, looks, twins, {}, {})["twins"] == {"flags": 0, "objects": 0, "dev": 0}
+    matching = Matching(twins, 1, {"not alike enough": 1}, pd.DataFrame(), {})
+    summary = summarise_mining(concepts, looks, matching, {}, {}, MiningParameters(**parameters))
+    assert summary["twins"] == {"by_kind": {}, "dev": 0}
+    assert summary["concepts"]["by_kind"] == {"flag": 1}

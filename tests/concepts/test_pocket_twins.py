@@ -21,7 +21,7 @@ def test_pocket_has_the_twins_that_it_had(tmp_path: Path) -> None:
     atlas = (ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8")
     concepts, *_ = read_concepts(atlas, KeyedStore(tmp_path / "answers.sqlite"), *prompts, parameters)
     proposals = pd.DataFrame(columns=["a_concept_id", "b_concept_id"])
-    twins = match_twins(concepts, embed_looks(concepts, parameters), proposals, parameters)
+    twins, _ = match_twins(concepts, embed_looks(concepts, parameters), proposals, parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         accepted, pd.read_csv(Path(__file__).with_name("pocket_twins.csv")), check_dtype=False

@@ -111,7 +111,7 @@ def match(proposed: TwinProposals, settings: TwinProposalSettings) -> pd.DataFra
     contexts = np.eye(len(pictured), dtype=np.float32)
     ends = list(proposed.proposals[["a_concept_id", "b_concept_id"]].dropna().itertuples(index=False, name=None))
     matched = match_twins(pictured, looks, contexts, list(pictured["concept_id"]), twins, proposed=ends)
-    return TWINS.validate(add_proposals(matched, proposed.proposals, proposed.concepts, settings, 0.25))
+    return TWINS.validate(add_proposals(matched.twins, proposed.proposals, proposed.concepts, settings, 0.25))
 
 
 def pair(a: str, b: str) -> str:

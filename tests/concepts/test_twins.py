@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cultureclip.concepts import assignment
+from cultureclip.concepts.matching import Matching
 from cultureclip.concepts.settings import SearchSettings, TwinSettings
 from cultureclip.concepts.twins import match_twins, split_twins
 from cultureclip.errors import SourceDataError
@@ -30,11 +31,15 @@ SETTINGS = TwinSettings(
     max_cultural_overlap=1,
     max_shared_features=1,
     max_twins_per_concept=2,
-    max_flag_twins=100,
-    max_object_twins=100,
+    max_twins_per_kind={"flag": 100, "other": 100},
+    max_twins_per_category={},
+    max_twins_per_culture=None,
     dev_share=0.1,
     cover_evenly=False,
+    representativeness_weight=0,
+    distinctiveness_weight=0,
     rejected_shown=3,
+    rejected_kept=10_000,
 )
 
 
@@ -59,18 +64,24 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
     return concepts, *(v / np.linalg.norm(v, axis=1, keepdims=True) for v in (looks, contexts))
 
 
+def match_all(
+    concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str] | None = None, **changes: Any
+) -> Matching:
+    settings = SETTINGS.model_copy(update=changes)
+    found = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), settings)
+    TWINS.validate(found.twins)
+    return found
+
+
 def match(
     concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str] | None = None, **changes: Any
 ) -> pd.DataFrame:
-    settings = SETTINGS.model_copy(update=changes)
-    table = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), settings)
-    TWINS.validate(table)
-    return table
+    return match_all(concepts, looks, contexts, stands_for, **changes).twins
 
 
 def test_every_twin_keeps_the_rules() -> None:
     concepts, looks, contexts = make_concepts(80, 0)
-    table = match(concepts, looks, contexts, max_flag_twins=9, max_object_twins=100)
+    table = match(concepts, looks, contexts, max_twins_per_kind={"flag": 9, "other": 100})
     row_of = concepts.set_index("concept_id")
     accepted = table[table["verdict"] == "accepted"]
     assert len(accepted) > 20
@@ -190,7 +201,7 @@ def test_no_pair_at_all_is_an_error_of_the_table() -> None:
 
 def test_a_kind_that_is_not_wanted_gets_no_twins() -> None:
     concepts, looks, contexts = make_concepts(40, 5)
-    table = match(concepts, looks, contexts, max_flag_twins=0, max_object_twins=0)
+    table = match(concepts, looks, contexts, max_twins_per_kind={"other": 0})
     assert set(table["verdict"]) == {"rejected"}
     assert table["split"].isna().all()
 

@@ -202,9 +202,9 @@ def test_nothing_to_judge_gives_empty_valid_tables(tables):
     tables.requests = tables.requests.iloc[:0]
     judgements = schemas.JUDGEMENTS.validate(decide(measure_well(tables), RULES))
     cultwin = schemas.CULTWIN.validate(select(tables, judgements))
-    metrics = summarise(judgements, measure_well(tables), cultwin, tables.concepts)
+    metrics = summarise(judgements, measure_well(tables), cultwin, tables.concepts, [])
     assert metrics["in"] == metrics["twins_kept"] == 0
-    assert metrics["judge_top1"]["objects"] == {"value": None, "n": 0}
+    assert metrics["judge_top1"]["other"] == {"value": None, "n": 0}
 
 
 def test_the_summary_adds_up(tables):
@@ -212,16 +212,18 @@ def test_the_summary_adds_up(tables):
     measured.loc[0, ["twin_similarity", "rank"]] = [1.0, 2.0]
     measured.loc[1, ["fault", "clip_similarity", "rank"]] = ["unreadable", np.nan, np.nan]
     judgements = decide(measured, RULES)
-    metrics = summarise(judgements, measured, select(tables, judgements), tables.concepts)
+    metrics = summarise(judgements, measured, select(tables, judgements), tables.concepts, ["flag"])
     assert metrics["in"] == metrics["kept"] + sum(metrics["rejected"].values()) + sum(metrics["failed"].values())
     assert metrics["rejected"] == {"closer_to_twin": 1, "twin_incomplete": 4}
     assert metrics["failed"] == {"unreadable": 1}
-    counts = [metrics[k] for k in ("twins_in", "twins_kept", "twins_kept_objects", "twins_kept_flags")]
-    assert counts == [2, 1, 0, 1]
-    assert metrics["judge_top1"] == {"objects": {"value": 0.8, "n": 5}, "flags": {"value": 1.0, "n": 6}}
-    assert find_shortfalls(metrics, {"twins_kept": 1, "twins_kept_objects": 40}) == [
-        "twins_kept_objects is 0, below 40"
-    ]
+    assert [metrics["twins_in"], metrics["twins_kept"]] == [2, 1]
+    assert metrics["twins_kept_by_kind"] == {"flag": 1, "other": 0}
+    assert metrics["judge_top1"] == {"other": {"value": 0.8, "n": 5}, "flag": {"value": 1.0, "n": 6}}
+    assert find_shortfalls(metrics, 1, {"flag": 1, "other": 40}) == ["twins_kept of kind other is 0, below 40"]
+    mixed = select(tables, judgements)
+    mixed["neg_concept_id"] = tables.concepts.set_index("universal").loc["dress", "concept_id"].iloc[0]
+    summary = summarise(judgements, measured, mixed, tables.concepts, ["flag"])
+    assert summary["twins_kept_by_kind"] == {"flag": 0, "other": 1}
 
 
 def test_bookkeeping_of_many_twins_is_quick():
@@ -232,6 +234,6 @@ def test_bookkeeping_of_many_twins_is_quick():
     start = time.process_time()
     judgements = decide(measured, RULES)
     cultwin = select(tables, judgements)
-    summarise(judgements, measured, cultwin, tables.concepts)
+    summarise(judgements, measured, cultwin, tables.concepts, [])
     assert time.process_time() - start < 1.2
     assert (judgements["reason"] == "duplicate").any()

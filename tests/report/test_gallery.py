@@ -147,3 +147,14 @@ def test_a_thumbnail_of_16_bits_shows_what_it_shows() -> None:
     deep = np.repeat(np.linspace(0, 65535, 32).astype(np.uint16)[None], 32, axis=0)
     shown = Image.open(io.BytesIO(base64.b64decode(str(thumbnail(Image.fromarray(deep))).partition(",")[2])))
     assert np.abs(np.asarray(shown.convert("L")).astype(int) - (deep >> 8)).max() < 12
+
+
+def test_a_universal_that_fills_its_category_takes_turns() -> None:
+    tables = make_data(pairs=40).tables
+    tables.twins[["verdict", "category"]] = "accepted", "Art"
+    tables.twins["reason"] = None
+    universal = ["mask"] * 30 + ["fan"] * 10  # by falling similarity
+    of = dict(zip(tables.twins["a_concept_id"], universal, strict=True))
+    tables.concepts["universal"] = tables.concepts["concept_id"].map(of).fillna("mask")
+    first = order_twins(tables, 8)["a_concept_id"].map(of)
+    assert list(first) == ["fan", "mask"] * 4

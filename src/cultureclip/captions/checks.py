@@ -157,5 +157,5 @@ def _names_twin(text: str, concept: ConceptFacts) -> bool:
 def _other_cultures(text: str, concept: ConceptFacts) -> list[str]:
     """Return cultures named outside the concept's own name: a Panama hat is Ecuadorian."""
     for name in sorted(concept.names, key=len, reverse=True):
-        text = re.sub(rf"\b{re.escape(name)}\b", "it", text, flags=re.IGNORECASE)
+        text = re.sub(rf"(?i)\b{re.escape(name)}\b", "it", text)
     return foreign_cultures(text, concept.regions)

@@ -105,7 +105,7 @@ def words_of(text: str) -> list[str]:
 
 
 def name_words(text: str) -> list[str]:
-    """Return :func:`words_of` a text without articles: a caption says "the flag of the Philippines"."""
+    """Return :func:`words_of` a text without articles: a caption says "the jeepneys of the Philippines"."""
     return [word for token, word in zip(tokens_of(text), words_of(text), strict=True) if token.lower() not in _ARTICLES]
 
 

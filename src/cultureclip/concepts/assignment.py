@@ -2,14 +2,15 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from cultureclip.concepts.incidence import count_common, incidence
+from cultureclip.concepts.selection import Worth
 from cultureclip.concepts.settings import TwinSettings
 
-FLAG, OBJECT = "flag", "object"
 EVALUATION_ONLY = "for evaluation only"
 INDISTINGUISHABLE = "indistinguishable"
 SAME_NAME = "same name"
@@ -19,12 +20,14 @@ SAME_CONTEXT = "contexts too close"
 SHARED_FEATURES = "too many shared features"
 CONCEPT_USED = "concept is in enough twins"
 KIND_FULL = "enough twins of its kind"
+CATEGORY_FULL = "enough twins of its category"
+CULTURE_FULL = "culture is in enough twins"
 
 
 def check_pairs(
     pairs: pd.DataFrame, concepts: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
-) -> list[str | None]:
-    """Return for each pair the first rule that it breaks by itself, or None.
+) -> np.ndarray:
+    """Return for each pair the first rule that it breaks by itself, or None; object [P].
 
     Args:
         pairs: Columns a, b (row numbers of concepts), visual_similarity, chance (the share of random pairs that are
@@ -35,68 +38,103 @@ def check_pairs(
         settings: The bounds.
     """
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    names = [
-        {text.casefold() for text in (name, *aliases)}
-        for name, aliases in zip(concepts["name"], concepts["aliases"], strict=True)
-    ]
-    features = [set(row) for row in concepts["key_visual_features"]]
-    ends = list(zip(a.tolist(), b.tolist(), strict=True))
+    called = zip(concepts["name"], concepts["aliases"], strict=True)
+    names = incidence([{text.casefold() for text in (name, *aliases)} for name, aliases in called])
     broken = {
         EVALUATION_ONLY: held_out[a] | held_out[b],
         INDISTINGUISHABLE: ~(used[a] & used[b]),
-        SAME_NAME: np.array([not names[i].isdisjoint(names[j]) for i, j in ends]),
+        SAME_NAME: count_common(names, a, b) > 0,
         TOO_DIFFERENT: pairs["visual_similarity"].to_numpy() < settings.min_visual_similarity,
         CHANCE: pairs["chance"].to_numpy() < settings.min_chance_quantile,
         SAME_CONTEXT: pairs["cultural_overlap"].to_numpy() > settings.max_cultural_overlap,
-        SHARED_FEATURES: np.array([_share(features[i], features[j]) > settings.max_shared_features for i, j in ends]),
+        SHARED_FEATURES: _share_features(concepts["key_visual_features"], a, b) > settings.max_shared_features,
     }
     first = np.argmax([*broken.values(), np.ones(len(pairs), bool)], axis=0)
-    return [[*broken, None][rule] for rule in first.tolist()]
-
-
-def choose_pairs(
-    pairs: pd.DataFrame, refused: Sequence[str | None], cultures: Sequence[Sequence[str]], settings: TwinSettings
-) -> list[str | None]:
-    """Choose twins one by one; return for each pair the reason why it is not a twin, or None if it is one.
-
-    By score, the best pair is next. Evenly, it is the best one of those whose concepts, and then whose cultures, have
-    the fewest twins so far.
-
-    Args:
-        pairs: Columns a, b (row numbers of concepts) and kind, best first.
-        refused: From :func:`check_pairs`.
-        cultures: Cultures of each concept.
-        settings: The bounds, and the order.
-    """
-    limits = {FLAG: settings.max_flag_twins, OBJECT: settings.max_object_twins}
-    twins_of: Counter[int] = Counter()
-    twins_of_culture: Counter[str] = Counter()
-    twins_of_kind: Counter[str] = Counter()
-    reasons = list(refused)
-    ends = list(zip(pairs["a"].tolist(), pairs["b"].tolist(), strict=True))
-    kinds = pairs["kind"].tolist()
-    queue = [(0, 0, place) for place, reason in enumerate(refused) if reason is None]  # sorted, so a heap
-    while queue:
-        entry = heapq.heappop(queue)
-        place = entry[-1]
-        a, b = ends[place]
-        most = max(twins_of[a], twins_of[b])
-        if most >= settings.max_twins_per_concept:
-            reasons[place] = CONCEPT_USED
-            continue
-        if twins_of_kind[kinds[place]] >= limits[kinds[place]]:
-            reasons[place] = KIND_FULL
-            continue
-        if settings.cover_evenly:
-            covered = sum(max(twins_of_culture[code] for code in cultures[end]) for end in (a, b))
-            if (most, covered, place) > entry:  # counts only grow, so what was queued is a lower bound
-                heapq.heappush(queue, (most, covered, place))
-                continue
-        twins_of.update((a, b))
-        twins_of_culture.update((*cultures[a], *cultures[b]))
-        twins_of_kind[kinds[place]] += 1
+    reasons: np.ndarray = np.array([*broken, None], dtype=object)[first]
     return reasons
 
 
-def _share(a: set[str], b: set[str]) -> float:
-    return len(a & b) / max(1, len(a | b))
+def _share_features(features: Iterable[Iterable[str]], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return of each pair the features that both have as a share of those that either has, [P]."""
+    matrix = incidence([set(row) for row in features])
+    common, count = count_common(matrix, a, b), np.asarray(matrix.sum(axis=1)).ravel()
+    share: np.ndarray = common / np.maximum(1, count[a] + count[b] - common)
+    return share
+
+
+def choose_pairs(
+    pairs: pd.DataFrame, refused: np.ndarray, cultures: Sequence[Sequence[str]], worth: Worth, settings: TwinSettings
+) -> np.ndarray:
+    """Choose twins one by one; return for each pair the reason why it is not a twin, or None if it is one; object [P].
+
+    The pair that is worth most is next. Evenly, it is the one that is worth most of those whose concepts, and then
+    whose cultures, have the fewest twins so far.
+
+    Args:
+        pairs: Columns a, b (row numbers of concepts), kind and category; of pairs worth the same the first is next.
+        refused: From :func:`check_pairs`.
+        cultures: Cultures of each concept.
+        worth: What each pair is worth.
+        settings: The bounds, and the order.
+    """
+    reasons = refused.copy()
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    kinds, categories = pairs["kind"].to_numpy(), pairs["category"].to_numpy()
+    quotas = _Quotas(cultures, settings)
+    queue = [(0, 0, -worth.of(place), place) for place in np.flatnonzero(pd.isna(refused)).tolist()]
+    heapq.heapify(queue)
+    while queue:
+        entry = heapq.heappop(queue)
+        place = entry[-1]
+        pair = (int(a[place]), int(b[place]), kinds[place], categories[place])
+        reasons[place] = quotas.refuse(*pair)
+        if reasons[place] is not None:
+            continue
+        even = quotas.count_twins(*pair[:2]) if settings.cover_evenly else (0, 0)
+        turn = (*even, -worth.of(place), place)
+        if turn > entry:  # counts only grow and worth only falls, so what was queued is a lower bound
+            heapq.heappush(queue, turn)
+            continue
+        quotas.take(*pair)
+        worth.take(place)
+    return reasons
+
+
+class _Quotas:
+    """How many twins each concept, culture, kind and category is in, and which of them have enough."""
+
+    def __init__(self, cultures: Sequence[Sequence[str]], settings: TwinSettings) -> None:
+        self._cultures, self._settings = cultures, settings
+        self._of_concept: Counter[int] = Counter()
+        self._of_culture: Counter[str] = Counter()
+        self._of_kind: Counter[str] = Counter()
+        self._of_category: Counter[str] = Counter()
+
+    def refuse(self, a: int, b: int, kind: str, category: str) -> str | None:
+        """Return which quota another twin of these two concepts would exceed, if any."""
+        settings = self._settings
+        if max(self._of_concept[a], self._of_concept[b]) >= settings.max_twins_per_concept:
+            return CONCEPT_USED
+        if self._of_kind[kind] >= settings.max_twins_per_kind[kind]:
+            return KIND_FULL
+        if self._of_category[category] >= settings.max_twins_per_category.get(category, float("inf")):
+            return CATEGORY_FULL
+        most = settings.max_twins_per_culture
+        if most is not None and max(self._of_culture[code] for code in self._both(a, b)) >= most:
+            return CULTURE_FULL
+        return None
+
+    def count_twins(self, a: int, b: int) -> tuple[int, int]:
+        """Return how many twins the two concepts are in, the more used one, and their cultures, both together."""
+        most = max(self._of_concept[a], self._of_concept[b])
+        return most, sum(max(self._of_culture[code] for code in self._cultures[end]) for end in (a, b))
+
+    def take(self, a: int, b: int, kind: str, category: str) -> None:
+        """Count a twin."""
+        self._of_concept.update((a, b))
+        self._of_culture.update(self._both(a, b))
+        self._of_kind[kind] += 1
+        self._of_category[category] += 1
+
+    def _both(self, a: int, b: int) -> tuple[str, ...]:
+        return (*self._cultures[a], *self._cultures[b])

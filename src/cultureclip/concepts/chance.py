@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from cultureclip.concepts.incidence import count_common
 from cultureclip.concepts.neighbours import culture_matrix, pair_cosines
 
 _DRAWN = 20_000  # pairs per group; those that share a culture are left out
@@ -21,8 +22,7 @@ def random_cosines(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray
     found = {}
     for group in sorted(set(groups)):
         drawn = np.random.default_rng(_SEED).choice(np.flatnonzero(groups == group), (2, _DRAWN))
-        shared = np.asarray(cultures[drawn[0]].multiply(cultures[drawn[1]]).sum(axis=1)).ravel()
-        a, b = drawn[:, shared == 0]
+        a, b = drawn[:, count_common(cultures, *drawn) == 0]
         found[group] = np.sort(pair_cosines(looks, a, b))
     return found
 

@@ -1,7 +1,7 @@
 """Evidence of twins: what two concepts share, in what they differ, and the best candidates that were not taken."""
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ SAME_CULTURE = "same culture"
 
 
 def list_evidence(
-    pairs: pd.DataFrame, concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, shown: int
+    pairs: pd.DataFrame, concepts: pd.DataFrame, rejected: Mapping[int, Sequence[Mapping[str, Any]]]
 ) -> list[str]:
     """Return the evidence of each pair as JSON.
 
@@ -21,12 +21,10 @@ def list_evidence(
         pairs: Columns a, b (row numbers of concepts), visual_similarity, chance and reason; reason is null for
             twins.
         concepts: Rows of the concepts table, N.
-        looks: L2-normalised, float32 [N, D].
-        groups: Only rows of one group are compared, [N].
-        shown: Rejected candidates listed for each side of a twin.
+        rejected: From :func:`list_rejected`.
     """
-    rows = concepts.to_dict("records")
-    rejected = list_rejected(pairs, concepts, looks, groups, shown)
+    used = np.unique(pairs[["a", "b"]].to_numpy()).tolist()
+    rows = dict(zip(used, concepts.iloc[used].to_dict("records"), strict=True))
     evidence = []
     columns = (pairs[name].tolist() for name in ("a", "b", "visual_similarity", "chance"))
     for a, b, similarity, chance, accepted in zip(*columns, pairs["reason"].isna(), strict=True):
@@ -43,7 +41,13 @@ def list_rejected(
     """Return for each concept in a twin its most similar candidates that are not its twins, and why they are not.
 
     Candidates are the refused pairs, and the look-alikes that share a culture, which no search for twins considers.
-    Arguments are those of :func:`list_evidence`.
+
+    Args:
+        pairs: As for :func:`list_evidence`, all that were considered.
+        concepts: Rows of the concepts table, N.
+        looks: L2-normalised, float32 [N, D].
+        groups: Only rows of one group are compared, [N].
+        shown: Candidates listed for each concept.
     """
     is_twin = pairs["reason"].isna()
     in_twins = np.unique(pairs.loc[is_twin, ["a", "b"]].to_numpy())
@@ -68,9 +72,9 @@ def find_own_culture(
 
     Args:
         rows: Row numbers, sorted.
-        concepts: As for :func:`list_evidence`.
-        looks: As for :func:`list_evidence`.
-        groups: As for :func:`list_evidence`.
+        concepts: As for :func:`list_rejected`.
+        looks: As for :func:`list_rejected`.
+        groups: As for :func:`list_rejected`.
         most: Concepts for each row.
 
     Returns:

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from cultureclip.concepts.cells import Cells
+from cultureclip.concepts.incidence import incidence
 from cultureclip.concepts.settings import SearchSettings
 from cultureclip.errors import SourceDataError
 
@@ -48,11 +49,7 @@ class Neighbours(NamedTuple):
 
 def culture_matrix(cultures: Sequence[Sequence[str]]) -> csr_matrix:
     """Return the cultures of each concept: 0/1 matrix [concepts, distinct cultures]."""
-    codes = {code: column for column, code in enumerate(sorted({code for row in cultures for code in row}))}
-    rows = np.repeat(np.arange(len(cultures)), [len(row) for row in cultures])
-    columns = [codes[code] for row in cultures for code in row]
-    shape = (len(cultures), len(codes))
-    return csr_matrix((np.ones(len(columns), np.float32), (rows, columns)), shape=shape)
+    return incidence(cultures)
 
 
 def nearest_of_other_cultures(

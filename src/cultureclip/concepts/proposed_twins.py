@@ -11,7 +11,7 @@ from cultureclip.ids import twin_id
 from cultureclip.tables import TWINS, make_table
 
 NO_PICTURE = "no picture, so the look is not checked"
-OTHER_KIND = "of another kind"
+ANOTHER_KIND = "of another kind"
 _SCORES = ("visual_similarity", "cultural_overlap", "score")
 
 
@@ -56,7 +56,7 @@ def _ends(proposals: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _row(a: str, b: str, by_id: pd.DataFrame) -> dict[str, Any]:
     first, second = by_id.loc[a], by_id.loc[b]
-    reason = OTHER_KIND
+    reason = ANOTHER_KIND
     if not set(first["cultures"]).isdisjoint(second["cultures"]):
         reason = SAME_CULTURE
     elif pd.isna(first["reference_image"]) or pd.isna(second["reference_image"]):

@@ -21,7 +21,7 @@ def region_names() -> dict[str, str]:
 
 
 def is_region(code: str) -> bool:
-    """Tell whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision with its own flag."""
+    """Tell whether a code is known: ISO 3166-1 alpha-2, EU, UN, a UN M49 area or a subdivision that Unicode names."""
     return code in region_names()
 
 

@@ -1,11 +1,14 @@
 """Settings of mining: the bottom-up pass over titles, the merging of rows, and the matching of twins."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.settings_base import Settings
+
+OTHER_KIND = "other"
+"""Kind of all concepts whose universal has no quota of its own."""
 
 
 class BottomUpSettings(Settings):
@@ -69,12 +72,17 @@ class TwinSettings(Settings):
         max_cultural_overlap: Largest cosine of the contexts of a twin.
         max_shared_features: Largest share of the key visual features of either side of a twin that both have.
         max_twins_per_concept: Most twins that one concept is in.
-        max_flag_twins: Most twins of flags.
-        max_object_twins: Most twins of everything else.
+        max_twins_per_kind: Most twins of a kind. A universal that is named is a kind of its own, matched with itself
+            alone; :data:`OTHER_KIND` are all others together.
+        max_twins_per_category: Most twins of the categories that are named.
+        max_twins_per_culture: Most twins that one culture is in; None sets no limit.
         dev_share: Share of the twins of each kind that go to the dev split.
         cover_evenly: Whether twins are chosen so that concepts and cultures have about equally many, or by score
             alone.
+        representativeness_weight: How much it counts that a twin's concepts stand for what its cultures have.
+        distinctiveness_weight: How much it counts that their contexts are far from other cultures'.
         rejected_shown: Candidates that were not taken, listed in the evidence for each side of a twin.
+        rejected_kept: Most refused pairs that the table keeps for each reason: the most alike.
     """
 
     picture_size: int = Field(ge=16, le=1024)
@@ -88,11 +96,32 @@ class TwinSettings(Settings):
     max_cultural_overlap: float = Field(ge=0, le=1)
     max_shared_features: float = Field(ge=0, le=1)
     max_twins_per_concept: int = Field(ge=1)
-    max_flag_twins: int = Field(ge=0)
-    max_object_twins: int = Field(ge=0)
+    max_twins_per_kind: dict[str, Annotated[int, Field(ge=0)]]
+    max_twins_per_category: dict[str, Annotated[int, Field(ge=0)]]
+    max_twins_per_culture: int | None = Field(ge=1)
     dev_share: float = Field(ge=0, lt=1)
     cover_evenly: bool
+    representativeness_weight: float = Field(ge=0, le=10)
+    distinctiveness_weight: float = Field(ge=0, le=10)
     rejected_shown: int = Field(ge=0)
+    rejected_kept: int = Field(ge=0)
+
+    @field_validator("max_twins_per_kind")
+    @classmethod
+    def _limits_the_others(cls, limits: dict[str, int]) -> dict[str, int]:
+        if OTHER_KIND not in limits:
+            raise ValueError(f"must name {OTHER_KIND!r}, the limit of everything that is no kind of its own")
+        return limits
+
+    @field_validator("max_twins_per_category")
+    @classmethod
+    def _names_categories(cls, limits: dict[str, int]) -> dict[str, int]:
+        if limits:
+            from cultureclip.tables import CATEGORIES  # schemas are slow to import, and most configurations limit none
+
+            if unknown := sorted(limits.keys() - set(CATEGORIES)):
+                raise ValueError(f"{', '.join(unknown)}: no category; use {', '.join(CATEGORIES)}")
+        return limits
 
 
 class MergeSettings(Settings):

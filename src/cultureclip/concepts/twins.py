@@ -8,14 +8,18 @@ a pair out. Twins are accepted greedily by score, each concept in a few at most.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cultureclip.concepts.assignment import FLAG, OBJECT, check_pairs, choose_pairs
+from cultureclip.concepts.assignment import check_pairs, choose_pairs
 from cultureclip.concepts.chance import count_below, random_cosines
-from cultureclip.concepts.evidence import list_evidence
+from cultureclip.concepts.evidence import list_evidence, list_rejected
+from cultureclip.concepts.kinds import find_kinds
+from cultureclip.concepts.matching import Matching
 from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures, pair_cosines
+from cultureclip.concepts.selection import Representation, Worth
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
@@ -25,6 +29,17 @@ from cultureclip.tables import EVAL_ONLY
 _DECIMALS = 6
 
 
+class _Sorted(NamedTuple):
+    """Concepts and their vectors in the order of their ids: the outcome must not depend on the order of rows."""
+
+    concepts: pd.DataFrame
+    looks: np.ndarray
+    contexts: np.ndarray
+    used: np.ndarray
+    kinds: np.ndarray
+    groups: np.ndarray
+
+
 def match_twins(
     concepts: pd.DataFrame,
     looks: np.ndarray,
@@ -32,7 +47,7 @@ def match_twins(
     stands_for: list[str],
     settings: TwinSettings,
     proposed: Collection[tuple[str, str]] = (),
-) -> pd.DataFrame:
+) -> Matching:
     """Find, score, choose and split twins.
 
     Args:
@@ -41,13 +56,8 @@ def match_twins(
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
-        settings: ``context_weight`` is w of the score; a twin's kind is ``flag`` (the universal) or ``object``
-            (everything else).
+        settings: ``context_weight`` is w of the score.
         proposed: Pairs of concept ids that a language model names as twins: considered beside those that look alike.
-
-    Returns:
-        A table that fits :data:`cultureclip.tables.TWINS`: accepted pairs, best first, and every other pair that was
-        considered with the reason why it is not a twin.
 
     Raises:
         SourceDataError: if no two concepts of one category and kind have different cultures, or an embedding is not
@@ -56,44 +66,96 @@ def match_twins(
     names = list(concepts["name"])
     check_vectors(looks, names, "looks")
     check_vectors(contexts, names, "contexts")
-    order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")  # the outcome must not depend on row order
-    concepts = concepts.iloc[order].reset_index(drop=True)
-    looks, contexts = looks[order], contexts[order]
-    used = concepts["concept_id"].to_numpy() == np.asarray(stands_for, dtype=object)[order]
-    held_out = (concepts["terms"] == EVAL_ONLY).to_numpy()
-    kinds = np.where(concepts["universal"] == FLAG, FLAG, OBJECT)
-    groups = (kinds + "/" + concepts["category"]).to_numpy()
-
-    pairs = add_proposed(find_pairs(concepts, looks, groups, settings), concepts, groups, proposed)
+    data = _sort(concepts, looks, contexts, stands_for, settings)
+    found = find_pairs(data.concepts, data.looks, data.groups, settings)
+    pairs = add_proposed(found, data.concepts, data.groups, proposed)
     if pairs.empty:
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
-    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    pairs["visual_similarity"] = pair_cosines(looks, a, b)
-    pairs["chance"] = count_below(
-        pairs["visual_similarity"].to_numpy(), groups[a], random_cosines(concepts, looks, groups)
+    pairs = _score(pairs, data, settings)
+    cultures = culture_matrix(list(data.concepts["cultures"]))
+    held_out = (data.concepts["terms"] == EVAL_ONLY).to_numpy()
+    refused = check_pairs(pairs, data.concepts, data.used, held_out, settings)
+    worth = Worth(pairs, data.contexts, cultures, settings)
+    pairs["reason"] = choose_pairs(pairs, refused, data.concepts["cultures"].tolist(), worth, settings)
+    allowed = data.used & ~held_out
+    steps = {
+        "distinct": data.used,
+        "allowed": allowed,
+        "considered": allowed & _are_in(pairs, np.ones(len(pairs), bool), len(concepts)),
+        "passed": _are_in(pairs, pd.isna(refused), len(concepts)),
+        "in_twins": _are_in(pairs, pairs["reason"].isna().to_numpy(), len(concepts)),
+    }
+    return Matching(
+        _describe(pairs, data, settings),
+        considered=len(pairs),
+        refused={str(reason): int(count) for reason, count in pairs["reason"].value_counts().items()},
+        steps=pd.DataFrame({"concept_id": data.concepts["concept_id"], **steps}),
+        coverage=_measure_coverage(data, steps["in_twins"]),
     )
-    pairs["cultural_overlap"] = pair_cosines(contexts, a, b).clip(0, 1)
-    pairs["score"] = (pairs["visual_similarity"] - settings.context_weight * pairs["cultural_overlap"]).round(_DECIMALS)
-    pairs["kind"] = kinds[a]
-    ids = concepts["concept_id"].to_numpy()
-    pairs["a_concept_id"], pairs["b_concept_id"] = ids[a], ids[b]
-    pairs["a_name"], pairs["b_name"] = (concepts["name"].to_numpy()[end] for end in (a, b))
-    pairs["twin_id"] = [twin_id(x, y) for x, y in zip(ids[a], ids[b], strict=True)]
-    pairs = pairs.sort_values(["score", "twin_id"], ascending=[False, True], ignore_index=True)
 
-    refused = check_pairs(pairs, concepts, used, held_out, settings)
-    pairs["reason"] = choose_pairs(pairs, refused, concepts["cultures"].tolist(), settings)
-    accepted = pairs["reason"].isna()
-    pairs["verdict"] = np.where(accepted, "accepted", "rejected")
+
+def _sort(
+    concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str], settings: TwinSettings
+) -> _Sorted:
+    order = np.argsort(concepts["concept_id"].to_numpy(), kind="stable")
+    concepts = concepts.iloc[order].reset_index(drop=True)
+    used = concepts["concept_id"].to_numpy() == np.asarray(stands_for, dtype=object)[order]
+    kinds = find_kinds(concepts["universal"], settings.max_twins_per_kind)
+    groups = (kinds + "/" + concepts["category"]).to_numpy()
+    return _Sorted(concepts, looks[order], contexts[order], used, kinds, groups)
+
+
+def _score(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.DataFrame:
+    """Add closeness on both axes, score, kind and category; the best pair comes first."""
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    look, context = pair_cosines(data.looks, a, b), pair_cosines(data.contexts, a, b).clip(0, 1)
+    scored = pairs.assign(
+        visual_similarity=look,
+        chance=count_below(look, data.groups[a], random_cosines(data.concepts, data.looks, data.groups)),
+        cultural_overlap=context,
+        score=(look - settings.context_weight * context).round(_DECIMALS),
+        kind=data.kinds[a],
+        category=data.concepts["category"].to_numpy()[a],
+    )
+    return scored.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True)
+
+
+def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.DataFrame:
+    """Return the table of twins: what is accepted and the nearest of what is not, with ids, evidence and split."""
+    rejected = list_rejected(pairs, data.concepts, data.looks, data.groups, settings.rejected_shown)
+    by_similarity = pairs[pairs["reason"].notna()].sort_values("visual_similarity", ascending=False, kind="stable")
+    nearest = by_similarity.groupby("reason").head(settings.rejected_kept).index
+    always = pairs.index[pairs["reason"].isna() | (pairs["method"] == "llm")]
+    pairs = pairs.loc[sorted({*always, *nearest})].reset_index(drop=True)
+    ids, names = (data.concepts[column].to_numpy() for column in ("concept_id", "name"))
+    for side in ("a", "b"):
+        pairs[f"{side}_concept_id"], pairs[f"{side}_name"] = ids[pairs[side]], names[pairs[side]]
+    pairs["twin_id"] = [twin_id(*ends) for ends in zip(pairs["a_concept_id"], pairs["b_concept_id"], strict=True)]
+    pairs["verdict"] = np.where(pairs["reason"].isna(), "accepted", "rejected")
     pairs["split"] = pd.Series(None, index=pairs.index, dtype=object)
-    for kind in (FLAG, OBJECT):
-        of_kind = accepted & (pairs["kind"] == kind)
+    for kind in settings.max_twins_per_kind:
+        of_kind = pairs["reason"].isna() & (pairs["kind"] == kind)
         pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
-    pairs["category"] = concepts["category"].to_numpy()[pairs["a"]]
-    pairs["evidence"] = list_evidence(pairs, concepts, looks, groups, settings.rejected_shown)
+    pairs["evidence"] = list_evidence(pairs, data.concepts, rejected)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
     return pairs.drop(columns=["a", "b", "kind", "chance"])
+
+
+def _are_in(pairs: pd.DataFrame, chosen: np.ndarray, count: int) -> np.ndarray:
+    """Return which concepts are in any of the chosen pairs, bool [count]."""
+    found = np.zeros(count, bool)
+    found[pairs.loc[chosen, ["a", "b"]].to_numpy().ravel()] = True
+    return found
+
+
+def _measure_coverage(data: _Sorted, in_twins: np.ndarray) -> dict[str, float]:
+    cultures = list(data.concepts["cultures"])
+    represented = Representation(data.contexts, culture_matrix(cultures))
+    for row in np.flatnonzero(in_twins).tolist():
+        represented.take(row)
+    codes = sorted({code for row in cultures for code in row})  # the columns of the matrix
+    return dict(zip(codes, represented.measure_coverage().tolist(), strict=True))
 
 
 def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, settings: TwinSettings) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Images that look the same: a perceptual hash for shapes together with a small thumbnail for colours.
 
-A perceptual hash alone is blind to hue: two flags of equal stripes share it. It decides only together with colour.
+A perceptual hash alone is blind to hue: two patterns of equal stripes share it. It decides only together with colour.
 """
 
 import imagehash

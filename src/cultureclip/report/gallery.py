@@ -58,8 +58,8 @@ class _Side:
 def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
     """Return the twins of the gallery in its order, with a column ``state``: what became of each.
 
-    Accepted twins come before rejected ones. Of each kind of thing the most alike come first, and the kinds take turns
-    so that flags do not crowd out.
+    Accepted twins come before rejected ones. The most alike of each category come first, and the categories take turns.
+    A universal that makes up most of its category takes turns of its own, so that it does not crowd out the rest.
 
     Args:
         tables: The stages' tables.
@@ -73,10 +73,12 @@ def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
     twins = twins.assign(
         state=np.where(accepted, np.where(stayed, IN_TRAINING, FELL), "refused: " + reasons),
         late=~accepted,
-        flag=twins["a_concept_id"].map(universal) == "flag",
+        universal=twins["a_concept_id"].map(universal),
     )
-    twins["turn"] = twins.groupby(["late", "category", "flag"]).cumcount()
-    return twins.sort_values(["late", "turn", "category", "flag"], kind="stable").head(limit).reset_index(drop=True)
+    sizes = [twins.groupby(by)["twin_id"].transform("size") for by in (["category", "universal"], "category")]
+    twins["crowd"] = sizes[0] > sizes[1] / 2
+    twins["turn"] = twins.groupby(["late", "category", "crowd"]).cumcount()
+    return twins.sort_values(["late", "turn", "category", "crowd"], kind="stable").head(limit).reset_index(drop=True)
 
 
 def write_gallery(

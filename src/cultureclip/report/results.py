@@ -144,5 +144,5 @@ def _given(cell: float) -> float | None:
 def _file_name(benchmark: str, model: str) -> str:
     """``<benchmark>_<model>.json``; names with other characters than file names should have end in a digest."""
     name = f"{benchmark}_{model}"
-    plain = re.sub(r"[^\w@.+-]", "-", name, flags=re.ASCII)
+    plain = re.sub(r"(?a)[^\w@.+-]", "-", name)
     return f"{plain}.json" if plain == name else f"{plain}-{digest(name)[:8]}.json"

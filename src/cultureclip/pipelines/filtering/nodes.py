@@ -97,8 +97,8 @@ def summarise_filtering(
     """Count kept and refused images and twins, and warn when too few twins are left."""
     from cultureclip.judging.summary import find_shortfalls, summarise
 
-    metrics = summarise(judgements, measurements, cultwin, concepts) | {"usage": usage}
-    least = {"twins_kept": parameters.min_twins, "twins_kept_objects": parameters.min_object_twins}
-    for shortfall in find_shortfalls(metrics, least):
+    kinds = parameters.min_twins_per_kind
+    metrics = summarise(judgements, measurements, cultwin, concepts, kinds) | {"usage": usage}
+    for shortfall in find_shortfalls(metrics, parameters.min_twins, kinds):
         logger.warning("Filtering: %s; rejected by reason: %s", shortfall, metrics["rejected"])
     return metrics

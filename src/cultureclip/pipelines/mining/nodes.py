@@ -2,11 +2,13 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cultureclip.concepts.bottom_up.learn import BottomUp
+from cultureclip.concepts.matching import Matching
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.mining.parameters import MiningParameters
@@ -150,7 +152,7 @@ def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.Data
 
 def match_twins(
     concepts: pd.DataFrame, looks: pd.DataFrame, twin_proposals: pd.DataFrame, parameters: MiningParameters
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Matching]:
     """Match concepts that look alike and belong to different cultures."""
     from cultureclip.concepts import twins
     from cultureclip.concepts.looks import stack_embeddings
@@ -159,7 +161,7 @@ def match_twins(
 
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
     proposed = twin_proposals[["a_concept_id", "b_concept_id"]].dropna()
-    matched = twins.match_twins(
+    matching = twins.match_twins(
         shown,
         stack_embeddings(shown),
         load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
@@ -167,40 +169,53 @@ def match_twins(
         parameters.twins,
         list(proposed.itertuples(index=False, name=None)),
     )
-    if parameters.twin_proposals is None:
-        return matched
-    return add_proposals(matched, twin_proposals, concepts, parameters.twin_proposals, parameters.twins.dev_share)
+    if parameters.twin_proposals is not None:
+        settings, share = parameters.twin_proposals, parameters.twins.dev_share
+        matching = replace(matching, twins=add_proposals(matching.twins, twin_proposals, concepts, settings, share))
+    return matching.twins, matching
+
+
+def tabulate_yields(concepts: pd.DataFrame, matching: Matching) -> pd.DataFrame:
+    """Count the concepts of each culture that are left after every step."""
+    from cultureclip.concepts import yields
+
+    return yields.tabulate_yields(concepts, matching.steps, matching.coverage)
 
 
 def summarise_mining(
     concepts: pd.DataFrame,
     looks: pd.DataFrame,
-    twins: pd.DataFrame,
+    matching: Matching,
     bottom_up_figures: dict[str, Any],
     proposal_figures: dict[str, Any],
+    parameters: MiningParameters,
 ) -> dict[str, Any]:
     """Count candidate pairs in, kept and rejected by reason, and what the concepts are; add what models were asked."""
     from cultureclip.concepts.assignment import KIND_FULL
+    from cultureclip.concepts.kinds import find_kinds
 
+    twins, rejected = matching.twins, matching.refused
     kept = twins[twins["verdict"] == "accepted"]
-    rejected = json.loads(twins["reason"].value_counts().to_json())
     if kept.empty:
         logger.warning("Mining: no twin is accepted, so there is nothing to caption; rejected by reason: %s", rejected)
     if KIND_FULL in rejected:
-        limits = "mining.twins.max_flag_twins and max_object_twins"
+        limits = "mining.twins.max_twins_per_kind"
         logger.info("Mining: %d more pairs are refused as %r, see %s", rejected[KIND_FULL], KIND_FULL, limits)
-    is_flag = concepts.set_index("concept_id")["universal"] == "flag"
-    flags = int(kept["a_concept_id"].isin(is_flag.index[is_flag]).sum())
+    kind_of = pd.Series(find_kinds(concepts["universal"], parameters.twins.max_twins_per_kind), concepts["concept_id"])
     indistinct = looks[looks["stands_for"] != looks["concept_id"]]
     name_of = concepts.set_index("concept_id")["name"]
     return {
-        "in": len(twins),
+        "in": matching.considered,
         "kept": len(kept),
         "rejected": rejected,
-        "twins": {"flags": flags, "objects": len(kept) - flags, "dev": int((kept["split"] == "dev").sum())},
+        "refused_in_table": len(twins) - len(kept),
+        "twins": {
+            "by_kind": json.loads(kept["a_concept_id"].map(kind_of).value_counts().to_json()),
+            "dev": int((kept["split"] == "dev").sum()),
+        },
         "concepts": {
             "in_all": len(concepts),
-            "flags": int(is_flag.sum()),
+            "by_kind": json.loads(kind_of.value_counts().to_json()),
             "without_picture": len(concepts) - len(looks),
             "cultures": concepts["cultures"].explode().nunique(),
             "by_category": json.loads(concepts["category"].value_counts().to_json()),

@@ -9,11 +9,12 @@ from cultureclip.pipelines.mining.nodes import (
     propose_twins,
     read_concepts,
     summarise_mining,
+    tabulate_yields,
 )
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline sources -> concepts, twins, mining_metrics, with the bottom-up pass over titles."""
+    """Build the pipeline sources -> concepts, twins, culture_yields, mining_metrics, with the bottom-up pass."""
     nodes = [
         Node(
             read_concepts,
@@ -44,12 +45,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         Node(
             match_twins,
             inputs=["concepts", "looks", "twin_proposals", "params:mining"],
-            outputs="twins",
+            outputs=["twins", "matching"],
             name="match_twins",
         ),
+        Node(tabulate_yields, inputs=["concepts", "matching"], outputs="culture_yields", name="tabulate_yields"),
         Node(
             summarise_mining,
-            inputs=["concepts", "looks", "twins", "bottom_up_figures", "proposal_figures"],
+            inputs=["concepts", "looks", "matching", "bottom_up_figures", "proposal_figures", "params:mining"],
             outputs="mining_metrics",
             name="summarise_mining",
         ),
@@ -59,6 +61,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         namespace="mining",
         tags="mining",
         inputs={"atlas", "mining_store", "top_down_prompt", "bottom_up_prompt", "category_prompt", "twins_prompt"},
-        outputs={"concepts", "concept_sources", "source_report", "twins", "mining_metrics"},
+        outputs={"concepts", "concept_sources", "source_report", "twins", "culture_yields", "mining_metrics"},
         parameters={"params:mining"},
     )

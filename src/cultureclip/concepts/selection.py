@@ -1,0 +1,122 @@
+"""What a twin is worth beyond its score: how well its concepts represent their cultures, and how far apart they are.
+
+Both aims are CAReDiO's (arXiv 2504.08820), whose formulas were not at hand. These are stand-ins, on the sentence
+encoder's embeddings of the contexts:
+
+    F_c(S) = mean over concepts i of culture c of max over chosen j in S of max(0, cos(i, j))
+    m_c(x) = sum over concepts j of c, j != x, of cos(x, j) / (their number + 1)
+
+A concept's *representativeness* is what it adds to F of its cultures (facility location): the first of a culture's many
+noodle dishes adds much, the next one little. Its *distinctiveness* is m of its own culture less the largest m of any
+other one. The one that is added to the number lets a culture with a single look-alike weigh half of what it would.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from cultureclip.concepts.settings import TwinSettings
+
+_ROWS_AT_ONCE = 4096
+_DECIMALS = 6  # coarser than rounding errors, so another machine orders twins alike
+
+
+def measure_distinctiveness(contexts: np.ndarray, cultures: csr_matrix) -> np.ndarray:
+    """Return each concept's margin to other cultures, [N].
+
+    Args:
+        contexts: L2-normalised, float32 [N, E].
+        cultures: Which cultures each concept has, 0/1 [N, C].
+    """
+    sums, counts = cultures.T @ contexts, np.asarray(cultures.sum(axis=0)).ravel()
+    margins = np.empty(len(contexts))
+    for start in range(0, len(contexts), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        own = cultures[part].toarray() > 0
+        means = (contexts[part] @ sums.T - own) / (counts + 1 - own)
+        others = np.where(own, -np.inf, means).max(axis=1)
+        margins[part] = np.where(own, means, -np.inf).max(axis=1) - np.where(np.isfinite(others), others, 0)
+    return margins.round(_DECIMALS)
+
+
+class Representation:
+    """How well the chosen concepts represent each culture: facility location, F of the module's docstring.
+
+    Args:
+        contexts: L2-normalised, float32 [N, E].
+        cultures: Which cultures each concept has, 0/1 [N, C].
+    """
+
+    def __init__(self, contexts: np.ndarray, cultures: csr_matrix) -> None:
+        self._contexts, self._cultures = contexts, cultures
+        at_home = cultures.tocsc()
+        self._members = np.split(at_home.indices, at_home.indptr[1:-1])
+        self._nearest = [np.zeros(len(rows), np.float32) for rows in self._members]
+        self._chosen = [0] * len(self._members)
+        self._gains: dict[int, tuple[list[int], float]] = {}
+
+    def gain(self, row: int) -> float:
+        """Return what choosing a concept would add, the mean over its cultures; it never grows as others are chosen."""
+        own = self._cultures_of(row)
+        chosen = [self._chosen[culture] for culture in own]
+        known = self._gains.get(row)
+        if known is None or known[0] != chosen:
+            added = [np.maximum(self._cosines(culture, row) - self._nearest[culture], 0).mean() for culture in own]
+            known = self._gains[row] = chosen, float(np.mean(added).round(_DECIMALS))
+        return known[1]
+
+    def take(self, row: int) -> None:
+        """Choose a concept."""
+        for culture in self._cultures_of(row):
+            np.maximum(self._nearest[culture], self._cosines(culture, row), out=self._nearest[culture])
+            self._chosen[culture] += 1
+
+    def measure_coverage(self) -> np.ndarray:
+        """Return F of each culture, [C]."""
+        return np.array([nearest.mean() for nearest in self._nearest], float).round(_DECIMALS)
+
+    def _cultures_of(self, row: int) -> list[int]:
+        start, end = self._cultures.indptr[row : row + 2]
+        cultures: list[int] = self._cultures.indices[start:end].tolist()
+        return cultures
+
+    def _cosines(self, culture: int, row: int) -> np.ndarray:
+        cosines: np.ndarray = self._contexts[self._members[culture]] @ self._contexts[row]
+        return cosines
+
+
+class Worth:
+    """What each pair is worth as the next twin: its score, with representativeness and distinctiveness as weighted.
+
+    Args:
+        pairs: Columns a, b (row numbers of concepts) and score.
+        contexts: L2-normalised, float32 [N, E].
+        cultures: Which cultures each concept has, 0/1 [N, C].
+        settings: The two weights.
+    """
+
+    def __init__(self, pairs: pd.DataFrame, contexts: np.ndarray, cultures: csr_matrix, settings: TwinSettings) -> None:
+        self._a, self._b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        self._fixed = pairs["score"].to_numpy()
+        if settings.distinctiveness_weight:
+            margin = measure_distinctiveness(contexts, cultures)
+            self._fixed = self._fixed + settings.distinctiveness_weight * (margin[self._a] + margin[self._b]) / 2
+        self._weight = settings.representativeness_weight
+        self._represented = Representation(contexts, cultures) if self._weight else None
+
+    def of(self, place: int) -> float:
+        """Return what a pair is worth now; it never grows."""
+        worth = float(self._fixed[place])
+        if self._represented is not None:
+            gains = [self._represented.gain(row) for row in self._rows(place)]
+            worth += self._weight * sum(gains) / len(gains)
+        return worth
+
+    def take(self, place: int) -> None:
+        """Make a pair a twin."""
+        if self._represented is not None:
+            for row in self._rows(place):
+                self._represented.take(row)
+
+    def _rows(self, place: int) -> tuple[int, int]:
+        return int(self._a[place]), int(self._b[place])
