@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: install demo browser test lint viz docs clean
+.PHONY: install demo review browser test lint viz docs clean
 
 install: $(STAMP)
 
@@ -21,6 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install  ## the whole paper in miniature, then the path of the report
 	$(BIN)/kedro run
+
+review: install  ## a page on this machine, on which you accept and reject twins; the address is printed
+	$(BIN)/kedro review
 
 browser:  ## headless Chromium for the report's tests, where apt may install it
 	@command -v chromedriver > /dev/null || { \

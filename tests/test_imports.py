@@ -16,6 +16,7 @@ FLOORS = (
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},
+    {"review"},
     {"report", "datasets"},
     {"attribution"},
     {"scoring", "exchange"},

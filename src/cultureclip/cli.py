@@ -1,11 +1,13 @@
-"""``kedro run`` of this project: Kedro's own command, with errors in three lines instead of a traceback."""
+"""``kedro run``, which is Kedro's own with errors in three lines instead of a traceback, and ``kedro review``."""
 
+import getpass
 import logging
 import os
 import re
 import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,23 @@ def _run(**options: Any) -> Any:
         handler.addFilter(_at_least(handler.level))  # the redirection keeps filters and forgets levels
     try:
         with logging_redirect_tqdm():
-            return _interruptible(run_kedro, options)
+            return _explained(partial(_interruptible, run_kedro, options))
     except KeyboardInterrupt as signal:
         click.echo("\n".join(["Stopped. The same command goes on from what is stored.", *_notes(signal)]), err=True)
         raise SystemExit(130) from signal
+
+
+def _review(env: str | None, reviewer: str, params: dict[str, Any]) -> None:
+    """Serve a page on this machine alone, on which a person accepts and rejects twins."""
+    from cultureclip.review.serve import serve
+
+    _explained(partial(serve, Path.cwd(), env, reviewer, params))
+
+
+def _explained(action: Callable[[], Any]) -> Any:
+    """Do something; an error that is raised on purpose ends the command with a message."""
+    try:
+        return action()
     except Exception as error:
         lines = explain(error)
         if lines is None:
@@ -119,3 +134,10 @@ def _is_raised_by_kedro(error: BaseException) -> bool:
 
 run = click.Command("run", callback=_run, params=kedro_run.params, help=kedro_run.help)
 cli.add_command(run)
+_OF_REVIEW: list[click.Parameter] = [
+    click.Option(
+        ["--reviewer"], default=getpass.getuser, help="Name under which decisions are kept; yours by default."
+    ),
+    *(option for option in kedro_run.params if option.name in {"env", "params"}),
+]
+cli.add_command(click.Command("review", callback=_review, params=_OF_REVIEW, help=_review.__doc__))

@@ -15,6 +15,7 @@ PREVIEWS = ("preview_mining", "preview_captioning", "preview_synthesis", "previe
 MODULES = (
     *STAGES,
     "calibration",
+    "review",
     "attribution",
     "measure",
     "pocket",

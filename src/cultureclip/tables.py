@@ -120,7 +120,21 @@ TWINS = _table(
         "split": _one_of(*SPLITS, nullable=True),  # null for rows that are not twins
         "verdict": _one_of(*VERDICTS),
         "reason": _text(nullable=True),  # e.g. indistinguishable
+        "review": _one_of("accepted", "rejected", nullable=True),  # what most people say who have reviewed the pair
     }
+)
+
+TWIN_REVIEWS = _table(
+    {
+        "twin_id": _id(),
+        "a_concept_id": _id(),
+        "b_concept_id": _id(),
+        "reviewer": _text(),
+        "decision": _one_of("accepted", "rejected", nullable=True),  # null: a comment alone
+        "comment": _text(),  # may be empty
+        "decided_at": _text(),  # UTC, ISO 8601
+    },
+    unique=["twin_id", "reviewer"],
 )
 
 CULTURE_YIELDS = _table(

@@ -72,7 +72,7 @@ def choose(cultures: list[list[str]], most: int, **changes: bool | int) -> tuple
     """All foreign pairs, those of low numbers first."""
     count = len(cultures)
     ends = [(a, b) for a in range(count) for b in range(a + 1, count) if not set(cultures[a]) & set(cultures[b])]
-    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="other", category="Art", score=0.5)
+    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="other", category="Art", score=0.5, review=None)
     settings = SETTINGS.model_copy(update={"max_twins_per_kind": {"other": most}, **changes})
     worth = Worth(pairs, np.eye(count, dtype=np.float32), culture_matrix(cultures), settings)
     reasons = choose_pairs(pairs, np.full(len(pairs), None), cultures, worth, settings)

@@ -137,7 +137,7 @@ def test_a_summary_without_any_twin_counts_nothing(parameters: dict[str, Any]) -
     looks = pd.DataFrame({"concept_id": ["a"], "stands_for": ["a"]})
     columns = ["verdict", "a_concept_id", "b_concept_id", "reason", "split"]
     twins = pd.DataFrame([["rejected", "a", "a", "not alike enough", None]], columns=columns).astype("str")
-    matching = Matching(twins, 1, {"not alike enough": 1}, pd.DataFrame(), {})
+    matching = Matching(twins, 1, 0, {"not alike enough": 1}, pd.DataFrame(), {})
     summary = summarise_mining(concepts, looks, matching, {}, {}, MiningParameters(**parameters))
     assert summary["twins"] == {"by_kind": {}, "dev": 0}
     assert summary["concepts"]["by_kind"] == {"flag": 1}

@@ -8,6 +8,7 @@ import yaml
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.pipelines.mining.nodes import embed_looks, match_twins, read_concepts
 from cultureclip.pipelines.mining.parameters import MiningParameters
+from cultureclip.tables import TWIN_REVIEWS, make_table
 from tests.support.parameters import change_stage
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,8 @@ def test_pocket_has_the_twins_that_it_had(tmp_path: Path) -> None:
     atlas = (ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8")
     concepts, *_ = read_concepts(atlas, KeyedStore(tmp_path / "answers.sqlite"), *prompts, parameters)
     proposals = pd.DataFrame(columns=["a_concept_id", "b_concept_id"])
-    twins, _ = match_twins(concepts, embed_looks(concepts, parameters), proposals, parameters)
+    reviews = make_table([], TWIN_REVIEWS)
+    twins, _ = match_twins(concepts, embed_looks(concepts, parameters), proposals, reviews, parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         accepted, pd.read_csv(Path(__file__).with_name("pocket_twins.csv")), check_dtype=False

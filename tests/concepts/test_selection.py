@@ -96,7 +96,7 @@ def test_choice_by_worth_equals_a_naive_one(evenly: bool) -> None:
     contexts, cultures = make_contexts(16, 3)
     ends = [(a, b) for a in range(16) for b in range(a + 1, 16) if not set(cultures[a]) & set(cultures[b])]
     score = np.random.default_rng(4).random(len(ends)).round(6)
-    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="other", category="Art", score=score)
+    pairs = pd.DataFrame(ends, columns=["a", "b"]).assign(kind="other", category="Art", score=score, review=None)
     changes = {"max_twins_per_kind": {"other": 7}, "cover_evenly": evenly}
     weights = {"representativeness_weight": 2.0, "distinctiveness_weight": 0.5}
     settings = SETTINGS.model_copy(update=changes | weights)

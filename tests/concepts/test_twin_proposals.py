@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cultureclip.concepts.proposed_twins import NO_PICTURE, add_proposals
+from cultureclip.concepts.reviews import settle
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.concepts.twin_proposals import (
     NO_ANSWER,
@@ -28,7 +29,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.ids import concept_id, twin_id
 from cultureclip.models.chat.open import open_chat_model
 from cultureclip.pipelines.mining.parameters import MiningParameters
-from cultureclip.tables import CONCEPTS, TWINS
+from cultureclip.tables import CONCEPTS, TWIN_REVIEWS, TWINS, make_table
 from tests.support.chat_server import chat_server, completion
 from tests.support.parameters import change_stage
 
@@ -110,7 +111,8 @@ def match(proposed: TwinProposals, settings: TwinProposalSettings) -> pd.DataFra
     looks = np.array([[np.cos(angles[n]), np.sin(angles[n])] for n in pictured["name"]], np.float32)
     contexts = np.eye(len(pictured), dtype=np.float32)
     ends = list(proposed.proposals[["a_concept_id", "b_concept_id"]].dropna().itertuples(index=False, name=None))
-    matched = match_twins(pictured, looks, contexts, list(pictured["concept_id"]), twins, proposed=ends)
+    reviews = settle(make_table([], TWIN_REVIEWS))
+    matched = match_twins(pictured, looks, contexts, list(pictured["concept_id"]), reviews, twins, proposed=ends)
     return TWINS.validate(add_proposals(matched.twins, proposed.proposals, proposed.concepts, settings, 0.25))
 
 

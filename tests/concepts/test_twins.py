@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from cultureclip.concepts import assignment
 from cultureclip.concepts.matching import Matching
+from cultureclip.concepts.reviews import settle
 from cultureclip.concepts.settings import SearchSettings, TwinSettings
 from cultureclip.concepts.twins import match_twins, split_twins
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
-from cultureclip.tables import TWINS
+from cultureclip.tables import TWIN_REVIEWS, TWINS, make_table
 
 SETTINGS = TwinSettings(
     picture_size=48,
@@ -43,6 +44,9 @@ SETTINGS = TwinSettings(
 )
 
 
+NO_REVIEWS = settle(make_table([], TWIN_REVIEWS))
+
+
 def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     kinds = rng.choice(["flag", "hat"], count)
@@ -65,18 +69,21 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
 
 
 def match_all(
-    concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str] | None = None, **changes: Any
+    concepts: pd.DataFrame,
+    looks: np.ndarray,
+    contexts: np.ndarray,
+    stands_for: list[str] | None = None,
+    reviews: pd.DataFrame = NO_REVIEWS,
+    **changes: Any,
 ) -> Matching:
     settings = SETTINGS.model_copy(update=changes)
-    found = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), settings)
+    found = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), reviews, settings)
     TWINS.validate(found.twins)
     return found
 
 
-def match(
-    concepts: pd.DataFrame, looks: np.ndarray, contexts: np.ndarray, stands_for: list[str] | None = None, **changes: Any
-) -> pd.DataFrame:
-    return match_all(concepts, looks, contexts, stands_for, **changes).twins
+def match(*data: Any, **changes: Any) -> pd.DataFrame:
+    return match_all(*data, **changes).twins
 
 
 def test_every_twin_keeps_the_rules() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.concepts.incidence import count_common, incidence
+from cultureclip.concepts.reviews import ACCEPTED, REJECTED
 from cultureclip.concepts.selection import Worth
 from cultureclip.concepts.settings import TwinSettings
 
 EVALUATION_ONLY = "for evaluation only"
 INDISTINGUISHABLE = "indistinguishable"
 SAME_NAME = "same name"
+REJECTED_IN_REVIEW = "rejected in review"
 TOO_DIFFERENT = "not alike enough"
 CHANCE = "not more alike than random pairs"
 SAME_CONTEXT = "contexts too close"
@@ -31,7 +33,7 @@ def check_pairs(
 
     Args:
         pairs: Columns a, b (row numbers of concepts), visual_similarity, chance (the share of random pairs that are
-            less alike) and cultural_overlap.
+            less alike), cultural_overlap and review. Where people accept a pair, no bound on a measure refuses it.
         concepts: Rows with ``name``, ``aliases`` and ``key_visual_features``, N.
         used: Which concepts stand for themselves, bool [N].
         held_out: Which concepts are for evaluation only, bool [N].
@@ -40,15 +42,20 @@ def check_pairs(
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     called = zip(concepts["name"], concepts["aliases"], strict=True)
     names = incidence([{text.casefold() for text in (name, *aliases)} for name, aliases in called])
-    broken = {
+    rules = {
         EVALUATION_ONLY: held_out[a] | held_out[b],
         INDISTINGUISHABLE: ~(used[a] & used[b]),
         SAME_NAME: count_common(names, a, b) > 0,
+        REJECTED_IN_REVIEW: (pairs["review"] == REJECTED).to_numpy(),
+    }
+    bounds = {
         TOO_DIFFERENT: pairs["visual_similarity"].to_numpy() < settings.min_visual_similarity,
         CHANCE: pairs["chance"].to_numpy() < settings.min_chance_quantile,
         SAME_CONTEXT: pairs["cultural_overlap"].to_numpy() > settings.max_cultural_overlap,
         SHARED_FEATURES: _share_features(concepts["key_visual_features"], a, b) > settings.max_shared_features,
     }
+    by_people = (pairs["review"] == ACCEPTED).to_numpy()
+    broken = rules | {reason: beyond & ~by_people for reason, beyond in bounds.items()}
     first = np.argmax([*broken.values(), np.ones(len(pairs), bool)], axis=0)
     reasons: np.ndarray = np.array([*broken, None], dtype=object)[first]
     return reasons
@@ -67,11 +74,12 @@ def choose_pairs(
 ) -> np.ndarray:
     """Choose twins one by one; return for each pair the reason why it is not a twin, or None if it is one; object [P].
 
-    The pair that is worth most is next. Evenly, it is the one that is worth most of those whose concepts, and then
-    whose cultures, have the fewest twins so far.
+    Pairs that people accept come first, then the pair that is worth most. Evenly, it is the one of those whose
+    concepts, and then whose cultures, have the fewest twins so far.
 
     Args:
-        pairs: Columns a, b (row numbers of concepts), kind and category; of pairs worth the same the first is next.
+        pairs: Columns a, b (row numbers of concepts), kind, category and review; of pairs worth the same the first is
+            next.
         refused: From :func:`check_pairs`.
         cultures: Cultures of each concept.
         worth: What each pair is worth.
@@ -81,7 +89,8 @@ def choose_pairs(
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     kinds, categories = pairs["kind"].to_numpy(), pairs["category"].to_numpy()
     quotas = _Quotas(cultures, settings)
-    queue = [(0, 0, -worth.of(place), place) for place in np.flatnonzero(pd.isna(refused)).tolist()]
+    late = (pairs["review"] != ACCEPTED).tolist()
+    queue = [(late[place], 0, 0, -worth.of(place), place) for place in np.flatnonzero(pd.isna(refused)).tolist()]
     heapq.heapify(queue)
     while queue:
         entry = heapq.heappop(queue)
@@ -91,7 +100,7 @@ def choose_pairs(
         if reasons[place] is not None:
             continue
         even = quotas.count_twins(*pair[:2]) if settings.cover_evenly else (0, 0)
-        turn = (*even, -worth.of(place), place)
+        turn = (late[place], *even, -worth.of(place), place)
         if turn > entry:  # counts only grow and worth only falls, so what was queued is a lower bound
             heapq.heappush(queue, turn)
             continue

@@ -19,6 +19,7 @@ from cultureclip.concepts.evidence import list_evidence, list_rejected
 from cultureclip.concepts.kinds import find_kinds
 from cultureclip.concepts.matching import Matching
 from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures, pair_cosines
+from cultureclip.concepts.reviews import review_pairs
 from cultureclip.concepts.selection import Representation, Worth
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
@@ -45,6 +46,7 @@ def match_twins(
     looks: np.ndarray,
     contexts: np.ndarray,
     stands_for: list[str],
+    reviews: pd.DataFrame,
     settings: TwinSettings,
     proposed: Collection[tuple[str, str]] = (),
 ) -> Matching:
@@ -56,6 +58,8 @@ def match_twins(
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
+        reviews: What people say about pairs, from :func:`~cultureclip.concepts.reviews.settle`: a pair that they reject
+            is no twin; one that they accept is chosen before others, and no bound on a measure refuses it.
         settings: ``context_weight`` is w of the score.
         proposed: Pairs of concept ids that a language model names as twins: considered beside those that look alike.
 
@@ -73,6 +77,7 @@ def match_twins(
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     pairs = _score(pairs, data, settings)
+    pairs["review"] = review_pairs(pairs, data.concepts["concept_id"].to_numpy(), reviews)
     cultures = culture_matrix(list(data.concepts["cultures"]))
     held_out = (data.concepts["terms"] == EVAL_ONLY).to_numpy()
     refused = check_pairs(pairs, data.concepts, data.used, held_out, settings)
@@ -89,6 +94,7 @@ def match_twins(
     return Matching(
         _describe(pairs, data, settings),
         considered=len(pairs),
+        reviewed=int(pairs["review"].notna().sum()),
         refused={str(reason): int(count) for reason, count in pairs["reason"].value_counts().items()},
         steps=pd.DataFrame({"concept_id": data.concepts["concept_id"], **steps}),
         coverage=_measure_coverage(data, steps["in_twins"]),

@@ -71,6 +71,20 @@ class KeyedStore:
             raise self._refuse(damaged, len(wanted))
         return found
 
+    def read_all(self) -> list[Any]:
+        """Read all values in the order in which they were stored.
+
+        Raises:
+            StorageError: if one is damaged. It is left where it is.
+        """
+        with self._reading() as connection:
+            checksum = "checksum" if _has_checksums(connection) else "NULL"
+            rows = connection.execute(f"SELECT key, value, {checksum} FROM answers ORDER BY rowid").fetchall()  # noqa: S608
+        if damaged := [key for key, value, expected in rows if not _is_whole(key, value, expected)]:
+            cause = f"{len(damaged)} of {len(rows)} entries are damaged, first {_name(damaged[0])}"
+            raise StorageError(self.path, cause, "Check the disk, then put a copy of the file in its place")
+        return [json.loads(value) for _, value, _ in rows]
+
     def put(self, answers: Mapping[str, Any]) -> None:
         """Store a batch of values; a key that is there already keeps its value."""
         texts = {key: json.dumps(value, ensure_ascii=False) for key, value in answers.items()}
@@ -83,9 +97,7 @@ class KeyedStore:
             return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
 
     def _refuse(self, damaged: Mapping[int, Any], wanted: int) -> StorageError:
-        first = next(iter(damaged.values()))
-        name = first.decode(errors="replace") if isinstance(first, bytes) else repr(first)
-        cause = f"{len(damaged)} of {wanted} answers are damaged, first {name}"
+        cause = f"{len(damaged)} of {wanted} answers are damaged, first {_name(next(iter(damaged.values())))}"
         if not self._writable():
             return StorageError(self.path, cause, "Check the disk, then copy the store again")
         with self._writing() as connection:
@@ -142,6 +154,10 @@ def _checksum(key: bytes | str, value: bytes | str) -> str:
 
 def _is_whole(key: object, value: object, checksum: object) -> bool:
     return isinstance(key, bytes) and isinstance(value, bytes) and checksum == _checksum(key, value).encode()
+
+
+def _name(key: object) -> str:
+    return key.decode(errors="replace") if isinstance(key, bytes) else repr(key)
 
 
 def _may_write(path: Path) -> bool:

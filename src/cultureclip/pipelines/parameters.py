@@ -14,6 +14,7 @@ from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.review.settings import ReviewSettings
 from cultureclip.settings_base import Settings
 
 PARAMETERS: dict[str, type[Settings]] = {
@@ -31,5 +32,6 @@ PARAMETERS: dict[str, type[Settings]] = {
     "fetch_benchmarks": FetchBenchmarksParameters,
     "export": ExportParameters,
     "preview": PreviewParameters,
+    "review": ReviewSettings,
 }
 """Entry of the configuration -> its settings."""

@@ -44,10 +44,10 @@ class Thumbnails:
         return self.file.read(length).decode("ascii")
 
 
-def shrink(picture: Image.Image | np.ndarray) -> bytes:
-    """Shrink a picture to a WebP file of at most :data:`EDGE` pixels; small pictures keep their size."""
+def shrink(picture: Image.Image | np.ndarray, edge: int = EDGE) -> bytes:
+    """Shrink a picture to a WebP file of at most ``edge`` pixels a side; small pictures keep their size."""
     image = to_rgb(Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture)
-    image.thumbnail((EDGE, EDGE), reducing_gap=2.0)
+    image.thumbnail((edge, edge), reducing_gap=2.0)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90, method=0)
     return buffer.getvalue()
@@ -58,9 +58,9 @@ def data_uri(webp: bytes) -> Markup:
     return Markup("data:image/webp;base64,") + base64.b64encode(webp).decode("ascii")
 
 
-def thumbnail(picture: Image.Image | np.ndarray) -> Markup:
+def thumbnail(picture: Image.Image | np.ndarray, edge: int = EDGE) -> Markup:
     """Shrink a picture and write it as a data URI."""
-    return data_uri(shrink(picture))
+    return data_uri(shrink(picture, edge))
 
 
 def read_thumbnails(images: ImageSource, ids: Collection[str], file: BinaryIO) -> Thumbnails:

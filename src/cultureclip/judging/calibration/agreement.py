@@ -4,13 +4,13 @@ Both are ratios of sums over images. A bootstrap that draws concepts therefore n
 computes all resamples at once.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm, t
 
-from cultureclip.judging.calibration.people import SCALE
 from cultureclip.statistics import LEVEL
 
 _MOST_UNDEFINED = 0.05
@@ -93,7 +93,7 @@ def ordinal_alpha(sums: np.ndarray) -> np.ndarray:
     Returns:
         Values [...]; NaN where everybody gives one and the same rating.
     """
-    size = len(SCALE)
+    size = math.isqrt(sums.shape[-1])
     seen = sums.reshape(*sums.shape[:-1], size, size)
     marginals = seen.sum(-1)
     total = marginals.sum(-1)

@@ -79,7 +79,7 @@ def bound_share(wrong: np.ndarray, clusters: np.ndarray, confidence: float) -> f
 
 
 def find_accepting(
-    scores: np.ndarray, good: np.ndarray, clusters: np.ndarray, settings: ThresholdSettings
+    scores: np.ndarray, good: np.ndarray, clusters: np.ndarray, settings: ThresholdSettings, grid: np.ndarray = GRID
 ) -> Threshold:
     """Find the lowest score from which on images can be accepted.
 
@@ -88,8 +88,9 @@ def find_accepting(
         good: Whether people find it good, [images].
         clusters: Concept of each image, [images].
         settings: Error rate and confidence.
+        grid: Thresholds that are tried, ascending.
     """
-    decided = {limit: scores >= limit - _TINY for limit in map(float, GRID[::-1])}
+    decided = {limit: scores >= limit - _TINY for limit in map(float, grid[::-1])}
     return _test_in_order(decided, ~good, clusters, settings)
 
 

@@ -151,27 +151,36 @@ def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.Data
 
 
 def match_twins(
-    concepts: pd.DataFrame, looks: pd.DataFrame, twin_proposals: pd.DataFrame, parameters: MiningParameters
+    concepts: pd.DataFrame,
+    looks: pd.DataFrame,
+    twin_proposals: pd.DataFrame,
+    twin_reviews: pd.DataFrame,
+    parameters: MiningParameters,
 ) -> tuple[pd.DataFrame, Matching]:
-    """Match concepts that look alike and belong to different cultures."""
+    """Match concepts that look alike and belong to different cultures; what people say about a pair comes first."""
     from cultureclip.concepts import twins
     from cultureclip.concepts.looks import stack_embeddings
     from cultureclip.concepts.proposed_twins import add_proposals
+    from cultureclip.concepts.reviews import settle
     from cultureclip.models.sentence import load_sentence_encoder
 
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
     proposed = twin_proposals[["a_concept_id", "b_concept_id"]].dropna()
+    reviews = settle(twin_reviews)
     matching = twins.match_twins(
         shown,
         stack_embeddings(shown),
         load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
         list(shown["stands_for"]),
+        reviews,
         parameters.twins,
         list(proposed.itertuples(index=False, name=None)),
     )
     if parameters.twin_proposals is not None:
         settings, share = parameters.twin_proposals, parameters.twins.dev_share
         matching = replace(matching, twins=add_proposals(matching.twins, twin_proposals, concepts, settings, share))
+    if missed := len(reviews) - matching.reviewed:
+        logger.warning("Mining: %d of %d reviewed pairs are not considered this time", missed, len(reviews))
     return matching.twins, matching
 
 
@@ -209,6 +218,7 @@ def summarise_mining(
         "kept": len(kept),
         "rejected": rejected,
         "refused_in_table": len(twins) - len(kept),
+        "reviewed": matching.reviewed,
         "twins": {
             "by_kind": json.loads(kept["a_concept_id"].map(kind_of).value_counts().to_json()),
             "dev": int((kept["split"] == "dev").sum()),

@@ -44,7 +44,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         Node(embed_looks, inputs=["concepts", "params:mining"], outputs="looks", name="embed_looks"),
         Node(
             match_twins,
-            inputs=["concepts", "looks", "twin_proposals", "params:mining"],
+            inputs=["concepts", "looks", "twin_proposals", "twin_reviews", "params:mining"],
             outputs=["twins", "matching"],
             name="match_twins",
         ),
@@ -60,7 +60,15 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         nodes,
         namespace="mining",
         tags="mining",
-        inputs={"atlas", "mining_store", "top_down_prompt", "bottom_up_prompt", "category_prompt", "twins_prompt"},
+        inputs={
+            "atlas",
+            "mining_store",
+            "top_down_prompt",
+            "bottom_up_prompt",
+            "category_prompt",
+            "twins_prompt",
+            "twin_reviews",
+        },
         outputs={"concepts", "concept_sources", "source_report", "twins", "culture_yields", "mining_metrics"},
         parameters={"params:mining"},
     )
