@@ -21,7 +21,7 @@ from cultureclip.reading.pictures import (
 )
 from cultureclip.reading.text import RefusedError
 
-OUTSIDE = "picture lies outside the benchmark's folder"
+OUTSIDE = "picture lies outside its owner's folder"
 
 
 class Encoded(Protocol):

@@ -85,4 +85,4 @@ class DatasetFolder:
         """Return image id -> PNG: the same pixels give the same bytes as in the store."""
         wanted = sorted(ids)
         pictures = self.images.read(wanted)
-        return {image: encode_image(image, p, 1, {}).png for image, p in zip(wanted, pictures, strict=True)}
+        return {image: encode_image(image, p, 1, {}).data for image, p in zip(wanted, pictures, strict=True)}

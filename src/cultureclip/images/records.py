@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from cultureclip.ids import bytes_digest
-from cultureclip.reading.pictures import to_rgb
+from cultureclip.reading.pictures import decode_image as decode_upright
+from cultureclip.reading.pictures import plain_format, to_rgb
 
 _IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _COLUMNS: dict[str, tuple[pa.DataType, dict[str, str]]] = {
@@ -29,6 +30,10 @@ _FEATURES = {"info": {"features": {name: feature for name, (_, feature) in _COLU
 SCHEMA = pa.schema(
     [(name, kind) for name, (kind, _) in _COLUMNS.items()], metadata={"huggingface": json.dumps(_FEATURES)}
 )
+KEPT_FORMATS = ("PNG", "JPEG", "WEBP")
+"""Formats in which a picture may be stored."""
+_STARTS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
+"""First bytes of these formats -> ending of a file's name."""
 _FACTS = [name for name in _COLUMNS if name != "image"]
 """All columns but the picture itself."""
 
@@ -39,17 +44,17 @@ class ImageRecord:
 
     Attributes:
         image_id: Id of the request.
-        png: The picture.
+        data: The picture's file: a PNG, or of an imported picture a file of :data:`KEPT_FORMATS`.
         width: In pixels.
         height: In pixels.
-        sha256: SHA-256 of ``png``.
+        sha256: SHA-256 of ``data``.
         phash: Perceptual hash of shapes, a dash, perceptual hash of colours.
-        batch_size: Size of the batch in which the image was generated.
+        batch_size: Size of the batch in which the image was generated; 1 for an imported one.
         versions: Versions of the software, as JSON.
     """
 
     image_id: str
-    png: bytes
+    data: bytes
     width: int
     height: int
     sha256: str
@@ -63,13 +68,33 @@ def encode_image(image_id: str, image: Image.Image, batch_size: int, versions: M
     buffer = io.BytesIO()
     picture = to_rgb(image)
     picture.save(buffer, "PNG")
-    png = buffer.getvalue()
+    return _make_record(image_id, picture, buffer.getvalue(), batch_size, versions)
+
+
+def keep_file(image_id: str, data: bytes) -> ImageRecord:
+    """Take in a picture's file from outside: byte for byte if it is stored as it is shown, else as PNG.
+
+    Kept are upright 8-bit RGB files of :data:`KEPT_FORMATS`, which a decoder shows as they are. The others (turned by
+    EXIF, transparent, grey, of 16 bits, of another format) are converted as :mod:`cultureclip.reading.pictures` says.
+
+    Raises:
+        ImageError: if it is not a picture that is read.
+    """
+    picture = decode_upright(data)
+    if plain_format(data) in KEPT_FORMATS:
+        return _make_record(image_id, picture, data, 1, {})
+    return encode_image(image_id, picture, 1, {})
+
+
+def _make_record(
+    image_id: str, picture: Image.Image, data: bytes, batch_size: int, versions: Mapping[str, str]
+) -> ImageRecord:
     return ImageRecord(
         image_id=image_id,
-        png=png,
+        data=data,
         width=picture.width,
         height=picture.height,
-        sha256=bytes_digest(png),
+        sha256=bytes_digest(data),
         phash=perceptual_hash(picture),
         batch_size=batch_size,
         versions=json.dumps(dict(versions), sort_keys=True),
@@ -87,28 +112,34 @@ def perceptual_hash(image: Image.Image) -> str:
 def to_parquet(records: Sequence[ImageRecord]) -> bytes:
     """Return a parquet file of records, in memory."""
     columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
-    columns["image"] = [{"bytes": record.png, "path": f"{record.image_id}.png"} for record in records]
+    columns["image"] = [
+        {"bytes": record.data, "path": f"{record.image_id}.{_ending(record.data)}"} for record in records
+    ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd", write_page_checksum=True)
     file: bytes = sink.getvalue().to_pybytes()
     return file
 
 
-def decode_image(png: bytes, size: tuple[int, int]) -> Image.Image:
+def _ending(data: bytes) -> str:
+    return next(ending for start, ending in _STARTS.items() if data.startswith(start))
+
+
+def decode_image(data: bytes, size: tuple[int, int]) -> Image.Image:
     """Decode a stored picture, but only if its header shows the recorded size.
 
     Args:
-        png: Encoded picture.
+        data: Encoded picture.
         size: Recorded width and height.
 
     Raises:
         ValueError: if it is not a whole picture of this size, or large enough to be a decompression bomb.
     """
     try:
-        picture = Image.open(io.BytesIO(png), formats=["PNG"])
+        picture = Image.open(io.BytesIO(data), formats=KEPT_FORMATS)
         if picture.size != size:
             raise ValueError(f"its header says {picture.size}, its record says {size}")
         picture.load()
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a whole PNG ({error})") from error
+        raise ValueError(f"not a whole picture ({error})") from error
     return picture

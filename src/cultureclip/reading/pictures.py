@@ -143,6 +143,19 @@ def decode_image(data: bytes) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
+def plain_format(data: bytes) -> str | None:
+    """Return the format of a picture whose pixels are shown as its file has them; None if they are converted.
+
+    Such a file is 8-bit RGB, upright, and nothing in it is transparent.
+
+    Raises:
+        ImageError: see :func:`decode_image`; the pixels themselves are not looked at.
+    """
+    with _opened(data) as file:
+        is_plain = file.mode == "RGB" and not file.has_transparency_data and _orientation(file) == 1
+        return file.format if is_plain else None
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any picture of Pillow's to 8-bit RGB by the rules above.
 

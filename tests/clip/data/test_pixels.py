@@ -169,9 +169,9 @@ def test_of_several_that_need_it_at_once_one_decodes(encoder, images, tmp_path):
 def test_a_broken_picture_in_a_whole_shard_is_counted_and_the_others_are_read(encoder, tmp_path):
     records = [encode_image(i, Image.new("RGB", (9, 9), (200, 0, 0)), 1, {}) for i in ("a1", "a2", "a3")]
     store = ShardStore(tmp_path)
-    store.write_part("a", [replace(r, png=r.png[:50]) if r.image_id == "a2" else r for r in records])
+    store.write_part("a", [replace(r, data=r.data[:50]) if r.image_id == "a2" else r for r in records])
     decoded = decode(ImageSet(store, ["a1", "a2", "a3"]), ["a1", "a2", "a3"], encoder)
-    assert list(decoded.unreadable) == ["a2"] and "not a whole PNG" in decoded.unreadable["a2"]
+    assert list(decoded.unreadable) == ["a2"] and "not a whole picture" in decoded.unreadable["a2"]
     assert decoded.pixels[:, 0, 0, 0].tolist() == [200, 0, 200]
 
 

@@ -1,25 +1,23 @@
 """WebDataset archives as CLIP_benchmark writes them: numbered tar files, class names and templates beside them."""
 
 import os
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field
 
-from cultureclip.benchmarks.pictures import Encoded, Slice
+from cultureclip.benchmarks.formats.tar_samples import Sample, read_samples
+from cultureclip.benchmarks.pictures import Encoded
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object
 from cultureclip.reading.names import stored_form
 from cultureclip.reading.pictures import SUFFIXES
-from cultureclip.reading.text import RefusedError, check_file, decode, normalise, read_lines, split_lines
+from cultureclip.reading.text import RefusedError, decode, read_lines, split_lines
 
 _LONGEST_NUMBER = 18
-_LARGEST_TEXT = 1 << 24
-"""Most bytes of a label, of captions, of fields, and of a tar header's extensions."""
 _REMEDY = "Fetch it again"
 
 
@@ -46,7 +44,9 @@ class WebDatasetFormat(Format):
         shards = _list_shards(self.find(path), stored_form(path / self.split / "nshards.txt"))
         classes = _read_lines(path / "classnames.txt")
         templates = _read_lines(path / "zeroshot_classification_templates.txt")
-        return Source((row for shard in shards for row in _read_shard(shard)), classes, templates)
+        kinds = frozenset(_PARSERS)
+        rows = (_make_row(sample) for shard in shards for sample in read_samples(shard, kinds))
+        return Source(rows, classes, templates)
 
 
 def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
@@ -63,94 +63,13 @@ def _list_shards(files: Sequence[Path], counter: Path) -> list[Path]:
     return [file for file in found if file.name in expected]
 
 
-class _Member(tarfile.TarInfo):
-    """A tar header whose size is plausible. The library seeks backwards for a negative size and accepts any other."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header as the library does, and check its size.
-
-        Raises:
-            ReadError: if the size is negative, or is too large for a member that is not a file.
-        """
-        member = super().frombuf(buf, encoding, errors)
-        if member.size < 0 or (member.size > _LARGEST_TEXT and not member.isreg()):
-            raise tarfile.ReadError(f"{member.name!r} claims to have {member.size:,} bytes")
-        return member
-
-
-def _read_shard(shard: Path) -> Iterator[Row]:
-    """Yield a row for each run of members that share a name up to its first dot."""
-    seen: set[str] = set()
-    try:
-        size = check_file(shard)
-        with tarfile.open(shard, "r:", tarinfo=_Member, encoding="utf-8", errors="backslashreplace") as archive:
-            for key, members in groupby(_list_files(archive, size), lambda member: _split_name(member)[0]):
-                if key in seen:
-                    raise tarfile.ReadError(f"the files of {key!r} are not next to each other: sort them")
-                seen.add(key)
-                yield _make_row(shard, key, archive, members)
-            _check_end(shard, archive.offset)
-    except (tarfile.TarError, OSError, ValueError, OverflowError, IndexError) as error:
-        raise SourceDataError(shard, f"not a whole tar archive ({error})", _REMEDY) from error
-
-
-def _list_files(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
-    """Yield the archive's files.
-
-    Args:
-        archive: The archive, just opened.
-        size: Size of the archive in bytes.
-
-    Raises:
-        ReadError: if a member is not a plain file within the archive.
-    """
-    for member in archive:
-        if member.isdir():
-            continue
-        if not member.isreg() or member.issparse():
-            raise tarfile.ReadError(f"{member.name!r} is a link, a device or sparse: pack the files themselves")
-        if not 0 <= member.size <= size - member.offset_data:
-            raise tarfile.ReadError(f"{member.name!r} claims to have {member.size:,} bytes; the archive ends before")
-        yield member
-
-
-def _check_end(shard: Path, offset: int) -> None:
-    """Make sure that the members end at the archive's end mark: the library treats any damaged header as the end.
-
-    Raises:
-        ReadError: if the members end elsewhere.
-    """
-    with shard.open("rb") as handle:
-        handle.seek(offset)
-        if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError(f"damaged or cut off after {offset:,} bytes")
-
-
-def _make_row(shard: Path, key: str, archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo]) -> Row:
+def _make_row(sample: Sample) -> Row:
     values: dict[str, Any] = {}
-    pictures: dict[str, tuple[Encoded, ...]] = {}
-    kinds: set[str] = set()
-    for member in members:
-        kind = _split_name(member)[1]
-        if kind in kinds or (kind in SUFFIXES and pictures):
-            raise tarfile.ReadError(f"{member.name!r} is a second {'picture' if kind in SUFFIXES else kind} of {key!r}")
-        kinds.add(kind)
-        if kind in SUFFIXES:
-            pictures["image"] = (Slice(shard, member.offset_data, member.size),)
-        elif kind in _PARSERS and member.size > _LARGEST_TEXT:
-            raise tarfile.ReadError(f"{member.name!r} has {member.size:,} bytes of text")
-        elif kind in _PARSERS:
-            handle = archive.extractfile(member)
-            values |= _PARSERS[kind](handle.read() if handle else b"")
-    return Row(f"{key} in {shard.parent.name}/{shard.name}", values, pictures)
-
-
-def _split_name(member: tarfile.TarInfo) -> tuple[str, str]:
-    """Return the key and kind of a member: the parts before and after the first dot of its file name."""
-    folder, slash, name = member.name.rpartition("/")
-    stem, _, kind = name.partition(".")
-    return normalise(folder + slash + stem), kind.lower()
+    for kind, data in sample.texts.items():
+        values |= _PARSERS[kind](data)
+    picture = next((where for kind, where in sample.members.items() if kind in SUFFIXES), None)
+    pictures: dict[str, tuple[Encoded, ...]] = {} if picture is None else {"image": (picture,)}
+    return Row(sample.place, values, pictures)
 
 
 def _parse_label(data: bytes) -> dict[str, Any]:

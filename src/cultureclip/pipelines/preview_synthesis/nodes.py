@@ -92,7 +92,7 @@ def estimate(pictures: "list[Image.Image]", report: "GenerationReport", total: i
     from cultureclip.report.estimate import SECONDS, project
 
     images = project("images", [1] * len(pictures), total)
-    sizes = [len(encode_image("", picture, 1, {}).png) for picture in pictures]
+    sizes = [len(encode_image("", picture, 1, {}).data) for picture in pictures]
     # Of small images the shown ones would be 0.0 MB.
     unit, size = ("MB", 1e6) if sum(sizes) >= _SAID_IN_MB else ("kB", 1e3)
     figures = [images, project("disk", [one / size for one in sizes], total, unit, 1)]
