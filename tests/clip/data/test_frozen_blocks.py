@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from open_clip.model import CLIP
 from pydantic import ValidationError
 
 from cultureclip.clip.data.batches import prepare
 from cultureclip.clip.data.frozen_blocks import cache_frozen_blocks
-from cultureclip.clip.data.towers import crop_tokens, embed_image
+from cultureclip.clip.data.towers import crop_tokens, embed_image, finish_image, pools_plainly
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import (
     AugmentationSettings,
@@ -117,3 +120,33 @@ def test_a_full_disk_is_an_error_and_no_crash(encoder, tmp_path):
     (tmp_path / "images.npy").symlink_to("/dev/full")
     with pytest.raises(StorageError, match=r"images.npy: cannot be written \(No space left.*cache_frozen_blocks"):
         cache_frozen_blocks(data, encoder, 1, tmp_path)
+
+
+def make_tower(**pooling: object) -> CLIP:
+    vision = {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16} | pooling
+    text = {"context_length": 8, "vocab_size": 20, "width": 32, "heads": 2, "layers": 1}
+    torch.manual_seed(0)
+    model = CLIP(embed_dim=24, vision_cfg=vision, text_cfg=text).eval()
+    torch.nn.init.normal_(model.visual.ln_post.bias)  # without a bias, norm and mean would commute more often
+    return model
+
+
+@pytest.mark.parametrize("pool", ["tok", "avg"])
+@pytest.mark.parametrize("norm_after_pool", [False, True])
+def test_the_end_of_an_image_tower_is_open_clips(pool, norm_after_pool):
+    model = make_tower(pool_type=pool, final_ln_after_pool=norm_after_pool)
+    reached, pixels = [], torch.randn(3, 3, 16, 16)
+    model.visual.transformer.register_forward_hook(lambda _, __, output: reached.append(output))
+    with torch.no_grad():
+        expected = model.encode_image(pixels)
+        torch.testing.assert_close(finish_image(model, reached[0]), expected)
+    assert pools_plainly(model.visual)
+
+
+def test_a_tower_that_pools_by_attention_is_refused(encoder, tmp_path):
+    rows, images = make_rows()
+    data = prepare(rows, images, encoder, TextSettings(), 0.0)
+    model = make_tower(attentional_pool=True, attn_pooler_queries=4, attn_pooler_heads=2)
+    with pytest.raises(ConfigurationError, match="pools by attention"):
+        cache_frozen_blocks(data, replace(encoder, model=model), 1, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

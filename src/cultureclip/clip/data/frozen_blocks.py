@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cultureclip.clip.data.batches import TwinData
 from cultureclip.clip.data.pixels import gather, npy_header, open_pixels, shown
 from cultureclip.clip.data.replay import Replay
-from cultureclip.clip.data.towers import crop_tokens, embed_image, finish_image
+from cultureclip.clip.data.towers import crop_tokens, embed_image, finish_image, pools_plainly
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.encoder import ImageTextEncoder
@@ -87,13 +87,17 @@ def cache_frozen_blocks(
         folder: Folder of the files.
 
     Raises:
-        ConfigurationError: if its towers are not open_clip's own transformers.
+        ConfigurationError: if its towers are not open_clip's own transformers, or the image tower pools by attention.
         StorageError: if the files cannot be written.
     """
     model, tokens = encoder.model, source.tokens
     if not (isinstance(model, CLIP) and isinstance(model.visual, VisionTransformer)):
         raise ConfigurationError(
             "trainer.cache_frozen_blocks", "the model's towers are not open_clip's own transformers", "Set it to false"
+        )
+    if not pools_plainly(model.visual):
+        raise ConfigurationError(
+            "trainer.cache_frozen_blocks", "the image tower pools by attention", "Set it to false for this base"
         )
     cropped = crop_tokens(model, tokens).to(encoder.device)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from open_clip.model import CLIP
+from open_clip.transformer import VisionTransformer
 from torch import Tensor
 
 from cultureclip.errors import ConfigurationError
@@ -30,10 +31,22 @@ def embed_image(model: Any, pixels: Tensor) -> Tensor:
     return vectors.float()
 
 
+def pools_plainly(visual: VisionTransformer) -> bool:
+    """Tell whether an image tower pools at its class token or over its patches, not by attention."""
+    return visual.attn_pool is None and visual.pool_type in ("tok", "avg")
+
+
 def finish_image(model: CLIP, x: Tensor) -> Tensor:
-    """Return image embeddings [N, D] from the last block's output [N, P, W]: pooling, final norm, projection."""
-    pooled: Tensor = model.visual._pool(x)[0]
-    return (pooled if model.visual.proj is None else pooled @ model.visual.proj).float()
+    """Return image embeddings [N, D] from the last block's output [N, P, W]: pooling, final norm, projection.
+
+    The tower is one that :func:`pools_plainly`.
+    """
+    visual = model.visual
+    states = x if visual.final_ln_after_pool else visual.ln_post(x)
+    pooled: Tensor = states[:, 0] if visual.pool_type == "tok" else states[:, 1:].mean(dim=1)
+    if visual.final_ln_after_pool:
+        pooled = visual.ln_post(pooled)
+    return (pooled if visual.proj is None else pooled @ visual.proj).float()
 
 
 def encode_image(model: Any, pixels: Tensor) -> Tensor:
