@@ -1,4 +1,4 @@
-"""``python -m cultureclip.clip.convert``: models and adapters to and from Hugging Face's and PEFT's formats."""
+"""``python -m cultureclip.clip.convert``: models and adapters to and from other formats."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     from cultureclip.clip.export.huggingface import from_huggingface, to_huggingface
+    from cultureclip.clip.export.onnx_format import to_onnx
     from cultureclip.clip.export.peft_format import from_peft, to_peft
 
     try:
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 to_peft(options.source, options.destination)
             case "from-peft":
                 from_peft(options.source, options.base, options.destination)
+            case "to-onnx":
+                to_onnx(options.source, options.destination)
     except (CultureClipError, OSError) as error:  # of the latter, a disk that is full
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
@@ -42,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         ("from-huggingface", "CLIPModel and CLIPProcessor -> open_clip directory", "with safetensors weights"),
         ("to-peft", "checkpoint -> PEFT adapter of a CLIPModel", "directory with card.json"),
         ("from-peft", "PEFT adapter of a CLIPModel -> checkpoint", "directory with adapter_config.json"),
+        ("to-onnx", "open_clip directory -> image.onnx and text.onnx", "such as a checkpoint's merged/"),
     ):
         conversion = conversions.add_parser(name, help=does, description=does)
         conversion.add_argument("source", type=Path, metavar="SOURCE", help=source)
