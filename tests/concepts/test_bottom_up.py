@@ -35,6 +35,7 @@ from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pocket.titles import list_titles
 from cultureclip.reading.csv_table import read_csv_table
 from tests.concepts.sources.support import ATLAS, MERGING, check_counts, dropped, read_source
+from tests.concepts.test_pictures import address, fetcher, picture_server  # noqa: F401 - a fixture
 from tests.support.chat_server import chat_server, completion
 from tests.support.parameters import change_stage
 from tests.support.tiny_vision import write_tiny_llava
@@ -380,3 +381,41 @@ def test_things_of_checked_sources_alone_are_checked(tmp_path: Path) -> None:
     assert dropped(gathered, 1) == {NOT_BOUND: 1}
     assert gathered.concepts.set_index("name").loc["haori", "category"] == "Festival"
     assert gathered.sources.set_index("name").loc["haori", "category"] == "dress"
+
+
+def test_pictures_by_address_are_shown_and_those_that_fail_are_counted(
+    picture_server: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    good, gone = address(picture_server, "good"), address(picture_server, "gone")
+    csv = tmp_path / "own.csv"
+    rows = f"kimono,Japan,dress,{good}\nhaori,Japan,dress,{gone}\nobi,Japan,dress,\n"
+    csv.write_text(f"name,where,kind,photo\n{rows}", encoding="utf-8")
+    source = read_source(
+        kind="csv",
+        title="own",
+        path=str(csv),
+        licence="MIT",
+        terms="train",
+        columns={"name": "name", "countries": "where", "category": "kind", "picture_url": "photo"},
+        categories={"dress": "Clothing"},
+    )
+    asked: list[Request] = []
+
+    class Watching(CountingModel):
+        def score(self, requests: Sequence[Request], options: Sequence[str]) -> Iterator[Any]:
+            asked.extend(requests)
+            return super().score(requests, options)
+
+    asker = make_asker(tmp_path, Watching(), read=Image.open)
+    learned = Calibrated("language_model", 0.0, ByName(), ByName())  # type: ignore[arg-type]
+
+    def embed(titles: list[str]) -> np.ndarray:
+        return np.ones((len(titles), 1))
+
+    check = ConceptCheck(frozenset({"csv"}), learned, asker, embed, False, fetcher(tmp_path / "pictures"))
+    gathered = gather_concepts([source], Material(""), MERGING, check=check)
+    shown = {request.turns[-1].text: len(request.turns[-1].pictures) for request in asked}
+    assert shown == {"kimono": 1, "haori": 0, "obi": 0}
+    assert gathered.report["pictures_not_fetched"] == {"server answers 404": 1}
+    assert list(gathered.concepts["reference_image"]) == [None] * 3

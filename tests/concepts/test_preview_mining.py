@@ -14,7 +14,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.preview import PreviewParameters
-from cultureclip.pipelines.preview_mining.nodes import choose_cells, preview_top_down
+from cultureclip.pipelines.preview_mining.nodes import choose_cells, list_cells, preview_top_down
 from tests.concepts.sources.support import MERGING
 from tests.concepts.sources.test_top_down import PROMPTS, concept, names
 from tests.support.chat_server import chat_server, completion
@@ -57,14 +57,14 @@ def test_mining_asks_nothing_again_and_takes_what_the_preview_said(tmp_path: Pat
     store = KeyedStore(tmp_path / "answers.sqlite")
     with chat_server(answer) as server:
         settings = parameters(server.url)
-        first = choose_cells(settings, PreviewParameters(items=4))
+        first = choose_cells(list_cells(settings), PreviewParameters(items=4))
         preview: Any = preview_top_down(first, store, PROMPTS["base"], settings)
         asked = len(server.seen)
         material = Material("", store, read_top_down_prompt(PROMPTS["base"]))
         gathered = gather_concepts(settings.sources[1:], material, MERGING)
         whole = Counter(json.dumps([body["messages"], body["seed"]]) for *_, body in server.seen)
         again: Any = preview_top_down(
-            choose_cells(settings, PreviewParameters(items=6)), store, PROMPTS["base"], settings
+            choose_cells(list_cells(settings), PreviewParameters(items=6)), store, PROMPTS["base"], settings
         )
         assert len(server.seen) == whole.total(), "a preview of what is mined asks nothing"
     assert set(whole.values()) == {1}
@@ -89,7 +89,7 @@ def test_without_a_model_to_ask_nothing_is_previewed() -> None:
     settings = change_stage("mining")
     assert isinstance(settings, MiningParameters)
     with pytest.raises(ConfigurationError, match=r"mining\.sources: none asks a language model"):
-        choose_cells(settings, PreviewParameters(items=3))
+        list_cells(settings)
 
 
 def test_a_session_leaves_the_page_and_none_of_the_stages_tables(place: Workplace) -> None:  # noqa: F811

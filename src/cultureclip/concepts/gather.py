@@ -75,11 +75,10 @@ def gather_concepts(
         for concept, cluster in zip(concepts, kept, strict=True)
         for row, kind, how in zip(cluster.rows, cluster.kinds, cluster.how, strict=True)
     ]
-    return Gathered(
-        pd.DataFrame(concepts),
-        make_table(behind, CONCEPT_SOURCES),
-        _report(sources, tallies, kept, shown),
-    )
+    report = _report(sources, tallies, kept, shown)
+    if check is not None and check.fetcher is not None:
+        report["pictures_not_fetched"] = dict(check.fetcher.problems.most_common())
+    return Gathered(pd.DataFrame(concepts), make_table(behind, CONCEPT_SOURCES), report)
 
 
 def _read(source: Source, kind: int, clusters: Clusters, tally: Tally, material: Material) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from cultureclip.concepts.pictures import PictureSettings
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.settings_base import Settings
 
@@ -20,6 +21,7 @@ class BottomUpSettings(Settings):
         language_model: Who is asked; one that sees is shown the titles' pictures.
         options: The two answers to the question whether a title is a concept; it is asked twice, the answers exchanged.
         show_pictures: Whether the model is shown pictures.
+        pictures: How pictures are fetched that a source gives the address of; None: only files are shown.
         tries: Most times that a question is asked until its answer has the right form.
         category_by: Who tells the category.
         learn_from: Subsets of the sample on whose dev part thresholds are chosen; None: all.
@@ -33,6 +35,7 @@ class BottomUpSettings(Settings):
     language_model: ChatSettings
     options: tuple[str, str]
     show_pictures: bool = False
+    pictures: PictureSettings | None = None
     tries: int = Field(default=2, ge=1, le=20)
     category_by: Literal["sentence_encoder", "language_model"] = "sentence_encoder"
     learn_from: tuple[str, ...] | None = Field(default=None, min_length=1)

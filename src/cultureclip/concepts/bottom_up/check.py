@@ -1,6 +1,6 @@
 """The check of concepts from sources by the asker that did better on the sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from cultureclip.concepts.bottom_up.ask import Title, TitleAsker
 from cultureclip.concepts.bottom_up.calibrate import NO_ANSWER, NOT_BOUND, Calibrated
 from cultureclip.concepts.clusters import Cluster
+from cultureclip.concepts.pictures import PictureFetcher
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ConceptCheck:
         asker: The language model.
         embed: Returns sentence embeddings, [N, D].
         category_by_model: Whether the language model tells the category, and not the classifier of embeddings.
+        fetcher: Fetches the pictures of things that have an address of one alone; None: they are not shown.
     """
 
     kinds: frozenset[str]
@@ -27,10 +29,11 @@ class ConceptCheck:
     asker: TitleAsker
     embed: Callable[[list[str]], np.ndarray]
     category_by_model: bool
+    fetcher: PictureFetcher | None = None
 
     def find_problems(self, things: Sequence[Cluster]) -> list[str]:
         """Return for each thing why it is no concept; empty if it is one, and then it has the category told here."""
-        titles = [_to_title(thing) for thing in things]
+        titles = self._to_titles(things)
         embeddings = self.embed([title.title for title in titles])
         if self.calibrated.chosen == "language_model":
             scores = self.asker.score(titles)
@@ -50,11 +53,22 @@ class ConceptCheck:
             return self.asker.classify(titles)
         return [str(category) for category in self.calibrated.category.predict(embeddings)]
 
+    def _to_titles(self, things: Sequence[Cluster]) -> list[Title]:
+        addresses = [_first(row.found.picture_url for row in thing.rows) for thing in things]
+        files = [_first(row.found.reference_image for row in thing.rows) for thing in things]
+        fetched: dict[str, str] = {}
+        if self.fetcher is not None:
+            missing = (address for address, file in zip(addresses, files, strict=True) if address and not file)
+            fetched = self.fetcher.fetch(missing)
+        return [
+            Title(
+                title=thing.name,
+                context=_first(row.found.context for row in thing.rows),
+                picture=file or fetched.get(address),
+            )
+            for thing, address, file in zip(things, addresses, files, strict=True)
+        ]
 
-def _to_title(thing: Cluster) -> Title:
-    rows = thing.rows
-    return Title(
-        title=thing.name,
-        context=next((row.found.context for row in rows if row.found.context), ""),
-        picture=next((row.found.reference_image for row in rows if row.found.reference_image), None),
-    )
+
+def _first(texts: Iterable[str | None]) -> str:
+    return next(filter(None, texts), "")

@@ -11,6 +11,7 @@ import pandas as pd
 from cultureclip.concepts.bottom_up.ask import Title, TitleAsker
 from cultureclip.concepts.bottom_up.calibrate import Calibrated, calibrate
 from cultureclip.concepts.bottom_up.check import ConceptCheck
+from cultureclip.concepts.pictures import PictureFetcher
 from cultureclip.concepts.settings import BottomUpSettings
 
 
@@ -44,8 +45,9 @@ class BottomUp:
 
     def make_check(self) -> ConceptCheck:
         """Return the check of concepts from sources by what was learned."""
-        kinds, calibrated = frozenset(self.settings.checks), self.learned[2]
-        return ConceptCheck(kinds, calibrated, self.asker, self.embed, self._by_model)
+        kinds, calibrated, pictures = frozenset(self.settings.checks), self.learned[2], self.settings.pictures
+        fetcher = PictureFetcher(pictures) if pictures and self.settings.show_pictures else None
+        return ConceptCheck(kinds, calibrated, self.asker, self.embed, self._by_model, fetcher)
 
     @property
     def _by_model(self) -> bool:

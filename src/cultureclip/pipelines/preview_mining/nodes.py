@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def choose_cells(parameters: MiningParameters, preview: PreviewParameters) -> First[Cell]:
-    """Choose regions and categories that the first top-down source asks about, in an order without meaning.
+def list_cells(parameters: MiningParameters) -> list[Cell]:
+    """List the regions and categories that the first top-down source asks about.
 
     Raises:
         ConfigurationError: if no source asks a language model.
     """
-    cells = _find_source(parameters).cells()
+    return _find_source(parameters).cells()
+
+
+def choose_cells(cells: list[Cell], parameters: PreviewParameters) -> First[Cell]:
+    """Choose the first regions and categories, in an order without meaning."""
     ordered = sorted(cells, key=lambda cell: digest("preview", cell.region, cell.category))
-    return First(ordered[: preview.items], len(cells))
+    return First(ordered[: parameters.items], len(cells))
 
 
 def preview_top_down(

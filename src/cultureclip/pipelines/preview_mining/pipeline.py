@@ -2,14 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.preview_mining.nodes import choose_cells, preview_top_down
+from cultureclip.pipelines.preview_mining.nodes import choose_cells, list_cells, preview_top_down
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
     """Build the pipeline mining_store, top_down_prompt -> mining_preview."""
     return Pipeline(
         [
-            Node(choose_cells, ["params:mining", "params:preview"], "first_cells", name="choose_cells"),
+            Node(list_cells, "params:mining", "cells", name="list_cells"),
+            Node(choose_cells, ["cells", "params:preview"], "first_cells", name="choose_cells"),
             Node(
                 preview_top_down,
                 ["first_cells", "mining_store", "top_down_prompt", "params:mining"],
