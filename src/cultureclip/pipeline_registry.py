@@ -21,6 +21,7 @@ MODULES = (
     "pocket",
     "leaderboard",
     "fetch_benchmarks",
+    "import_cultwin",
     "export",
     *PREVIEWS,
 )

@@ -23,6 +23,8 @@ EVAL_ONLY, NO_REDISTRIBUTE = "eval_only", "no_redistribute"
 TERMS = ("train", EVAL_ONLY, NO_REDISTRIBUTE)
 SPLITS = ("train", "dev")
 VERDICTS = ("accepted", "rejected", "failed")
+SIDES = ("pos", "neg")
+"""Beginnings of the names of a twin's columns."""
 
 
 def _text(nullable: bool = False) -> pa.Column:
@@ -115,7 +117,7 @@ TWINS = _table(
         "visual_similarity": _score(-1, 1),
         "cultural_overlap": _score(0, 1),
         "score": _score(-2, 2),
-        "method": _one_of("llm", "two_axis", "curated"),
+        "method": _one_of("llm", "two_axis", "curated", "imported"),
         "evidence": _text(),  # JSON: shared look, differing features; of a twin also its best rejected candidates
         "split": _one_of(*SPLITS, nullable=True),  # null for rows that are not twins
         "verdict": _one_of(*VERDICTS),
@@ -210,7 +212,7 @@ CULTWIN = _table(
         "split": _one_of(*SPLITS),
         **{
             f"{side}_{field}": column
-            for side in ("pos", "neg")
+            for side in SIDES
             for field, column in {
                 "concept": _text(),
                 "concept_id": _id(),
@@ -220,6 +222,15 @@ CULTWIN = _table(
             }.items()
         },
         "licence": _text(),
+    }
+)
+
+IMPORTED_ROWS = _table(
+    {
+        "place": _text(),  # file and line, row or key, as the owner counts
+        "row_id": pa.Column(str, nullable=True),  # of an accepted row
+        "verdict": _one_of(*VERDICTS),
+        "reason": _text(nullable=True),
     }
 )
 

@@ -275,9 +275,11 @@ def test_what_the_model_does_not_take_is_refused_before_images_are_planned(tiny_
     amounts = {"images_per_caption": 1, "batch_size": 2, "part_size": 2, "shard_digits": 1, "contact_sheet_images": 2}
     values = {"model": str(tiny_sd3), "device": "cpu", "dtype": "float32", "scheduler": None, "verify": True}
     call = {"call": {**TINY_CALL}}
-    assert len(plan_images(caption_table(TEXTS), SynthesisParameters(**values | amounts | call))) == len(TEXTS)
+    assert len(
+        plan_images(caption_table(TEXTS), pd.DataFrame(), SynthesisParameters(**values | amounts | call))
+    ) == len(TEXTS)
     with pytest.raises(ConfigurationError, match=named):
-        plan_images(caption_table(TEXTS), SynthesisParameters(**values | amounts | call | change))
+        plan_images(caption_table(TEXTS), pd.DataFrame(), SynthesisParameters(**values | amounts | call | change))
 
 
 def test_prompts_that_the_model_does_not_read_to_the_end_are_counted_and_nothing_else_is_said(

@@ -46,7 +46,7 @@ def settings(model) -> SynthesisParameters:
 
 def preview(items, store, parameters, texts=TEXTS):
     captions = caption_table(texts)
-    plan = plan_images(captions, parameters)
+    plan = plan_images(captions, CONCEPTS, parameters)
     first = choose_images(plan, captions, CONCEPTS, PreviewParameters(items=items))
     return preview_images(first, plan, store, parameters), plan
 

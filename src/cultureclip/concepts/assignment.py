@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from cultureclip.concepts.reviews import ACCEPTED, REJECTED
 from cultureclip.concepts.selection import Worth
 from cultureclip.concepts.settings import TwinSettings
 
+EXCLUDED = "excluded"
 EVALUATION_ONLY = "for evaluation only"
 INDISTINGUISHABLE = "indistinguishable"
 SAME_NAME = "same name"
@@ -27,7 +28,12 @@ CULTURE_FULL = "culture is in enough twins"
 
 
 def check_pairs(
-    pairs: pd.DataFrame, concepts: pd.DataFrame, used: np.ndarray, held_out: np.ndarray, settings: TwinSettings
+    pairs: pd.DataFrame,
+    concepts: pd.DataFrame,
+    used: np.ndarray,
+    held_out: np.ndarray,
+    settings: TwinSettings,
+    excluded: Collection[str] = (),
 ) -> np.ndarray:
     """Return for each pair the first rule that it breaks by itself, or None; object [P].
 
@@ -38,11 +44,14 @@ def check_pairs(
         used: Which concepts stand for themselves, bool [N].
         held_out: Which concepts are for evaluation only, bool [N].
         settings: The bounds.
+        excluded: Ids of concepts that people took out.
     """
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     called = zip(concepts["name"], concepts["aliases"], strict=True)
     names = incidence([{text.casefold() for text in (name, *aliases)} for name, aliases in called])
+    out = concepts["concept_id"].isin(list(excluded)).to_numpy()
     rules = {
+        EXCLUDED: out[a] | out[b],
         EVALUATION_ONLY: held_out[a] | held_out[b],
         INDISTINGUISHABLE: ~(used[a] & used[b]),
         SAME_NAME: count_common(names, a, b) > 0,

@@ -7,7 +7,7 @@ a pair out. Twins are accepted greedily by score, each concept in a few at most.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,7 @@ def match_twins(
     reviews: pd.DataFrame,
     settings: TwinSettings,
     proposed: Collection[tuple[str, str]] = (),
+    excluded: Collection[str] = (),
 ) -> Matching:
     """Find, score, choose and split twins.
 
@@ -62,6 +63,7 @@ def match_twins(
             is no twin; one that they accept is chosen before others, and no bound on a measure refuses it.
         settings: ``context_weight`` is w of the score.
         proposed: Pairs of concept ids that a language model names as twins: considered beside those that look alike.
+        excluded: Ids of concepts that people took out: they are matched, and are never part of a twin.
 
     Raises:
         SourceDataError: if no two concepts of one category and kind have different cultures, or an embedding is not
@@ -80,10 +82,10 @@ def match_twins(
     pairs["review"] = review_pairs(pairs, data.concepts["concept_id"].to_numpy(), reviews)
     cultures = culture_matrix(list(data.concepts["cultures"]))
     held_out = (data.concepts["terms"] == EVAL_ONLY).to_numpy()
-    refused = check_pairs(pairs, data.concepts, data.used, held_out, settings)
+    refused = check_pairs(pairs, data.concepts, data.used, held_out, settings, excluded)
     worth = Worth(pairs, data.contexts, cultures, settings)
     pairs["reason"] = choose_pairs(pairs, refused, data.concepts["cultures"].tolist(), worth, settings)
-    allowed = data.used & ~held_out
+    allowed = data.used & ~held_out & ~data.concepts["concept_id"].isin(list(excluded)).to_numpy()
     steps = {
         "distinct": data.used,
         "allowed": allowed,
@@ -225,12 +227,22 @@ def split_twins(twins: pd.DataFrame, dev_share: float) -> list[str]:
     if twins.empty:
         return []
     component_of = connect(zip(twins["a_concept_id"], twins["b_concept_id"], strict=True))
-    components = [component_of[concept] for concept in twins["a_concept_id"]]
+    return split_components(component_of, [component_of[concept] for concept in twins["a_concept_id"]], dev_share)
+
+
+def split_components(component_of: Mapping[str, str], components: Sequence[str], dev_share: float) -> list[str]:
+    """Split items into train and dev by their components, as :func:`split_twins` does.
+
+    Args:
+        component_of: Node -> component; the nodes decide a component's place in the order.
+        components: Component of each item.
+        dev_share: Share of the items that dev gets at most, rounded up.
+    """
     sizes = Counter(components)
     members: dict[str, list[str]] = defaultdict(list)
-    for concept in sorted(component_of):
-        members[component_of[concept]].append(concept)
-    lacking = int(np.ceil(dev_share * len(twins))) if len(members) > 1 else 0
+    for node in sorted(component_of):
+        members[component_of[node]].append(node)
+    lacking = int(np.ceil(dev_share * len(components))) if len(members) > 1 else 0
     dev = set()
     for component in sorted(members, key=lambda m: hash_fraction(digest(*members[m]), "twin-split")):
         if sizes[component] <= lacking:

@@ -8,8 +8,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cultureclip.concepts.regions import region_name
-from cultureclip.exchange.rows import SIDES
 from cultureclip.exchange.settings import ExportSettings
+from cultureclip.tables import SIDES
 
 TEMPLATE = "card.md.j2"
 HUB_LICENCES = {"CC-BY-SA-4.0", "CC-BY-4.0", "CC0-1.0", "Apache-2.0", "MIT"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cultureclip.exchange.parquet import COLUMNS
-from cultureclip.exchange.rows import SIDES
+from cultureclip.tables import SIDES
 
 _CONTEXT = {
     "@language": "en",

@@ -12,12 +12,12 @@ from cultureclip.exchange.card import CardFacts, write_card
 from cultureclip.exchange.croissant import describe
 from cultureclip.exchange.parquet import encode_part
 from cultureclip.exchange.released import encode_rows, image_path
-from cultureclip.exchange.rows import SIDES
 from cultureclip.exchange.settings import ExportSettings
 from cultureclip.exchange.webdataset import encode_shard
 from cultureclip.ids import bytes_digest
 from cultureclip.images.records import encode_image
 from cultureclip.images.source import ImageSource
+from cultureclip.tables import SIDES
 
 CARD, CHECKSUMS, CROISSANT = "README.md", "SHA256SUMS", "croissant.json"
 

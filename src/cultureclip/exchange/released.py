@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cultureclip.exchange.rows import SIDES
+from cultureclip.tables import SIDES
 
 
 def image_path(image_id: str) -> str:

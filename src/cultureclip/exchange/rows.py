@@ -4,18 +4,17 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from cultureclip.errors import ConfigurationError, MissingInputError
-from cultureclip.exchange.settings import ExportSettings
+from cultureclip.concepts.exclusions import Exclusions
+from cultureclip.errors import MissingInputError
 from cultureclip.judging.selection import RESTRICTED
-from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE
+from cultureclip.tables import EVAL_ONLY, NO_REDISTRIBUTE, SIDES
 
-SIDES = ("pos", "neg")
 NOT_REDISTRIBUTED, FOR_EVALUATION, EXCLUDED, NO_IMAGE = "no_redistribute", "eval_only", "excluded", "no_image"
 """Reasons why a row stays."""
 
 
 def divide_rows(
-    cultwin: pd.DataFrame, concepts: pd.DataFrame, present: Collection[str], settings: ExportSettings
+    cultwin: pd.DataFrame, concepts: pd.DataFrame, present: Collection[str], exclude: Exclusions
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Divide training rows into those that leave and those that stay.
 
@@ -23,7 +22,7 @@ def divide_rows(
         cultwin: Table CULTWIN.
         concepts: Table CONCEPTS.
         present: Ids of the images that are there.
-        settings: Concepts, cultures and images that do not leave.
+        exclude: Concepts, cultures and images that people took out.
 
     Returns:
         Rows that leave, in the order of ``cultwin``, with ``pos_cultures``, ``neg_cultures`` (region codes, separated
@@ -35,7 +34,7 @@ def divide_rows(
         MissingInputError: if the tables are of different runs.
     """
     facts = concepts.set_index("concept_id")
-    _check_wishes(concepts, settings)
+    excluded = exclude.find(concepts)
     rows = cultwin.copy()
     for side in SIDES:
         unknown = ~rows[f"{side}_concept_id"].isin(facts.index)
@@ -45,34 +44,18 @@ def divide_rows(
         rows[f"{side}_cultures"] = rows[f"{side}_concept_id"].map(facts["cultures"]).map(" ".join)
         rows[f"{side}_source"] = rows[f"{side}_concept_id"].map(facts["source"])
     rows["category"] = rows["pos_concept_id"].map(facts["category"])
-    reason = _reasons(rows, facts, set(present), settings)
+    reason = _reasons(rows, facts, set(present), excluded)
     counts = reason.value_counts()
     return rows[reason.isna()].reset_index(drop=True), {str(name): int(n) for name, n in counts.sort_index().items()}
 
 
-def _reasons(rows: pd.DataFrame, facts: pd.DataFrame, present: set[str], settings: ExportSettings) -> pd.Series:
+def _reasons(rows: pd.DataFrame, facts: pd.DataFrame, present: set[str], excluded: frozenset[str]) -> pd.Series:
     reason = pd.Series(None, index=rows.index, dtype=object)
-    away = set(settings.exclude_cultures)
-    excluded_images, excluded = set(settings.exclude_images), set(settings.exclude_concepts)
     for side in SIDES:
         concept, image = rows[f"{side}_concept_id"], rows[f"{side}_image_id"]
         reason = reason.mask(~image.isin(present), NO_IMAGE)
-        cultures = rows[f"{side}_cultures"].map(lambda codes: not away.isdisjoint(codes.split(" ")))
-        named = concept.isin(excluded) | rows[f"{side}_concept"].isin(excluded)
-        reason = reason.mask(cultures | named | image.isin(excluded_images), EXCLUDED)
+        reason = reason.mask(concept.isin(excluded) | image.isin(excluded), EXCLUDED)
     for side in SIDES:
         terms = rows[f"{side}_concept_id"].map(facts["terms"])
         reason = reason.mask(terms.eq(NO_REDISTRIBUTE), NOT_REDISTRIBUTED).mask(terms.eq(EVAL_ONLY), FOR_EVALUATION)
     return reason.mask(rows["licence"].str.endswith(RESTRICTED) & reason.ne(FOR_EVALUATION), NOT_REDISTRIBUTED)
-
-
-def _check_wishes(concepts: pd.DataFrame, settings: ExportSettings) -> None:
-    known = {*concepts["concept_id"], *concepts["name"]}
-    if unknown := sorted(set(settings.exclude_concepts) - known):
-        raise ConfigurationError(
-            "export.exclude_concepts", f"no concept is called {unknown[0]!r}", "Write it as it is there"
-        )
-    codes = {code for cell in concepts["cultures"] for code in cell}
-    if unknown := sorted(set(settings.exclude_cultures) - codes):
-        cause = f"no concept is at home in {unknown[0]!r}"
-        raise ConfigurationError("export.exclude_cultures", cause, "Write region codes, such as JP")

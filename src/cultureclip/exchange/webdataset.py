@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cultureclip.exchange.parquet import COLUMNS
-from cultureclip.exchange.rows import SIDES
+from cultureclip.tables import SIDES
 
 
 def encode_shard(rows: pd.DataFrame, pngs: Mapping[str, bytes]) -> bytes:

@@ -7,6 +7,7 @@ from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.export.parameters import ExportParameters
 from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
+from cultureclip.pipelines.import_cultwin.parameters import ImportCultwinParameters
 from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.pocket.parameters import PocketParameters
@@ -30,6 +31,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "fetch_benchmarks": FetchBenchmarksParameters,
+    "import_cultwin": ImportCultwinParameters,
     "export": ExportParameters,
     "preview": PreviewParameters,
     "review": ReviewSettings,

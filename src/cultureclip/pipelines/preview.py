@@ -6,12 +6,12 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from cultureclip.settings_base import Settings
+from cultureclip.concepts.exclusions import Excluding
 
 Item = TypeVar("Item")
 
 
-class PreviewParameters(Settings):
+class PreviewParameters(Excluding):
     """How much a preview shows.
 
     Attributes:

@@ -106,6 +106,12 @@ class TwinBatch:
         """Number of images, 2B."""
         return len(self.images)
 
+    @property
+    def shown(self) -> Tensor:
+        """Which sides have a picture of their own, bool [2, B]: a row of one picture has it on both sides."""
+        pos, neg = self.images.unflatten(0, (2, -1))
+        return torch.stack([torch.ones_like(pos, dtype=torch.bool), pos != neg])
+
     def pixels(self, places: slice = slice(None)) -> Tensor:
         """Return some of the batch's images, each the same whatever others are asked for with it.
 

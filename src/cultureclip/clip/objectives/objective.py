@@ -60,6 +60,12 @@ class Objective(nn.Module):
             return next(iter(losses.values()))
         return self.settings.lambda_caption * losses["caption"] + self.settings.lambda_concept * losses["concept"]
 
+    @property
+    def reads_negative_pictures(self) -> bool:
+        """Whether the loss learns from the pictures of the negative sides; rows of one picture have none."""
+        terms = {term for term in (type(self).caption_term, type(self).concept_term) if term}
+        return bool(self.settings.twin_margin_weight) or not terms <= {Objective.clip, Objective.neg}
+
     def margin(self, twins: TwinEmbeddings, field: str) -> Tensor:
         """Compute the weighted twin margin that is added to a field's term."""
         settings = self.settings

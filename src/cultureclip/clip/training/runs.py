@@ -14,7 +14,7 @@ from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs
 from cultureclip.clip.data.batches import SIDES, TwinData, prepare
 from cultureclip.clip.data.replay import Replay, prepare_replay
 from cultureclip.clip.lora.adapter import LoraAdapter
-from cultureclip.clip.objectives.losses import build_objective
+from cultureclip.clip.objectives.losses import OBJECTIVES, build_objective
 from cultureclip.clip.settings import RunSettings
 from cultureclip.clip.training.launch import launch_training, threads_for
 from cultureclip.clip.training.trainer import BEST_NAME, FROZEN_BLOCKS_NAME, STATE_NAME, Trainer
@@ -84,6 +84,19 @@ def _check_settings(settings: RunSettings, dev_rows: pd.DataFrame, general: Gene
         raise ConfigurationError("trainer.patience", "there are no dev twins to wait for", "Set it to null")
 
 
+def _check_pictures(cultwin: pd.DataFrame, objective: str, settings: RunSettings) -> None:
+    """Refuse a loss that would take the positive's picture for the negative's.
+
+    Raises:
+        ConfigurationError: if rows have one picture and the loss learns from both sides'.
+    """
+    single = int((cultwin["pos_image_id"] == cultwin["neg_image_id"]).sum())
+    if single and build_objective(objective, settings.objective).reads_negative_pictures:
+        known = (name for name, kind in OBJECTIVES.items() if not kind().reads_negative_pictures)
+        cause = f"it learns from both sides' pictures, and {single:,} of {len(cultwin):,} rows have one picture"
+        raise ConfigurationError(f"objective {objective}", cause, f"Without a twin margin these do: {', '.join(known)}")
+
+
 def _check_contrast(train: pd.DataFrame, described: str, remedy: str) -> None:
     twins = train["twin_id"].nunique()
     if twins < 2:
@@ -134,6 +147,7 @@ def train_adapter(
     train_rows, dev_rows = split_rows(cultwin)
     general = general if settings.replay.batch else None
     _check_settings(settings, dev_rows, general)
+    _check_pictures(cultwin, objective, settings)
     encoder = load_encoder(base, settings.trainer.device)
     key = training_key(cultwin, images, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)

@@ -26,12 +26,19 @@ from cultureclip.models.text_tower import embed_text
 TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
 
 
-def twin_accuracy(twins: TwinEmbeddings, field: str) -> float:
-    """Return the share of images that are closer to their own text than to their twin's; a tie counts half."""
+def twin_accuracy(twins: TwinEmbeddings, field: str, shown: Tensor) -> float:
+    """Return the share of images that are closer to their own text than to their twin's; a tie counts half.
+
+    Args:
+        twins: The batch.
+        field: ``caption`` or ``concept``.
+        shown: bool [2, B], the sides that have a picture of their own; the others do not count.
+    """
     texts, _ = twins.texts(field)
     own = (twins.images * texts).sum(-1)
     other = (twins.images * texts.flip(0)).sum(-1)
-    return float(((own > other).float() + 0.5 * (own == other).float()).mean())
+    credit = (own > other).float() + 0.5 * (own == other).float()
+    return float(credit[shown.to(credit.device)].mean())
 
 
 @dataclass
@@ -75,16 +82,16 @@ class TwinLoss:
         Raises:
             TrainingError: if the loss depends on nothing that could learn.
         """
-        twins, general = self._twin_encodings(batch), self._replay_encodings(replayed)
-        anchors = self._base_embeddings(twins, seed) if self.settings.trainer.anchor else None
+        encodings, general = self._twin_encodings(batch), self._replay_encodings(replayed)
+        anchors = self._base_embeddings(encodings, seed) if self.settings.trainer.anchor else None
         accuracy = 0.0
 
         def loss_of(embedded: Sequence[Tensor]) -> Tensor:
             nonlocal accuracy
-            shown = self.as_twins(batch, *embedded[:2])
+            twins = self.as_twins(batch, *embedded[:2])
             with torch.no_grad():
-                accuracy = twin_accuracy(shown, "caption")
-            loss: Tensor = self.objective(shown) + self._penalties(embedded, anchors)
+                accuracy = twin_accuracy(twins, "caption", batch.shown)
+            loss: Tensor = self.objective(twins) + self._penalties(embedded, anchors)
             if replayed is not None:
                 loss = loss + self.settings.replay.weight * self._replay_loss(replayed, *embedded[2:])
             if not loss.requires_grad:
@@ -95,7 +102,7 @@ class TwinLoss:
                 )
             return weight * loss
 
-        value = backward_in_chunks([*twins, *general], loss_of, self.parameters, self.group, seed)
+        value = backward_in_chunks([*encodings, *general], loss_of, self.parameters, self.group, seed)
         return float(value) / weight, accuracy
 
     def embed(self, batch: TwinBatch) -> TwinEmbeddings:

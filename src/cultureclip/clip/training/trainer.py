@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch import Tensor
 
 from cultureclip.clip.data.batches import TwinData, draw_rows, make_batch, step_generator
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache, cache_frozen_blocks
@@ -237,16 +238,17 @@ class Trainer:
         """Return the loss and accuracies on the dev twins, means over rows, images unchanged; empty without twins."""
         if self.dev is None:
             return {}
-        figures: dict[str, Callable[[TwinEmbeddings], float]] = {
-            "dev_loss": lambda twins: float(self.objective(twins)),
-            "dev_caption_accuracy": lambda twins: twin_accuracy(twins, "caption"),
-            "dev_concept_accuracy": lambda twins: twin_accuracy(twins, "concept"),
+        figures: dict[str, Callable[[TwinEmbeddings, Tensor], float]] = {
+            "dev_loss": lambda twins, _: float(self.objective(twins)),
+            "dev_caption_accuracy": lambda twins, shown: twin_accuracy(twins, "caption", shown),
+            "dev_concept_accuracy": lambda twins, shown: twin_accuracy(twins, "concept", shown),
         }
         sums = dict.fromkeys(figures, 0.0)
         self.encoder.model.eval()
         for rows in torch.arange(len(self.dev.row_ids)).split(self.settings.trainer.batch):
-            twins = self.loss.embed(make_batch(self.dev, rows, self.encoder))
-            sums = {name: sums[name] + len(rows) * figure(twins) for name, figure in figures.items()}
+            batch = make_batch(self.dev, rows, self.encoder)
+            twins = self.loss.embed(batch)
+            sums = {name: sums[name] + len(rows) * figure(twins, batch.shown) for name, figure in figures.items()}
         self.encoder.model.train()
         means = {name: total / len(self.dev.row_ids) for name, total in sums.items()}
         return means | {"dev_accuracy": (means["dev_caption_accuracy"] + means["dev_concept_accuracy"]) / 2}

@@ -51,9 +51,11 @@ def write_captions(
     """
     from cultureclip.captions.prompts import read_caption_prompt
     from cultureclip.captions.write import write_captions as write
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.models.chat.asking import Usage
     from cultureclip.models.chat.open import open_chat_model
 
+    twins = leave_out(twins, parameters.exclude.find(concepts), "Captioning")
     prompt, usage = read_caption_prompt(caption_prompt, parameters), Usage()
     model = open_chat_model(parameters.language_model)
     captions = write(

@@ -37,8 +37,11 @@ def draw_pocket_benchmarks(
     """
     from cultureclip.benchmarks.pocket import collect_pocket
     from cultureclip.benchmarks.protocols.items import Variant
+    from cultureclip.concepts.exclusions import leave_out
 
     first: Variant = "as_released" if 10 in parameters.as_released else "as_published"
+    excluded = parameters.exclude.find(concepts)
+    concepts, twins = (leave_out(table, excluded, "Evaluation") for table in (concepts, twins))
     made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks, first)
     return {benchmark.name: benchmark for benchmark in made}
 
@@ -57,10 +60,12 @@ def collect_benchmarks(parameters: EvaluationParameters, **entries: Any) -> tupl
         ConfigurationError: if the list is not the one that the pipeline was built for, an entry's name differs from the
             list's, or a benchmark of general ability is unknown.
     """
+    from cultureclip.benchmarks.excluded import without_excluded
     from cultureclip.benchmarks.published import AbsentBenchmark
 
     check_benchmarks(list(entries), parameters.benchmarks)
     check_names({listed: entry.name for listed, entry in entries.items()}, parameters.general_benchmarks)
+    entries = {name: without_excluded(entry, parameters.exclude) for name, entry in entries.items()}
     cards = [entry.card() for entry in entries.values()]
     for card in cards:
         if card["status"] != "ready":
@@ -92,8 +97,8 @@ def check_leaks(
     found = check_held_out(
         benchmarks,
         cultwin,
-        _read_all(images, trained),
-        _read_all(replayed, replayed.ids),
+        read_all(images, trained),
+        read_all(replayed, replayed.ids),
         parameters.near_duplicate_bits,
     )
     return benchmarks, found
@@ -251,7 +256,8 @@ def describe_evaluation(
     return facts | {"answers": len(predictions), "settings": parameters.model_dump(mode="json")}
 
 
-def _read_all(images: ImageSource, ids: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
+def read_all(images: ImageSource, ids: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
+    """Yield id and picture of many images, some in memory at a time."""
     for start in range(0, len(ids), _READ_AT_ONCE):
         part = ids[start : start + _READ_AT_ONCE]
         yield from zip(part, images.read(part), strict=True)

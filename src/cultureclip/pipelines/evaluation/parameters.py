@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
+from cultureclip.concepts.exclusions import Excluding
 from cultureclip.models.settings import ModelPath
 from cultureclip.scoring.models import BASE
 from cultureclip.scoring.settings import ScoringSettings
@@ -29,7 +30,7 @@ FurtherModelName = Annotated[str, AfterValidator(_check_name)]
 """Name of a further model; neither ``base`` nor the name of a trained model."""
 
 
-class EvaluationParameters(EmbeddingSettings, ScoringSettings):
+class EvaluationParameters(EmbeddingSettings, ScoringSettings, Excluding):
     """Models, benchmarks and tests of an evaluation; ``parameters_evaluation.yml`` explains each field."""
 
     benchmarks: list[str] = Field(min_length=1)

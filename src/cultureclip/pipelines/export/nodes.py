@@ -37,12 +37,13 @@ def export_dataset(
     """
     from cultureclip.exchange.card import CardFacts
     from cultureclip.exchange.folder import DatasetFolder
-    from cultureclip.exchange.rows import SIDES, divide_rows
+    from cultureclip.exchange.rows import divide_rows
+    from cultureclip.tables import SIDES
 
-    rows, stayed = divide_rows(cultwin, concepts, images.ids, parameters)
+    rows, stayed = divide_rows(cultwin, concepts, images.ids, parameters.exclude)
     if rows.empty:
         cause = f"none of {len(cultwin)} rows may leave (by reason: {stayed})"
-        raise SourceDataError("cultwin", cause, "Look at licences, terms and export.exclude_*")
+        raise SourceDataError("cultwin", cause, "Look at licences, terms and exclude in globals.yml")
     if stayed:
         logger.warning("Export: %d of %d rows stay, by reason: %s", sum(stayed.values()), len(cultwin), stayed)
     used = concepts[concepts["concept_id"].isin({c for side in SIDES for c in rows[f"{side}_concept_id"]})]

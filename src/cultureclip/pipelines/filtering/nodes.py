@@ -23,11 +23,13 @@ def measure_images(
     parameters: FilteringParameters,
 ) -> pd.DataFrame:
     """Let the judge score every planned image; scores of earlier runs are read from the store."""
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.judging.judge import Judge
     from cultureclip.judging.scores import list_sides, measure
     from cultureclip.judging.texts import concept_texts, embed_concepts
 
     sides = list_sides(image_requests, captions, twins)
+    sides = leave_out(sides, parameters.exclude.find(concepts), "Filtering").reset_index(drop=True)
     judge = Judge(parameters, judgement_store)
     texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
     return measure(sides, images, judge, concepts["concept_id"].tolist(), texts)
@@ -81,9 +83,11 @@ def select_twins(
     parameters: FilteringParameters,
 ) -> pd.DataFrame:
     """Pair the accepted images of both sides into training rows."""
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.judging.selection import build_cultwin
 
-    return build_cultwin(judgements, image_requests, captions, twins, concepts, licence=parameters.licence)
+    rows = build_cultwin(judgements, image_requests, captions, twins, concepts, licence=parameters.licence)
+    return leave_out(rows, parameters.exclude.find(concepts), "Filtering").reset_index(drop=True)
 
 
 def summarise_filtering(

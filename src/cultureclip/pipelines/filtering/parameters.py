@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from cultureclip.concepts.exclusions import Excluding
 from cultureclip.judging.settings import DecisionSettings, JudgeSettings, TextTemplates
 
 
-class FilteringParameters(JudgeSettings, TextTemplates, DecisionSettings):
+class FilteringParameters(JudgeSettings, TextTemplates, DecisionSettings, Excluding):
     """How images are judged and twins selected; see ``parameters_filtering.yml``.
 
     Attributes:

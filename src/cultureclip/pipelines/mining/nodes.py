@@ -40,6 +40,7 @@ def read_concepts(
     material = Material(atlas, mining_store, read_top_down_prompt(top_down_prompt))
     check = next((one.make_check() for one in bottom_up if parameters.bottom_up.checks), None)
     gathered = gather_concepts(parameters.sources, material, parameters.merging, parameters.problems_shown, check)
+    parameters.exclude.find(gathered.concepts)  # a misspelt name is refused here
     return gathered.concepts, gathered.sources, gathered.report, bottom_up
 
 
@@ -175,6 +176,7 @@ def match_twins(
         reviews,
         parameters.twins,
         list(proposed.itertuples(index=False, name=None)),
+        parameters.exclude.find(concepts),
     )
     if parameters.twin_proposals is not None:
         settings, share = parameters.twin_proposals, parameters.twins.dev_share

@@ -2,14 +2,15 @@
 
 from pydantic import Field
 
+from cultureclip.concepts.exclusions import Excluding
 from cultureclip.concepts.settings import BottomUpSettings, MergeSettings, TwinSettings
 from cultureclip.concepts.sources.registry import ConceptSource
 from cultureclip.concepts.twin_proposals import TwinProposalSettings
 from cultureclip.models.settings import JudgePath, ModelPath
-from cultureclip.settings_base import CPU, Device, Settings
+from cultureclip.settings_base import CPU, Device
 
 
-class MiningParameters(Settings):
+class MiningParameters(Excluding):
     """How concepts are read and twins found; see ``parameters_mining.yml``.
 
     Attributes:

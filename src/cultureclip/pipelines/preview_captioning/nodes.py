@@ -42,9 +42,11 @@ def choose_concepts(
         SourceDataError: if no twin is accepted.
     """
     from cultureclip.captions.write import concepts_to_caption
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.pipelines.captioning.nodes import hold_dialogues
     from cultureclip.report.estimate import project
 
+    twins = leave_out(twins, parameters.exclude.find(concepts), "Preview")
     asked = concepts_to_caption(twins, concepts)
     if not asked:
         remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"

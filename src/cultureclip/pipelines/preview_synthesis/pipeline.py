@@ -10,7 +10,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
     """Build the pipeline captions, concepts, image store -> synthesis_preview; the stage's own plan stays in memory."""
     return Pipeline(
         [
-            Node(plan_images, ["captions", "params:synthesis"], "plan", name="plan_images"),
+            Node(plan_images, ["captions", "concepts", "params:synthesis"], "plan", name="plan_images"),
             Node(
                 choose_images,
                 ["plan", "captions", "concepts", "params:preview"],

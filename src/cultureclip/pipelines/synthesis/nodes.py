@@ -10,16 +10,18 @@ from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 
 
-def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
+def plan_images(captions: pd.DataFrame, concepts: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
     """List the images that the accepted captions ask for, once the model takes the call and the scheduler.
 
     Args:
         captions: Table ``captions``.
+        concepts: Table ``concepts``.
         parameters: ``params:synthesis``.
 
     Returns:
         Table ``image_requests``.
     """
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.images.requests import plan_requests, read_recipe
     from cultureclip.models.locate import locate
     from cultureclip.models.text_to_image import check_call, check_scheduler
@@ -27,7 +29,10 @@ def plan_images(captions: pd.DataFrame, parameters: SynthesisParameters) -> pd.D
     recipe = read_recipe(parameters)
     check_call(locate(parameters.model), recipe.call)
     check_scheduler(recipe.scheduler)
-    return plan_requests(captions, recipe, parameters.images_per_caption, parameters.shard_digits)
+    excluded = parameters.exclude.find(concepts)
+    wanted = leave_out(captions, excluded, "Synthesis")
+    plan = plan_requests(wanted, recipe, parameters.images_per_caption, parameters.shard_digits)
+    return leave_out(plan, excluded, "Synthesis").reset_index(drop=True)
 
 
 def generate_images(

@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
+from cultureclip.concepts.exclusions import Excluding
 from cultureclip.images.settings import GenerationSettings
 
 
-class SynthesisParameters(GenerationSettings):
+class SynthesisParameters(GenerationSettings, Excluding):
     """Which images are generated, and how.
 
     Attributes:

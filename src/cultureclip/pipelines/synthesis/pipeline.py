@@ -11,7 +11,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:  # noqa: ARG001
     """Build the pipeline captions, concepts, image store -> requests, images, metrics, contact sheet."""
     return Pipeline(
         [
-            Node(plan_images, ["captions", "params:synthesis"], "image_requests", name="plan_images"),
+            Node(plan_images, ["captions", "concepts", "params:synthesis"], "image_requests", name="plan_images"),
             Node(
                 generate_images,
                 ["image_requests", "image_store", "params:synthesis"],

@@ -47,6 +47,7 @@ def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
         from cultureclip.clip.contracts import GeneralPairs
         from cultureclip.clip.data.augmentation import mirrorable_concepts
         from cultureclip.clip.training.runs import train_adapter
+        from cultureclip.concepts.exclusions import leave_out
         from cultureclip.concepts.general_pairs import PairPictures
         from cultureclip.models.locate import locate
 
@@ -59,8 +60,9 @@ def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
         }
         texts = dict(zip(general_pairs["pair_id"], general_pairs["text"], strict=True))
         pictures = PairPictures(general_pairs, parameters.general_pairs.picture_size)
+        rows = leave_out(cultwin, parameters.exclude.find(concepts), str(instance))
         return train_adapter(
-            cultwin,
+            rows,
             images,
             GeneralPairs(texts, pictures) if texts else None,
             locate(parameters.base),

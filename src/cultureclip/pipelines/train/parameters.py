@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES, ObjectiveName
 from cultureclip.clip.settings import RunSettings
+from cultureclip.concepts.exclusions import Excluding
 from cultureclip.models.settings import OpenClipPath
 from cultureclip.settings_base import Settings
 
@@ -63,7 +64,7 @@ class Trainings(Settings):
         return self
 
 
-class TrainParameters(RunSettings, Trainings):
+class TrainParameters(RunSettings, Trainings, Excluding):
     """Settings of the tuning: the settings of a run, the runs, and their data.
 
     Attributes:

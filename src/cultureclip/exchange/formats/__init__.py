@@ -1,0 +1,1 @@
+"""Forms in which pairs of twins are published, one file each."""
