@@ -10,7 +10,7 @@ import torch
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits, is_out_of_memory
 from cultureclip.models.sentence import SentenceEncoder
-from tests.models.test_text import EXAMPLES, ITEMS, PROMPTS, requests
+from tests.models.test_text import ITEMS, PROMPTS, log_odds, requests
 from tests.support.tiny_llama import open_language_model, write_tiny_llama
 
 OUT = [
@@ -110,14 +110,14 @@ def test_a_language_model_halves_and_answers_the_same(folder: Path, caplog: pyte
         found = dict(pair for part in short.stream(requests(PROMPTS, *settings)) for pair in part)
     assert found == dict(pair for part in plain.stream(requests(PROMPTS, *settings)) for pair in part)
     assert caplog.text.count("going on with batches of") == 2, "the size that fitted is kept: 4 -> 2 -> 1, once"
-    np.testing.assert_allclose(narrow(folder, 2).choose(EXAMPLES, ITEMS), plain.choose(EXAMPLES, ITEMS), atol=1e-5)
+    np.testing.assert_allclose(log_odds(narrow(folder, 2), ITEMS), log_odds(plain, ITEMS), atol=1e-5)
 
 
 def test_one_prompt_that_does_not_fit_is_a_typed_error(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"llama: does not fit into memory .*language_model\.dtype"):
         list(narrow(folder, limit=0).stream(requests(PROMPTS, [0] * 5, 4)))
     with pytest.raises(ConfigurationError, match="does not fit into memory"):
-        narrow(folder, limit=0).choose(EXAMPLES, ITEMS)
+        log_odds(narrow(folder, limit=0), ITEMS)
 
 
 def test_a_sentence_encoder_halves(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def requests(prompts, seeds, tokens: int, temperature: float = 0.0, top_p: float
     ]
 
 
+def log_odds(model, items: list[str], options: tuple[str, str] = ("A", "B")) -> np.ndarray:
+    prompts = [[*EXAMPLES, {"role": "user", "content": item}] for item in items]
+    scored = dict(pair for part in model.score(requests(prompts, [0] * len(items), 1), options) for pair in part)
+    return np.array([first - second for first, second in (scored[place] for place in range(len(items)))])
+
+
 def ask(model: LanguageModel, prompts, seeds, *settings: float) -> list[str]:
     """What the model answers, in the order of the prompts."""
     answers = dict(pair for part in model.stream(requests(prompts, seeds, *settings)) for pair in part)
@@ -62,7 +68,7 @@ def test_one_prompt_alone_is_answered(model):
 
 def test_no_prompts_no_answers(model):
     assert ask(model, [], [], 8) == []
-    assert model.choose(EXAMPLES, []).shape == (0,)
+    assert log_odds(model, []).shape == (0,)
 
 
 def test_answer_depends_on_own_seed_only(model):
@@ -82,20 +88,20 @@ def test_stream_gives_every_prompt_once_in_small_batches(model):
     assert sorted(i for part in parts for i, _ in part) == [0, 1, 2, 3, 4]
 
 
-def test_choose_equals_naive_forward(model):
-    log_odds = model.choose(EXAMPLES, ITEMS, ("A", "B"))
+def test_score_equals_naive_forward(model):
+    scored = log_odds(model, ITEMS)
     a, b = (model.tokenizer.convert_tokens_to_ids(option) for option in "AB")
-    for item, value in zip(ITEMS, log_odds, strict=True):
+    for item, value in zip(ITEMS, scored, strict=True):
         inputs = torch.tensor([model._encode([*EXAMPLES, {"role": "user", "content": item}])])
         with torch.no_grad():
             logits = model.model(inputs).logits[0, -1].log_softmax(0)
         assert value == pytest.approx(float(logits[a] - logits[b]), abs=1e-4)
-    np.testing.assert_allclose(model.choose(EXAMPLES, ITEMS, ("B", "A")), -log_odds, atol=1e-5)
+    np.testing.assert_allclose(log_odds(model, ITEMS, ("B", "A")), -scored, atol=1e-5)
 
 
 def test_option_of_two_tokens_is_refused(model):
     with pytest.raises(ConfigurationError, match="not one token"):
-        model.choose(EXAMPLES, ["kimono"], ("A B", "B"))
+        log_odds(model, ["kimono"], ("A B", "B"))
 
 
 def test_an_answer_says_whether_the_model_ended_it(model):

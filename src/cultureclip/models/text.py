@@ -12,10 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
-from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Request, Sampling
 from cultureclip.models.finite import check_computed
@@ -110,36 +108,11 @@ class LanguageModel:
                     answers, limit = self._in_parts(answer, len(chosen), limit)
                     yield [(part[i][0], answer) for i, answer in zip(chosen, answers, strict=True)]
 
-    def choose(
-        self, messages: Sequence[Message], items: Sequence[str], options: tuple[str, str] = ("A", "B")
-    ) -> np.ndarray:
-        """Return log-odds, in nats, that the first token of the answer is the first option and not the second.
-
-        Args:
-            messages: The turns before the item: instructions and worked examples, computed once.
-            items: The contents of the last user turn, one a question.
-            options: Two answers, each one token of the model's vocabulary.
-
-        Returns:
-            float32 [N]; positive where the first option is likelier.
-
-        Raises:
-            ConfigurationError: if an option is not a single token, or memory runs out with one question.
-            WeightsError: if logits are not finite.
-        """
-        prompts = [[*messages, {"role": "user", "content": item}] for item in items]
-        log_odds = np.zeros(len(items), np.float32)
-        with progress_bar(total=len(items), desc="answer A/B", disable=len(items) <= self.batch) as bar:
-            for scored in self._score(prompts, options):
-                for place, (first, second) in scored:
-                    log_odds[place] = first - second
-                bar.update(len(scored))
-        return log_odds
-
     def score(self, requests: Sequence[Request], options: Sequence[str]) -> Iterator[list[tuple[int, list[float]]]]:
         """Give each option's log-probability, in nats, of being the first token of the answer.
 
-        See :class:`~cultureclip.models.chat.request.OptionScorer`; errors as in :meth:`choose` and :meth:`stream`.
+        See :class:`~cultureclip.models.chat.request.OptionScorer`; errors as in :meth:`stream`; an option that is
+        not a single token is a ConfigurationError.
         """
         yield from self._score([self._messages(request) for request in requests], options)
 

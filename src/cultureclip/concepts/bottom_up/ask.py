@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.models.chat.asking import Usage, ask
@@ -117,16 +118,18 @@ class TitleAsker:
         ordered = sorted(title_of, key=lambda key: (len(title_of[key].title), title_of[key].title, key))
         kept = self.store.get(ordered)
         self.usage.kept += len(kept)
-        for start in range(0, len(ordered), _SLICE):
-            part = ordered[start : start + _SLICE]
-            if all(key in kept for key in part):
-                continue
-            self.model.load()
-            requests = [self._question(title_of[key], yes, no) for key in part]
-            scored = dict(one for batch in model.score(requests, self.options) for one in batch)
-            made = {part[place]: round(first - second, 6) for place, (first, second) in scored.items()}
-            self.store.put(made)
-            self.usage.asked += len(made)
+        slices = [ordered[start : start + _SLICE] for start in range(0, len(ordered), _SLICE)]
+        open_slices = [part for part in slices if any(key not in kept for key in part)]
+        total = sum(map(len, open_slices))
+        with progress_bar(total=total, desc="ask about titles", disable=not total) as bar:
+            for part in open_slices:
+                self.model.load()
+                made: dict[str, float] = {}
+                for batch in model.score([self._question(title_of[key], yes, no) for key in part], self.options):
+                    made |= {part[place]: round(first - second, 6) for place, (first, second) in batch}
+                    bar.update(len(batch))
+                self.store.put(made)
+                self.usage.asked += len(made)
         answers = self.store.get(ordered)
         return np.array([answers[key] for key in keys], float)
 
