@@ -18,7 +18,7 @@ from cultureclip.benchmarks.protocols.items import Question
 from cultureclip.concepts.assignment import EXCLUDED, check_pairs
 from cultureclip.concepts.exclusions import Exclusions, leave_out
 from cultureclip.errors import ConfigurationError
-from cultureclip.pipelines.captioning.nodes import write_captions
+from cultureclip.pipelines.captioning.nodes import hold_dialogues, write_captions
 from cultureclip.pipelines.evaluation.nodes import draw_pocket_benchmarks
 from cultureclip.pipelines.filtering.nodes import measure_images, select_twins
 from cultureclip.pipelines.parameters import PARAMETERS
@@ -128,11 +128,20 @@ def test_captioning_and_its_preview_ask_nothing_of_it(monkeypatch):
     monkeypatch.setattr("cultureclip.captions.prompts.read_caption_prompt", lambda *_: None)
     monkeypatch.setattr("cultureclip.models.chat.open.open_chat_model", lambda *_: None)
     with pytest.raises(StopIteration):
-        write_captions(all_twins(), all_concepts(), None, {}, change_stage("captioning", exclude=LIST))
+        write_captions(all_twins(), all_concepts(), None, None, {}, change_stage("captioning", exclude=LIST))
     assert {*seen[0]["a_concept_id"], *seen[0]["b_concept_id"]} == KEPT
+    seen = catch(monkeypatch, "cultureclip.captions.dialogue.Dialogues.hold")
+    speaking = change_stage("captioning", exclude=LIST, voices={"lines": 2, "max_new_tokens": 20})
+    voices = yaml.safe_load((CONF / "base/prompts/voices.yml").read_text(encoding="utf-8"))
+    with pytest.raises(StopIteration):
+        hold_dialogues(all_twins(), all_concepts(), None, voices, speaking)
+    spoken = next(table for table in seen if isinstance(table, pd.DataFrame))
+    assert {*spoken["a_concept_id"], *spoken["b_concept_id"]} == KEPT
     seen = catch(monkeypatch, "cultureclip.captions.write.concepts_to_caption")
     with pytest.raises(StopIteration):
-        choose_concepts(all_twins(), all_concepts(), change_stage("preview", exclude=LIST))
+        choose_concepts(
+            all_twins(), all_concepts(), None, {}, change_stage("captioning"), change_stage("preview", exclude=LIST)
+        )
     assert {*seen[0]["a_concept_id"], *seen[0]["b_concept_id"]} == KEPT
 
 

@@ -25,6 +25,7 @@ def hold_dialogues(
         Table ``dialogues``, without rows if there are no voices; and the model's use.
     """
     from cultureclip.captions.dialogue import Dialogues, empty_dialogues, read_voices_prompt
+    from cultureclip.concepts.exclusions import leave_out
     from cultureclip.models.chat.asking import Usage
     from cultureclip.models.chat.open import open_chat_model
 
@@ -32,7 +33,7 @@ def hold_dialogues(
     if parameters.voices is not None:
         prompt, model = read_voices_prompt(voices_prompt), open_chat_model(parameters.language_model)
         holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.seed, usage)
-        dialogues = holder.hold(twins, concepts)
+        dialogues = holder.hold(leave_out(twins, parameters.exclude.find(concepts), "Dialogues"), concepts)
     return dialogues, usage.to_metrics(getattr(parameters.language_model, "prices", None))
 
 
