@@ -69,4 +69,4 @@ class UnparsableAnswerError(CultureClipError):
 
 
 class ServerError(CultureClipError):
-    """A model server does not answer, refuses a request, or serves another model."""
+    """A server does not answer, refuses a request, or serves another model."""

@@ -23,6 +23,7 @@ MODULES = (
     "fetch_benchmarks",
     "import_cultwin",
     "export",
+    "export_model",
     *PREVIEWS,
 )
 """All pipelines that have a module; pipelines that are not stages run by themselves."""

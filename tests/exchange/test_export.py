@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from cultureclip.concepts.exclusions import Exclusions
 from cultureclip.errors import ConfigurationError, MissingInputError
 from cultureclip.exchange.card import CardFacts, as_cell
-from cultureclip.exchange.folder import CHECKSUMS, DatasetFolder
+from cultureclip.exchange.checksums import CHECKSUMS
+from cultureclip.exchange.folder import DatasetFolder
 from cultureclip.exchange.rows import divide_rows
 from cultureclip.exchange.settings import ExportSettings
 from cultureclip.ids import concept_id, digest, twin_id

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.exchange.card import CardFacts, write_card
+from cultureclip.exchange.checksums import CARD, CHECKSUMS
 from cultureclip.exchange.croissant import describe
 from cultureclip.exchange.parquet import encode_part
 from cultureclip.exchange.released import encode_rows, image_path
@@ -19,7 +20,7 @@ from cultureclip.images.records import encode_image
 from cultureclip.images.source import ImageSource
 from cultureclip.tables import SIDES
 
-CARD, CHECKSUMS, CROISSANT = "README.md", "SHA256SUMS", "croissant.json"
+CROISSANT = "croissant.json"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from cultureclip.settings_base import Settings
 
+PublishedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+"""Name of a dataset or a model, as in a hub's address."""
+
 
 class ExportSettings(Settings):
     """What is exported, and under which name.
@@ -17,7 +20,7 @@ class ExportSettings(Settings):
         part_rows: Rows of a parquet part or a tar shard: all of them are in memory at once, with their images.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+    name: PublishedName
     formats: tuple[Literal["parquet", "released", "webdataset"], ...] = Field(min_length=1)
     part_rows: int = Field(ge=1, le=100_000)
 
@@ -50,3 +53,21 @@ class ImportSettings(StoreSettings):
     owners_split: bool
     max_refused_share: float = Field(ge=0, le=1)
     near_duplicate_bits: int | None = Field(ge=0, le=32)
+
+
+class ModelExportSettings(Settings):
+    """Which tuned model is exported, and how.
+
+    Attributes:
+        name: Name of the model, as in a hub's address.
+        model: A training, as the score tables name it: ``cultureclip_s1``, or ``cultureclip_s1@0.70`` for a share of
+            its update that was evaluated.
+        licence: Identifier of the licence under which the weights go out, such as ``apache-2.0``; nothing is exported
+            without one.
+        formats: Written beside the open_clip directory: ``transformers``, ``peft``, ``onnx``.
+    """
+
+    name: PublishedName
+    model: Annotated[str, Field(min_length=1)]
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] | None = None
+    formats: tuple[Literal["transformers", "peft", "onnx"], ...] = ()

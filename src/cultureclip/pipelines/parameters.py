@@ -5,6 +5,7 @@ from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.export.parameters import ExportParameters
+from cultureclip.pipelines.export_model.parameters import ExportModelParameters
 from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.import_cultwin.parameters import ImportCultwinParameters
@@ -33,6 +34,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "fetch_benchmarks": FetchBenchmarksParameters,
     "import_cultwin": ImportCultwinParameters,
     "export": ExportParameters,
+    "export_model": ExportModelParameters,
     "preview": PreviewParameters,
     "review": ReviewSettings,
 }

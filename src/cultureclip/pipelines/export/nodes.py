@@ -37,6 +37,7 @@ def export_dataset(
     """
     from cultureclip.exchange.card import CardFacts
     from cultureclip.exchange.folder import DatasetFolder
+    from cultureclip.exchange.makers import name_models
     from cultureclip.exchange.rows import divide_rows
     from cultureclip.tables import SIDES
 
@@ -51,17 +52,10 @@ def export_dataset(
     facts = CardFacts(
         summary=SUMMARY,
         stayed=stayed,
-        models=_name_models(rows, captions, run_manifest),
+        models=name_models(rows, captions, run_manifest),
         manifest=digest("manifest", run_manifest),
         commit=run_manifest.get("commit"),
         sources=[(str(source), str(licence), int(n)) for source, licence, n in sources.itertuples(index=False)],
     )
     metrics = {"rows": len(rows), "stayed": stayed, "splits": rows["split"].value_counts().sort_index().to_dict()}
     return DatasetFolder(rows, images, facts, parameters), metrics
-
-
-def _name_models(rows: pd.DataFrame, captions: pd.DataFrame, run_manifest: dict[str, Any]) -> dict[str, str]:
-    """Name the models of the newest run, and of the captions, which say it themselves."""
-    written = captions[captions["caption_id"].isin({*rows["pos_caption_id"], *rows["neg_caption_id"]})]
-    named = {name: str(model.get("spec")) for name, model in sorted(run_manifest.get("models", {}).items())}
-    return {"captions": ", ".join(sorted(written["model"].unique())), **named}
