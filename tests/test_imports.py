@@ -12,7 +12,7 @@ SOURCE = Path(cultureclip.__file__).parent
 FLOORS = (
     {"cli"},
     {"settings"},
-    {"hooks"},
+    {"hooks", "tracking"},
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},

@@ -72,7 +72,8 @@ def _interruptible(run_kedro: Callable[..., Any], options: dict[str, Any]) -> An
     try:
         return run_kedro(**options)
     except KeyboardInterrupt as signal:
-        HOOKS[0].interrupt(signal)
+        for hooks in HOOKS:
+            hooks.interrupt(signal)
         raise
 
 

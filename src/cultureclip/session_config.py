@@ -18,6 +18,7 @@ LOADER_ARGS: dict[str, Any] = {
         "parameters": ["parameters*", "parameters*/**"],
         "catalog": ["catalog*", "catalog*/**"],
         "globals": ["globals*"],
+        "mlflow": ["mlflow*"],
     },
 }
 """Arguments of the config loader, in Kedro's settings and here."""

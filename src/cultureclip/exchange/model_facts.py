@@ -9,8 +9,8 @@ import pandas as pd
 from cultureclip.clip.contracts import AdapterCard
 from cultureclip.errors import MissingInputError, SourceDataError
 from cultureclip.exchange.card import count_cultures
-from cultureclip.exchange.rows import SIDES
 from cultureclip.models.locate import HUB_SCHEME, PACKAGE_SCHEME
+from cultureclip.tables import SIDES
 
 EVALUATE = "Evaluate this model: kedro run --pipelines=evaluation"
 ABILITIES = {
