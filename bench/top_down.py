@@ -24,6 +24,7 @@ from cultureclip.concepts.sources.atlas import AtlasSource
 from cultureclip.concepts.sources.source import Material
 from cultureclip.concepts.sources.top_down import TopDownSource
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.errors import SourceDataError
 
 ROOT = Path(__file__).parents[1]
 CATEGORIES = ("Cuisine", "Clothing", "Art", "Architecture", "Daily Life", "Festival")
@@ -54,7 +55,10 @@ def measure(regions: list[str], store: str, checked: bool) -> dict[str, Any]:
     )
     atlas = (ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8")
     material = Material(atlas, KeyedStore(store), read_top_down_prompt(prompt))
-    gathered = gather_concepts([AtlasSource(), source], material, MergeSettings(**config["merging"]))
+    try:
+        gathered = gather_concepts([AtlasSource(), source], material, MergeSettings(**config["merging"]))
+    except SourceDataError as error:  # a checker that accepts nothing
+        return {"named": 0, "refused": str(error)}
     concepts = gathered.concepts.set_index("concept_id")
     by_kind = gathered.sources.groupby("kind")["concept_id"].agg(set)
     wanted = {
