@@ -9,7 +9,7 @@ import pytest
 from cultureclip.concepts import assignment
 from cultureclip.concepts.assignment import choose_pairs
 from cultureclip.concepts.neighbours import culture_matrix
-from cultureclip.concepts.selection import Representation, Worth, measure_distinctiveness
+from cultureclip.concepts.selection import Representation, Worth, measure_coverage, measure_distinctiveness
 from tests.concepts.test_twins import SETTINGS, make_concepts, match
 
 
@@ -40,7 +40,9 @@ def test_representation_is_facility_location() -> None:
         represented.take(row)
         chosen.append(row)
     expected = [coverage_of(culture, chosen, contexts, cultures) for culture in ("CN", "JP", "KR", "MX")]
-    assert represented.measure_coverage() == pytest.approx(expected, abs=2e-6)
+    taken = np.isin(np.arange(30), chosen)
+    assert measure_coverage(contexts, culture_matrix(cultures), taken) == pytest.approx(expected, abs=2e-6)
+    assert not measure_coverage(contexts, culture_matrix(cultures), taken & False).any()
     assert represented.gain(22) == 0, "it stands for itself already"
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from kedro.io import DatasetError
 
+from cultureclip.cli import cli
 from cultureclip.concepts.reviews import settle
 from cultureclip.datasets.review_dataset import ReviewDataset
 from cultureclip.errors import ConfigurationError, MissingInputError, SourceDataError
@@ -285,3 +287,12 @@ def test_before_mining_the_remedy_is_named(tmp_path: Path) -> None:
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with serving(tmp_path / "r.sqlite") as server, pytest.raises(ConfigurationError, match=r"review\.port"):
         ReviewServer(server.desk, server.server_port)
+
+
+def test_the_command_names_what_is_wrong_in_two_lines() -> None:
+    done = CliRunner().invoke(cli, ["review", "--reviewer", "---"])
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "Error: reviewer '---': a name has a letter or digit, at most 80 characters, and none that cannot be seen",
+        "  fix: Give --reviewer=<name>",
+    ]

@@ -26,6 +26,9 @@ KIND_FULL = "enough twins of its kind"
 CATEGORY_FULL = "enough twins of its category"
 CULTURE_FULL = "culture is in enough twins"
 
+Turn = tuple[bool, int, int, float, int]
+"""When a pair is next: whether people have not accepted it, twins of its concepts, of its cultures, worth, place."""
+
 
 def check_pairs(
     pairs: pd.DataFrame,
@@ -98,24 +101,56 @@ def choose_pairs(
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     kinds, categories = pairs["kind"].to_numpy(), pairs["category"].to_numpy()
     quotas = _Quotas(cultures, settings)
-    late = (pairs["review"] != ACCEPTED).tolist()
-    queue = [(late[place], 0, 0, -worth.of(place), place) for place in np.flatnonzero(pd.isna(refused)).tolist()]
-    heapq.heapify(queue)
-    while queue:
-        entry = heapq.heappop(queue)
+    late = (pairs["review"] != ACCEPTED).to_numpy()
+    queue = _Queue(np.flatnonzero(pd.isna(refused)), late, worth.of_all())
+    while (entry := queue.pop()) is not None:
         place = entry[-1]
         pair = (int(a[place]), int(b[place]), kinds[place], categories[place])
         reasons[place] = quotas.refuse(*pair)
         if reasons[place] is not None:
             continue
         even = quotas.count_twins(*pair[:2]) if settings.cover_evenly else (0, 0)
-        turn = (late[place], *even, -worth.of(place), place)
+        turn = (bool(late[place]), *even, -worth.of(place), place)
         if turn > entry:  # counts only grow and worth only falls, so what was queued is a lower bound
-            heapq.heappush(queue, turn)
+            queue.put_back(turn)
             continue
         quotas.take(*pair)
         worth.take(place)
     return reasons
+
+
+class _Queue:
+    """Pairs by their turn, the first one first. Only those that are put back are in memory as objects.
+
+    Args:
+        places: Pairs that may become twins.
+        late: Whether a pair comes after those that people accept, bool [P].
+        worth: What each pair is worth at first, [P].
+    """
+
+    def __init__(self, places: np.ndarray, late: np.ndarray, worth: np.ndarray) -> None:
+        self._late, self._worth = late, worth
+        self._order = places[np.lexsort((-worth[places], late[places]))]
+        self._next = 0
+        self._again: list[Turn] = []
+
+    def pop(self) -> Turn | None:
+        """Take the first pair out; None if none is left."""
+        fresh = self._see_fresh()
+        if fresh is None or (self._again and self._again[0] < fresh):
+            return heapq.heappop(self._again) if self._again else None
+        self._next += 1
+        return fresh
+
+    def put_back(self, turn: Turn) -> None:
+        """Put a pair back for a later turn."""
+        heapq.heappush(self._again, turn)
+
+    def _see_fresh(self) -> Turn | None:
+        if self._next == len(self._order):
+            return None
+        place = int(self._order[self._next])
+        return bool(self._late[place]), 0, 0, -float(self._worth[place]), place
 
 
 class _Quotas:

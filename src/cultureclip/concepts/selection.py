@@ -39,6 +39,31 @@ def measure_distinctiveness(contexts: np.ndarray, cultures: csr_matrix) -> np.nd
     return margins.round(_DECIMALS)
 
 
+def measure_coverage(contexts: np.ndarray, cultures: csr_matrix, chosen: np.ndarray) -> np.ndarray:
+    """Return F of each culture, [C].
+
+    Args:
+        contexts: L2-normalised, float32 [N, E].
+        cultures: Which cultures each concept has, 0/1 [N, C].
+        chosen: Which concepts are chosen, bool [N].
+    """
+    coverage = []
+    for rows in _list_members(cultures):
+        nearest = np.zeros(len(rows), np.float32)
+        own = contexts[rows]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            np.maximum(nearest, (own @ contexts[part[chosen[part]]].T).max(axis=1, initial=0), out=nearest)
+        coverage.append(nearest.mean())
+    return np.array(coverage, float).round(_DECIMALS)
+
+
+def _list_members(cultures: csr_matrix) -> list[np.ndarray]:
+    """Return the concepts of each culture."""
+    at_home = cultures.tocsc()
+    return np.split(at_home.indices, at_home.indptr[1:-1])
+
+
 class Representation:
     """How well the chosen concepts represent each culture: facility location, F of the module's docstring.
 
@@ -49,9 +74,8 @@ class Representation:
 
     def __init__(self, contexts: np.ndarray, cultures: csr_matrix) -> None:
         self._contexts, self._cultures = contexts, cultures
-        at_home = cultures.tocsc()
-        self._members = np.split(at_home.indices, at_home.indptr[1:-1])
-        self._nearest = [np.zeros(len(rows), np.float32) for rows in self._members]
+        self._members = [contexts[rows] for rows in _list_members(cultures)]
+        self._nearest = [np.zeros(len(members), np.float32) for members in self._members]
         self._chosen = [0] * len(self._members)
         self._gains: dict[int, tuple[list[int], float]] = {}
 
@@ -71,17 +95,13 @@ class Representation:
             np.maximum(self._nearest[culture], self._cosines(culture, row), out=self._nearest[culture])
             self._chosen[culture] += 1
 
-    def measure_coverage(self) -> np.ndarray:
-        """Return F of each culture, [C]."""
-        return np.array([nearest.mean() for nearest in self._nearest], float).round(_DECIMALS)
-
     def _cultures_of(self, row: int) -> list[int]:
         start, end = self._cultures.indptr[row : row + 2]
         cultures: list[int] = self._cultures.indices[start:end].tolist()
         return cultures
 
     def _cosines(self, culture: int, row: int) -> np.ndarray:
-        cosines: np.ndarray = self._contexts[self._members[culture]] @ self._contexts[row]
+        cosines: np.ndarray = self._members[culture] @ self._contexts[row]
         return cosines
 
 
@@ -103,6 +123,15 @@ class Worth:
             self._fixed = self._fixed + settings.distinctiveness_weight * (margin[self._a] + margin[self._b]) / 2
         self._weight = settings.representativeness_weight
         self._represented = Representation(contexts, cultures) if self._weight else None
+
+    def of_all(self) -> np.ndarray:
+        """Return what every pair is worth before there is any twin, [P]."""
+        worth: np.ndarray = self._fixed
+        if self._represented is not None:
+            gains = {row: self._represented.gain(row) for row in np.union1d(self._a, self._b).tolist()}
+            both = [gains[a] + gains[b] for a, b in zip(self._a.tolist(), self._b.tolist(), strict=True)]
+            worth = worth + self._weight * np.array(both) / 2
+        return worth
 
     def of(self, place: int) -> float:
         """Return what a pair is worth now; it never grows."""

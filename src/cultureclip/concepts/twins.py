@@ -20,7 +20,7 @@ from cultureclip.concepts.kinds import find_kinds
 from cultureclip.concepts.matching import Matching
 from cultureclip.concepts.neighbours import check_vectors, culture_matrix, nearest_of_other_cultures, pair_cosines
 from cultureclip.concepts.reviews import review_pairs
-from cultureclip.concepts.selection import Representation, Worth
+from cultureclip.concepts.selection import Worth, measure_coverage
 from cultureclip.concepts.settings import TwinSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
@@ -159,11 +159,9 @@ def _are_in(pairs: pd.DataFrame, chosen: np.ndarray, count: int) -> np.ndarray:
 
 def _measure_coverage(data: _Sorted, in_twins: np.ndarray) -> dict[str, float]:
     cultures = list(data.concepts["cultures"])
-    represented = Representation(data.contexts, culture_matrix(cultures))
-    for row in np.flatnonzero(in_twins).tolist():
-        represented.take(row)
+    coverage = measure_coverage(data.contexts, culture_matrix(cultures), in_twins)
     codes = sorted({code for row in cultures for code in row})  # the columns of the matrix
-    return dict(zip(codes, represented.measure_coverage().tolist(), strict=True))
+    return dict(zip(codes, coverage.tolist(), strict=True))
 
 
 def find_pairs(concepts: pd.DataFrame, looks: np.ndarray, groups: np.ndarray, settings: TwinSettings) -> pd.DataFrame:
