@@ -24,10 +24,10 @@ import pandas as pd
 from PIL import Image
 from selenium import webdriver
 
-from cultureclip.concepts.emoji import list_emoji, render
 from cultureclip.datasets.site_dataset import SiteDataset
 from cultureclip.judging.rating import CRITERIA
 from cultureclip.judging.verdicts import DECISION
+from cultureclip.pictures.emoji import list_emoji, render
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.gallery import write_gallery
 from cultureclip.report.page import make_environment

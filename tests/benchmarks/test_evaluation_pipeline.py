@@ -167,7 +167,7 @@ def test_an_evaluation_by_another_version_of_the_code_is_named(inputs: dict, tmp
 def test_a_leak_stops_the_stage_before_any_model_answers(inputs: dict, tmp_path: Path) -> None:
     from PIL import Image
 
-    from cultureclip.concepts.emoji import render
+    from cultureclip.pictures.emoji import render
 
     class Leaking:
         ids = inputs["images"].ids

@@ -17,8 +17,8 @@ from cultureclip.benchmarks.pocket import DECLARATIONS
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question, picture_key
 from cultureclip.benchmarks.rows import Row, Source, take_in
-from cultureclip.concepts.emoji import render
 from cultureclip.errors import LeakError
+from cultureclip.pictures.emoji import render
 
 PICTURES = [render(char, "twemoji", 48) for char in ("👘", "🇹🇩", "🌮")]
 

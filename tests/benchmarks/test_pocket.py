@@ -13,9 +13,9 @@ from cultureclip.benchmarks.pocket import OWN_LICENCE, collect_pocket, culture_b
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
 from cultureclip.benchmarks.protocols.items import metric_of, part_of, picture_key
 from cultureclip.benchmarks.references import read_reference, read_references
-from cultureclip.concepts.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from cultureclip.concepts.general_pairs import list_general_pairs
 from cultureclip.errors import SourceDataError
+from cultureclip.pictures.emoji import LICENCES, STYLES, list_emoji, render, split_emoji
 from tests.benchmarks.conftest import make_concepts, make_twins
 
 EDGE = 24

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cultureclip.concepts.emoji import list_emoji, split_emoji
 from cultureclip.concepts.general_pairs import GENERAL_PAIRS, PairPictures, list_general_pairs
 from cultureclip.errors import SourceDataError
+from cultureclip.pictures.emoji import list_emoji, split_emoji
 
 CONCEPTS = pd.DataFrame({"reference_image": ["emoji:👘", "emoji:🌮", None]})
 

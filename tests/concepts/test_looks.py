@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cultureclip.concepts.emoji import STYLES, list_emoji, render
 from cultureclip.concepts.looks import (
     choose_representatives,
     embed_pictures,
@@ -19,6 +18,7 @@ from cultureclip.concepts.looks import (
 )
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import load_encoder
+from cultureclip.pictures.emoji import STYLES, list_emoji, render
 from tests.support.tiny_clip import write_tiny_clip
 
 

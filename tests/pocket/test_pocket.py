@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from cultureclip.concepts.atlas import read_concepts
-from cultureclip.concepts.emoji import STYLES, list_emoji, split_emoji
 from cultureclip.ids import digest
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.pictures.emoji import STYLES, list_emoji, split_emoji
 from cultureclip.pocket.autoencoder import train_autoencoder
 from cultureclip.pocket.build import _prepare, build_encoder, state_file
 from cultureclip.pocket.data import clip_examples, culture_char, load_pool, sentences

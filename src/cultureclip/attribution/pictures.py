@@ -7,20 +7,19 @@ from pathlib import Path
 from PIL import Image
 
 from cultureclip.benchmarks.pictures import Encoded
-from cultureclip.concepts.atlas import EMOJI_SCHEME
-from cultureclip.concepts.emoji import STYLES, render
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest
+from cultureclip.pictures.registry import find_scheme
 from cultureclip.reading.pictures import RULES, SUFFIXES, ImageError, decode_image, read_picture
 
 
 class ReferencePictures:
-    """An ``ImageSource`` of pictures that are their own ids: paths of files, or ``emoji:<char>``.
+    """An ``ImageSource`` of pictures that are their own ids: paths of files, or references of a scheme.
 
     Args:
         references: The pictures.
-        size: Edge in pixels at which an emoji is drawn, in the first drawing style.
+        size: Edge in pixels at which a scheme draws, in the first drawing style.
     """
 
     def __init__(self, references: Sequence[str], size: int) -> None:
@@ -49,12 +48,13 @@ class ReferencePictures:
         return [self._checksum(reference) for reference in ids]
 
     def _open(self, reference: str) -> Image.Image:
-        if reference.startswith(EMOJI_SCHEME):
-            return Image.fromarray(render(reference.removeprefix(EMOJI_SCHEME), STYLES[0], self._size))
+        if drawn := find_scheme(reference):
+            scheme, what = drawn
+            return Image.fromarray(scheme.draw(what, scheme.styles[0], self._size))
         return open_image(reference)
 
     def _checksum(self, reference: str) -> str:
-        if reference.startswith(EMOJI_SCHEME):
+        if find_scheme(reference):
             return digest("pixels", self._size, bytes_digest(self._open(reference).tobytes()))
         return digest("file", RULES, bytes_digest(read_picture(Path(reference))))
 

@@ -30,10 +30,9 @@ from cultureclip.benchmarks.protocols.items import (
 )
 from cultureclip.benchmarks.protocols.winoground import WinogroundBenchmark, WinogroundItem
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
-from cultureclip.concepts.atlas import EMOJI_SCHEME, drawn_emoji
-from cultureclip.concepts.emoji import LICENCES
 from cultureclip.concepts.regions import region_name
 from cultureclip.graphs import connect
+from cultureclip.pictures.emoji import EMOJI, LICENCES
 
 GROUNDING, RETRIEVAL, CROPE = "globalrg-grounding", "globalrg-retrieval", "crope"
 TWIN_SCORES, CULTURE_QUESTIONS = "twin-scores", "culture-questions"
@@ -140,13 +139,14 @@ def collect_pocket(
     made: list[Benchmark] = []
     if set(listed) & (DECLARATIONS.keys() - pocket_general.BENCHMARKS.keys()):
         made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed, first)
-    made += [make(drawn_emoji(concepts), edge) for name, make in pocket_general.BENCHMARKS.items() if name in listed]
+    bound = EMOJI.find(concepts["reference_image"].dropna().tolist())
+    made += [make(bound, edge) for name, make in pocket_general.BENCHMARKS.items() if name in listed]
     return made
 
 
 def _is_drawn(row: Mapping[Hashable, Any]) -> bool:
     """Tell whether a concept's picture is an emoji drawing and not a user's file."""
-    return str(row["reference_image"]).startswith(EMOJI_SCHEME)
+    return bool(EMOJI.find([str(row["reference_image"])]))
 
 
 def _declare(benchmark: Benchmark, drawn: set[str]) -> Benchmark:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from cultureclip.benchmarks.protocols.benchmark import Declaration
 from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, ImageTextRetrievalBenchmark
 from cultureclip.benchmarks.protocols.items import part_of, picture_key
-from cultureclip.concepts.emoji import LICENCES, STYLES, Emoji, list_emoji, render, split_emoji
 from cultureclip.ids import hash_fraction
+from cultureclip.pictures.emoji import LICENCES, STYLES, Emoji, list_emoji, render, split_emoji
 
 CAPTION = "a picture of {name}"
 KNOWN_DEV_SHARE = 0.5

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.benchmarks.protocols.items import picture_key
-from cultureclip.concepts.atlas import EMOJI_SCHEME
-from cultureclip.concepts.emoji import Style, render
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
+from cultureclip.pictures.emoji import EMOJI, Style, render
 
 HELD_OUT_STYLE: Style = "twemoji"
 
@@ -71,8 +70,8 @@ def read_reference(reference: str, edge: int) -> np.ndarray:
     Raises:
         SourceDataError: if there is no such drawing, or the file is missing or is not an image.
     """
-    if reference.startswith(EMOJI_SCHEME):
-        return render(reference.removeprefix(EMOJI_SCHEME), HELD_OUT_STYLE, edge)
+    if what := EMOJI.find([reference]):
+        return render(what.pop(), HELD_OUT_STYLE, edge)
     return np.asarray(open_image(reference))
 
 

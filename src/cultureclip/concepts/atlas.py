@@ -5,15 +5,23 @@ refused, so that one reading of the message is enough to correct the file.
 """
 
 import os
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from cultureclip.concepts.emoji import list_emoji
 from cultureclip.concepts.regions import is_region
 from cultureclip.concepts.texts import (
     CELL_LIMIT,
@@ -26,11 +34,12 @@ from cultureclip.concepts.texts import (
 )
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
+from cultureclip.pictures.registry import SCHEMES
+from cultureclip.pictures.scheme import Scheme
 from cultureclip.reading.names import stored_form
 from cultureclip.reading.text import normalise
 from cultureclip.tables import CATEGORIES, TERMS
 
-EMOJI_SCHEME = "emoji:"
 OWN_LICENCE = "Apache-2.0"
 """Licence of facts in a row that names none: the atlas's own."""
 
@@ -102,15 +111,11 @@ def _check_terms(terms: str) -> str:
     return terms
 
 
-@cache
-def _drawable() -> frozenset[str]:
-    return frozenset(e.char for e in list_emoji())
-
-
-def _check_emoji(char: str) -> str:
-    if char and char not in _drawable():
-        raise _refuse(f"{char[:_SHOWN_CHARACTERS]!a} is not an emoji that can be drawn", "Give another emoji, or none")
-    return char
+def _check_drawn(what: str, scheme: Scheme) -> str:
+    if what and what not in scheme.list_all():
+        cause = f"{what[:_SHOWN_CHARACTERS]!a} is not {scheme.title} that can be drawn"
+        raise _refuse(cause, f"Give another {scheme.name}, or none")
+    return what
 
 
 def _check_file(path: str) -> str:
@@ -131,8 +136,8 @@ _Item = Annotated[str, _cell(ITEM_LIMIT)]
 _Items = Annotated[list[_Item], BeforeValidator(_split_cell), AfterValidator(_check_count)]
 
 
-class AtlasRow(BaseModel):
-    """One row of the table as written, each cell checked."""
+class _Row(BaseModel):
+    """One row of the table as written, each cell checked; without the columns that schemes of pictures have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -147,24 +152,34 @@ class AtlasRow(BaseModel):
     aliases: _Items = Field(default_factory=list)
     licence: Annotated[str, _cell(ITEM_LIMIT)] = ""
     terms: Annotated[str, BeforeValidator(lambda text: text.strip() or "train"), AfterValidator(_check_terms)] = "train"
-    emoji: Annotated[str, BeforeValidator(str.strip), AfterValidator(_check_emoji)] = ""
     reference_image: Annotated[str, _cell(CELL_LIMIT), AfterValidator(_check_file)] = ""
 
     @model_validator(mode="after")
-    def _one_picture(self) -> "AtlasRow":
-        if self.emoji and self.reference_image:
-            raise _refuse("both an emoji and a reference_image", "Keep one of the two")
+    def _one_picture(self) -> Self:
+        pictures = [scheme.title for scheme in SCHEMES.values() if getattr(self, scheme.name)]
+        pictures += ["a reference_image"] if self.reference_image else []
+        if len(pictures) > 1:
+            raise _refuse(f"both {' and '.join(pictures)}", "Keep one of them")
         return self
 
     def to_concept(self) -> dict[str, Any]:
         """Return the row of the concepts table."""
-        picture = EMOJI_SCHEME + self.emoji if self.emoji else self.reference_image or None
+        drawn = [f"{name}:{what}" for name in SCHEMES if (what := getattr(self, name))]
         return {
             "concept_id": concept_id(self.name, self.cultures, self.category),
-            **self.model_dump(exclude={"emoji"}),
+            **self.model_dump(exclude=set(SCHEMES)),
             "licence": self.licence or OWN_LICENCE,
-            "reference_image": picture,
+            "reference_image": drawn[0] if drawn else self.reference_image or None,
         }
+
+
+def _drawn_cell(scheme: Scheme) -> Any:
+    return Annotated[str, BeforeValidator(str.strip), AfterValidator(partial(_check_drawn, scheme=scheme))]
+
+
+_DRAWN: dict[str, Any] = {name: (_drawn_cell(scheme), "") for name, scheme in SCHEMES.items()}
+AtlasRow = create_model("AtlasRow", __base__=_Row, **_DRAWN)
+"""One row of the table as written, each cell checked: a :class:`_Row` with the columns of the schemes."""
 
 
 def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
@@ -184,14 +199,14 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
             name, cause and remedy of each row.
     """
     _check_columns(frame)
-    rows: list[AtlasRow] = []
+    rows: list[_Row] = []
     problems: list[str] = []
     place_of_name: dict[str, str] = {}
     for place, record in zip(_name_places(frame.index), frame.to_dict("records"), strict=True):
         cells = {str(key): value if isinstance(value, str) else "" for key, value in record.items()}
         label = f"{place} ({_show(cells['name'])})"
         try:
-            rows.append(AtlasRow(**cells))  # type: ignore[arg-type]
+            rows.append(AtlasRow.model_validate(cells))
         except ValidationError as error:
             problems += [f"{label}: {_explain(detail)}" for detail in error.errors()]
             continue
@@ -203,12 +218,6 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
         raise SourceDataError("table of concepts", cause, "Correct these rows and run again")
     return pd.DataFrame([row.to_concept() for row in rows])
-
-
-def drawn_emoji(concepts: pd.DataFrame) -> set[str]:
-    """Return the emoji that concepts have as reference image: these, and variants of them, are culture-bound."""
-    references = concepts["reference_image"].dropna()
-    return {r.removeprefix(EMOJI_SCHEME) for r in references if r.startswith(EMOJI_SCHEME)}
 
 
 def _name_places(index: pd.Index) -> list[str]:

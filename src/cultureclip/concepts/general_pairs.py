@@ -1,6 +1,6 @@
 """General pictures with a text each, to which a tuned model is held while it learns culture.
 
-Either the general emoji in both styles, without those that general ability is measured on, or a folder of one's own in
+Either the general drawings of a scheme in all styles, without those that general ability is measured on, or a folder in
 the layout that the Hugging Face Hub calls ``imagefolder``: pictures and a ``metadata.csv`` with the columns
 ``file_name`` and ``text``.
 """
@@ -12,17 +12,17 @@ import pandas as pd
 import pandera.pandas as pa
 from PIL import Image
 
-from cultureclip.concepts.atlas import drawn_emoji
-from cultureclip.concepts.emoji import STYLES, Style, list_emoji, render, split_emoji, svg_path
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest, hash_fraction
+from cultureclip.pictures.registry import SCHEMES, find_style
+from cultureclip.pictures.scheme import Scheme
 from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.names import find_inside
 from cultureclip.reading.pictures import RULES, ImageError, read_picture
 from cultureclip.reading.text import RefusedError, check_file
 
-EMOJI_SOURCE, METADATA = "emoji", "metadata.csv"
+METADATA = "metadata.csv"
 TEMPLATE = "a picture of {name}"
 _SHOWN_CHARACTERS = 80
 COLUMNS = ("pair_id", "picture", "text")
@@ -30,7 +30,7 @@ COLUMNS = ("pair_id", "picture", "text")
 GENERAL_PAIRS = pa.DataFrameSchema(
     {
         "pair_id": pa.Column(str, unique=True),
-        "picture": pa.Column(str),  # <style>:<emoji>, or the path of an image file
+        "picture": pa.Column(str),  # <style>:<what>, or the path of an image file
         "text": pa.Column(str, pa.Check.str_length(min_value=1)),
     },
     strict=True,
@@ -42,17 +42,17 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
     """Return the pairs of a source, or ``most`` of them in the order of a hash, sorted by id.
 
     Args:
-        source: ``emoji``, a folder, or None for no pairs.
+        source: Name of a scheme, a folder, or None for no pairs.
         most: Largest number of pairs.
-        concepts: Table of concepts: an emoji that one of them names, or a variant of it, is not general.
+        concepts: Table of concepts: a drawing that one of them names, or a variant of it, is not general.
 
     Raises:
         SourceDataError: if the folder has no usable ``metadata.csv``, or names a picture that is not there.
     """
     if source is None:
         found = []
-    elif source == EMOJI_SOURCE:
-        found = _emoji_pairs(drawn_emoji(concepts))
+    elif source in SCHEMES:
+        found = _drawn_pairs(SCHEMES[source], concepts)
     else:
         found = _folder_pairs(Path(source))
     rows = sorted((digest("general pair", what, text), picture, text) for what, picture, text in dict.fromkeys(found))
@@ -60,11 +60,10 @@ def list_general_pairs(source: str | None, most: int, concepts: pd.DataFrame) ->
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
 
 
-def _emoji_pairs(culture_bound: set[str]) -> list[tuple[str, str, str]]:
-    """Return (what the id is made of, picture, text) of every general emoji that may be replayed, in both styles."""
-    roles = split_emoji(list_emoji(), culture_bound)
-    general = [entry for entry in list_emoji() if roles[entry.char] == "general" and entry.is_replayed]
-    shown = [(f"{style}:{e.char}", TEMPLATE.format(name=e.name)) for e in general for style in STYLES]
+def _drawn_pairs(scheme: Scheme, concepts: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return (what the id is made of, picture, text) of every general drawing that may be replayed, in all styles."""
+    general = scheme.list_general(scheme.find(concepts["reference_image"].dropna().tolist()))
+    shown = [(f"{style}:{what}", TEMPLATE.format(name=name)) for what, name in general for style in scheme.styles]
     return [(picture, picture, text) for picture, text in shown]
 
 
@@ -111,7 +110,7 @@ class PairPictures:
 
     Args:
         pairs: Table of general pairs.
-        size: Edge that emoji are drawn at, in pixels.
+        size: Edge that drawings have, in pixels.
     """
 
     def __init__(self, pairs: pd.DataFrame, size: int) -> None:
@@ -140,22 +139,16 @@ class PairPictures:
         return [self._checksum(self._pictures[i]) for i in ids]
 
     def _checksum(self, picture: str) -> str:
-        style = _emoji_style(picture)
-        if style is not None:
-            drawing = svg_path(picture.removeprefix(f"{style}:"), style)
-            return f"{bytes_digest(drawing.read_bytes())} at {self._size}"
+        if drawn := find_style(picture):
+            scheme, style, what = drawn
+            return f"{bytes_digest(scheme.locate(what, style).read_bytes())} at {self._size}"
         try:
             return f"{bytes_digest(read_picture(Path(picture)))} decoded by rules {RULES}"
         except ImageError as error:
             raise SourceDataError(picture, f"cannot be read ({error})", "Put the file back") from error
 
     def _read(self, picture: str) -> Image.Image:
-        style = _emoji_style(picture)
-        if style is not None:
-            return Image.fromarray(render(picture.removeprefix(f"{style}:"), style, self._size))
+        if drawn := find_style(picture):
+            scheme, style, what = drawn
+            return Image.fromarray(scheme.draw(what, style, self._size))
         return open_image(picture)
-
-
-def _emoji_style(picture: str) -> Style | None:
-    """Return the style of ``<style>:<emoji>``; None for a path."""
-    return next((style for style in STYLES if picture.startswith(f"{style}:")), None)

@@ -8,10 +8,9 @@ import pandas as pd
 import pandera.pandas as pa
 from PIL import Image, ImageOps
 
-from cultureclip.concepts.atlas import EMOJI_SCHEME
-from cultureclip.concepts.emoji import STYLES, render
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
+from cultureclip.pictures.registry import MOST_STYLES, find_scheme
 from cultureclip.reading.pictures import FORMATS, ImageError, decode_image, read_picture
 
 if TYPE_CHECKING:  # the torch import takes seconds, and only code that embeds needs it
@@ -31,10 +30,11 @@ _WHITE = (255, 255, 255)
 
 
 def read_pictures(reference: str, size: int) -> list[np.ndarray]:
-    """Return the pictures of a concept, one a drawing style; the first is the one that twins are sought by.
+    """Return the pictures of a concept, one per drawing style; the first is the one that twins are sought by.
 
     Args:
-        reference: ``emoji:<char>``, or the path of an image file (then that one picture stands for every style).
+        reference: Of a scheme, or the path of an image file. Where there are fewer pictures than the scheme with the
+            most styles has, the first one stands for the styles that are missing.
         size: Edge in pixels.
 
     Returns:
@@ -43,10 +43,13 @@ def read_pictures(reference: str, size: int) -> list[np.ndarray]:
     Raises:
         SourceDataError: if there is no such drawing, or the file is refused by :func:`open_image`.
     """
-    if reference.startswith(EMOJI_SCHEME):
-        return [render(reference.removeprefix(EMOJI_SCHEME), style, size) for style in STYLES]
-    picture = np.asarray(ImageOps.pad(open_image(reference), (size, size), Image.Resampling.LANCZOS, _WHITE))
-    return [picture] * len(STYLES)
+    if drawn := find_scheme(reference):
+        scheme, what = drawn
+        pictures = [scheme.draw(what, style, size) for style in scheme.styles]
+    else:
+        image = ImageOps.pad(open_image(reference), (size, size), Image.Resampling.LANCZOS, _WHITE)
+        pictures = [np.asarray(image)]
+    return pictures + pictures[:1] * (MOST_STYLES - len(pictures))
 
 
 def open_image(path: str) -> Image.Image:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cultureclip.concepts.emoji import STYLES, Emoji, list_emoji, split_emoji
+from cultureclip.pictures.emoji import STYLES, Emoji, list_emoji, split_emoji
 from cultureclip.pocket.encoder import Example
 from cultureclip.pocket.pictures import render_all
 from cultureclip.pocket.texts import corpus, describe_category, describe_concept, describe_emoji, describe_features

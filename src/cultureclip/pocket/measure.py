@@ -13,13 +13,13 @@ import pandas as pd
 from PIL import Image
 from scipy.stats import binomtest
 
-from cultureclip.concepts.emoji import STYLES
 from cultureclip.concepts.looks import choose_representatives
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.progress import progress_bar
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.pictures.emoji import STYLES
 from cultureclip.pocket.build import CARD_NAME
 from cultureclip.pocket.data import culture_char
 from cultureclip.pocket.pictures import render_all

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cultureclip.concepts.emoji import Style, render
+from cultureclip.pictures.emoji import Style, render
 
 
 def render_all(chars: list[str], style: Style, size: int) -> torch.Tensor:

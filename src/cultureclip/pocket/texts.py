@@ -4,8 +4,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from cultureclip.concepts.emoji import Emoji
 from cultureclip.concepts.regions import region_name
+from cultureclip.pictures.emoji import Emoji
 
 FRAMES = (
     "{}",

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from cultureclip.concepts.atlas import EMOJI_SCHEME
-from cultureclip.concepts.emoji import list_emoji
+from cultureclip.pictures.emoji import EMOJI, list_emoji
 
 
 def list_titles(concepts: pd.DataFrame) -> pd.DataFrame:
@@ -12,8 +11,9 @@ def list_titles(concepts: pd.DataFrame) -> pd.DataFrame:
     Args:
         concepts: Rows of the concepts table that have ``reference_image`` and ``category``.
     """
-    drawn = concepts[concepts["reference_image"].str.startswith(EMOJI_SCHEME, na=False)]
-    category_of = dict(zip(drawn["reference_image"].str.removeprefix(EMOJI_SCHEME), drawn["category"], strict=True))
+    drawn = concepts[concepts["reference_image"].str.startswith(f"{EMOJI.name}:", na=False)]
+    chars = drawn["reference_image"].str.removeprefix(f"{EMOJI.name}:")
+    category_of = dict(zip(chars, drawn["category"], strict=True))
     category_of_family = {e.family: category_of[e.char] for e in list_emoji() if e.char in category_of}
     return pd.DataFrame(
         [

@@ -32,7 +32,7 @@ class Found:
         ref: Address, or place in the owner's files.
         language: Code of the name's language; empty if unknown.
         wikidata: Its Wikidata id; empty if unknown.
-        reference_image: Path of a picture, or of an emoji as the atlas writes it.
+        reference_image: Path of a picture, or a scheme's reference as the atlas writes it.
         picture_url: Address of a picture. It is kept as a text; nothing is downloaded.
         picture_licence: Licence of that picture.
         licence: Licence of this row, where it differs from the source's.

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
-from cultureclip.concepts.emoji import STYLES
 from cultureclip.concepts.looks import choose_representatives
 from cultureclip.models import diffusers_files
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import fingerprint
+from cultureclip.pictures.emoji import STYLES
 from cultureclip.pocket.build import state_file, write_card
 from cultureclip.pocket.data import Pool, culture_char, load_pool
 from cultureclip.pocket.measure import ALIKE_TOLERANCE

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cultureclip.concepts.emoji import Emoji
 from cultureclip.concepts.regions import region_name
 from cultureclip.ids import hash_fraction
+from cultureclip.pictures.emoji import Emoji
 from cultureclip.pocket.vision_judge.damage import GRADES
 from cultureclip.pocket.vision_judge.truth import Origin, Relation, Truth
 

@@ -1,0 +1,1 @@
+"""Pictures that references name by a scheme: drawings that installed packages have."""
