@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import pearsonr, spearmanr
 
-from cultureclip.attribution.people import compare_with_people, correlate, read_rated
+from cultureclip.attribution.people import compare_with_people, correlate
 from cultureclip.attribution.settings import ImageSettings, RatedSettings
+from cultureclip.benchmarks.culture_ratings import read_rated
 from cultureclip.errors import ConfigurationError, SourceDataError
 from tests.attribution.conftest import noise
 

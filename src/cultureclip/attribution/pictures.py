@@ -6,12 +6,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from cultureclip.benchmarks.pictures import Encoded
 from cultureclip.concepts.looks import open_image
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest, digest
 from cultureclip.pictures.registry import find_scheme
-from cultureclip.reading.pictures import RULES, SUFFIXES, ImageError, decode_image, read_picture
+from cultureclip.reading.pictures import RULES, SUFFIXES, Encoded, ImageError, decode_image, read_picture
 
 
 class ReferencePictures:

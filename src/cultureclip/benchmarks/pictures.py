@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from cultureclip.reading.pictures import (
     MISSING,
     TOO_MANY_BYTES,
     UNREADABLE,
+    Encoded,
     ImageError,
     decode_image,
     read_picture,
@@ -22,17 +22,6 @@ from cultureclip.reading.pictures import (
 from cultureclip.reading.text import RefusedError
 
 OUTSIDE = "picture lies outside its owner's folder"
-
-
-class Encoded(Protocol):
-    """Location of an image file's bytes. Values are small and can be sent to another process."""
-
-    def read(self) -> bytes:
-        """Return the bytes.
-
-        Raises:
-            ImageError: if the bytes are missing or must not be read.
-        """
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
+from cultureclip.benchmarks.pictures import LazyPictures, StoredImage
 from cultureclip.benchmarks.protocols.items import Unposed, picture_key
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
 from cultureclip.reading.names import unicode_forms
-from cultureclip.reading.pictures import ImageError, decode_image
+from cultureclip.reading.pictures import Encoded, ImageError, decode_image
 from cultureclip.reading.text import normalise
 
 Cell = TypeVar("Cell")

@@ -134,7 +134,7 @@ def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.
     rejected = list_rejected(pairs, data.concepts, data.looks, data.groups, settings.rejected_shown)
     by_similarity = pairs[pairs["reason"].notna()].sort_values("visual_similarity", ascending=False, kind="stable")
     nearest = by_similarity.groupby("reason").head(settings.rejected_kept).index
-    always = pairs.index[pairs["reason"].isna() | (pairs["method"] == "llm")]
+    always = pairs.index[pairs["reason"].isna() | pairs["named"]]
     pairs = pairs.loc[sorted({*always, *nearest})].reset_index(drop=True)
     ids, names = (data.concepts[column].to_numpy() for column in ("concept_id", "name"))
     for side in ("a", "b"):
@@ -147,7 +147,7 @@ def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.
         pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
     pairs["evidence"] = list_evidence(pairs, data.concepts, rejected)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
-    return pairs.drop(columns=["a", "b", "kind", "chance"])
+    return pairs.drop(columns=["a", "b", "kind", "chance", "named"])
 
 
 def _are_in(pairs: pd.DataFrame, chosen: np.ndarray, count: int) -> np.ndarray:
@@ -201,7 +201,7 @@ def add_proposed(
         proposed: Pairs of concept ids.
 
     Returns:
-        Columns a < b, row numbers, and method; each pair once.
+        Columns a < b, row numbers, method, and named, whether the model named the pair; each pair once.
     """
     row_of = {concept: row for row, concept in enumerate(concepts["concept_id"])}
     cultures = [set(codes) for codes in concepts["cultures"]]
@@ -209,6 +209,7 @@ def add_proposed(
     named = [(a, b) for a, b in ends if groups[a] == groups[b] and cultures[a].isdisjoint(cultures[b])]
     by_model = pd.DataFrame(named, columns=["a", "b"], dtype=np.int64).assign(method="llm")
     found = pd.concat([pairs.assign(method="two_axis"), by_model], ignore_index=True)
+    found["named"] = found.duplicated(["a", "b"], keep=False) | (found["method"] == "llm")
     return found.drop_duplicates(["a", "b"], ignore_index=True)
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cultureclip.benchmarks.pictures import Encoded, FileIn, Slice
+from cultureclip.benchmarks.pictures import FileIn, Slice
 from cultureclip.engine.disk import cannot_write
 from cultureclip.engine.progress import progress_bar
 from cultureclip.engine.temporary import remove, sweep, temporary_beside
@@ -23,7 +23,7 @@ from cultureclip.exchange.settings import StoreSettings
 from cultureclip.ids import bytes_digest, digest
 from cultureclip.images.records import ImageRecord, keep_file
 from cultureclip.images.store import ShardStore
-from cultureclip.reading.pictures import ImageError, decode_image
+from cultureclip.reading.pictures import Encoded, ImageError, decode_image
 
 _WORKERS = 4
 """Threads: hashing and decoding release Python's lock, and reading waits for the disk."""

@@ -25,6 +25,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, ImagePalette, UnidentifiedImageError, features
@@ -90,6 +91,17 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 class ImageError(ValueError):
     """Reason why there is no picture. There are few messages, so they can be counted; the cause has the details."""
+
+
+class Encoded(Protocol):
+    """Location of an image file's bytes. Values are small and can be sent to another process."""
+
+    def read(self) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            ImageError: if the bytes are missing or must not be read.
+        """
 
 
 NOT_A_PICTURE = "file is not a picture"

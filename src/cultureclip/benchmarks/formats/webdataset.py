@@ -9,12 +9,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cultureclip.benchmarks.formats.tar_samples import Sample, read_samples
-from cultureclip.benchmarks.pictures import Encoded
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object
 from cultureclip.reading.names import stored_form
-from cultureclip.reading.pictures import SUFFIXES
+from cultureclip.reading.pictures import SUFFIXES, Encoded
 from cultureclip.reading.text import RefusedError, decode, read_lines, split_lines
 
 _LONGEST_NUMBER = 18

@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 import numpy as np
 from PIL import Image, ImageOps
 
-from cultureclip.benchmarks.pictures import Encoded, LazyPictures, StoredImage
+from cultureclip.benchmarks.pictures import LazyPictures, StoredImage
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.protocol import Protocol
@@ -28,7 +28,7 @@ from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, hide_also_right, right_answers
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import bytes_digest, digest
-from cultureclip.reading.pictures import decode_image
+from cultureclip.reading.pictures import Encoded, decode_image
 
 SALT = "confused-tourist"
 """Part of every item's id; another salt would give the same items other ids."""

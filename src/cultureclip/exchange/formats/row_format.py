@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cultureclip.benchmarks.pictures import Encoded, FileIn
+from cultureclip.benchmarks.pictures import FileIn
 from cultureclip.benchmarks.rows import Row, check_columns
 from cultureclip.concepts.sources.tally import Tally
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.names import unicode_forms
+from cultureclip.reading.pictures import Encoded
 from cultureclip.reading.text import normalise
 from cultureclip.tables import SIDES
 

@@ -52,9 +52,9 @@ def list_own(parameters: AttributionParameters) -> tuple[pd.DataFrame, ImageSour
     Returns:
         Table QUERIES, the images, and the ratings.
     """
-    from cultureclip.attribution.people import read_rated
     from cultureclip.attribution.pictures import open_folder
     from cultureclip.attribution.queries import no_ratings, queries_of_files
+    from cultureclip.benchmarks.culture_ratings import read_rated
 
     if parameters.images.rated is None:
         images = open_folder(Path(str(parameters.images.folder)))
