@@ -38,7 +38,7 @@ LEAKS = {"training_images": 12, "held_out_images": 1234, "leaks": 0}
 
 
 def parameters(**changes: object) -> ExportModelParameters:
-    usual = {"name": "my-clip", "model": MODEL, "licence": "cc-by-sa-4.0", "formats": ["transformers", "peft"]}
+    usual = {"name": "my-clip", "training": MODEL, "licence": "cc-by-sa-4.0", "formats": ["transformers", "peft"]}
     return ExportModelParameters.model_validate(usual | changes)
 
 
@@ -87,7 +87,7 @@ def gather(checkpoints, own=None, rows=None, abilities=None, run=None):
 @pytest.fixture(scope="module")
 def exported(checkpoints, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "model"
-    export_model(*gather(checkpoints, parameters(model=f"{MODEL}@0.50")), **checkpoints).write(folder)
+    export_model(*gather(checkpoints, parameters(training=f"{MODEL}@0.50")), **checkpoints).write(folder)
     return folder
 
 
@@ -156,8 +156,8 @@ def test_a_table_without_general_ability_is_said_to_be_one(checkpoints):
     ("change", "error", "said"),
     [
         ({"own": parameters(licence=None)}, ConfigurationError, "export_model.licence: missing"),
-        ({"own": parameters(model="cultureclip_s9")}, ConfigurationError, "there are cultureclip_s1"),
-        ({"own": parameters(model=f"{MODEL}@0.30")}, SourceDataError, "no score of cultureclip_s1@0.30"),
+        ({"own": parameters(training="cultureclip_s9")}, ConfigurationError, "there are cultureclip_s1"),
+        ({"own": parameters(training=f"{MODEL}@0.30")}, SourceDataError, "no score of cultureclip_s1@0.30"),
         ({"run": evaluation_run("2026-11-01T00.00.00.000Z")}, SourceDataError, "the newest checkpoint is 2026-11-28"),
         ({"rows": make_rows(3)}, SourceDataError, "was trained on"),
         ({"rows": make_rows().assign(pos_concept_id="unknown")}, MissingInputError, "unknown and 0 more"),

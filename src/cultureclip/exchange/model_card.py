@@ -5,7 +5,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cultureclip.clip.contracts import AdapterCard
 from cultureclip.errors import SourceDataError
 from cultureclip.exchange.card import as_cell
-from cultureclip.exchange.model_facts import ModelFacts, published_base
+from cultureclip.exchange.facts import ModelFacts
+from cultureclip.exchange.model_facts import published_base
 from cultureclip.exchange.settings import ModelExportSettings
 
 TEMPLATE = "model_card.md.j2"

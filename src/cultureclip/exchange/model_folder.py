@@ -5,8 +5,9 @@ from pathlib import Path
 
 from cultureclip.clip.contracts import ADAPTER_NAME, CARD_NAME, AdapterCard, Checkpoint, SavedCheckpoint
 from cultureclip.exchange.checksums import CARD, write_checksums
+from cultureclip.exchange.facts import ModelFacts
 from cultureclip.exchange.model_card import write_model_card
-from cultureclip.exchange.model_facts import ModelFacts, published_base
+from cultureclip.exchange.model_facts import published_base
 from cultureclip.exchange.settings import ModelExportSettings
 from cultureclip.models.checkpoint import save_atomically
 

@@ -60,7 +60,7 @@ class ModelExportSettings(Settings):
 
     Attributes:
         name: Name of the model, as in a hub's address.
-        model: A training, as the score tables name it: ``cultureclip_s1``, or ``cultureclip_s1@0.70`` for a share of
+        training: Its name, as the score tables name it: ``cultureclip_s1``, or ``cultureclip_s1@0.70`` for a share of
             its update that was evaluated.
         licence: Identifier of the licence under which the weights go out, such as ``apache-2.0``; nothing is exported
             without one.
@@ -68,6 +68,6 @@ class ModelExportSettings(Settings):
     """
 
     name: PublishedName
-    model: Annotated[str, Field(min_length=1)]
+    training: Annotated[str, Field(min_length=1)]
     licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] | None = None
     formats: tuple[Literal["transformers", "peft", "onnx"], ...] = ()

@@ -8,20 +8,19 @@ import pandas as pd
 from cultureclip.clip.contracts import SavedCheckpoint
 from cultureclip.datasets.folder_dataset import WritesFolder
 from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.exchange.facts import AbilityLine, DataFacts, ModelFacts, ScoreLine
 from cultureclip.pipelines.export_model.parameters import ExportModelParameters
 from cultureclip.scoring.models import BASE, ModelName
 
 Cards = list[dict[str, Any]]
 Log = list[dict[str, Any]]
-DataFacts = Any
-"""``exchange.model_facts.DataFacts``; Kedro reads these hints, so they cannot name types that are imported lazily."""
 
 
 class ScoreFacts(NamedTuple):
     """Scores, abilities, and the benchmarks behind them."""
 
-    scores: list[Any]
-    abilities: list[Any]
+    scores: list[ScoreLine]
+    abilities: list[AbilityLine]
     general: list[str]
     not_asked: list[tuple[str, str]]
     leaks: dict[str, Any]
@@ -101,7 +100,6 @@ def export_model(
     from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.clip.export.onnx_format import check_onnx
     from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES
-    from cultureclip.exchange.model_facts import ModelFacts
     from cultureclip.exchange.model_folder import ModelFolder
     from cultureclip.models.locate import locate
 
@@ -135,10 +133,10 @@ def _check(parameters: ExportModelParameters, trained: Mapping[str, object] | Co
             "missing: the card must say under which licence the weights go out",
             "Name it, as apache-2.0; the licences of the base and of the training images bind you",
         )
-    name = ModelName.parse(parameters.model)
+    name = ModelName.parse(parameters.training)
     if _training(name) not in trained:
-        cause = f"{parameters.model} is not a training; there are {', '.join(sorted(trained))}"
-        raise ConfigurationError("export_model.model", cause, "Name one, with @<scale> for a share of its update")
+        cause = f"{parameters.training} is not a training; there are {', '.join(sorted(trained))}"
+        raise ConfigurationError("export_model.training", cause, "Name one, with @<scale> for a share of its update")
     return name
 
 
