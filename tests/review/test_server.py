@@ -257,6 +257,7 @@ def test_a_damaged_file_is_an_error_and_stays(tmp_path: Path) -> None:
 
 def test_everyone_is_asked_about_the_same_pairs_and_never_about_hopeless_ones() -> None:
     twins = make_twins(make_concepts(80), refused=20)
+    twins.loc[37, "reason"] = "excluded"
     twins.loc[39, "reason"] = "same name"
     twins.loc[38, ["reason", "review"]] = "rejected in review", "rejected"
     few = SETTINGS.model_copy(update={"twins": 5, "refused": 3})
@@ -264,7 +265,9 @@ def test_everyone_is_asked_about_the_same_pairs_and_never_about_hopeless_ones() 
     assert sorted(drawn["verdict"]) == ["accepted"] * 5 + ["rejected"] * (len(drawn) - 5)
     assert len(drawn) in (8, 9)
     assert twins["twin_id"][38] in set(drawn["twin_id"]), "what was reviewed can be reviewed by others"
-    assert "same name" not in set(drawn["reason"])
+    everything = draw_pairs(twins, few.model_copy(update={"refused": 100}))
+    assert not {"same name", "excluded"} & set(everything["reason"])
+    assert len(everything) == 5 + 20 - 2
     shuffled = twins.sample(frac=1, random_state=0).reset_index(drop=True)
     assert list(draw_pairs(shuffled, few)["twin_id"]) == list(drawn["twin_id"])
     with pytest.raises(SourceDataError, match="no pair to review"):

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from cultureclip.concepts.assignment import EVALUATION_ONLY, INDISTINGUISHABLE, SAME_NAME
+from cultureclip.concepts.assignment import EVALUATION_ONLY, EXCLUDED, INDISTINGUISHABLE, SAME_NAME
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import hash_fraction
 from cultureclip.review.settings import ReviewSettings
 
-SETTLED = (EVALUATION_ONLY, INDISTINGUISHABLE, SAME_NAME)
+SETTLED = (EXCLUDED, EVALUATION_ONLY, INDISTINGUISHABLE, SAME_NAME)
 """Reasons that no reviewer can overrule: such pairs are not asked about."""
 
 
