@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cultureclip.captions.language import ENGLISH
 from cultureclip.concepts.sources.source import Category, Region
 from cultureclip.concepts.sources.tally import Tally
 from cultureclip.exchange.formats.registry import AnyRowFormat
@@ -23,6 +24,7 @@ class RowsEntry(BaseModel):
         terms: Use that is allowed. Rows for evaluation alone cannot be imported: imported rows are trained on.
         format: Format of the files on disk.
         category: Category of concepts whose row gives none.
+        language: Language of the captions (ISO 639-1).
         cultures: Region codes of concepts whose row gives none; ``001`` is the world.
     """
 
@@ -34,6 +36,7 @@ class RowsEntry(BaseModel):
     terms: Literal["train", "no_redistribute"]
     format: AnyRowFormat
     category: Category
+    language: str = Field(default=ENGLISH, pattern=r"^[a-z]{2}$")
     cultures: Annotated[tuple[Region, ...], Field(min_length=1)]
 
 

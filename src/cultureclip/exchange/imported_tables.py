@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cultureclip.captions.language import ENGLISH
 from cultureclip.concepts.exclusions import Exclusions
 from cultureclip.concepts.twins import split_components
 from cultureclip.errors import SourceDataError
@@ -93,7 +94,7 @@ def make_tables(
     return Tables(
         list_concepts([*rows, *excluded], entry),
         make_table(_list_twins(rows, splits), TWINS),
-        make_table(_list_captions(rows), CAPTIONS),
+        make_table(_list_captions(rows, entry.language), CAPTIONS),
         cultwin.sort_values(["twin_id", "row_id"], ignore_index=True),
         make_table([*accepted, *others], IMPORTED_ROWS),
     )
@@ -200,12 +201,13 @@ def _list_twins(rows: Sequence[ImportedRow], splits: Sequence[str]) -> list[dict
                 "split": split,
                 "verdict": "accepted",
                 "reason": None,
+                "review": None,
             },
         )
     return list(found.values())
 
 
-def _list_captions(rows: Sequence[ImportedRow]) -> list[dict[str, Any]]:
+def _list_captions(rows: Sequence[ImportedRow], language: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         for side in row.checked.sides.values():
@@ -216,7 +218,9 @@ def _list_captions(rows: Sequence[ImportedRow]) -> list[dict[str, Any]]:
                     "twin_id": row.checked.twin_id,
                     "concept_id": side.concept_id,
                     "kind": MODEL,
+                    "language": language,
                     "text": side.caption,
+                    "english": side.caption if language == ENGLISH else None,
                     "model": MODEL,
                     "revision": None,
                     "prompt_id": "",
