@@ -63,7 +63,9 @@ def test_a_pipeline_built_late_is_the_one_that_its_module_creates(pipelines):
     assert copy.deepcopy(pipelines["captioning"]).all_outputs() == {
         "captions",
         "captioning.usage",
+        "captioning.dialogue_usage",
         "captioning_metrics",
+        "dialogues",
     }
     with pytest.raises(AttributeError, match="no_such"):
         _ = late.no_such

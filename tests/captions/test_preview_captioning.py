@@ -20,7 +20,7 @@ from cultureclip.models.chat.settings import ServerSettings
 from cultureclip.pipelines.captioning.nodes import hold_dialogues
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.preview import PreviewParameters
-from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, preview_captions
+from cultureclip.pipelines.preview_captioning.nodes import choose_concepts, let_voices_speak, preview_captions
 from tests.support.captions import CAPTION_PROMPT, CAPTION_SETTINGS, PROMPT_FILE
 from tests.support.chat_server import chat_server, completion
 from tests.support.tiny_llama import write_tiny_llama
@@ -58,7 +58,8 @@ def settings(server) -> CaptioningParameters:
 
 
 def preview(items, store, parameters):
-    first, said = choose_concepts(*tables(), store, VOICES, parameters, PreviewParameters(items=items))
+    chosen = choose_concepts(*tables(), PreviewParameters(items=items))
+    first, said = let_voices_speak(chosen, *tables(), store, VOICES, parameters)
     return preview_captions(first, said, store, yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")), parameters)
 
 
@@ -131,11 +132,10 @@ def test_a_second_preview_asks_nothing_and_says_that_it_cannot_tell_the_time(sto
     assert "kept" in second.remarks[0]
 
 
-def test_without_an_accepted_twin_nothing_is_previewed(store):
+def test_without_an_accepted_twin_nothing_is_previewed():
     twins, concepts = tables()
-    with chat_server(answer_by_seed) as server, pytest.raises(SourceDataError, match="none is accepted"):
-        refused = twins.assign(verdict="rejected")
-        choose_concepts(refused, concepts, store, VOICES, settings(server), PreviewParameters(items=3))
+    with pytest.raises(SourceDataError, match="none is accepted"):
+        choose_concepts(twins.assign(verdict="rejected"), concepts, PreviewParameters(items=3))
 
 
 def test_voices_speak_in_a_preview_about_the_first_concepts_alone_and_the_stage_asks_them_nothing_again(store):
@@ -146,7 +146,8 @@ def test_voices_speak_in_a_preview_about_the_first_concepts_alone_and_the_stage_
         parameters = CaptioningParameters.model_validate(
             settings(server).model_dump() | {"voices": {"lines": 2, "max_new_tokens": 20}}
         )
-        first, figures = choose_concepts(*tables(), store, VOICES, parameters, PreviewParameters(items=3))
+        chosen = choose_concepts(*tables(), PreviewParameters(items=3))
+        first, figures = let_voices_speak(chosen, *tables(), store, VOICES, parameters)
         asked = len(server.seen)
         assert 3 < asked < 2 * len(tables()[0])
         assert all(concept.said for concept in first.items)

@@ -139,9 +139,7 @@ def test_captioning_and_its_preview_ask_nothing_of_it(monkeypatch):
     assert {*spoken["a_concept_id"], *spoken["b_concept_id"]} == KEPT
     seen = catch(monkeypatch, "cultureclip.captions.write.concepts_to_caption")
     with pytest.raises(StopIteration):
-        choose_concepts(
-            all_twins(), all_concepts(), None, {}, change_stage("captioning"), change_stage("preview", exclude=LIST)
-        )
+        choose_concepts(all_twins(), all_concepts(), change_stage("preview", exclude=LIST))
     assert {*seen[0]["a_concept_id"], *seen[0]["b_concept_id"]} == KEPT
 
 

@@ -23,45 +23,50 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def choose_concepts(
-    twins: pd.DataFrame,
-    concepts: pd.DataFrame,
-    caption_store: KeyedStore,
-    voices_prompt: dict[str, Any],
-    captioning: CaptioningParameters,
-    parameters: PreviewParameters,
-) -> tuple[First[ConceptFacts], list[Figure]]:
+def choose_concepts(twins: pd.DataFrame, concepts: pd.DataFrame, parameters: PreviewParameters) -> First[ConceptFacts]:
     """Choose the first concepts of accepted twins, in the order of their ids, which is the order of captioning.
-
-    Where voices are configured, they speak about the twins of these concepts.
-
-    Returns:
-        The concepts with what was said of them, and the estimated questions of all dialogues.
 
     Raises:
         SourceDataError: if no twin is accepted.
     """
     from cultureclip.captions.write import concepts_to_caption
     from cultureclip.concepts.exclusions import leave_out
-    from cultureclip.pipelines.captioning.nodes import hold_dialogues
-    from cultureclip.report.estimate import project
 
     twins = leave_out(twins, parameters.exclude.find(concepts), "Preview")
     asked = concepts_to_caption(twins, concepts)
     if not asked:
         remedy = "Look at the reasons in the twins table, then add concepts or change mining.twins"
         raise SourceDataError("twins", "none is accepted, so there is nothing to caption", remedy)
-    first = asked[: parameters.items]
-    if captioning.voices is None:
-        return First(first, len(asked)), []
-    ids = {concept.concept_id for concept in first}
+    return First(asked[: parameters.items], len(asked))
+
+
+def let_voices_speak(
+    first: First[ConceptFacts],
+    twins: pd.DataFrame,
+    concepts: pd.DataFrame,
+    caption_store: KeyedStore,
+    voices_prompt: dict[str, Any],
+    parameters: CaptioningParameters,
+) -> tuple[First[ConceptFacts], list[Figure]]:
+    """Let voices talk about the twins of the first concepts, where ``voices`` are configured.
+
+    Returns:
+        The concepts with what was said of them, and the estimated lines of all dialogues.
+    """
+    from cultureclip.captions.write import concepts_to_caption
+    from cultureclip.pipelines.captioning.nodes import hold_dialogues
+    from cultureclip.report.estimate import project
+
+    if parameters.voices is None:
+        return first, []
+    ids = {concept.concept_id for concept in first.items}
     accepted = twins[twins["verdict"] == "accepted"]
     near = accepted[accepted["a_concept_id"].isin(ids) | accepted["b_concept_id"].isin(ids)]
-    dialogues, _ = hold_dialogues(near, concepts, caption_store, voices_prompt, captioning)
+    dialogues, _ = hold_dialogues(near, concepts, caption_store, voices_prompt, parameters)
     lines = dialogues.groupby("twin_id").size().tolist()
     told = {concept.concept_id: concept for concept in concepts_to_caption(near, concepts, dialogues)}
-    spoken = [replace(concept, said=told[concept.concept_id].said) for concept in first]
-    return First(spoken, len(asked)), [project("lines of dialogues", lines, len(accepted))]
+    spoken = [replace(concept, said=told[concept.concept_id].said) for concept in first.items]
+    return First(spoken, first.total), [project("lines of dialogues", lines, len(accepted))]
 
 
 def preview_captions(
