@@ -35,7 +35,7 @@ browser:  ## headless Chromium for the report's tests, where apt may install it
 
 # A process per core, with one thread each: processes that share cores make each other's threads wait.
 test: install browser  ## every test, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --durations 15 \
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15 \
 		--cov=cultureclip --cov-report=term:skip-covered
 
 lint: install

@@ -169,7 +169,7 @@ def test_a_run_that_the_user_stops_says_so_and_its_manifest_too(workplace: Workp
         assert time.monotonic() < limit
         time.sleep(0.1)
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=60)
+    _, said = run.communicate(timeout=180)
     (manifest,) = workplace.manifests()
     assert run.returncode == 130
     stopped = ["Stopped. The same command goes on from what is stored.", f"  log: {logs(workplace)[-1]}"]

@@ -152,7 +152,7 @@ def test_a_record_that_lies_about_its_size_is_not_decoded(store):
     honest = record(1)
     bomb = io.BytesIO()
     Image.new("L", (3_000, 3_000)).save(bomb, "PNG")
-    store.write_part("a", [ImageRecord(**{**vars(honest), "png": bomb.getvalue()})])
+    store.write_part("a", [ImageRecord(**{**vars(honest), "data": bomb.getvalue()})])
     with pytest.raises(DamagedShardError, match=honest.image_id):
         store.read([honest.image_id])
 

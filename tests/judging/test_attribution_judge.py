@@ -132,7 +132,7 @@ def test_the_least_grade_decides(folder):
 
 
 def test_a_server_gives_no_probabilities_and_so_no_grade_by_them(folder):
-    with chat_server(grade_truly) as server, pytest.raises(ValidationError, match="no server gives"):
+    with chat_server(grade_truly) as server, pytest.raises(ValidationError, match="servers do not give"):
         panel(server, folder, grade="expected")
 
 

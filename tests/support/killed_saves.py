@@ -24,6 +24,7 @@ from plotly import graph_objects
 from cultureclip.attribution.index import PictureIndex
 from cultureclip.datasets.checkpoint_dataset import CheckpointDataset
 from cultureclip.datasets.figure_dataset import FigureDataset
+from cultureclip.datasets.folder_dataset import FolderDataset
 from cultureclip.datasets.json_dataset import JSONDataset
 from cultureclip.datasets.picture_index_dataset import PictureIndexDataset
 from cultureclip.datasets.plotly_dataset import PlotlyDataset
@@ -43,6 +44,16 @@ OLD, NEW, LATER = (f"2026-01-0{day}T00.00.00.000Z" for day in (1, 2, 3))
 NAMES = {OLD: "old", NEW: "new", LATER: "later"}
 _BYTES = 50
 """A file may be so long before its writer is killed; every sample is longer."""
+
+
+class Notes:
+    """A folder of two files that writes itself."""
+
+    def write(self, folder: Path) -> None:
+        """Write a folder that does not exist yet."""
+        folder.mkdir(parents=True)
+        for name in ("README.md", "other.md"):
+            (folder / name).write_bytes(b"# A note\n" * 20)
 
 
 class Pages:
@@ -77,13 +88,14 @@ def make_samples(folder: Path) -> dict[type, tuple[str, Any, dict[str, Any]]]:
         SiteDataset: ("site", Pages(), {}),
         ShardStoreDataset: ("images.json", [f"a{n}" for n in range(9)], {"store": {"filepath": str(store.root)}}),
         PictureIndexDataset: ("index", make_index(20), {}),
+        FolderDataset: ("notes", Notes(), {"entry": "README.md"}),
         CheckpointDataset: ("checkpoint", make_checkpoint(write_tiny_clip(folder / "base"))[0], {}),
     }
 
 
 TYPES = (
     *(TableDataset, JSONDataset, PlotlyDataset, TextDataset, FigureDataset),
-    *(SiteDataset, ShardStoreDataset, PictureIndexDataset, CheckpointDataset),
+    *(SiteDataset, ShardStoreDataset, PictureIndexDataset, CheckpointDataset, FolderDataset),
 )
 
 

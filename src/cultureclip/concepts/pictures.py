@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from pydantic import Field
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -122,7 +122,7 @@ class PictureFetcher:
             connection.connect()
             host = parts.netloc.rpartition("@")[2]
             headers = {"Host": host, "User-Agent": self.settings.user_agent, "Accept": "image/*"}
-            target = parts._replace(scheme="", netloc="", fragment="", path=parts.path or "/").geturl()
+            target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
             connection.request("GET", target, headers=headers, preload_content=False, decode_content=False)
             answer = self._read(connection.getresponse())
             if time.monotonic() >= deadline:  # headers that were cut off are the end of headers to the library
