@@ -12,7 +12,7 @@ LOADED = "import sys, cultureclip.settings, os; print('torch' in sys.modules, os
 @pytest.mark.parametrize(
     ("said", "spins"),
     [
-        ({}, "1000"),
+        ({}, "10000"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
         ({"GOMP_SPINCOUNT": "7"}, "7"),
         ({"KMP_BLOCKTIME": "5"}, None),

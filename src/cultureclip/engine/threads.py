@@ -2,7 +2,7 @@
 
 import os
 
-SPINS = "1000"
+SPINS = "10000"
 """Turns for which a waiting thread of GNU's OpenMP looks before it sleeps. Its own default is millions: on a machine
 with other work, a thread then burns the time that the one it waits for needs (bench/busy_neighbour.py)."""
 _SAID_BY_THE_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
