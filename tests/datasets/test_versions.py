@@ -15,6 +15,7 @@ import yaml
 from kedro.io import AbstractVersionedDataset, DatasetError
 from kedro.io.core import Version, VersionNotFoundError, generate_timestamp, parse_dataset_definition
 
+from cultureclip.datasets.folder_dataset import FolderDataset
 from cultureclip.datasets.json_dataset import JSONDataset
 from cultureclip.datasets.site_dataset import SiteDataset
 from cultureclip.datasets.text_dataset import TextDataset
@@ -47,7 +48,7 @@ def build(samples, kind: type, folder: Path, save: str | None = None) -> Any:
 def content(dataset: Any) -> Path:
     """The file that a version is known by."""
     path = dataset.saved_path()
-    inside = (path / name for name in ("index.html", "card.json", "header.json"))
+    inside = (path / name for name in ("index.html", "card.json", "header.json", "README.md"))
     return next((file for file in inside if file.exists()), path)
 
 
@@ -89,8 +90,13 @@ def test_a_kill_at_any_point_of_any_save_leaves_the_old_version_or_the_whole_new
 
 @pytest.mark.parametrize(
     ("kind", "share"),
-    # A page is not parsed: a site's folder appears whole, and its entry has content.
-    [(kind, share) for kind in TYPES for share in (0, 0.5, 0.97) if not (share and kind is SiteDataset)],
+    # A page is not parsed: the folder of a site or of notes appears whole, and its entry has content.
+    [
+        (kind, share)
+        for kind in TYPES
+        for share in (0, 0.5, 0.97)
+        if not (share and kind in (SiteDataset, FolderDataset))
+    ],
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_version_that_is_cut_off_is_passed_over_and_named(tmp_path, samples, kind, share, caplog):
