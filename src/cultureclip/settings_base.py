@@ -1,5 +1,7 @@
 """The base of all settings: validated, frozen values. No heavy import, so that a configuration is checked fast."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
@@ -13,6 +15,27 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def make_named(fields: object, kind: type[Any], registry: Mapping[str, str], package: str) -> Any:
+    """Make what an entry's ``type`` names; its module is imported only now.
+
+    Args:
+        fields: The entry's fields, or what is made already.
+        kind: What all of the registry are.
+        registry: Type -> ``module:Class`` in the package.
+        package: The package.
+
+    Raises:
+        ValueError: if there is no such type, or one of its fields is wrong.
+    """
+    if isinstance(fields, kind):
+        return fields
+    named: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
+    if named.get("type") not in registry:
+        raise ValueError(f"give a type, one of {', '.join(registry)}; this is {fields!r}")
+    module, _, name = registry[named["type"]].partition(":")
+    return getattr(import_module(f"{package}.{module}"), name).model_validate(named)
 
 
 class TypedText(str):

@@ -10,7 +10,6 @@ from cultureclip.captions.dialogue import (
     DIALOGUES,
     Dialogues,
     VoiceSettings,
-    empty_dialogues,
     read_voices_prompt,
     said_of,
 )
@@ -21,6 +20,7 @@ from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.open import open_chat_model
 from cultureclip.models.chat.settings import ServerSettings
+from cultureclip.tables import make_table
 from tests.captions.test_language import IDS, settings, tables
 from tests.support.captions import PROMPT_FILE
 from tests.support.chat_server import chat_server, completion
@@ -89,7 +89,8 @@ def test_captions_are_asked_for_with_what_the_own_voice_said(tmp_path):
 
 
 def test_without_voices_the_table_is_empty_and_valid():
-    assert DIALOGUES.validate(empty_dialogues()).empty and said_of(empty_dialogues()) == {}
+    nothing = make_table([], DIALOGUES)
+    assert DIALOGUES.validate(nothing).empty and said_of(nothing) == {}
 
 
 def test_a_twin_of_an_unknown_concept_is_named(tmp_path):

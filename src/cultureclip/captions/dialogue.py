@@ -20,7 +20,7 @@ from cultureclip.models.chat.asking import Usage, answer_all
 from cultureclip.models.chat.request import Answer, ChatModel, Request, Sampling
 from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
 from cultureclip.settings_base import Settings
-from cultureclip.tables import VERDICTS
+from cultureclip.tables import VERDICTS, make_table
 
 DIALOGUES = pa.DataFrameSchema(
     {
@@ -115,8 +115,7 @@ class Dialogues:
             for place, answer in answer_all(self._model, requests, self._store, self._usage):
                 twin = going[place]
                 lines[twin].append(self._line(twin, turn, speakers[twin][0], requests[place], answer))
-        table = pd.DataFrame([line for said in lines.values() for line in said], columns=list(DIALOGUES.columns))
-        return table.astype({"turn": "int64", "seed": "int64"})
+        return make_table([line for said in lines.values() for line in said], DIALOGUES)
 
     def _request(
         self,
@@ -156,11 +155,6 @@ class Dialogues:
             "verdict": "accepted" if text else "failed",
             "reason": None if text else cut.get(answer.finish, "empty"),
         }
-
-
-def empty_dialogues() -> pd.DataFrame:
-    """Return the table of a run without voices."""
-    return pd.DataFrame({name: pd.Series(dtype=str(column.dtype)) for name, column in DIALOGUES.columns.items()})
 
 
 def said_of(dialogues: pd.DataFrame) -> dict[str, tuple[str, ...]]:

@@ -35,7 +35,8 @@ def add_proposals(
         dev_share: Share of the twins that the dev split gets, where nothing is checked and all are split again.
     """
     named = {twin_id(a, b): tuple(sorted((a, b))) for a, b in _ends(proposals)}
-    missing = [ends for twin, ends in named.items() if twin not in set(twins["twin_id"])]
+    considered = set(twins["twin_id"])
+    missing = [ends for twin, ends in named.items() if twin not in considered]
     by_id = concepts.set_index("concept_id")
     added = make_table([_row(a, b, by_id) for a, b in missing], TWINS).astype(dict.fromkeys(_SCORES, float))
     if added.empty and not settings.unchecked:

@@ -163,7 +163,7 @@ def propose_twins(
         "proposed": int(table["b_concept_id"].notna().sum()),
         "new_concepts": len(new),
         "problems": {str(key): int(count) for key, count in table["problem"].value_counts().items()},
-        "usage": usage.to_metrics(getattr(settings.language_model, "prices", None)),
+        "usage": usage.to_metrics(settings.language_model.prices),
     }
     added = pd.DataFrame(list(new.values()))
     return TwinProposals(pd.concat([concepts, added], ignore_index=True) if new else concepts, table, figures)

@@ -72,6 +72,11 @@ class LanguageModelSettings(ModelFiles):
     quantization: dict[str, JsonValue] | None = None
     batch: int = Field(default=32, ge=1, le=4096)
 
+    @property
+    def prices(self) -> None:
+        """None: tokens of a model in this process have no price, as those of some servers have."""
+        return None
+
     @model_validator(mode="after")
     def _check_quantization(self) -> Self:
         if self.quantization is not None and self.gguf_file is not None:

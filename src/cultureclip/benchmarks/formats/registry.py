@@ -1,12 +1,11 @@
 """All formats that a catalog entry can name under ``type``, one line each; a format is imported on its first use."""
 
-from collections.abc import Mapping
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
 from cultureclip.benchmarks.rows import Format
+from cultureclip.settings_base import make_named
 
 FORMATS = {
     "annotations": "annotations:AnnotationsFormat",
@@ -27,13 +26,7 @@ def parse_format(fields: object) -> Format:
     Raises:
         ValueError: if there is no such type, or one of its fields is wrong.
     """
-    if isinstance(fields, Format):
-        return fields
-    named: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
-    if named.get("type") not in FORMATS:
-        raise ValueError(f"give a type, one of {', '.join(FORMATS)}; this is {fields!r}")
-    module, _, name = FORMATS[named["type"]].partition(":")
-    made: Format = getattr(import_module(f"{__package__}.{module}"), name).model_validate(named)
+    made: Format = make_named(fields, Format, FORMATS, __package__)
     return made
 
 

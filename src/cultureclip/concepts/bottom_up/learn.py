@@ -40,7 +40,7 @@ class BottomUp:
         table, figures, calibrated = calibrate(
             self.titles, scores, self.embed(list(self.titles["title"])), self.settings, categories
         )
-        usage = self.asker.usage.to_metrics(getattr(self.settings.language_model, "prices", None))
+        usage = self.asker.usage.to_metrics(self.settings.language_model.prices)
         return table, figures | {"usage": usage}, calibrated
 
     def make_check(self) -> ConceptCheck:

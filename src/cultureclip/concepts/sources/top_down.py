@@ -127,7 +127,7 @@ class TopDownSource(Source):
                 tally.note("answer", proposed.outcome.cause or "")
             else:
                 yield proposed.row
-        tally.usage = usage.to_metrics(getattr(self.language_model, "prices", None))
+        tally.usage = usage.to_metrics(self.language_model.prices)
 
     def propose(self, cells: Sequence[Cell], tally: Tally, material: Material, usage: Usage) -> Iterator[Proposed]:
         """Ask about cells until each has enough good concepts, or no questions are left.

@@ -1,12 +1,11 @@
 """All formats of rows that a catalog entry can name under ``type``, one line each."""
 
-from collections.abc import Mapping
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
 from cultureclip.exchange.formats.row_format import RowFormat
+from cultureclip.settings_base import make_named
 
 FORMATS = {
     "csv": "csv_pairs:CsvPairsFormat",
@@ -26,13 +25,7 @@ def parse_format(fields: object) -> RowFormat:
     Raises:
         ValueError: if there is no such type, or one of its fields is wrong.
     """
-    if isinstance(fields, RowFormat):
-        return fields
-    named: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
-    if named.get("type") not in FORMATS:
-        raise ValueError(f"give a type, one of {', '.join(FORMATS)}; this is {fields!r}")
-    module, _, name = FORMATS[named["type"]].partition(":")
-    made: RowFormat = getattr(import_module(f"{__package__}.{module}"), name).model_validate(named)
+    made: RowFormat = make_named(fields, RowFormat, FORMATS, __package__)
     return made
 
 

@@ -117,7 +117,7 @@ def grade_images(
     prompt = read_attribution_prompt(attribution_prompt)
     grader = Grader(open_chat_model(parameters.language_model), prompt, parameters, attribution_store)
     graded = grader.grade_images(links, KnowledgeBase.of(entities), pictures, lambda _: parameters.labels)
-    return graded, grader.usage.to_metrics(getattr(parameters.language_model, "prices", None))
+    return graded, grader.usage.to_metrics(parameters.language_model.prices)
 
 
 def summarise_attribution(

@@ -24,17 +24,18 @@ def hold_dialogues(
     Returns:
         Table ``dialogues``, without rows if there are no voices; and the model's use.
     """
-    from cultureclip.captions.dialogue import Dialogues, empty_dialogues, read_voices_prompt
+    from cultureclip.captions.dialogue import DIALOGUES, Dialogues, read_voices_prompt
     from cultureclip.concepts.exclusions import leave_out
     from cultureclip.models.chat.asking import Usage
     from cultureclip.models.chat.open import open_chat_model
+    from cultureclip.tables import make_table
 
-    usage, dialogues = Usage(), empty_dialogues()
+    usage, dialogues = Usage(), make_table([], DIALOGUES)
     if parameters.voices is not None:
         prompt, model = read_voices_prompt(voices_prompt), open_chat_model(parameters.language_model)
         holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.seed, usage)
         dialogues = holder.hold(leave_out(twins, parameters.exclude.find(concepts), "Dialogues"), concepts)
-    return dialogues, usage.to_metrics(getattr(parameters.language_model, "prices", None))
+    return dialogues, usage.to_metrics(parameters.language_model.prices)
 
 
 def write_captions(
@@ -69,7 +70,7 @@ def write_captions(
         settings=parameters,
         usage=usage,
     )
-    return captions, usage.to_metrics(getattr(parameters.language_model, "prices", None))
+    return captions, usage.to_metrics(parameters.language_model.prices)
 
 
 def summarise_captions(

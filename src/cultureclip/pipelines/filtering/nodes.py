@@ -60,10 +60,9 @@ def ask_judges(
     opinions, deciding = ask(material, parameters), parameters.judges.decide
     usage = {}
     if (rater := parameters.vision_language) and "vision_language" in deciding:
-        usage["vision_language"] = material.usage.to_metrics(getattr(rater.model, "prices", None))
+        usage["vision_language"] = material.usage.to_metrics(rater.model.prices)
     if (grader := parameters.attribution) and "attribution" in deciding:
-        prices = getattr(grader.language_model, "prices", None)
-        usage["attribution"] = material.attribution_usage.to_metrics(prices)
+        usage["attribution"] = material.attribution_usage.to_metrics(grader.language_model.prices)
     return opinions, usage
 
 

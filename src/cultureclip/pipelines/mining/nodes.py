@@ -82,11 +82,7 @@ def open_bottom_up(
         read=read if settings.show_pictures else None,
         usage=Usage(),
     )
-    return [
-        BottomUp(
-            titles, asker, lambda texts: load_sentence_encoder(parameters.sentence_encoder).encode(texts), settings
-        )
-    ]
+    return [BottomUp(titles, asker, embed, settings)]
 
 
 def ask_about_titles(pass_over_titles: list[BottomUp]) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -100,8 +100,7 @@ def preview_captions(
         unit="concepts",
         items=len(first.items),
         total=first.total,
-        figures=dialogue_figures
-        + estimate(written, exchanges, heard, first.total, getattr(parameters.language_model, "prices", None)),
+        figures=dialogue_figures + estimate(written, exchanges, heard, first.total, parameters.language_model.prices),
         shown=[show(candidate, exchanges[candidate.seed]) for tries in written for candidate in tries],
         facts=[("Model", model.name), ("Prompt", prompt.id), ("Seed", str(parameters.seed))],
         remarks=remark(heard),

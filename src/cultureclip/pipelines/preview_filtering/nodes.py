@@ -61,7 +61,7 @@ def preview_opinions(
     reasons = combine_reasons(opinions, measurements["image_id"], parameters)
     names = concepts.set_index("concept_id")["name"]
     by_image = dict(list(opinions.groupby("image_id")))
-    prices = getattr(parameters.vision_language.model, "prices", None) if parameters.vision_language else None
+    prices = parameters.vision_language.model.prices if parameters.vision_language else None
     preview = Preview(
         stage="filtering",
         unit="images",

@@ -94,7 +94,7 @@ def estimate(
     ]
     if heard.asked:
         figures.append(questions.times(heard.seconds / heard.asked, "time", SECONDS, 1))
-    prices = [getattr(settings, "prices", None) for settings in (source.language_model, source.checker)]
+    prices = [source.language_model.prices, source.checker.prices if source.checker else None]
     if any(prices):
         costs = [sum(_cost(exchange, prices[checks]) for exchange, checks in found) for found in of_cell.values()]
         figures.append(project("cost", costs, first.total, "in the currency of the prices", 4))
