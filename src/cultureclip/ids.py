@@ -28,6 +28,11 @@ def seed_from_id(identifier: str) -> int:
     return int(hashlib.sha256(identifier.encode()).hexdigest()[:16], 16) >> 1
 
 
+def draw_seed(seed: int, draw: int) -> int:
+    """Return a stage's seed for a draw of the data: the configured one for draw 0, else another for each draw."""
+    return seed if draw == 0 else seed_from_id(digest("draw", seed, draw))
+
+
 def hash_fraction(identifier: str, salt: str) -> float:
     """Return a number in [0, 1) fixed by (identifier, salt): used for splits that never depend on row order."""
     return int(hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:13], 16) / 16**13

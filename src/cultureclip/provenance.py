@@ -15,7 +15,7 @@ from typing import Any
 
 from cultureclip.reading.text import split_lines
 
-_SEED_NAMES = ("seed", "seeds")
+_SEED_NAMES = ("seed", "seeds", "draw")
 
 
 def now() -> str:
@@ -62,7 +62,7 @@ def walk(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def find_seeds(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every parameter called ``seed`` or ``seeds``, by dotted path."""
+    """Return every parameter called ``seed``, ``seeds`` or ``draw``, by dotted path."""
     return {path: value for path, value in walk(parameters) if path.rpartition(".")[2] in _SEED_NAMES}
 
 

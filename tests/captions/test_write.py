@@ -12,7 +12,7 @@ from cultureclip.captions.units import WordChecker
 from cultureclip.captions.write import Writer, concepts_to_caption, write_captions
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
-from cultureclip.ids import concept_id, twin_id
+from cultureclip.ids import concept_id, digest, seed_from_id, twin_id
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.request import Answer
 from cultureclip.models.chat.server import ServerChat
@@ -322,3 +322,15 @@ def test_kinds_are_asked_for_by_their_own_templates_and_near_duplicates_refused(
     assert plain["reason"].fillna("accepted").tolist() == ["accepted", "near_duplicate", "accepted"]
     assert kimono.loc[kimono["kind"] == "unnamed", "verdict"].tolist() == ["accepted"]
     assert captions["seed"].nunique() == captions.drop_duplicates(["concept_id", "kind", "tries"]).shape[0]
+
+
+def test_another_draw_asks_with_other_seeds_and_draw_0_with_those_of_before_there_were_draws(model, store):
+    concept = concepts_to_caption(TWINS, concepts())[0]
+
+    def seed_of(draw: int) -> int:
+        settings = SETTINGS.model_copy(update={"draw": draw})
+        writer = Writer(store, model, CAPTION_PROMPT, settings, Usage(), WordChecker())
+        return writer.blank(concept, next(iter(settings.kinds)), 1).seed
+
+    assert seed_of(0) == seed_from_id(digest("caption seed", SETTINGS.seed, concept.concept_id, 1))
+    assert len({seed_of(draw) for draw in range(4)}) == 4

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cultureclip.errors import ConfigurationError, SourceDataError
+from cultureclip.ids import digest
 from cultureclip.images.requests import Recipe, check_recipe, plan_requests
 from cultureclip.tables import IMAGE_REQUESTS
 from tests.support.captions import caption_table
@@ -35,10 +36,16 @@ def test_ids_are_unique_and_independent_of_row_order_when_texts_repeat(texts, im
         {"call": {"num_inference_steps": 3}},
         {"call": {"num_inference_steps": 2, "negative_prompt": "text"}},
         {"dtype": "bfloat16"},
+        {"draw": 1},
     ],
 )
 def test_everything_that_decides_pixels_is_in_the_id(change):
     assert replace(RECIPE, **change).image_id("a kimono", 0) != RECIPE.image_id("a kimono", 0)
+
+
+def test_draw_0_keeps_the_ids_of_images_made_before_there_were_draws():
+    fields = ("image", "a kimono", RECIPE.model, RECIPE.scheduler, RECIPE.call, RECIPE.dtype, None, 3)
+    assert RECIPE.image_id("a kimono", 3) == digest(*fields)
 
 
 def test_shard_is_the_head_of_the_id_and_seeds_differ():

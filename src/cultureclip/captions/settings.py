@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cultureclip.captions.dialogue import VoiceSettings
 from cultureclip.captions.language import ENGLISH, language_name
+from cultureclip.ids import draw_seed
 from cultureclip.models.settings import ModelPath
 from cultureclip.settings_base import Settings
 
@@ -74,6 +75,7 @@ class CaptionSettings(Settings):
         revise: Whether a candidate with unsupported units is shown to the model with these units, to be corrected; a
             correction is one of the tries.
         seed: Seed of the stage.
+        draw: Number of the data's draw: another number gives other answers of the same model.
         max_new_tokens: Most tokens of an answer.
         temperature: Of sampling; 0 takes the likeliest token.
         top_p: Of nucleus sampling.
@@ -86,12 +88,18 @@ class CaptionSettings(Settings):
     max_tries: int = Field(ge=1, le=1000)
     revise: bool = False
     seed: int = Field(ge=0)
+    draw: int = Field(default=0, ge=0)
     max_new_tokens: int = Field(ge=4, le=512)
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
     voices: VoiceSettings | None = None
     sentence_encoder: ModelPath | None = None
     rules: CaptionRules
+
+    @property
+    def drawn_seed(self) -> int:
+        """Seed of the stage in this draw."""
+        return draw_seed(self.seed, self.draw)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

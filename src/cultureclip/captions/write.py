@@ -182,7 +182,8 @@ class Writer:
 
     def blank(self, concept: ConceptFacts, kind: str, number: int, revised: Candidate | None = None) -> Candidate:
         """Return a try before its answer; with ``revised`` it corrects that candidate."""
-        seed = seed_from_id(digest("caption seed", self.settings.seed, concept.concept_id, self._places[kind] + number))
+        place = self._places[kind] + number
+        seed = seed_from_id(digest("caption seed", self.settings.drawn_seed, concept.concept_id, place))
         language = self.settings.kinds[kind].language
         blank = Candidate(concept=concept, kind=kind, language=language, number=number, seed=seed, text=None, answer="")
         return blank if revised is None else replace(blank, revises=revised.text, units=revised.units)

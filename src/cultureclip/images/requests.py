@@ -23,16 +23,22 @@ class Recipe:
         scheduler: Class and configuration of the scheduler.
         call: Arguments of the pipeline's call: steps, guidance scale, size, negative prompt ...
         dtype: Number type of weights and arithmetic.
+        draw: Number of the data's draw: another number gives other noise.
     """
 
     model: str
     scheduler: Mapping[str, Any]
     call: Mapping[str, Any]
     dtype: str
+    draw: int = 0
 
     def image_id(self, prompt: str, k: int) -> str:
-        """Return the id of the ``k``-th image of a prompt. No cache (attention, steps) is used: its field is null."""
-        return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k)
+        """Return the id of the ``k``-th image of a prompt. No cache (attention, steps) is used: its field is null.
+
+        Draw 0 has no field of its own, so that its ids are those of images made before there were draws.
+        """
+        drawn = () if self.draw == 0 else (self.draw,)
+        return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k, *drawn)
 
 
 def read_recipe(settings: GenerationSettings) -> Recipe:
@@ -47,6 +53,7 @@ def read_recipe(settings: GenerationSettings) -> Recipe:
         scheduler=scheduler_settings(folder, settings.scheduler),
         call=settings.call.arguments(),
         dtype=settings.dtype,
+        draw=settings.draw,
     )
 
 

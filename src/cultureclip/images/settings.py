@@ -37,6 +37,7 @@ class GenerationSettings(Settings):
         call: Arguments of the pipeline's call; part of an image's id.
         batch_size: Images at once; halved by itself when memory runs out.
         part_size: Images per stored file: the most that a crash can lose.
+        draw: Number of the data's draw: another number gives other noise, and other ids.
     """
 
     model: DiffusersPath
@@ -46,3 +47,4 @@ class GenerationSettings(Settings):
     call: CallSettings
     batch_size: int = Field(ge=1, le=4096)
     part_size: int = Field(ge=1, le=100_000)
+    draw: int = Field(default=0, ge=0)

@@ -33,7 +33,7 @@ def hold_dialogues(
     usage, dialogues = Usage(), make_table([], DIALOGUES)
     if parameters.voices is not None:
         prompt, model = read_voices_prompt(voices_prompt), open_chat_model(parameters.language_model)
-        holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.seed, usage)
+        holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.drawn_seed, usage)
         dialogues = holder.hold(leave_out(twins, parameters.exclude.find(concepts), "Dialogues"), concepts)
     return dialogues, usage.to_metrics(parameters.language_model.prices)
 

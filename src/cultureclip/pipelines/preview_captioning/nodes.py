@@ -102,7 +102,12 @@ def preview_captions(
         total=first.total,
         figures=dialogue_figures + estimate(written, exchanges, heard, first.total, parameters.language_model.prices),
         shown=[show(candidate, exchanges[candidate.seed]) for tries in written for candidate in tries],
-        facts=[("Model", model.name), ("Prompt", prompt.id), ("Seed", str(parameters.seed))],
+        facts=[
+            ("Model", model.name),
+            ("Prompt", prompt.id),
+            ("Seed", str(parameters.seed)),
+            ("Draw", str(parameters.draw)),
+        ],
         remarks=remark(heard),
     )
     logger.info("Preview of captioning: %s", preview.say())
