@@ -70,3 +70,7 @@ class UnparsableAnswerError(CultureClipError):
 
 class ServerError(CultureClipError):
     """A server does not answer, refuses a request, or serves another model."""
+
+
+class GateError(CultureClipError):
+    """A checkpoint is worse than its base by more than the stated margin, or not shown not to be."""

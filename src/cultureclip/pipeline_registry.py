@@ -20,6 +20,8 @@ MODULES = (
     "measure",
     "pocket",
     "leaderboard",
+    "gate",
+    "variance",
     "fetch_benchmarks",
     "import_cultwin",
     "export",

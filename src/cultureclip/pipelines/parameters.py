@@ -8,6 +8,7 @@ from cultureclip.pipelines.export.parameters import ExportParameters
 from cultureclip.pipelines.export_model.parameters import ExportModelParameters
 from cultureclip.pipelines.fetch_benchmarks.parameters import FetchBenchmarksParameters
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
+from cultureclip.pipelines.gate.parameters import GateParameters
 from cultureclip.pipelines.import_cultwin.parameters import ImportCultwinParameters
 from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 from cultureclip.pipelines.mining.parameters import MiningParameters
@@ -16,6 +17,7 @@ from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.pipelines.variance.parameters import VarianceParameters
 from cultureclip.review.settings import ReviewSettings
 from cultureclip.settings_base import Settings
 
@@ -31,6 +33,8 @@ PARAMETERS: dict[str, type[Settings]] = {
     "attribution": AttributionParameters,
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
+    "gate": GateParameters,
+    "variance": VarianceParameters,
     "fetch_benchmarks": FetchBenchmarksParameters,
     "import_cultwin": ImportCultwinParameters,
     "export": ExportParameters,
