@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from cultureclip.concepts.exclusions import Exclusions
 from cultureclip.errors import ConfigurationError, MissingInputError
-from cultureclip.exchange.card import CardFacts, as_cell
+from cultureclip.exchange.card import MOST_WORKS, CardFacts, as_cell, count_sources
 from cultureclip.exchange.checksums import CHECKSUMS
 from cultureclip.exchange.folder import DatasetFolder
 from cultureclip.exchange.rows import divide_rows
@@ -209,6 +209,44 @@ def test_memory_holds_a_part_and_not_the_dataset():
     assert pictures.most <= 6
     assert total > 300_000
     assert peak < 3_000_000
+
+
+def test_the_card_counts_works_and_not_articles():
+    sources = [
+        "Wikipedia: Kimono",
+        "Wikipedia: Ao dai: history",
+        "Wikipedia: Sari",
+        "https://example.org/a: b",
+        "atlas",
+        "",
+    ]
+    table = make_concepts(source=sources, licence=["CC-BY-SA-4.0", "CC-BY-SA-4.0", *["CC0-1.0"] * 4])
+    assert count_sources(table) == [
+        ("Wikipedia", "CC-BY-SA-4.0", 2),
+        ("", "CC0-1.0", 1),
+        ("Wikipedia", "CC0-1.0", 1),
+        ("atlas", "CC0-1.0", 1),
+        ("https://example.org/a", "CC0-1.0", 1),
+    ]
+
+
+def test_the_cards_list_of_works_is_bounded_and_loses_neither_a_concept_nor_a_licence():
+    count = 10_000
+    licences = [f"LicenseRef-{number % 3}" for number in range(count)]
+    table = pd.DataFrame({"source": [f"work {number % 4_000}" for number in range(count)], "licence": licences})
+    lines = count_sources(table)
+    assert len(lines) == MOST_WORKS + 3
+    assert sum(n for *_, n in lines) == count
+    assert {licence for _, licence, _ in lines} == set(licences)
+    pairs = len(table.drop_duplicates())
+    assert sum(int(work.split()[0].replace(",", "")) for work, *_ in lines[MOST_WORKS:]) == pairs - MOST_WORKS
+
+
+def test_every_row_keeps_the_article_that_its_facts_are_from(folder):
+    path, rows = folder
+    part = pd.read_parquet(path / "data/dev-00000-of-00001.parquet")
+    assert part["neg_source"].tolist() == rows.loc[rows["split"] == "dev", "neg_source"].tolist()
+    assert "`pos_source` and `neg_source`" in (path / "README.md").read_text()
 
 
 def test_hostile_text_stays_text_in_the_card():

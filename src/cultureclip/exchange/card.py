@@ -12,6 +12,8 @@ from cultureclip.exchange.settings import ExportSettings
 from cultureclip.tables import SIDES
 
 TEMPLATE = "card.md.j2"
+MOST_WORKS = 20
+"""Works that a card lists one by one; the others are counted per licence."""
 HUB_LICENCES = {"CC-BY-SA-4.0", "CC-BY-4.0", "CC0-1.0", "Apache-2.0", "MIT"}
 """Licences that the hub knows by this name in lower case."""
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -27,7 +29,7 @@ class CardFacts:
         models: Role in the run -> model.
         manifest: Digest of the manifest of the run that exports.
         commit: Commit of the code, if known.
-        sources: Rows of source, licence and number of concepts.
+        sources: From :func:`count_sources`.
     """
 
     summary: str
@@ -71,6 +73,29 @@ def count_cultures(rows: pd.DataFrame) -> list[tuple[str, int, int]]:
     exploded = shown.explode("cultures")
     counts = exploded.groupby("cultures")["concept"].agg(["nunique", "size"]).sort_values(["size"], ascending=False)
     return [(region_name(str(code)), int(n), int(sides)) for code, n, sides in counts.itertuples()]
+
+
+def count_sources(concepts: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """Count concepts per work that their facts are from, the most frequent first.
+
+    ``Wikipedia: Kimono`` and ``Wikipedia: Sari`` are of one work. An address is a work of its own. Works beyond
+    ``MOST_WORKS`` are one line per licence, so no licence is left out however many works there are.
+
+    Returns:
+        Work, licence and number of concepts.
+    """
+    works = concepts["source"].map(name_work)
+    counts = concepts.groupby([works, concepts["licence"]]).size().reset_index(name="n")
+    counts = counts.sort_values(["n", "source", "licence"], ascending=[False, True, True])
+    listed, others = counts.iloc[:MOST_WORKS], counts.iloc[MOST_WORKS:]
+    lines = [(str(work), str(licence), int(n)) for work, licence, n in listed.itertuples(index=False)]
+    rest = others.groupby("licence", sort=True)["n"].agg(["size", "sum"])
+    return lines + [(f"{works:,} more", str(licence), int(n)) for licence, works, n in rest.itertuples()]
+
+
+def name_work(source: str) -> str:
+    """Return the work in which an article is: the text before the first colon and space."""
+    return source.partition(": ")[0].strip()
 
 
 def as_cell(value: Any) -> str:

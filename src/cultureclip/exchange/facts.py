@@ -56,7 +56,7 @@ class DataFacts:
         rows: Rows by split.
         twins: Distinct twins.
         licences: Licence of the images, and rows.
-        sources: Work that the facts are from, without the article in it; licence and number of concepts.
+        sources: From :func:`cultureclip.exchange.card.count_sources`.
         cultures: Culture, concepts, sides.
         makers: Role in the run -> model.
     """

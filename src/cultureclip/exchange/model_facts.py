@@ -7,7 +7,7 @@ import pandas as pd
 
 from cultureclip.clip.contracts import AdapterCard
 from cultureclip.errors import MissingInputError, SourceDataError
-from cultureclip.exchange.card import count_cultures
+from cultureclip.exchange.card import count_cultures, count_sources
 from cultureclip.exchange.facts import AbilityLine, DataFacts, ScoreLine
 from cultureclip.models.locate import HUB_SCHEME, PACKAGE_SCHEME
 from cultureclip.tables import SIDES
@@ -48,13 +48,11 @@ def describe_data(cultwin: pd.DataFrame, concepts: pd.DataFrame, makers: Mapping
         raise MissingInputError("concepts", cause, "Run the stages from mining on: kedro run")
     cultures = known["cultures"].map(" ".join)
     rows = cultwin.assign(**{f"{side}_cultures": cultwin[f"{side}_concept_id"].map(cultures) for side in SIDES})
-    works = known.loc[sorted(used)].assign(source=lambda table: table["source"].str.partition(":")[0])
-    sources = works.groupby(["source", "licence"], sort=True).size().reset_index(name="n")
     return DataFacts(
         rows={str(split): int(n) for split, n in cultwin["split"].value_counts().sort_index(ascending=False).items()},
         twins=int(cultwin["twin_id"].nunique()),
         licences=[(str(name), int(n)) for name, n in cultwin["licence"].value_counts().sort_index().items()],
-        sources=[(str(source), str(licence), int(n)) for source, licence, n in sources.itertuples(index=False)],
+        sources=count_sources(known.loc[sorted(used)]),
         cultures=count_cultures(rows),
         makers=makers,
     )

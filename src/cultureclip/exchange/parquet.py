@@ -12,7 +12,7 @@ from cultureclip.tables import SIDES
 
 _TEXT = {"dtype": "string", "_type": "Value"}
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_SIDE = ("concept", "concept_id", "cultures", "caption", "caption_id", "image_id")
+_SIDE = ("concept", "concept_id", "cultures", "caption", "caption_id", "image_id", "source")
 COLUMNS = ("row_id", "twin_id", "category", *(f"{side}_{field}" for side in SIDES for field in _SIDE), "licence")
 """Columns of text; beside them ``pos_image`` and ``neg_image``."""
 _FEATURES = dict.fromkeys(COLUMNS, _TEXT) | {f"{side}_image": {"_type": "Image"} for side in SIDES}

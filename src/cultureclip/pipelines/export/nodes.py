@@ -35,7 +35,7 @@ def export_dataset(
     Raises:
         SourceDataError: if no row may leave.
     """
-    from cultureclip.exchange.card import CardFacts
+    from cultureclip.exchange.card import CardFacts, count_sources
     from cultureclip.exchange.folder import DatasetFolder
     from cultureclip.exchange.makers import name_models
     from cultureclip.exchange.rows import divide_rows
@@ -48,14 +48,13 @@ def export_dataset(
     if stayed:
         logger.warning("Export: %d of %d rows stay, by reason: %s", sum(stayed.values()), len(cultwin), stayed)
     used = concepts[concepts["concept_id"].isin({c for side in SIDES for c in rows[f"{side}_concept_id"]})]
-    sources = used.groupby(["source", "licence"], sort=True).size().reset_index(name="n")
     facts = CardFacts(
         summary=SUMMARY,
         stayed=stayed,
         models=name_models(rows, captions, run_manifest),
         manifest=digest("manifest", run_manifest),
         commit=run_manifest.get("commit"),
-        sources=[(str(source), str(licence), int(n)) for source, licence, n in sources.itertuples(index=False)],
+        sources=count_sources(used),
     )
     metrics = {"rows": len(rows), "stayed": stayed, "splits": rows["split"].value_counts().sort_index().to_dict()}
     return DatasetFolder(rows, images, facts, parameters), metrics
