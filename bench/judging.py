@@ -3,7 +3,8 @@
 The truth is known: which concept a generated picture shows, its nearest look-alike, how it was damaged. Prints
 confusion tables by damage and by kind, a calibration curve, and one JSON object at the end: ``vlm_per_s`` and
 ``clip_per_s`` at batch 64, ``kappa`` (quadratic weighted, of all three ratings with the truth), ``right_over_twin``
-(share of undamaged pictures whose own name is rated above its look-alike's).
+(share of undamaged pictures whose own name is rated above its look-alike's; a tie is not above), ``expected_over_twin``
+(the same by the mean of the five digits, weighted by their probabilities).
 
     python bench/judging.py [--images 256] [--drawn 2] [--sheets folder]
 """
@@ -178,6 +179,7 @@ def main() -> None:
         "clip_peak_gb": rates["clip_64"]["peak_gb"],
         "kappa": found["kappa"]["all"]["together"],
         "right_over_twin": found["right_over_twin"]["all"]["value"],
+        "expected_over_twin": found["expected_over_twin"]["all"]["value"],
     }
     print(json.dumps(last))
 

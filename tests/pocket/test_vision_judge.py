@@ -1,5 +1,6 @@
 """The vision-language judge: what it is built from, what it is taught, and what the shipped one can do."""
 
+import io
 import itertools
 import json
 import random
@@ -13,6 +14,7 @@ import torch
 import yaml
 from PIL import Image
 from scipy.stats import kendalltau
+from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.engine.keyed_store import KeyedStore
@@ -20,6 +22,7 @@ from cultureclip.ids import digest
 from cultureclip.judging.rating import CRITERIA, Ratings, refuse_by_ratings
 from cultureclip.judging.settings import RatingRule
 from cultureclip.judging.vision_language import rate_images, read_rating_prompt
+from cultureclip.models.chat.request import Picture
 from cultureclip.models.chat.structured import parse_answer
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.text_to_image import load_text_to_image
@@ -28,6 +31,7 @@ from cultureclip.pocket.settings import VisionJudgeSettings
 from cultureclip.pocket.vision_judge import training
 from cultureclip.pocket.vision_judge.build import choose_directions
 from cultureclip.pocket.vision_judge.damage import GRADES, TRAINED, UNTRAINED, damage
+from cultureclip.pocket.vision_judge.expectation import expect_ratings
 from cultureclip.pocket.vision_judge.measure import figures
 from cultureclip.pocket.vision_judge.model import COMPARED, Towers, build_model, lengthen
 from cultureclip.pocket.vision_judge.processing import build_processor
@@ -52,7 +56,7 @@ def a_picture(seed: int = 0, size: int = 48) -> torch.Tensor:
     """A smooth picture on white, in [-1, 1]."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((size, size))
-    return torch.from_numpy(np.asarray(small)).permute(2, 0, 1) / 127.5 - 1
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1) / 127.5 - 1
 
 
 @pytest.mark.parametrize("name", [*TRAINED, *UNTRAINED])
@@ -252,18 +256,50 @@ def test_figures_of_answers_that_are_right_wrong_and_unreadable():
             "is_trained": True,
             **truth,
             **{name: [5.0, 2.0, 3.0, 1.0] for name in CRITERIA},
+            "consistency_expected": [4.6, 2.1, np.nan, np.nan],
         }
     )
     second = rows.assign(picture=1, unseen=True, is_trained=False, consistency=[2.0, 2.0, 3.0, 4.0])
+    second.loc[0, "consistency_expected"] = 2.2
     found = figures(pd.concat([rows, second], ignore_index=True))
     assert found["right_over_twin"]["all"]["value"] == 0.5, "a tie is not above"
+    assert found["expected_over_twin"]["all"]["value"] == 1.0, "what ties in digits need not tie in their mean"
     assert found["right_over_twin"]["seen"]["value"] == 1.0
     assert found["kappa"]["seen"]["together"] == 1.0
     assert found["kappa"]["unseen"]["consistency"] < 1.0
     assert found["parsed"] == 1.0
     assert sum(found["digits"].values()) == pytest.approx(1)
     second.loc[2, "authenticity"] = np.nan
-    assert figures(pd.concat([rows, second], ignore_index=True))["parsed"] == 7 / 8
+    second.loc[0, "consistency_expected"] = np.nan
+    found = figures(pd.concat([rows, second], ignore_index=True))
+    assert found["parsed"] == 7 / 8
+    assert found["expected_over_twin"]["all"]["value"] == 0.5, "an answer without three ratings is not above"
+
+
+def test_expected_ratings_are_the_digits_weighted_by_their_probabilities():
+    """Against one forward pass over question and answer, for questions of several lengths in one batch."""
+    folder = WEIGHTS / "vision_judge"
+    pixels = [((a_picture(seed) + 1) * 127).byte().permute(1, 2, 0).numpy() for seed in range(3)]
+    pictures = [Picture.of(Image.fromarray(shown)) for shown in pixels]
+    texts = ["kimono from Japan", "taco", "sari from India"]
+    found = expect_ratings(folder, pictures, texts, max_tokens=32)
+    processor: Any = AutoProcessor.from_pretrained(folder)
+    model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    digits = processor.tokenizer.convert_tokens_to_ids([f"{digit}</w>" for digit in range(1, 6)])
+    for picture, text, expected in zip(pictures, texts, found, strict=True):
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        asked = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        inputs = processor(text=asked, images=Image.open(io.BytesIO(picture.data)), return_tensors="pt")
+        with torch.no_grad():
+            written = model.generate(**inputs, max_new_tokens=32, do_sample=False)
+            shown = {"pixel_values": inputs["pixel_values"], "attention_mask": torch.ones_like(written)}
+            logits = model(input_ids=written, **shown).logits[0]
+        places = [
+            at for at, token in enumerate(written[0]) if int(token) in digits and at >= inputs["input_ids"].shape[1]
+        ]
+        for at, value in zip(places, expected, strict=True):
+            chances = logits[at - 1, digits].softmax(-1)
+            assert value == pytest.approx(float((chances * torch.arange(1, 6)).sum()), abs=1e-3)
 
 
 NAMES = ("kimono", "sari", "taco", "torii", "mosque", "bagel", "matcha", "tengu", "oni", "jiaozi", "dollar banknote")

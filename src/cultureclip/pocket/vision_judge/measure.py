@@ -26,6 +26,7 @@ from cultureclip.pocket.pictures import to_float
 from cultureclip.pocket.settings import PocketSettings
 from cultureclip.pocket.vision_judge.build import embed_drawings, list_things
 from cultureclip.pocket.vision_judge.damage import GRADES, TRAINED, UNTRAINED, damage
+from cultureclip.pocket.vision_judge.expectation import expect_ratings
 from cultureclip.pocket.vision_judge.questions import Questions, Thing, find_look_alikes, name_with_culture
 from cultureclip.pocket.vision_judge.truth import Truth
 
@@ -59,7 +60,7 @@ def ask_about_truth(concepts: pd.DataFrame, settings: PocketSettings) -> pd.Data
         One row per question: ``picture`` (number), ``name`` of the concept shown, ``asked`` (own, twin, drawn,
         shuffled), ``unseen``, ``kind`` (``universal``), ``damage``, ``grade``, the ``question`` and the ``png`` shown;
         per criterion the judge's rating (missing where the answer has another form) and, as ``<criterion>_truth``, the
-        true one.
+        true one; for questions about undamaged pictures also ``<criterion>_expected``.
     """
     weights, own = Path(settings.weights), settings.vision_judge
     things = list_things(concepts, settings, settings.measured_images, own.seed + 1)
@@ -74,7 +75,12 @@ def ask_about_truth(concepts: pd.DataFrame, settings: PocketSettings) -> pd.Data
     outcomes = _ask(weights / "vision_judge", [*pictures, *moved], texts)
     shown = [picture.data for picture in (*pictures, *moved)]
     parts = zip([*rows, *shuffled], texts, shown, outcomes, strict=True)
-    return pd.DataFrame([row | {"question": text, "png": png} | _read(o) for row, text, png, o in parts])
+    answers = pd.DataFrame([row | {"question": text, "png": png} | _read(o) for row, text, png, o in parts])
+    plain = answers.index[answers["asked"].isin(["own", "twin"])]
+    expected = expect_ratings(
+        weights / "vision_judge", [pictures[i] for i in plain], [texts[i] for i in plain], MAX_TOKENS
+    )
+    return answers.join(pd.DataFrame(expected, index=plain, columns=[f"{name}_expected" for name in CRITERIA]))
 
 
 def _list_questions(questions: Questions, seed: int) -> tuple[list[dict[str, Any]], list[Picture], list[str]]:
@@ -140,7 +146,8 @@ def figures(answers: pd.DataFrame) -> dict[str, Any]:
     Returns:
         ``parsed``: share of answers in the right form. ``right_over_twin``: share of undamaged pictures whose own name
         gets a higher consistency than the look-alike's (a tie is not higher), with a Wilson interval and n, for
-        concepts of the training, for unseen ones and for all. ``kappa``: quadratic weighted kappa with the truth, of
+        concepts of the training, for unseen ones and for all; ``expected_over_twin``: the same by the expected digits,
+        which do not tie. ``kappa``: quadratic weighted kappa with the truth, of
         the three ratings together and of each, for groups of questions and with shuffled pictures. ``digits``: share
         of each rating in the questions about damaged pictures.
     """
@@ -158,22 +165,23 @@ def figures(answers: pd.DataFrame) -> dict[str, Any]:
         "untrained_damages_unseen": drawn[~drawn["is_trained"] & drawn["unseen"]],
         "shuffled": shuffled,
     }
-    by_picture = answers[answers["asked"].isin(["own", "twin"])].pivot(
-        index="picture", columns="asked", values="consistency"
-    )
-    higher = by_picture["own"] > by_picture["twin"]
-    unseen = answers.groupby("picture")["unseen"].first()
     digits = drawn[list(CRITERIA)].to_numpy().astype(int).ravel()
     return {
         "parsed": float(len(readable) / len(answers)),
-        "right_over_twin": {
-            "all": _share(higher),
-            "seen": _share(higher[~unseen[higher.index]]),
-            "unseen": _share(higher[unseen[higher.index]]),
-        },
+        "right_over_twin": _over_twin(answers, "consistency"),
+        "expected_over_twin": _over_twin(answers, "consistency_expected"),
         "kappa": {group: _kappas(rows) for group, rows in groups.items() if len(rows)},
         "digits": {str(digit): float((digits == digit).mean()) for digit in range(LOWEST, HIGHEST + 1)},
     }
+
+
+def _over_twin(answers: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Return how often the own name's value is above the look-alike's; a value that is missing is not above."""
+    by_picture = answers[answers["asked"].isin(["own", "twin"])].pivot(index="picture", columns="asked", values=column)
+    higher = by_picture["own"] > by_picture["twin"]
+    unseen = answers.groupby("picture")["unseen"].first()[higher.index]
+    groups = {"all": higher, "seen": higher[~unseen], "unseen": higher[unseen]}
+    return {group: _share(hits) for group, hits in groups.items()}
 
 
 def _share(hits: pd.Series) -> dict[str, Any]:
