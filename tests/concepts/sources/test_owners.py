@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cultureclip
 from cultureclip.concepts.gather import Gathered
 from cultureclip.concepts.sources.kinds import KINDS, KindFinder
 from cultureclip.errors import SourceDataError
@@ -200,3 +202,11 @@ def test_kinds_are_found_as_words_and_all_categories_are_covered() -> None:
     assert kinds.first("it is a board game of two") == "board game"
     assert kinds.first("a chat about capitals") == kinds.last("") == ""
     assert kinds.last("bangda fish curry") == "curry"
+
+
+@pytest.mark.parametrize("folder", ["concepts", "captions", "judging", "report"])
+def test_code_of_all_concepts_names_no_kind_of_pocket(folder: str) -> None:
+    files = [path for path in (Path(cultureclip.__file__).parent / folder).rglob("*") if path.suffix in (".py", ".csv")]
+    assert files
+    named = [str(path) for path in files if re.search("flag|emoji", path.read_text(encoding="utf-8"), re.IGNORECASE)]
+    assert named == []

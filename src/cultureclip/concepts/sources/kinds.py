@@ -2,30 +2,20 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-_WORDS = {
-    "Cuisine": "appetizer, beverage, biscuit, bread, broth, cake, candy, cheese, condiment, confection, confectionery, "
-    "cookie, curry, delicacy, dessert, dish, drink, dumpling, flatbread, food, fritter, liquor, noodle, pancake, "
-    "pastry, pickle, porridge, pudding, salad, sauce, sausage, snack, soup, spirit, stew, sweet, tea, wine",
-    "Clothing": "apron, belt, boot, cap, clothing, coat, costume, dress, footwear, garment, gown, hat, headdress, "
-    "headgear, headwear, jacket, jewellery, jewelry, necklace, robe, sandal, saree, sari, sash, scarf, shawl, shirt, "
-    "shoe, skirt, trousers, turban, veil, vestment",
-    "Animals & Plants": "animal, bird, breed, cattle, dog, fish, flower, fruit, grass, herb, horse, plant, shrub, "
-    "tree, vegetable",
-    "Art": "ballad, calligraphy, carving, craft, dance, drama, drum, embroidery, flute, handicraft, instrument, lute, "
-    "music, painting, pottery, puppet, puppetry, sculpture, song, textile, theatre, weaving",
-    "Architecture": "arch, bridge, building, castle, cathedral, church, fort, fortress, gate, gateway, house, hut, "
-    "minaret, monastery, monument, mosque, pagoda, palace, shrine, stupa, temple, tomb, tower",
-    "Daily Life": "board game, boat, game, lamp, martial art, mat, pot, sport, stove, tool, toy, utensil, vehicle, "
-    "vessel, weapon",
-    "Symbol": "amulet, coat of arms, deity, emblem, flag, goddess, mascot, symbol, talisman",
-    "Festival": "carnival, celebration, ceremony, feast, festival, holiday, ritual",
-}
+from cultureclip.reading.csv_table import read_csv_file
 
 _WORD = re.compile(r"[^\W_]+")
 
-KINDS = {word: category for category, words in _WORDS.items() for word in words.split(", ")}
-"""Word -> category."""
+
+def _read_kinds() -> dict[str, str]:
+    table = read_csv_file(Path(__file__).parents[2] / "kind_words.csv")
+    return dict(zip(table["word"], table["category"], strict=True))
+
+
+KINDS = _read_kinds()
+"""Word -> category, as ``kind_words.csv`` has them."""
 
 
 class KindFinder:
