@@ -65,8 +65,8 @@ def test_mirrored_pictures_get_one_look(tmp_path: Path) -> None:
     flag = np.zeros((1, 16, 16, 3), np.uint8)
     flag[:, :, :5], flag[:, :, 11:] = (0, 150, 60), (250, 130, 0)
     pair = np.concatenate([flag, flag[:, :, ::-1]])
-    plain = embed_pictures(judge, pair, mirrored=False)
-    looks = embed_pictures(judge, pair, mirrored=True)
+    plain = embed_pictures(judge, pair, ())
+    looks = embed_pictures(judge, pair, ("left_right", "upside_down", "half_turn"))
     assert plain[0] @ plain[1] < 0.9999
     assert looks[0] @ looks[1] == pytest.approx(1, abs=1e-5)
     assert np.allclose(np.linalg.norm(looks, axis=1), 1, atol=1e-6)
@@ -104,7 +104,14 @@ def test_bad_pictures_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_embeddings_of_two_judges_are_refused() -> None:
-    looks = pd.DataFrame({"embedding": [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(6, np.float32)]})
+    vectors = [np.ones(4, np.float32), np.ones(4, np.float32), np.ones(6, np.float32)]
+    looks = pd.DataFrame({"embedding": vectors, "judge": "one"})
     assert stack_embeddings(looks[:2]).shape == (2, 4)
     with pytest.raises(SourceDataError, match=r"embeddings have 4 and 6 numbers: they are of different judges"):
+        stack_embeddings(looks)
+
+
+def test_embeddings_of_two_judges_of_one_width_are_refused() -> None:
+    looks = pd.DataFrame({"embedding": [np.ones(4, np.float32)] * 2, "judge": ["one", "other"]})
+    with pytest.raises(SourceDataError, match=r"its embeddings are of 2 different judges.*run mining again"):
         stack_embeddings(looks)

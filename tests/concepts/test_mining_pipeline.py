@@ -12,11 +12,13 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
 from cultureclip.concepts.matching import Matching
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
 from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
 from cultureclip.pipelines.mining.parameters import MiningParameters
+from cultureclip.tables import CONCEPT_SOURCES, make_table
 from tests.support.parameters import load_parameters
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_llama import write_tiny_llama
@@ -98,6 +100,8 @@ def test_bottom_up_can_be_left_out(tmp_path: Path, atlas: pd.DataFrame, paramete
         {"twins": {"max_twins_per_kind": {"flag": 1}}},
         {"twins": {"max_twins_per_category": {"Flags": 3}}},
         {"twins": {"dev_share": 1.0}},
+        {"twins": {"views": {"flagg": ["left_right"]}}},
+        {"twins": {"views": {"flag": ["sideways"]}}},
     ],
 )
 def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
@@ -108,14 +112,16 @@ def test_bad_parameters_are_refused(change: dict[str, Any]) -> None:
         MiningParameters(**values)
 
 
-def test_concepts_without_pictures_are_named_as_the_lack():
-
+def test_concepts_without_pictures_are_named_as_the_lack(tmp_path: Path) -> None:
+    shipped = MiningParameters(**shipped_parameters())
     concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": ["emoji:👘", None]})
     with pytest.raises(SourceDataError, match="1 of 2 concepts have a picture, and a twin needs two"):
-        embed_looks(concepts, None)
+        embed_looks(concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), shipped)
 
 
-def test_the_judge_looks_where_the_parameter_says(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_looks_where_the_parameter_says(
+    tmp_path: Path, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     used = []
 
     def load_on_the_cpu(path: Path, device: str) -> ImageTextEncoder:
@@ -124,8 +130,10 @@ def test_the_judge_looks_where_the_parameter_says(parameters: dict[str, Any], mo
 
     monkeypatch.setattr("cultureclip.models.encoder.load_encoder", load_on_the_cpu)
     pictures = ["emoji:👘", "emoji:🥻"]
-    concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": pictures, "cultures": [["JP"], ["IN"]]})
-    embed_looks(concepts, MiningParameters(**parameters | {"device": "cuda:1"}))
+    facts = {"reference_image": pictures, "cultures": [["JP"], ["IN"]], "universal": "dress"}
+    concepts = pd.DataFrame({"concept_id": ["a", "b"], **facts})
+    settings = MiningParameters(**parameters | {"device": "cuda:1"})
+    embed_looks(concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), settings)
     assert used == ["cuda:1"]
 
 

@@ -20,10 +20,12 @@ def test_pocket_has_the_twins_that_it_had(tmp_path: Path) -> None:
     names = ("top_down", "bottom_up", "category")
     prompts = [yaml.safe_load((ROOT / f"conf/base/prompts/{n}.yml").read_text(encoding="utf-8")) for n in names]
     atlas = (ROOT / "data/01_raw/atlas.csv").read_text(encoding="utf-8")
-    concepts, *_ = read_concepts(atlas, KeyedStore(tmp_path / "answers.sqlite"), *prompts, parameters)
+    store = KeyedStore(tmp_path / "answers.sqlite")
+    concepts, sources, *_ = read_concepts(atlas, store, *prompts, parameters)
     proposals = pd.DataFrame(columns=["a_concept_id", "b_concept_id"])
     reviews = make_table([], TWIN_REVIEWS)
-    twins, _ = match_twins(concepts, embed_looks(concepts, parameters), proposals, reviews, parameters)
+    looks = embed_looks(concepts, sources, store, parameters)
+    twins, _ = match_twins(concepts, looks, proposals, reviews, parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         accepted, pd.read_csv(Path(__file__).with_name("pocket_twins.csv")), check_dtype=False

@@ -23,7 +23,6 @@ from cultureclip.tables import TWIN_REVIEWS, TWINS, make_table
 SETTINGS = TwinSettings(
     picture_size=48,
     indistinguishable_below=0.5,
-    compare_mirrored=True,
     neighbours=10,
     search=SearchSettings(exact_up_to=1000, recall=1.0, sample=100),
     context_weight=0.25,

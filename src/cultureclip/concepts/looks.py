@@ -1,5 +1,6 @@
 """Looks of concepts: their reference pictures, and which of them are equal in every pixel."""
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 from PIL import Image, ImageOps
 
+from cultureclip.concepts.settings import View
 from cultureclip.errors import SourceDataError
 from cultureclip.graphs import connect
 from cultureclip.pictures.registry import MOST_STYLES, find_scheme
@@ -19,14 +21,21 @@ if TYPE_CHECKING:  # the torch import takes seconds, and only code that embeds n
 LOOKS = pa.DataFrameSchema(
     {
         "concept_id": pa.Column(str, unique=True),
-        "embedding": pa.Column(object),  # the judge's, of the reference picture, L2-normalised
+        "embedding": pa.Column(object),  # the judge's, the mean over the concept's pictures, L2-normalised
+        "judge": pa.Column(str),  # fingerprint of the judge
+        "pictures": pa.Column(int, pa.Check.ge(1)),  # how many it is the mean over
         "stands_for": pa.Column(str),  # id of the concept that is used of all that are drawn like this one
     },
     strict=True,
 )
-"""Table of looks: one row per concept that has a reference picture."""
+"""Table of looks: one row per concept that has a picture."""
 
 _WHITE = (255, 255, 255)
+_TURNS: dict[View, Callable[[np.ndarray], np.ndarray]] = {
+    "left_right": lambda pictures: pictures[:, :, ::-1],
+    "upside_down": lambda pictures: pictures[:, ::-1],
+    "half_turn": lambda pictures: pictures[:, ::-1, ::-1],
+}
 
 
 def read_pictures(reference: str, size: int) -> list[np.ndarray]:
@@ -66,24 +75,22 @@ def open_image(path: str) -> Image.Image:
         ) from error
 
 
-def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, mirrored: bool) -> np.ndarray:
+def embed_pictures(judge: "ImageTextEncoder", pictures: np.ndarray, seen_as: Collection[View]) -> np.ndarray:
     """Embed for closeness of looks.
 
     A judge that can tell Ireland from Côte d'Ivoire puts them apart, but to the eye they are alike *because* one is the
-    other's mirror image. With ``mirrored`` an embedding is the mean over the picture, its two mirror images and the
-    half turn; it is then the same for a picture and its mirror image.
+    other's mirror image. An embedding is the mean over the picture and its views; with all three of them it is the same
+    for a picture and its mirror images.
 
     Args:
         judge: Encoder of the pictures.
         pictures: uint8 [N, H, W, 3].
-        mirrored: Whether looks are compared up to mirroring.
+        seen_as: Views that count beside the upright picture.
 
     Returns:
         L2-normalised, float32 [N, D].
     """
-    views = [pictures]
-    if mirrored:
-        views += [pictures[:, :, ::-1], pictures[:, ::-1], pictures[:, ::-1, ::-1]]
+    views = [pictures, *(turn(pictures) for view, turn in _TURNS.items() if view in seen_as)]
     mean = np.mean([judge.encode_images([Image.fromarray(picture) for picture in view]) for view in views], axis=0)
     return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
 
@@ -92,12 +99,15 @@ def stack_embeddings(looks: pd.DataFrame) -> np.ndarray:
     """Return the embeddings of a table of looks, [N, D].
 
     Raises:
-        SourceDataError: if they are of different widths, that is of different judges.
+        SourceDataError: if they are of different judges, also of two whose embeddings have the same width.
     """
+    remedy = "Embed all concepts with one judge: run mining again"
+    if (judges := looks["judge"].nunique()) > 1:
+        raise SourceDataError("table of looks", f"its embeddings are of {judges} different judges", remedy)
     widths = sorted({len(embedding) for embedding in looks["embedding"]})
     if len(widths) > 1:
         cause = f"its embeddings have {' and '.join(map(str, widths))} numbers: they are of different judges"
-        raise SourceDataError("table of looks", cause, "Embed all concepts with one judge: run mining again")
+        raise SourceDataError("table of looks", cause, remedy)
     return np.stack(looks["embedding"].to_list())
 
 

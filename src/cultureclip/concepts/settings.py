@@ -1,12 +1,15 @@
 """Settings of mining: the bottom-up pass over titles, the merging of rows, and the matching of twins."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cultureclip.concepts.pictures import PictureSettings
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.settings_base import Settings
+
+View = Literal["left_right", "upside_down", "half_turn"]
+"""How a picture is seen beside upright: mirrored left to right or top to bottom, or turned by 180 degrees."""
 
 OTHER_KIND = "other"
 """Kind of all concepts whose universal has no quota of its own."""
@@ -65,7 +68,11 @@ class TwinSettings(Settings):
         picture_size: Edge in pixels at which reference pictures are compared.
         indistinguishable_below: Mean absolute difference in grey levels, in any drawing style, below which two
             drawings are the same.
-        compare_mirrored: Whether looks are compared up to mirroring.
+        views: Kind -> views of its pictures beside the upright one, whose embeddings are averaged: looks are compared
+            up to them. A kind that is not named has none. A file, which may be a photograph, is never turned over,
+            whatever its kind: of it only ``left_right`` counts.
+        pictures: Most reference pictures that a concept's look is measured on.
+        fetch: How pictures are fetched that sources give the addresses of; None: only files and drawings count.
         neighbours: Look-alikes of other cultures that are considered for each concept.
         search: How they are found.
         context_weight: Weight with which closeness of contexts lowers the score.
@@ -90,7 +97,9 @@ class TwinSettings(Settings):
 
     picture_size: int = Field(ge=16, le=1024)
     indistinguishable_below: float = Field(ge=0, lt=32)
-    compare_mirrored: bool
+    views: dict[str, tuple[View, ...]] = Field(default_factory=dict)
+    pictures: int = Field(default=1, ge=1, le=100)
+    fetch: PictureSettings | None = None
     neighbours: int = Field(ge=1, le=1000)
     search: SearchSettings
     context_weight: float = Field(ge=0, le=1)
@@ -115,6 +124,13 @@ class TwinSettings(Settings):
         if OTHER_KIND not in limits:
             raise ValueError(f"must name {OTHER_KIND!r}, the limit of everything that is no kind of its own")
         return limits
+
+    @model_validator(mode="after")
+    def _views_are_of_kinds(self) -> Self:
+        if unknown := sorted(self.views.keys() - self.max_twins_per_kind.keys()):
+            kinds = ", ".join(self.max_twins_per_kind)
+            raise ValueError(f"views: {', '.join(unknown)}: no kind; max_twins_per_kind names {kinds}")
+        return self
 
     @field_validator("max_twins_per_category")
     @classmethod

@@ -121,30 +121,55 @@ def propose_twins(
     return proposed.concepts, proposed.proposals, proposed.figures
 
 
-def embed_looks(concepts: pd.DataFrame, parameters: MiningParameters) -> pd.DataFrame:
-    """Embed every reference picture with the judge and find pictures that are drawn alike to the pixel."""
-    import numpy as np
-
-    from cultureclip.concepts.looks import choose_representatives, embed_pictures, read_pictures
-    from cultureclip.engine.progress import progress_bar
+def embed_looks(
+    concepts: pd.DataFrame, concept_sources: pd.DataFrame, mining_store: KeyedStore, parameters: MiningParameters
+) -> pd.DataFrame:
+    """Embed the pictures of every concept with the judge and find reference pictures that are alike to the pixel."""
+    from cultureclip.concepts.kinds import find_kinds
+    from cultureclip.concepts.looks import choose_representatives
+    from cultureclip.concepts.prototypes import PictureEmbedder, PictureReader, average_looks, list_references
+    from cultureclip.engine.temporary import scratch_folder
     from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
-    shown = concepts[concepts["reference_image"].notna()].reset_index(drop=True)
+    files = _fetch_pictures(concept_sources, parameters)
+    references = list_references(concepts, concept_sources, parameters.twins.pictures, files)
+    shown = concepts[concepts["concept_id"].isin(list(references))].reset_index(drop=True)
     if len(shown) < 2:
         cause = f"{len(shown)} of {len(concepts)} concepts have a picture, and a twin needs two"
         raise SourceDataError("table of concepts", cause, "Fill in emoji or reference_image")
     if len(shown) < len(concepts):
         logger.warning("%d concepts have no picture and can be in no twin", len(concepts) - len(shown))
-    drawn = [
-        read_pictures(reference, parameters.twins.picture_size)
-        for reference in progress_bar(shown["reference_image"], desc="draw concepts")
-    ]
+    settings = parameters.twins
+    kinds = find_kinds(shown["universal"], settings.max_twins_per_kind)
+    kind_of = dict(zip(shown["concept_id"], kinds, strict=True))
     judge = load_encoder(locate(parameters.judge), parameters.device)
-    styles = [np.stack(of_style) for of_style in zip(*drawn, strict=True)]
-    embeddings = embed_pictures(judge, styles[0], parameters.twins.compare_mirrored)
-    stands_for = choose_representatives(shown, styles, parameters.twins.indistinguishable_below)
-    return pd.DataFrame({"concept_id": shown["concept_id"], "embedding": list(embeddings), "stands_for": stands_for})
+    with scratch_folder() as folder:  # pictures that are compared to the pixel lie on the disk
+        reader = PictureReader(references, kind_of, settings, folder)
+        looks = average_looks(reader.concepts, PictureEmbedder(judge, mining_store).embed(reader))
+        stands_for = choose_representatives(shown, reader.styles, settings.indistinguishable_below)
+    return pd.DataFrame(
+        {
+            "concept_id": shown["concept_id"],
+            "embedding": [looks[concept] for concept in shown["concept_id"]],
+            "judge": judge.fingerprint,
+            "pictures": [len(references[concept]) for concept in shown["concept_id"]],
+            "stands_for": stands_for,
+        }
+    )
+
+
+def _fetch_pictures(concept_sources: pd.DataFrame, parameters: MiningParameters) -> dict[str, str]:
+    """Return the file of each picture that sources give the address of and that can be had; none where that is off."""
+    from cultureclip.concepts.pictures import PictureFetcher
+
+    if parameters.twins.fetch is None:
+        return {}
+    fetcher = PictureFetcher(parameters.twins.fetch)
+    files = fetcher.fetch(concept_sources["picture_url"].dropna())
+    for reason, count in fetcher.problems.most_common():
+        logger.warning("Mining: %d pictures cannot be had: %s", count, reason)
+    return files
 
 
 def match_twins(

@@ -41,7 +41,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             outputs=["concepts", "twin_proposals", "proposal_figures"],
             name="propose_twins",
         ),
-        Node(embed_looks, inputs=["concepts", "params:mining"], outputs="looks", name="embed_looks"),
+        Node(
+            embed_looks,
+            inputs=["concepts", "concept_sources", "mining_store", "params:mining"],
+            outputs="looks",
+            name="embed_looks",
+        ),
         Node(
             match_twins,
             inputs=["concepts", "looks", "twin_proposals", "twin_reviews", "params:mining"],
