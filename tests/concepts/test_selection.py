@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.concepts import assignment
+from cultureclip.concepts import assignment, selection
 from cultureclip.concepts.assignment import choose_pairs
 from cultureclip.concepts.neighbours import culture_matrix
 from cultureclip.concepts.selection import Representation, Worth, measure_coverage, measure_distinctiveness
@@ -44,6 +44,22 @@ def test_representation_is_facility_location() -> None:
     assert measure_coverage(contexts, culture_matrix(cultures), taken) == pytest.approx(expected, abs=2e-6)
     assert not measure_coverage(contexts, culture_matrix(cultures), taken & False).any()
     assert represented.gain(22) == 0, "it stands for itself already"
+
+
+@pytest.mark.parametrize("kept", [0, 400, 1 << 30])
+def test_gains_of_many_are_those_of_each(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    monkeypatch.setattr(selection, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(selection, "_COLUMNS_AT_ONCE", 3)
+    monkeypatch.setattr(selection, "_KEPT_BYTES", kept)
+    contexts, cultures = make_contexts(60, 5)
+    matrix, rows = culture_matrix(cultures), np.array([1, 2, 5, 17, 30, 59])
+    at_once, one_by_one = Representation(contexts, matrix), Representation(contexts, matrix)
+    for chosen in (5, 40, 5, 59):
+        expected = [one_by_one.gain(int(row)) for row in rows]
+        assert at_once.gains(rows) == pytest.approx(expected, abs=2e-6)
+        assert [at_once.gain(int(row)) for row in rows] == at_once.gains(rows).tolist()
+        at_once.take(chosen)
+        one_by_one.take(chosen)
 
 
 def test_distinctiveness_is_the_margin_to_other_cultures() -> None:

@@ -18,6 +18,8 @@ from scipy.sparse import csr_matrix
 from cultureclip.concepts.settings import TwinSettings
 
 _ROWS_AT_ONCE = 4096
+_COLUMNS_AT_ONCE = 1024
+_KEPT_BYTES = 1 << 30
 _DECIMALS = 6  # coarser than rounding errors, so another machine orders twins alike
 
 
@@ -78,6 +80,9 @@ class Representation:
         self._nearest = [np.zeros(len(members), np.float32) for members in self._members]
         self._chosen = [0] * len(self._members)
         self._gains: dict[int, tuple[list[int], float]] = {}
+        # A choice asks for the gain of the same concepts again and again, and only what is chosen has changed.
+        self._kept: dict[tuple[int, int], np.ndarray] = {}
+        self._room = _KEPT_BYTES
 
     def gain(self, row: int) -> float:
         """Return what choosing a concept would add, the mean over its cultures; it never grows as others are chosen."""
@@ -88,6 +93,25 @@ class Representation:
             added = [np.maximum(self._cosines(culture, row) - self._nearest[culture], 0).mean() for culture in own]
             known = self._gains[row] = chosen, float(np.mean(added).round(_DECIMALS))
         return known[1]
+
+    def gains(self, rows: np.ndarray) -> np.ndarray:
+        """Return :meth:`gain` of many concepts, [R], culture by culture: one product for all concepts of a block."""
+        asked = np.zeros(self._cultures.shape[0], bool)
+        asked[rows] = True
+        sums, counts = np.zeros(len(asked)), np.diff(self._cultures.indptr)
+        for culture, own in enumerate(_list_members(self._cultures)):
+            wanted = own[asked[own]]
+            members, nearest = self._members[culture], self._nearest[culture][:, None]
+            for start in range(0, len(wanted), _COLUMNS_AT_ONCE):
+                part = wanted[start : start + _COLUMNS_AT_ONCE]
+                for top in range(0, len(members), _ROWS_AT_ONCE):
+                    below = slice(top, top + _ROWS_AT_ONCE)
+                    added = members[below] @ self._contexts[part].T - nearest[below]
+                    sums[part] += np.maximum(added, 0, out=added).sum(axis=0, dtype=np.float64) / len(members)
+        found: np.ndarray = (sums[rows] / counts[rows]).round(_DECIMALS)
+        for row, gain in zip(rows.tolist(), found.tolist(), strict=True):
+            self._gains[row] = [self._chosen[culture] for culture in self._cultures_of(row)], gain
+        return found
 
     def take(self, row: int) -> None:
         """Choose a concept."""
@@ -101,8 +125,12 @@ class Representation:
         return cultures
 
     def _cosines(self, culture: int, row: int) -> np.ndarray:
-        cosines: np.ndarray = self._members[culture] @ self._contexts[row]
-        return cosines
+        known = self._kept.get((culture, row))
+        if known is None:
+            known = self._members[culture] @ self._contexts[row]
+            if known.nbytes <= self._room:
+                self._kept[culture, row], self._room = known, self._room - known.nbytes
+        return known
 
 
 class Worth:
@@ -128,9 +156,10 @@ class Worth:
         """Return what every pair is worth before there is any twin, [P]."""
         worth: np.ndarray = self._fixed
         if self._represented is not None:
-            gains = {row: self._represented.gain(row) for row in np.union1d(self._a, self._b).tolist()}
-            both = [gains[a] + gains[b] for a, b in zip(self._a.tolist(), self._b.tolist(), strict=True)]
-            worth = worth + self._weight * np.array(both) / 2
+            rows = np.union1d(self._a, self._b)
+            gains = self._represented.gains(rows)
+            both = gains[np.searchsorted(rows, self._a)] + gains[np.searchsorted(rows, self._b)]
+            worth = worth + self._weight * both / 2
         return worth
 
     def of(self, place: int) -> float:
