@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from cultureclip.concepts.matching import Matching
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
+from cultureclip.images.store import ShardStore
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.pipelines.mining import create_pipeline
 from cultureclip.pipelines.mining.nodes import embed_looks, summarise_mining
@@ -38,12 +39,17 @@ def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> di
     (data / "01_raw").mkdir(parents=True, exist_ok=True)
     atlas.to_csv(data / "01_raw/atlas.csv", index=False)
     catalog = DataCatalog.from_config(yaml.safe_load(config))
+    catalog["image_store"] = MemoryDataset(ShardStore(data / "image_store"), copy_mode="assign")
     catalog["params:mining"] = MemoryDataset(MiningParameters(**parameters))
     SequentialRunner().run(create_pipeline(), catalog)
     return {
         name: catalog[name].load()
         for name in ("concepts", "twins", "culture_yields", "mining.bottom_up", "mining.looks", "mining_metrics")
     }
+
+
+def open_stores(folder: Path) -> tuple[KeyedStore, ShardStore]:
+    return KeyedStore(folder / "answers.sqlite"), ShardStore(folder / "images")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +122,9 @@ def test_concepts_without_pictures_are_named_as_the_lack(tmp_path: Path) -> None
     shipped = MiningParameters(**shipped_parameters())
     concepts = pd.DataFrame({"concept_id": ["a", "b"], "reference_image": ["emoji:👘", None]})
     with pytest.raises(SourceDataError, match="1 of 2 concepts have a picture, and a twin needs two"):
-        embed_looks(concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), shipped)
+        embed_looks(
+            concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), ShardStore(tmp_path / "i"), shipped
+        )
 
 
 def test_the_judge_looks_where_the_parameter_says(
@@ -133,7 +141,9 @@ def test_the_judge_looks_where_the_parameter_says(
     facts = {"reference_image": pictures, "cultures": [["JP"], ["IN"]], "universal": "dress"}
     concepts = pd.DataFrame({"concept_id": ["a", "b"], **facts})
     settings = MiningParameters(**parameters | {"device": "cuda:1"})
-    embed_looks(concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), settings)
+    embed_looks(
+        concepts, make_table([], CONCEPT_SOURCES), KeyedStore(tmp_path / "s"), ShardStore(tmp_path / "i"), settings
+    )
     assert used == ["cuda:1"]
 
 
@@ -149,3 +159,48 @@ def test_a_summary_without_any_twin_counts_nothing(parameters: dict[str, Any]) -
     summary = summarise_mining(concepts, looks, matching, {}, {}, MiningParameters(**parameters))
     assert summary["twins"] == {"by_kind": {}, "dev": 0}
     assert summary["concepts"]["by_kind"] == {"flag": 1}
+
+
+PORTRAITS = {
+    "model": str(ROOT / "src/cultureclip/pocket/weights/generator"),
+    "device": "cpu",
+    "dtype": "float32",
+    "scheduler": None,
+    "call": {"num_inference_steps": 2, "guidance_scale": 1.0, "height": 48, "width": 48, "max_sequence_length": 0},
+    "batch_size": 4,
+    "part_size": 4,
+    "prompt": "{name} with {features}",
+    "pictures": 2,
+}
+
+
+def test_concepts_without_a_picture_are_drawn_from_their_features_once(
+    tmp_path: Path, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"concept_id": list("abcd"), "name": ["kimono", "sari", "poncho", "thing"], "universal": "dress"}
+    facts = {"cultures": [["JP"], ["IN"], ["PE"], ["MX"]], "reference_image": ["emoji:👘", None, None, None]}
+    features = [["sash"], ["silk drape"], ["woven stripes", "fringe"], []]
+    concepts = pd.DataFrame(columns | facts | {"key_visual_features": features})
+    settings = MiningParameters(**parameters | {"portraits": PORTRAITS})
+    stores = open_stores(tmp_path)
+    looks = embed_looks(concepts, make_table([], CONCEPT_SOURCES), *stores, settings)
+    assert looks["concept_id"].tolist() == looks["stands_for"].tolist() == ["a", "b", "c"]  # d has nothing to draw
+    assert looks["pictures"].tolist() == [1, 2, 2]
+    assert len(stores[1].present()) == 4
+    monkeypatch.setattr("cultureclip.models.text_to_image.load_text_to_image", None)  # nothing is drawn again
+    again = embed_looks(concepts, make_table([], CONCEPT_SOURCES), *stores, settings)
+    pd.testing.assert_frame_equal(looks, again)
+
+
+def test_concepts_may_all_be_drawn(tmp_path: Path, parameters: dict[str, Any]) -> None:
+    facts = {"concept_id": ["a", "b"], "name": ["sari", "poncho"], "universal": "dress", "cultures": [["IN"], ["PE"]]}
+    concepts = pd.DataFrame(facts | {"reference_image": None, "key_visual_features": [["silk"], ["stripes"]]})
+    settings = MiningParameters(**parameters | {"portraits": PORTRAITS})
+    looks = embed_looks(concepts, make_table([], CONCEPT_SOURCES), *open_stores(tmp_path), settings)
+    assert looks["stands_for"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("prompt", ["a picture of {name}", "{features} of {culture}", "{features} {"])
+def test_a_prompt_that_cannot_be_filled_is_refused(parameters: dict[str, Any], prompt: str) -> None:
+    with pytest.raises(ValidationError, match="features"):
+        MiningParameters(**parameters | {"portraits": PORTRAITS | {"prompt": prompt}})

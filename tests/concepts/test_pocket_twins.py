@@ -6,6 +6,7 @@ import pandas as pd
 import yaml
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.mining.nodes import embed_looks, match_twins, read_concepts
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.tables import TWIN_REVIEWS, make_table
@@ -24,7 +25,7 @@ def test_pocket_has_the_twins_that_it_had(tmp_path: Path) -> None:
     concepts, sources, *_ = read_concepts(atlas, store, *prompts, parameters)
     proposals = pd.DataFrame(columns=["a_concept_id", "b_concept_id"])
     reviews = make_table([], TWIN_REVIEWS)
-    looks = embed_looks(concepts, sources, store, parameters)
+    looks = embed_looks(concepts, sources, store, ShardStore(tmp_path / "images"), parameters)
     twins, _ = match_twins(concepts, looks, proposals, reviews, parameters)
     accepted = twins.loc[twins["verdict"] == "accepted", ["a_name", "b_name", "split"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(

@@ -121,7 +121,7 @@ def find_alike(pictures: np.ndarray, tolerance: float) -> list[tuple[int, int]]:
         pictures: uint8 [N, H, W, 3].
         tolerance: Largest mean absolute difference, in grey levels (0-255).
     """
-    flat = pictures.reshape(len(pictures), -1)
+    flat = pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:])))
     means = flat.mean(axis=1)
     order = np.argsort(means, kind="stable")
     ends = np.searchsorted(means[order], means[order] + tolerance, side="right")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageOps
 
 from cultureclip.concepts.looks import embed_pictures, read_pictures
 from cultureclip.concepts.settings import TwinSettings, View
@@ -149,6 +150,12 @@ class PictureEmbedder:
     def _key(self, seen: Seen) -> str:
         pixels = bytes_digest(np.ascontiguousarray(seen.pixels).tobytes())
         return digest("look", pixels, seen.pixels.shape, sorted(seen.views), self.judge.fingerprint)
+
+
+def see(pictures: Iterable[Image.Image], size: int) -> Iterator[Seen]:
+    """Yield generated pictures as they are, which are as upright as photographs."""
+    for picture in pictures:
+        yield Seen(np.asarray(ImageOps.pad(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)), ())
 
 
 def average_looks(concepts: Iterable[str], vectors: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

@@ -100,6 +100,16 @@ def test_every_row_that_is_no_concept_is_counted_by_reason_with_its_place(tmp_pa
     assert report["not_understood"]["category"] == {"galaxy": 1}
 
 
+def test_combining_characters_spell_the_same_name_and_a_repeated_column_is_refused(tmp_path: Path) -> None:
+    rows = ["ph\u1edf,VN,dish", "pho\u031b\u0309,VN,dish", "\u0301\u0302,VN,dish"]
+    gathered = gather(table(tmp_path / "x.csv", "Dish,From,Type\n" + "".join(f"{row}\n" for row in rows)))
+    assert list(gathered.concepts["name"]) == ["ph\u1edf"]
+    assert gathered.report["sources"][0]["rows_by_rule"] == {"new": 1, "name": 1}
+    assert sum(dropped(gathered).values()) == 1
+    with pytest.raises(SourceDataError, match="Dish"):
+        gather(table(tmp_path / "y.csv", "Dish,From,Type,Dish\nkimchi,KR,dish,soup\n"))
+
+
 def test_a_country_beside_an_unknown_one_is_kept_and_the_unknown_one_reported(tmp_path: Path) -> None:
     gathered = gather(table(tmp_path / "x.csv", "Dish,From,Type\nkimchi,Joseon|South Korea,dish\n"))
     assert gathered.concepts["cultures"].to_list() == [["KR"]]

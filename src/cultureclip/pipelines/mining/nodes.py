@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ from cultureclip.concepts.bottom_up.learn import BottomUp
 from cultureclip.concepts.matching import Matching
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
+from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.mining.parameters import MiningParameters
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cultureclip.images.portraits import Portraits
 
 logger = logging.getLogger(__name__)
 
@@ -122,19 +126,27 @@ def propose_twins(
 
 
 def embed_looks(
-    concepts: pd.DataFrame, concept_sources: pd.DataFrame, mining_store: KeyedStore, parameters: MiningParameters
+    concepts: pd.DataFrame,
+    concept_sources: pd.DataFrame,
+    mining_store: KeyedStore,
+    image_store: ShardStore,
+    parameters: MiningParameters,
 ) -> pd.DataFrame:
     """Embed the pictures of every concept with the judge and find reference pictures that are alike to the pixel."""
+    from itertools import chain
+
     from cultureclip.concepts.kinds import find_kinds
     from cultureclip.concepts.looks import choose_representatives
-    from cultureclip.concepts.prototypes import PictureEmbedder, PictureReader, average_looks, list_references
+    from cultureclip.concepts.prototypes import PictureEmbedder, PictureReader, average_looks, list_references, see
     from cultureclip.engine.temporary import scratch_folder
     from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
     files = _fetch_pictures(concept_sources, parameters)
     references = list_references(concepts, concept_sources, parameters.twins.pictures, files)
-    shown = concepts[concepts["concept_id"].isin(list(references))].reset_index(drop=True)
+    portraits = _draw_portraits(concepts[~concepts["concept_id"].isin(list(references))], image_store, parameters)
+    pictures = Counter({concept: len(own) for concept, own in references.items()}) + Counter(portraits.concepts)
+    shown = concepts[concepts["concept_id"].isin(list(pictures))].reset_index(drop=True)
     if len(shown) < 2:
         cause = f"{len(shown)} of {len(concepts)} concepts have a picture, and a twin needs two"
         raise SourceDataError("table of concepts", cause, "Fill in emoji or reference_image")
@@ -146,17 +158,28 @@ def embed_looks(
     judge = load_encoder(locate(parameters.judge), parameters.device)
     with scratch_folder() as folder:  # pictures that are compared to the pixel lie on the disk
         reader = PictureReader(references, kind_of, settings, folder)
-        looks = average_looks(reader.concepts, PictureEmbedder(judge, mining_store).embed(reader))
-        stands_for = choose_representatives(shown, reader.styles, settings.indistinguishable_below)
+        drawn = see(portraits, settings.picture_size)
+        vectors = PictureEmbedder(judge, mining_store).embed(chain(reader, drawn))
+        looks = average_looks([*reader.concepts, *portraits.concepts], vectors)
+        referenced = shown[shown["concept_id"].isin(list(references))].reset_index(drop=True)
+        chosen = choose_representatives(referenced, reader.styles, settings.indistinguishable_below)
+    stands_for = dict(zip(referenced["concept_id"], chosen, strict=True))
     return pd.DataFrame(
         {
             "concept_id": shown["concept_id"],
             "embedding": [looks[concept] for concept in shown["concept_id"]],
             "judge": judge.fingerprint,
-            "pictures": [len(references[concept]) for concept in shown["concept_id"]],
-            "stands_for": stands_for,
+            "pictures": [pictures[concept] for concept in shown["concept_id"]],
+            "stands_for": [stands_for.get(concept, concept) for concept in shown["concept_id"]],
         }
     )
+
+
+def _draw_portraits(concepts: pd.DataFrame, store: ShardStore, parameters: MiningParameters) -> "Portraits":
+    """Plan pictures of concepts that have none; no picture where that is off."""
+    from cultureclip.images.portraits import Portraits
+
+    return Portraits(concepts, parameters.portraits, store)
 
 
 def _fetch_pictures(concept_sources: pd.DataFrame, parameters: MiningParameters) -> dict[str, str]:

@@ -6,6 +6,7 @@ from cultureclip.concepts.exclusions import Excluding
 from cultureclip.concepts.settings import BottomUpSettings, MergeSettings, TwinSettings
 from cultureclip.concepts.sources.registry import ConceptSource
 from cultureclip.concepts.twin_proposals import TwinProposalSettings
+from cultureclip.images.portraits import PortraitSettings
 from cultureclip.models.settings import JudgePath, ModelPath
 from cultureclip.settings_base import CPU, Device
 
@@ -22,6 +23,7 @@ class MiningParameters(Excluding):
         sentence_encoder: Whose sentence embeddings say how close two contexts are.
         bottom_up: The pass over titles.
         twins: Matching on two axes.
+        portraits: How concepts without a picture are drawn from their features; None: they are in no twin.
         twin_proposals: How a language model is asked for twins, a second source of pairs; None: it is not asked.
     """
 
@@ -33,4 +35,5 @@ class MiningParameters(Excluding):
     sentence_encoder: ModelPath
     bottom_up: BottomUpSettings
     twins: TwinSettings
+    portraits: PortraitSettings | None = None
     twin_proposals: TwinProposalSettings | None = None

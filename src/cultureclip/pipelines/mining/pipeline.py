@@ -43,7 +43,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         ),
         Node(
             embed_looks,
-            inputs=["concepts", "concept_sources", "mining_store", "params:mining"],
+            inputs=["concepts", "concept_sources", "mining_store", "image_store", "params:mining"],
             outputs="looks",
             name="embed_looks",
         ),
@@ -67,6 +67,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         tags="mining",
         inputs={
             "atlas",
+            "image_store",
             "mining_store",
             "top_down_prompt",
             "bottom_up_prompt",
