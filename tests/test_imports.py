@@ -16,7 +16,7 @@ FLOORS = (
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},
-    {"review"},
+    {"review", "store_command"},
     {"report", "datasets"},
     {"scoring", "exchange"},
     {"benchmarks"},

@@ -1,4 +1,4 @@
-"""``kedro run``, which is Kedro's own with errors in three lines instead of a traceback, and ``kedro review``."""
+"""``kedro run``, Kedro's own with errors in three lines instead of a traceback; ``kedro review``; ``kedro store``."""
 
 import getpass
 import logging
@@ -51,6 +51,13 @@ def _review(env: str | None, reviewer: str, params: dict[str, Any]) -> None:
     from cultureclip.review.serve import serve
 
     _explained(partial(serve, Path.cwd(), env, reviewer, params))
+
+
+def _store(action: str, env: str | None, part_mb: int, min_age_days: float, delete: bool) -> None:
+    """Check and tidy the image store: verify, repair, compact or collect (docs/store.md)."""
+    from cultureclip.store_command import keep_up
+
+    _explained(lambda: click.echo(keep_up(Path.cwd(), env, action, part_mb << 20, min_age_days, delete=delete)))
 
 
 def _explained(action: Callable[[], Any]) -> Any:
@@ -142,3 +149,18 @@ _OF_REVIEW: list[click.Parameter] = [
     *(option for option in kedro_run.params if option.name in {"env", "params"}),
 ]
 cli.add_command(click.Command("review", callback=_review, params=_OF_REVIEW, help=_review.__doc__))
+
+_OF_STORE: list[click.Parameter] = [
+    click.Argument(["action"], type=click.Choice(["verify", "repair", "compact", "collect"])),
+    click.Option(["--part-mb"], type=click.IntRange(1, 2048), default=128, show_default=True, help="compact: MiB."),
+    click.Option(
+        ["--min-age-days"],
+        type=click.FloatRange(0),
+        default=1.0,
+        show_default=True,
+        help="collect: younger stay.",
+    ),
+    click.Option(["--delete"], is_flag=True, help="collect: remove the images; otherwise they are only counted."),
+    *(option for option in kedro_run.params if option.name == "env"),
+]
+cli.add_command(click.Command("store", callback=_store, params=_OF_STORE, help=_store.__doc__))

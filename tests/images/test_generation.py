@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def contents(store: ShardStore) -> dict[str, bytes]:
-    """Every file of a store, by name."""
-    return {str(path.relative_to(store.root)): path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
+    """Every file of a store's shards, by name."""
+    return {str(path.relative_to(store.root)): path.read_bytes() for path in store.root.glob("*/*")}
 
 
 def hashes(store: ShardStore) -> dict[str, str]:

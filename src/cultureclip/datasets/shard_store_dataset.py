@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,14 +70,27 @@ class ShardStoreDataset(WholeVersions, AbstractVersionedDataset[Sequence[str] | 
             DatasetError: if an id is not in the store.
         """
         ids = sorted(set(data.ids if isinstance(data, ImageSet) else data))
-        if missing := set(ids) - self._store.present():
+        if missing := self._store.find_missing(ids):
             raise DatasetError(
-                f"{self}: {len(missing)} images are not in the store, first {min(missing)}. Generate them first"
+                f"{self}: {len(missing)} images are not in the store, first {missing[0]}. Generate them first"
             )
         path.write_text(json.dumps({"count": len(ids), "image_ids": ids}, indent=0), encoding="utf-8")
 
     def _inspect(self, path: Path) -> None:
         _read_ids(path)
+
+    def is_over(self, root: Path) -> bool:
+        """Tell whether the manifests list images of the store in this folder."""
+        return self._store.root.absolute() == root.absolute()
+
+    def read_all_versions(self) -> Iterator[list[str]]:
+        """Read the ids of every version that there is, one after the other.
+
+        Raises:
+            DatasetError: if a manifest is damaged.
+        """
+        for path in sorted(Path(self._filepath).glob(f"*/{self._filepath.name}")):
+            yield _read_ids(path)
 
     def preview(self) -> ImagePreview:
         """Return a sheet of images spread evenly over the ids, as base64 PNG."""

@@ -34,6 +34,10 @@ KEPT_FORMATS = ("PNG", "JPEG", "WEBP")
 """Formats in which a picture may be stored."""
 _STARTS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 """First bytes of these formats -> ending of a file's name."""
+_ROW_GROUP_BYTES = 1 << 20
+_PICTURE = "image.bytes"
+_LEAVES = [*(name for name in _COLUMNS if name != "image"), _PICTURE, "image.path"]
+"""Columns as parquet names them."""
 _FACTS = [name for name in _COLUMNS if name != "image"]
 """All columns but the picture itself."""
 
@@ -109,14 +113,31 @@ def perceptual_hash(image: Image.Image) -> str:
     return f"{imagehash.phash(image)}-{imagehash.colorhash(image)}"
 
 
-def to_parquet(records: Sequence[ImageRecord]) -> bytes:
-    """Return a parquet file of records, in memory."""
+def to_table(records: Sequence[ImageRecord]) -> pa.Table:
+    """Return records as rows."""
     columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
     columns["image"] = [
         {"bytes": record.data, "path": f"{record.image_id}.{_ending(record.data)}"} for record in records
     ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="zstd", write_page_checksum=True)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """Return rows as a parquet file, in memory.
+
+    Row groups hold about 1 MiB of pictures: reading one picture costs about as much. Pictures are compressed already,
+    and their column is written as it is.
+    """
+    sink, others = pa.BufferOutputStream(), [leaf for leaf in _LEAVES if leaf != _PICTURE]
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=max(1, _ROW_GROUP_BYTES * len(table) // max(table["image"].nbytes, 1)),
+        compression={leaf: "none" if leaf == _PICTURE else "zstd" for leaf in _LEAVES},
+        use_dictionary=others,
+        write_statistics=others,  # the smallest and the largest picture would be stored three times
+        write_page_checksum=True,
+    )
     file: bytes = sink.getvalue().to_pybytes()
     return file
 
