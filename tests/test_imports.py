@@ -12,11 +12,11 @@ SOURCE = Path(cultureclip.__file__).parent
 FLOORS = (
     {"cli"},
     {"settings"},
-    {"hooks", "tracking"},
+    {"hooks", "store_command", "tracking"},
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},
-    {"review", "store_command"},
+    {"review"},
     {"report", "datasets"},
     {"scoring", "exchange"},
     {"benchmarks"},
