@@ -125,7 +125,7 @@ def test_a_second_import_stores_nothing_and_gives_the_same_rows(tmp_path):
     assert sorted((tmp_path / "store").rglob("*.parquet")) == parts
     for one, other in zip(first, again, strict=True):
         pd.testing.assert_frame_equal(one, other)
-    assert not list((tmp_path / "store").glob(".*")), "the spool is gone"
+    assert not list((tmp_path / "store").glob(".*.tmp")), "the spool is gone"
 
 
 def test_the_order_of_the_owners_rows_does_not_matter(tmp_path):
@@ -295,7 +295,7 @@ def test_an_interrupted_import_keeps_what_it_stored(tmp_path, monkeypatch):
         bring_in(written, tmp_path / "store")
     kept = ShardStore(tmp_path / "store").present()
     assert kept
-    assert not list((tmp_path / "store").glob(".*"))
+    assert not list((tmp_path / "store").glob(".*.tmp"))
     monkeypatch.undo()
     tables, metrics = bring_in(written, tmp_path / "store")
     assert metrics["images"]["added"] == 2 * COUNT - len(kept)
