@@ -123,7 +123,7 @@ def test_a_stage_hands_its_parameters_to_nodes_whole_and_under_one_name(pipeline
         given = node._inputs if isinstance(node._inputs, dict) else dict(zip(names, node.inputs, strict=False))
         for argument, dataset in given.items():
             if dataset.startswith("params:"):
-                assert argument == "parameters", node.name
+                assert argument == ("engine" if dataset == "params:engine" else "parameters"), node.name
                 assert get_type_hints(node.func)[argument] is PARAMETERS[dataset.removeprefix("params:")], node.name
 
 

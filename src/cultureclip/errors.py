@@ -74,3 +74,7 @@ class ServerError(CultureClipError):
 
 class GateError(CultureClipError):
     """A checkpoint is worse than its base by more than the stated margin, or not shown not to be."""
+
+
+class JobError(CultureClipError):
+    """Some slices of a job failed, or its workers cannot work; the others are done and kept."""

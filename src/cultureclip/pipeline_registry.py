@@ -26,6 +26,7 @@ MODULES = (
     "import_cultwin",
     "export",
     "export_model",
+    "status",
     *PREVIEWS,
 )
 """All pipelines that have a module; pipelines that are not stages run by themselves."""

@@ -56,7 +56,7 @@ def test_nothing_of_a_writer_at_work_is_removed(tmp_path):
 def test_a_writer_elsewhere_or_of_an_earlier_release_is_dead_after_an_hour_without_a_change(
     tmp_path, monkeypatch, left
 ):
-    monkeypatch.setattr(temporary, "_place", lambda: "0" * 12)
+    monkeypatch.setattr(temporary, "process_scope", lambda: "0" * 12)
     folder = tmp_path / left if left else temporary_beside(tmp_path / "far")
     monkeypatch.undo()
     folder.mkdir()

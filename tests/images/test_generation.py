@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import ConfigurationError
 from cultureclip.images import generation
 from cultureclip.images.generation import Batch, generate_halving, plan_missing
@@ -56,6 +57,15 @@ def test_any_order_of_requests_gives_the_same_files(requests, generate, tmp_path
     generate(requests, ShardStore(tmp_path / "a"))
     generate(requests.sample(frac=1, random_state=3), ShardStore(tmp_path / "b"))
     assert contents(ShardStore(tmp_path / "a")) == contents(ShardStore(tmp_path / "b"))
+
+
+def test_a_pool_gives_the_bytes_of_one_process(requests, generate, tiny_sd3, tmp_path):
+    generate(requests, ShardStore(tmp_path / "one"), batch_size=2, part_size=4)
+    pool = EngineSettings(kind="pool", workers=2, journal=tmp_path / "jobs")
+    settings = tiny_settings(tiny_sd3, batch_size=2, part_size=4)
+    report = generation.generate_missing(requests, ShardStore(tmp_path / "many"), settings, pool)
+    assert (report.made, report.generated) == (len(requests), len(requests))
+    assert contents(ShardStore(tmp_path / "many")) == contents(ShardStore(tmp_path / "one"))
 
 
 def test_a_changed_caption_regenerates_only_its_images(requests, recipe, generate, tmp_path):
@@ -112,12 +122,12 @@ def test_kill_9_at_random_moments_then_a_rerun_equals_an_undisturbed_run(tiny_sd
 
 
 def test_batches_are_slices_of_the_plan_whatever_is_present(requests):
-    every = {b.ids for task in plan_missing(requests, set(), 3) for b in task.batches}
+    every = {b.ids for task in plan_missing(requests, set(), 3, 3) for b in task.batches}
     assert sorted(i for ids in every for i in ids) == requests["image_id"].tolist()
     rng = random.Random(0)
     for _ in range(20):
         present = set(rng.sample(requests["image_id"].tolist(), rng.randrange(len(requests))))
-        tasks = plan_missing(requests, present, 3)
+        tasks = plan_missing(requests, present, 3, 3)
         batches = [batch for task in tasks for batch in task.batches]
         assert {batch.ids for batch in batches} <= every
         assert set().union(*(batch.missing for batch in batches)) == set(requests["image_id"]) - present
@@ -303,5 +313,5 @@ def test_prompts_that_the_model_does_not_read_to_the_end_are_counted_and_nothing
 def test_the_plan_of_many_images():
     ids = [f"{n:020x}"[::-1] for n in range(100_000)]
     table = pd.DataFrame({"image_id": ids, "prompt": "p", "seed": 1, "shard": [i[:1] for i in ids]})
-    missing = {i for task in plan_missing(table, set(ids[:90_000]), 64) for b in task.batches for i in b.missing}
+    missing = {i for task in plan_missing(table, set(ids[:90_000]), 64, 64) for b in task.batches for i in b.missing}
     assert missing == set(ids[90_000:])

@@ -56,9 +56,9 @@ def test_the_batches_taken_are_the_first_of_the_whole_plan(requests):
     ordered = requests.sort_values("image_id")["image_id"].tolist()
     for _ in range(60):
         count, size = rng.randint(1, len(requests)), rng.randint(1, 7)
-        whole = [batch for task in plan_missing(requests, set(), size) for batch in task.batches]
+        whole = [batch for task in plan_missing(requests, set(), size, size) for batch in task.batches]
         taken = take_batches(requests.sample(frac=1, random_state=count), count, size)
-        batches = [batch for task in plan_missing(taken, set(), size) for batch in task.batches]
+        batches = [batch for task in plan_missing(taken, set(), size, size) for batch in task.batches]
         assert batches == whole[: len(batches)]
         assert set(ordered[:count]) <= set(taken["image_id"])
         assert not set(batches[-1].ids).isdisjoint(ordered[:count])

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import MissingInputError, StorageError, WeightsError
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ImageSet, ShardStore
@@ -82,6 +83,18 @@ def test_an_unchanged_run_looks_at_nothing_and_loads_no_model(judge_path, store,
     pd.testing.assert_frame_equal(run(again, tables, album), first)
     assert album.reads == []
     assert "encoder" not in vars(again)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_a_pool_of_any_size_gives_the_bits_of_one_process(judge_path, store, album, tmp_path, workers):
+    settings = JudgeSettings(judge=str(judge_path), batch=5)
+    one = Judge(settings, store).look_at(album, album.ids)
+    pool = EngineSettings(kind="pool", workers=workers, journal=tmp_path / "jobs")
+    many = Judge(settings, KeyedStore(tmp_path / "many.sqlite"), pool).look_at(album, album.ids)
+    assert many.keys() == one.keys()
+    for image, look in one.items():
+        np.testing.assert_array_equal(many[image]["embedding"], look["embedding"])
+        assert {**many[image], "embedding": 0} == {**look, "embedding": 0}
 
 
 def test_a_new_concept_needs_no_second_look_at_the_images(judge_path, store, tables, album):

@@ -1,29 +1,43 @@
-"""Run a worker over tasks in this process.
+"""Work through a job in this process."""
 
-An engine is a function with this signature. It calls ``make_worker`` once for each process that it uses, so that a
-model is loaded once and only where there is work. Tasks, results and ``make_worker`` are plain data that can be sent to
-another process, and tasks are the same for any number of workers.
-"""
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from cultureclip.engine.board import Board
+from cultureclip.engine.job import Result, Task
+from cultureclip.engine.journal import Beating
+from cultureclip.errors import CultureClipError
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 
-def run_local(make_worker: Callable[[], Callable[[Task], Iterable[Result]]], tasks: Sequence[Task]) -> Iterator[Result]:
-    """Work through tasks in order.
+def run_local(board: Board[Task, Result]) -> Iterator[Result]:
+    """Work through a job's slices.
 
     Args:
-        make_worker: Builds the worker; not called when there is no task.
-        tasks: Tasks to do.
+        board: Hands out the slices. The worker is built when the first is taken.
 
     Yields:
         The worker's results, as they arrive.
     """
-    if not tasks:
-        return
-    worker = make_worker()
-    for task in tasks:
-        yield from worker(task)
+    worker = None
+    for lease, piece in board.take_all():
+        counts: Counter[str] = Counter()
+        with board.working(lease), Beating(lease, board.settings.silent_s):
+            worker = worker or board.job.make_worker(None)
+            started = time.monotonic()
+            try:
+                for result in worker(piece.task):
+                    counts.update(board.job.count(result))
+                    yield result
+            except CultureClipError:
+                raise
+            except Exception as error:
+                if board.settings.journal is None:
+                    raise
+                logger.debug("Slice %s failed", piece.name, exc_info=True)
+                board.fail(lease, f"{type(error).__name__}: {error}")
+                continue
+            board.finish(lease, piece, time.monotonic() - started, counts)

@@ -25,7 +25,7 @@ def temporary_beside(path: Path) -> Path:
 
     The name says which process writes it: that tells a leftover from work in progress.
     """
-    return path.with_name(f".{path.name}.{_place()}-{os.getpid()}-{uuid4().hex[:12]}{TEMPORARY}")
+    return path.with_name(f".{path.name}.{process_scope()}-{os.getpid()}-{uuid4().hex[:12]}{TEMPORARY}")
 
 
 def is_temporary(name: str) -> bool:
@@ -78,7 +78,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @cache
-def _place() -> str:
+def process_scope() -> str:
     """Return the digest of the running kernel and its namespace of processes, the scope of a process id."""
     known = [platform.node()]
     with suppress(OSError):  # Linux only
@@ -89,7 +89,7 @@ def _place() -> str:
 
 def _is_abandoned(path: Path) -> bool:
     name = _NAME.fullmatch(path.name)
-    if name is not None and name["place"] == _place():
+    if name is not None and name["place"] == process_scope():
         from psutil import pid_exists
 
         return not pid_exists(int(name["process"]))

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cultureclip import __version__
-from cultureclip.engine.local import run_local
+from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.run import SharedWork
+from cultureclip.engine.settings import HERE, EngineSettings
+from cultureclip.ids import digest
 from cultureclip.images.records import ImageRecord, encode_image
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
 from cultureclip.models.locate import locate
+from cultureclip.settings_base import Device
 
 if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
     from PIL import Image
@@ -32,6 +36,7 @@ if TYPE_CHECKING:  # torch and diffusers are imported only when there is somethi
 
 logger = logging.getLogger(__name__)
 
+_PRELOAD = (__name__, "cultureclip.models.text_to_image")
 _RECORDED = ("torch", "diffusers", "transformers", "pillow")
 
 
@@ -47,10 +52,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class ShardTask:
-    """The batches of one shard to generate."""
+    """The batches of one part of a shard to generate.
+
+    Attributes:
+        shard: The shard.
+        batches: Those with a missing image.
+        name: Name of the part in the plan, the same whatever is missing.
+    """
 
     shard: str
     batches: tuple[Batch, ...]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -115,24 +127,28 @@ class GenerationReport:
         }
 
 
-def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int) -> list[ShardTask]:
-    """Cut each shard's sorted plan into batches and keep those with a missing image.
+def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int, part_size: int) -> list[ShardTask]:
+    """Cut each shard's sorted plan into parts, and these into batches, and keep those with a missing image.
 
     Args:
         requests: Table ``image_requests``, in any order.
         present: Ids that the store has.
         batch_size: Images a batch; the last of a shard may be shorter.
+        part_size: Images per stored file, rounded up to whole batches.
     """
-    tasks = []
+    tasks, per_part = [], -(-part_size // batch_size) * batch_size
     for shard, rows in requests.sort_values("image_id").groupby("shard", sort=True):
         ids, prompts, seeds = (tuple(rows[column].tolist()) for column in ("image_id", "prompt", "seed"))
-        batches = []
-        for start in range(0, len(ids), batch_size):
-            cut = slice(start, start + batch_size)
-            if missing := frozenset(ids[cut]) - present:
-                batches.append(Batch(ids[cut], prompts[cut], seeds[cut], missing))
-        if batches:
-            tasks.append(ShardTask(str(shard), tuple(batches)))
+        for first in range(0, len(ids), per_part):
+            part = range(first, min(first + per_part, len(ids)), batch_size)
+            cuts = [slice(start, start + batch_size) for start in part]
+            batches = [
+                Batch(ids[cut], prompts[cut], seeds[cut], missing)
+                for cut in cuts
+                if (missing := frozenset(ids[cut]) - present)
+            ]
+            if batches:
+                tasks.append(ShardTask(str(shard), tuple(batches), slice_name(ids[first : first + per_part])))
     return tasks
 
 
@@ -177,23 +193,29 @@ def find_other_batches(requests: pd.DataFrame, present: set[str], store: ShardSt
     return Counter(used[used != planned[here]].tolist())
 
 
-def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings) -> GenerationReport:
+def generate_missing(
+    requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings, engine: EngineSettings = HERE
+) -> GenerationReport:
     """Generate and store the requested images that the store does not have; the model is loaded only if there are any.
 
     Args:
         requests: Table ``image_requests``.
         store: Gets the new images, one part at a time.
         settings: How.
+        engine: Where, and shared with whom.
 
     Raises:
         ConfigurationError: if a call argument does not exist, or a single image does not fit into memory.
         WeightsError: if the model cannot be loaded.
         StorageError: if the disk is full; finished parts stay.
+        JobError: if parts failed; the others are stored.
     """
     start = time.monotonic()
     store.find_unconfirmed()
+    plan = digest("synthesis", sorted(requests["image_id"]), settings.batch_size, settings.part_size)
+    work = SharedWork(engine, "synthesis", plan)
     present = store.present()
-    tasks = plan_missing(requests, present, settings.batch_size)
+    tasks = plan_missing(requests, present, settings.batch_size, settings.part_size)
     other = find_other_batches(requests, present, store, settings.batch_size)
     report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()), other=other)
     if other:
@@ -204,10 +226,11 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
             ", ".join(f"{count} in {size}" for size, count in sorted(other.items())),
             settings.batch_size,
         )
-    total = sum(len(batch.ids) for task in tasks for batch in task.batches)
-    make_worker = partial(ShardWorker, settings, store)
+    slices = [Slice(task.name, task, sum(len(batch.ids) for batch in task.batches)) for task in tasks]
+    total = sum(piece.items for piece in slices)
+    job = Job("images", slices, partial(ShardWorker, settings, ShardStore(store.root)), _PRELOAD)
     with progress_bar(total=total, desc="synthesis", unit="image", disable=not tasks) as bar:
-        for done in run_local(make_worker, tasks):
+        for done in work.run(job):
             bar.update(done.made)
             report.made += done.made
             report.drawing += done.seconds
@@ -224,35 +247,35 @@ def generate_missing(requests: pd.DataFrame, store: ShardStore, settings: Genera
 
 
 class ShardWorker:
-    """Holds the model and works through shards.
+    """Holds the model and works through parts of shards.
 
     Args:
         settings: Settings of the generation.
         store: Destination of the images.
+        device: Where to work; None: where the settings say.
     """
 
-    def __init__(self, settings: GenerationSettings, store: ShardStore) -> None:
+    def __init__(self, settings: GenerationSettings, store: ShardStore, device: Device | None) -> None:
         from cultureclip.models.text_to_image import check_call, load_text_to_image
 
         folder, self.call = locate(settings.model), settings.call.arguments()
         check_call(folder, self.call)
-        self.model = load_text_to_image(folder, settings.device, settings.dtype, settings.scheduler)
+        self.model = load_text_to_image(folder, device or settings.device, settings.dtype, settings.scheduler)
         self.settings, self.store = settings, store
         self.versions = {name: version(name) for name in _RECORDED}
-        self.versions |= {"cultureclip": __version__, "device": settings.device, "machine": platform.machine()}
+        kind = (device or settings.device).partition(":")[0]  # its number says nothing of the picture
+        self.versions |= {"cultureclip": __version__, "device": kind, "machine": platform.machine()}
 
     def __call__(self, task: ShardTask) -> Iterator[Done]:
-        """Make a shard's batches and store them in parts; yields after every batch and every part."""
+        """Make a part's batches and store them together; yields after every batch and at the end."""
         records: list[ImageRecord] = []
         for batch in task.batches:
             start = time.monotonic()
             records += self._make(batch)
             seconds = time.monotonic() - start
             yield Done(len(batch.ids), cut=self.model.find_cut(batch.prompts), seconds=seconds)
-            if len(records) >= self.settings.part_size or batch is task.batches[-1]:
-                self.store.write_part(task.shard, records)
-                yield Done(stored=tuple(record.batch_size for record in records))
-                records = []
+        self.store.write_part(task.shard, records)
+        yield Done(stored=tuple(record.batch_size for record in records))
 
     def _make(self, batch: Batch) -> list[ImageRecord]:
         images, size = generate_halving(self.model, batch, self.call)

@@ -2,15 +2,19 @@
 
 import base64
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.run import SharedWork
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.duplicates import look_of
@@ -20,6 +24,7 @@ from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.locate import locate
 from cultureclip.models.memory import halve_until_it_fits
+from cultureclip.settings_base import Device
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +37,20 @@ class Judge:
     Args:
         settings: Which model judges, and how.
         store: Cache of the embeddings.
+        engine: Where images are embedded, and shared with whom.
 
     Raises:
         WeightsError: if the directory or a file in it is missing.
     """
 
-    def __init__(self, settings: JudgeSettings, store: KeyedStore) -> None:
+    def __init__(self, settings: JudgeSettings, store: KeyedStore, engine: EngineSettings = HERE) -> None:
         self.path, self.device, self.store = locate(settings.judge), settings.device, store
-        self.batch = settings.batch
+        self.batch, self.engine = settings.batch, engine
         self.fingerprint = fingerprint(self.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the model out: another process loads its own."""
+        return {name: value for name, value in vars(self).items() if name != "encoder"}
 
     @cached_property
     def encoder(self) -> ImageTextEncoder:
@@ -77,16 +87,28 @@ class Judge:
         Raises:
             StorageError: if the disk fails, which says nothing about the images.
         """
-        keys = {identifier: self._key("image", identifier) for identifier in ids}
+        keys = {identifier: self._key("image", identifier) for identifier in sorted(set(ids))}
+        plan = digest("look", list(keys.values()), self.batch)
+        work = SharedWork(self.engine, "judge_images", plan)
         kept = self.store.get(keys.values())
-        missing = sorted(identifier for identifier, key in keys.items() if key not in kept)  # neighbours share a shard
+        missing = {identifier for identifier, key in keys.items() if key not in kept}
         logger.debug("The judge reads %d images, %d are judged already", len(missing), len(keys) - len(missing))
-        chunk = self.batch  # fixed here: the batch may shrink on the way
-        for start in progress_bar(range(0, len(missing), chunk), desc="judge images", disable=not missing):
-            answers = self._answer(images, missing[start : start + chunk])
-            self.store.put(answers)
-            kept |= answers
+        every = list(keys)  # neighbours share a shard
+        slices = []
+        for start in range(0, len(every), self.batch):
+            cut = every[start : start + self.batch]
+            if lacking := tuple(identifier for identifier in cut if identifier in missing):
+                slices.append(Slice(slice_name(cut), lacking, len(lacking)))
+        job = Job("images", slices, partial(_Look, self, images), (__name__, "cultureclip.models.encoder"))
+        with progress_bar(total=len(missing), desc="judge images", disable=not missing) as bar:
+            for looked in work.run(job):
+                bar.update(looked)
+        kept |= self.store.get(keys[identifier] for identifier in missing)
         return {i: {**kept[key], "embedding": _unpack(kept[key])} for i, key in keys.items() if key in kept}
+
+    def look_at_slice(self, images: ImageSource, ids: Sequence[str]) -> None:
+        """Embed some images at once, and keep their looks."""
+        self.store.put(self._answer(images, ids))
 
     def _answer(self, images: ImageSource, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         pictures = read_images(images, ids)
@@ -103,6 +125,24 @@ class Judge:
             lambda batch: self.encoder.encode_images(pictures, batch=batch), self.batch
         )
         return made, self.batch
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks at slices of images; in another process with a copy of the judge, on a device of its own."""
+
+    judge: Judge
+    images: ImageSource
+    device: Device | None
+
+    def __post_init__(self) -> None:
+        if self.device is not None:
+            self.judge.device = self.device
+
+    def __call__(self, ids: Sequence[str]) -> Iterator[int]:
+        """Look at the images of a slice; yields their number."""
+        self.judge.look_at_slice(self.images, ids)
+        yield len(ids)
 
 
 def _pack(embedding: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """All parameters, stage by stage: the entries that the configuration may have, and their contents."""
 
+from cultureclip.engine.settings import EngineSettings
 from cultureclip.pipelines.attribution.parameters import AttributionParameters
 from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
@@ -41,5 +42,6 @@ PARAMETERS: dict[str, type[Settings]] = {
     "export_model": ExportModelParameters,
     "preview": PreviewParameters,
     "review": ReviewSettings,
+    "engine": EngineSettings,
 }
 """Entry of the configuration -> its settings."""

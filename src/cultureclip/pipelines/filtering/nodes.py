@@ -7,6 +7,7 @@ import pandas as pd
 
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 
@@ -21,6 +22,7 @@ def measure_images(
     concepts: pd.DataFrame,
     judgement_store: KeyedStore,
     parameters: FilteringParameters,
+    engine: EngineSettings = HERE,
 ) -> pd.DataFrame:
     """Let the judge score every planned image; scores of earlier runs are read from the store."""
     from cultureclip.concepts.exclusions import leave_out
@@ -30,7 +32,7 @@ def measure_images(
 
     sides = list_sides(image_requests, captions, twins)
     sides = leave_out(sides, parameters.exclude.find(concepts), "Filtering").reset_index(drop=True)
-    judge = Judge(parameters, judgement_store)
+    judge = Judge(parameters, judgement_store, engine)
     texts = embed_concepts(judge, concept_texts(concepts, parameters.concept_templates, region_name))
     return measure(sides, images, judge, concepts["concept_id"].tolist(), texts)
 

@@ -17,7 +17,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
     nodes = [
         Node(
             measure_images,
-            inputs=["images", *sources, "judgement_store", "params:filtering"],
+            inputs=["images", *sources, "judgement_store", "params:filtering", "params:engine"],
             outputs="measurements",
             name="measure_images",
         ),
@@ -55,5 +55,5 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         tags="filtering",
         inputs={"images", "judgement_store", "rating_prompt", "attribution_prompt", *sources},
         outputs={"judgements", "cultwin", "filtering_metrics"},
-        parameters={"params:filtering"},
+        parameters={"params:filtering", "params:engine"},
     )

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.drawings import Drawing
+from cultureclip.engine.settings import EngineSettings
 from cultureclip.images.source import ImageSource
 from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
@@ -36,7 +37,7 @@ def plan_images(captions: pd.DataFrame, concepts: pd.DataFrame, parameters: Synt
 
 
 def generate_images(
-    image_requests: pd.DataFrame, image_store: ShardStore, parameters: SynthesisParameters
+    image_requests: pd.DataFrame, image_store: ShardStore, parameters: SynthesisParameters, engine: EngineSettings
 ) -> tuple[list[str], dict[str, Any]]:
     """Generate the requested images that the store lacks.
 
@@ -44,6 +45,7 @@ def generate_images(
         image_requests: Table ``image_requests``.
         image_store: Store of the images; gets the new ones.
         parameters: ``params:synthesis``.
+        engine: ``params:engine``.
 
     Returns:
         Ids of all requested images, now all in the store, and counts and times.
@@ -54,7 +56,7 @@ def generate_images(
     check_recipe(image_requests, read_recipe(parameters))
     if parameters.verify:
         image_store.verify()
-    report = generate_missing(image_requests, image_store, parameters)
+    report = generate_missing(image_requests, image_store, parameters, engine)
     return sorted(image_requests["image_id"]), report.to_metrics()
 
 

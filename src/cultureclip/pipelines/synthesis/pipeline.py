@@ -14,7 +14,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:  # noqa: ARG001
             Node(plan_images, ["captions", "concepts", "params:synthesis"], "image_requests", name="plan_images"),
             Node(
                 generate_images,
-                ["image_requests", "image_store", "params:synthesis"],
+                ["image_requests", "image_store", "params:synthesis", "params:engine"],
                 ["images", "synthesis_metrics"],
                 name="generate_images",
             ),
@@ -29,5 +29,5 @@ def create_pipeline(**kwargs: Any) -> Pipeline:  # noqa: ARG001
         tags="synthesis",
         inputs={"captions", "concepts", "image_store"},
         outputs={"image_requests", "images", "synthesis_metrics", "contact_sheet"},
-        parameters={"params:synthesis"},
+        parameters={"params:synthesis", "params:engine"},
     )

@@ -1,0 +1,56 @@
+"""Settings of the engine: where the work of a stage runs, and how it is shared."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from cultureclip.settings_base import Device, Settings
+
+
+class EngineSettings(Settings):
+    """How a stage's items are worked through. Nothing here changes a result.
+
+    Attributes:
+        kind: ``local``: in this process. ``pool``: in processes of their own, each with a model of its own.
+        devices: Devices of the pool, e.g. ``[cuda:0, cuda:1]``; empty: the device that the stage names.
+        workers: Processes of the pool per device.
+        threads: Threads of each process of the pool on the CPU; None: an even share of the cores.
+        task: Number of this run among ``tasks``, from 0: the share of the work with which it begins.
+        tasks: Runs that were started to do the work together, such as the tasks of a Slurm array.
+        retry: ``failed`` takes up the items that failed in an earlier run; None leaves them.
+        tries: How often an item is tried whose worker dies or hangs, before it counts as failed.
+        silent_s: Seconds without a sign of life after which the holder of an item counts as dead. A sign comes every
+            tenth of this.
+        journal: Folder of the jobs' journals. None: nobody shares the work, and an item that fails ends the run.
+    """
+
+    kind: Literal["local", "pool"] = "local"
+    devices: tuple[Device, ...] = ()
+    workers: int = Field(default=1, ge=1, le=256)
+    threads: int | None = Field(default=None, ge=1)
+    task: int = Field(default=0, ge=0)
+    tasks: int = Field(default=1, ge=1)
+    retry: Literal["failed"] | None = None
+    tries: int = Field(default=3, ge=1)
+    silent_s: float = Field(default=60.0, gt=0)
+    journal: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.task >= self.tasks:
+            raise ValueError(f"task {self.task} of {self.tasks}: tasks are counted from 0 to {self.tasks - 1}")
+        if self.tasks > 1 and self.journal is None:
+            raise ValueError("tasks share their work through a journal: name its folder")
+        if self.kind == "local" and (self.devices or self.workers > 1 or self.threads):
+            raise ValueError("devices, workers and threads are of a pool: set kind: pool")
+        return self
+
+    @property
+    def places(self) -> list[Device | None]:
+        """The device of each process of the pool; None is the stage's own."""
+        return [device for device in self.devices or (None,) for _ in range(self.workers)]
+
+
+HERE = EngineSettings()
+"""In this process, and shared with nobody."""
