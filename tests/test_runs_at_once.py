@@ -1,6 +1,7 @@
 """Several runs at once: in one process, under Kedro's runners, and beside a run of another process."""
 
 import errno
+import functools
 import os
 import shutil
 import subprocess
@@ -149,11 +150,11 @@ def test_versions_that_another_run_saves_meanwhile_are_not_loaded(place, judge_p
 
     real = nodes.measure_images
 
+    @functools.wraps(real)  # with its annotations, by which parameters get their types
     def slow(*given: Any) -> Any:
         put_later_twins(place, generate_timestamp())
         return real(*given)
 
-    monkeypatch.setattr(slow, "__name__", "measure_images", raising=False)
     monkeypatch.setattr("cultureclip.pipelines.filtering.pipeline.measure_images", slow)
     run(place, judge_path)
     (manifest,) = place.manifests()
