@@ -19,6 +19,7 @@ from tests.concepts.test_twins import SETTINGS, make_concepts, match
     ("changes", "reason"),
     [
         ({"min_chance_quantile": 0.9}, assignment.CHANCE),
+        ({"min_kind_similarity": 0.9}, assignment.OTHER_THINGS),
         ({"max_cultural_overlap": 0.3}, assignment.SAME_CONTEXT),
         ({"max_shared_features": 0.3}, assignment.SHARED_FEATURES),
     ],
@@ -28,16 +29,18 @@ def test_a_pair_beyond_a_bound_is_refused_for_it(changes: dict[str, float], reas
     concepts["key_visual_features"] = [
         ["round", "red"] if i % 2 else ["round", f"mark {i}", f"edge {i}"] for i in range(60)
     ]
+    concepts.loc[(concepts["universal"] == "hat") & (concepts.index % 2 == 0), "universal"] = "cap"
     strict = match(concepts, looks, contexts, **changes).set_index("twin_id")
     plain = match(concepts, looks, contexts).set_index("twin_id")
     assert set(strict.index) == set(plain.index)
-    features = concepts.set_index("concept_id")["key_visual_features"]
+    features, universals = (concepts.set_index("concept_id")[name] for name in ("key_visual_features", "universal"))
     for twin, row in strict.iterrows():
         if plain.loc[twin, "reason"] == assignment.TOO_DIFFERENT:
             continue
         a, b = set(features[row["a_concept_id"]]), set(features[row["b_concept_id"]])
         beyond = {
             assignment.CHANCE: json.loads(row["evidence"])["shared_look"]["above_random_pairs"] < 0.9,
+            assignment.OTHER_THINGS: universals[row["a_concept_id"]] != universals[row["b_concept_id"]],
             assignment.SAME_CONTEXT: row["cultural_overlap"] > 0.3,
             assignment.SHARED_FEATURES: len(a & b) / len(a | b) > 0.3,
         }

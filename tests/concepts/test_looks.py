@@ -115,3 +115,8 @@ def test_embeddings_of_two_judges_of_one_width_are_refused() -> None:
     looks = pd.DataFrame({"embedding": [np.ones(4, np.float32)] * 2, "judge": ["one", "other"]})
     with pytest.raises(SourceDataError, match=r"its embeddings are of 2 different judges.*run mining again"):
         stack_embeddings(looks)
+
+
+def test_a_table_that_names_no_judges_is_refused() -> None:
+    with pytest.raises(SourceDataError, match="does not say whose embeddings it holds"):
+        stack_embeddings(pd.DataFrame({"embedding": [np.ones(4, np.float32)]}))

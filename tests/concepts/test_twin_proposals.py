@@ -30,6 +30,7 @@ from cultureclip.ids import concept_id, twin_id
 from cultureclip.models.chat.open import open_chat_model
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.tables import CONCEPTS, TWIN_REVIEWS, TWINS, make_table
+from tests.concepts.test_twins import embed_words
 from tests.support.chat_server import chat_server, completion
 from tests.support.parameters import change_stage
 
@@ -112,7 +113,8 @@ def match(proposed: TwinProposals, settings: TwinProposalSettings) -> pd.DataFra
     contexts = np.eye(len(pictured), dtype=np.float32)
     ends = list(proposed.proposals[["a_concept_id", "b_concept_id"]].dropna().itertuples(index=False, name=None))
     reviews = settle(make_table([], TWIN_REVIEWS))
-    matched = match_twins(pictured, looks, contexts, list(pictured["concept_id"]), reviews, twins, proposed=ends)
+    words = embed_words(pictured)
+    matched = match_twins(pictured, looks, contexts, words, list(pictured["concept_id"]), reviews, twins, proposed=ends)
     return TWINS.validate(add_proposals(matched.twins, proposed.proposals, proposed.concepts, settings, 0.25))
 
 

@@ -28,6 +28,7 @@ SETTINGS = TwinSettings(
     context_weight=0.25,
     min_visual_similarity=0.2,
     min_chance_quantile=0,
+    min_kind_similarity=-1,
     max_cultural_overlap=1,
     max_shared_features=1,
     max_twins_per_concept=2,
@@ -67,6 +68,12 @@ def make_concepts(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.n
     return concepts, *(v / np.linalg.norm(v, axis=1, keepdims=True) for v in (looks, contexts))
 
 
+def embed_words(concepts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Directions in a plane that turn by a radian from universal to universal."""
+    words = sorted(set(concepts["universal"]))
+    return {word: np.array([np.cos(i), np.sin(i)], np.float32) for i, word in enumerate(words)}
+
+
 def match_all(
     concepts: pd.DataFrame,
     looks: np.ndarray,
@@ -76,7 +83,8 @@ def match_all(
     **changes: Any,
 ) -> Matching:
     settings = SETTINGS.model_copy(update=changes)
-    found = match_twins(concepts, looks, contexts, stands_for or list(concepts["concept_id"]), reviews, settings)
+    words = embed_words(concepts)
+    found = match_twins(concepts, looks, contexts, words, stands_for or list(concepts["concept_id"]), reviews, settings)
     TWINS.validate(found.twins)
     return found
 

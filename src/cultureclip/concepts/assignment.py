@@ -19,6 +19,7 @@ SAME_NAME = "same name"
 REJECTED_IN_REVIEW = "rejected in review"
 TOO_DIFFERENT = "not alike enough"
 CHANCE = "not more alike than random pairs"
+OTHER_THINGS = "different kinds of things"
 SAME_CONTEXT = "contexts too close"
 SHARED_FEATURES = "too many shared features"
 CONCEPT_USED = "concept is in enough twins"
@@ -42,7 +43,8 @@ def check_pairs(
 
     Args:
         pairs: Columns a, b (row numbers of concepts), visual_similarity, chance (the share of random pairs that are
-            less alike), cultural_overlap and review. Where people accept a pair, no bound on a measure refuses it.
+            less alike), kind_similarity, cultural_overlap and review. Where people accept a pair, no bound on a measure
+            refuses it.
         concepts: Rows with ``name``, ``aliases`` and ``key_visual_features``, N.
         used: Which concepts stand for themselves, bool [N].
         held_out: Which concepts are for evaluation only, bool [N].
@@ -63,6 +65,7 @@ def check_pairs(
     bounds = {
         TOO_DIFFERENT: pairs["visual_similarity"].to_numpy() < settings.min_visual_similarity,
         CHANCE: pairs["chance"].to_numpy() < settings.min_chance_quantile,
+        OTHER_THINGS: pairs["kind_similarity"].to_numpy() < settings.min_kind_similarity,
         SAME_CONTEXT: pairs["cultural_overlap"].to_numpy() > settings.max_cultural_overlap,
         SHARED_FEATURES: _share_features(concepts["key_visual_features"], a, b) > settings.max_shared_features,
     }

@@ -18,17 +18,17 @@ def list_evidence(
     """Return the evidence of each pair as JSON.
 
     Args:
-        pairs: Columns a, b (row numbers of concepts), visual_similarity, chance and reason; reason is null for
-            twins.
+        pairs: Columns a, b (row numbers of concepts), visual_similarity, chance, kind_similarity and reason; reason
+            is null for twins.
         concepts: Rows of the concepts table, N.
         rejected: From :func:`list_rejected`.
     """
     used = np.unique(pairs[["a", "b"]].to_numpy()).tolist()
     rows = dict(zip(used, concepts.iloc[used].to_dict("records"), strict=True))
     evidence = []
-    columns = (pairs[name].tolist() for name in ("a", "b", "visual_similarity", "chance"))
-    for a, b, similarity, chance, accepted in zip(*columns, pairs["reason"].isna(), strict=True):
-        found = _compare(rows[a], rows[b], similarity, chance)
+    columns = (pairs[name].tolist() for name in ("a", "b", "visual_similarity", "chance", "kind_similarity"))
+    for a, b, similarity, chance, kind, accepted in zip(*columns, pairs["reason"].isna(), strict=True):
+        found = _compare(rows[a], rows[b], similarity, chance, kind)
         if accepted:
             found["rejected_candidates"] = {"a": rejected.get(a, []), "b": rejected.get(b, [])}
         evidence.append(json.dumps(found, ensure_ascii=False))
@@ -92,7 +92,9 @@ def find_own_culture(
     return pd.DataFrame({"a": a, "b": b, "visual_similarity": pair_cosines(looks, a, b), "reason": SAME_CULTURE})
 
 
-def _compare(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float, chance: float) -> dict[str, Any]:
+def _compare(
+    a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: float, chance: float, kind: float
+) -> dict[str, Any]:
     features_a, features_b = list(a["key_visual_features"]), list(b["key_visual_features"])
     shared = [feature for feature in features_a if feature in features_b]
     return {
@@ -100,6 +102,7 @@ def _compare(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], similarity: f
             "universal": [a["universal"]] if a["universal"] == b["universal"] else [a["universal"], b["universal"]],
             "visual_similarity": similarity,
             "above_random_pairs": round(chance, 4),
+            "kind_similarity": round(kind, 4),
             "features": shared,
         },
         "differing_features": {

@@ -99,9 +99,13 @@ def stack_embeddings(looks: pd.DataFrame) -> np.ndarray:
     """Return the embeddings of a table of looks, [N, D].
 
     Raises:
-        SourceDataError: if they are of different judges, also of two whose embeddings have the same width.
+        SourceDataError: if they are of different judges, also of two whose embeddings have the same width, or if the
+            table does not name its judges.
     """
     remedy = "Embed all concepts with one judge: run mining again"
+    if "judge" not in looks:
+        cause = "it does not say whose embeddings it holds"
+        raise SourceDataError("table of looks", cause, "Run mining from its start")
     if (judges := looks["judge"].nunique()) > 1:
         raise SourceDataError("table of looks", f"its embeddings are of {judges} different judges", remedy)
     widths = sorted({len(embedding) for embedding in looks["embedding"]})

@@ -79,6 +79,8 @@ class TwinSettings(Settings):
         min_visual_similarity: Smallest cosine of looks in a twin.
         min_chance_quantile: Smallest share of random pairs of the category, of other cultures, that are less alike than
             a twin; it means the same for every judge.
+        min_kind_similarity: Smallest cosine of the sentence embeddings of a twin's universals: how near the two
+            kinds of things are to each other.
         max_cultural_overlap: Largest cosine of the contexts of a twin.
         max_shared_features: Largest share of the key visual features of either side of a twin that both have.
         max_twins_per_concept: Most twins that one concept is in.
@@ -105,6 +107,7 @@ class TwinSettings(Settings):
     context_weight: float = Field(ge=0, le=1)
     min_visual_similarity: float = Field(ge=-1, le=1)
     min_chance_quantile: float = Field(ge=0, le=1)
+    min_kind_similarity: float = Field(ge=-1, le=1)
     max_cultural_overlap: float = Field(ge=0, le=1)
     max_shared_features: float = Field(ge=0, le=1)
     max_twins_per_concept: int = Field(ge=1)

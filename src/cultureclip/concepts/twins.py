@@ -45,6 +45,7 @@ def match_twins(
     concepts: pd.DataFrame,
     looks: np.ndarray,
     contexts: np.ndarray,
+    universals: Mapping[str, np.ndarray],
     stands_for: list[str],
     reviews: pd.DataFrame,
     settings: TwinSettings,
@@ -58,6 +59,7 @@ def match_twins(
             like all others, but are never part of a twin, because pictures of twins are made and trained on.
         looks: L2-normalised embeddings of their pictures, float32 [N, D].
         contexts: L2-normalised embeddings of their contexts, float32 [N, E].
+        universals: Universal -> L2-normalised embedding of the word, float32 [E].
         stands_for: For each row the concept that is used of all drawn like it (itself, or another).
         reviews: What people say about pairs, from :func:`~cultureclip.concepts.reviews.settle`: a pair that they reject
             is no twin; one that they accept is chosen before others, and no bound on a measure refuses it.
@@ -79,6 +81,7 @@ def match_twins(
         cause = f"among {len(concepts)} concepts with a picture no two of one category share no culture"
         raise SourceDataError("table of concepts", cause, "Add concepts of other cultures")
     pairs = _score(pairs, data, settings)
+    pairs["kind_similarity"] = _compare_universals(pairs, data.concepts["universal"], universals)
     pairs["review"] = review_pairs(pairs, data.concepts["concept_id"].to_numpy(), reviews)
     cultures = culture_matrix(list(data.concepts["cultures"]))
     held_out = (data.concepts["terms"] == EVAL_ONLY).to_numpy()
@@ -129,6 +132,13 @@ def _score(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.Dat
     return scored.sort_values(["score", "a", "b"], ascending=[False, True, True], ignore_index=True)
 
 
+def _compare_universals(pairs: pd.DataFrame, universal: pd.Series, embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the cosine of the two universals of each pair, float32 [P]."""
+    codes, words = pd.factorize(universal)
+    vectors = np.stack([embeddings[word] for word in words])
+    return pair_cosines(vectors, codes[pairs["a"]], codes[pairs["b"]])
+
+
 def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.DataFrame:
     """Return the table of twins: what is accepted and the nearest of what is not, with ids, evidence and split."""
     rejected = list_rejected(pairs, data.concepts, data.looks, data.groups, settings.rejected_shown)
@@ -147,7 +157,7 @@ def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.
         pairs.loc[of_kind, "split"] = split_twins(pairs[of_kind], settings.dev_share)
     pairs["evidence"] = list_evidence(pairs, data.concepts, rejected)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
-    return pairs.drop(columns=["a", "b", "kind", "chance", "named"])
+    return pairs.drop(columns=["a", "b", "kind", "chance", "kind_similarity", "named"])
 
 
 def _are_in(pairs: pd.DataFrame, chosen: np.ndarray, count: int) -> np.ndarray:

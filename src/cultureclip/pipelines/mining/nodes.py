@@ -210,12 +210,14 @@ def match_twins(
     from cultureclip.models.sentence import load_sentence_encoder
 
     shown = looks.merge(concepts, on="concept_id", validate="one_to_one")
+    encoder, words = load_sentence_encoder(parameters.sentence_encoder), list(shown["universal"].unique())
     proposed = twin_proposals[["a_concept_id", "b_concept_id"]].dropna()
     reviews = settle(twin_reviews)
     matching = twins.match_twins(
         shown,
         stack_embeddings(shown),
-        load_sentence_encoder(parameters.sentence_encoder).encode(list(shown["context"])),
+        encoder.encode(list(shown["context"])),
+        dict(zip(words, encoder.encode(words), strict=True)),
         list(shown["stands_for"]),
         reviews,
         parameters.twins,
