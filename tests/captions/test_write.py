@@ -11,8 +11,11 @@ from cultureclip.captions.summary import summarise_captions
 from cultureclip.captions.units import WordChecker
 from cultureclip.captions.write import Writer, concepts_to_caption, write_captions
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import EngineSettings
+from cultureclip.engine.status import read_jobs
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id, digest, seed_from_id, twin_id
+from cultureclip.models import text
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.request import Answer
 from cultureclip.models.chat.server import ServerChat
@@ -130,6 +133,31 @@ def test_a_stopped_run_loses_at_most_a_batch(model, store, asked, monkeypatch):
     asked.clear()
     write(model, store)
     assert sum(asked) == 7
+
+
+@pytest.mark.parametrize("workers", [2, 7])
+def test_a_pool_of_any_size_writes_what_this_process_writes(model, store, folder, tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(text, "WINDOW", 1)  # two questions per slice
+    expected = write(model, store)
+    theirs, usage = KeyedStore(tmp_path / "theirs.sqlite"), Usage()
+    engine = EngineSettings(kind="pool", workers=workers, journal=tmp_path / "jobs")
+    unread = open_language_model(folder, dtype="float32", batch=2)
+    found = write_captions(
+        TWINS,
+        concepts(),
+        store=theirs,
+        model=unread,
+        prompt=CAPTION_PROMPT,
+        settings=SETTINGS,
+        usage=usage,
+        engine=engine,
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert sorted(map(str, theirs.read_all())) == sorted(map(str, store.read_all()))
+    assert usage.asked == 9
+    assert "_loaded" not in vars(unread), "this process asks nothing"
+    (line, *_) = [job.line() for job in read_jobs(tmp_path / "jobs") if job.items == 3]
+    assert "3 of 3 questions (100%)" in line and "tokens written 18" in line
 
 
 def test_tries_end_with_the_first_accepted_caption(model, store, asked):

@@ -227,7 +227,7 @@ def make_asker(folder: Path, model: Any, env: str = "base", **changes: Any) -> T
 class CountingModel:
     """Favours the first option by the length of the title, and counts what it is asked; dies on request."""
 
-    name, fingerprint = "counting", "0" * 20
+    name, fingerprint, window = "counting", "0" * 20, 16
 
     def __init__(self, dies_after: int | None = None) -> None:
         self.asked: list[str] = []

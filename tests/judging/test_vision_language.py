@@ -8,16 +8,20 @@ from PIL import Image
 
 from cultureclip import tables as schemas
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import ConfigurationError
+from cultureclip.judging import vision_language
 from cultureclip.judging.panel import Material, ask_judges
 from cultureclip.judging.rating import CRITERIA
 from cultureclip.judging.scores import list_sides
 from cultureclip.judging.settings import DecisionSettings
 from cultureclip.judging.verdicts import decide, decisions
-from cultureclip.judging.vision_language import read_rating_prompt
+from cultureclip.judging.vision_language import rate_images, read_rating_prompt
 from cultureclip.models.chat.asking import Usage
 from cultureclip.models.chat.request import Picture
+from cultureclip.models.settings import LanguageModelSettings
 from tests.support.chat_server import chat_server, completion
+from tests.support.tiny_vision import write_tiny_llava
 
 from .conftest import Album, Tables, noise_picture
 
@@ -102,6 +106,25 @@ def test_a_second_run_asks_nothing_and_reads_no_image(tables, store):
         assert len(server.seen) == 12
     assert again.images.reads == []
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_pool_rates_as_this_process_does(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(vision_language, "_AT_ONCE", 5)
+    model = {"path": str(write_tiny_llava(tmp_path / "llava")), "dtype": "float32", "batch": 2}
+    how = settings("http://127.0.0.1:1").vision_language.model_copy(
+        update={"model": LanguageModelSettings(**model), "max_new_tokens": 8}
+    )
+    engines = {"here": HERE, "pool": EngineSettings(kind="pool", workers=2, journal=tmp_path / "jobs")}
+    found, stored, used = {}, {}, {}
+    for name, engine in engines.items():
+        given, used[name] = material(tables, KeyedStore(tmp_path / f"{name}.sqlite")), Usage()
+        wanted, prompt = given.measured[["image_id", "concept_id"]], read_rating_prompt(PROMPT)
+        found[name] = rate_images(wanted, given.images, given.concepts, given.store, prompt, how, used[name], engine)
+        stored[name] = sorted(map(str, given.store.read_all()))
+    pd.testing.assert_frame_equal(found["here"], found["pool"])
+    assert stored["here"] == stored["pool"] != []
+    assert used["here"].asked == used["pool"].asked == 24
+    assert (used["here"].failed, used["pool"].failed) == (12, 12)
 
 
 @pytest.mark.parametrize(

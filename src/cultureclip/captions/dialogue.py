@@ -14,6 +14,7 @@ from pydantic import Field
 
 from cultureclip.captions.facts import ConceptFacts, describe_facts
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.asking import Usage, answer_all
@@ -76,12 +77,20 @@ class Dialogues:
         settings: Lines of a dialogue.
         seed: Seed of the stage.
         usage: Counts to add to.
+        engine: Where the model is asked, and shared with whom.
     """
 
     def __init__(
-        self, store: KeyedStore, model: ChatModel, prompt: Prompt, settings: VoiceSettings, seed: int, usage: Usage
+        self,
+        store: KeyedStore,
+        model: ChatModel,
+        prompt: Prompt,
+        settings: VoiceSettings,
+        seed: int,
+        usage: Usage,
+        engine: EngineSettings = HERE,
     ) -> None:
-        self._store, self._model, self._prompt = store, model, prompt
+        self._store, self._model, self._prompt, self._engine = store, model, prompt, engine
         self._settings, self._seed, self._usage = settings, seed, usage
 
     def hold(self, twins: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +121,7 @@ class Dialogues:
             going = [twin for twin, said in lines.items() if all(line["reason"] is None for line in said)]
             speakers = {twin: _in_turn(sides[twin], turn, known) for twin in going}
             requests = [self._request(twin, turn, speakers[twin], lines[twin], known) for twin in going]
-            for place, answer in answer_all(self._model, requests, self._store, self._usage):
+            for place, answer in answer_all(self._model, requests, self._store, self._usage, self._engine, "dialogues"):
                 twin = going[place]
                 lines[twin].append(self._line(twin, turn, speakers[twin][0], requests[place], answer))
         return make_table([line for said in lines.values() for line in said], DIALOGUES)

@@ -25,6 +25,7 @@ from cultureclip.captions.settings import CaptionSettings
 from cultureclip.captions.units import FactChecker, WordChecker, report_units
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.asking import Usage, answer_all
@@ -45,6 +46,7 @@ def write_captions(
     settings: CaptionSettings,
     usage: Usage | None = None,
     checker: FactChecker | None = None,
+    engine: EngineSettings = HERE,
 ) -> pd.DataFrame:
     """Write captions until every concept of an accepted twin has those that are wanted, or no tries are left.
 
@@ -61,6 +63,7 @@ def write_captions(
         settings: Amounts, sampling and bounds.
         usage: Counts to add to.
         checker: Who tells whether a caption's units are supported; by default :class:`WordChecker`.
+        engine: Where the model is asked, and shared with whom.
 
     Returns:
         Table CAPTIONS: one row per twin, concept and candidate, refused ones included.
@@ -70,7 +73,7 @@ def write_captions(
     """
     accepted = twins[twins["verdict"] == "accepted"]
     asked = concepts_to_caption(twins, concepts, dialogues)
-    writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker())
+    writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker(), engine)
     candidates = writer.ask_until_enough(asked)
     sides = [
         (str(twin), str(concept))
@@ -122,6 +125,7 @@ class Writer:
         settings: Amounts, sampling and bounds.
         usage: Counts to add to.
         checker: Who tells whether a caption's units are supported.
+        engine: Where the model is asked, and shared with whom.
     """
 
     def __init__(
@@ -132,9 +136,10 @@ class Writer:
         settings: CaptionSettings,
         usage: Usage,
         checker: FactChecker,
+        engine: EngineSettings = HERE,
     ) -> None:
         self.store, self.model, self.prompt, self.settings = store, model, prompt, settings
-        self.usage, self._checker = usage, checker
+        self.usage, self._checker, self._engine = usage, checker, engine
         self._encoder: SentenceEncoder | None = None
         self._vectors: dict[str, np.ndarray] = {}
         self._places = {kind: place * settings.max_tries for place, kind in enumerate(settings.kinds)}
@@ -151,7 +156,7 @@ class Writer:
             while blanks := list(self._open_questions(asked, written)):
                 requests = [self.request(blank) for blank in blanks]
                 answers: dict[int, Answer] = {}
-                for place, answer in answer_all(self.model, requests, self.store, self.usage):
+                for place, answer in self._ask(requests, "captions"):
                     answers[place] = answer
                     bar.set_postfix(answers=len(answers), refresh=False)
                 for candidate in self._check([(blank, answers[place]) for place, blank in enumerate(blanks)]):
@@ -160,6 +165,9 @@ class Writer:
                     earlier.append(final)
                     bar.update(final.reason is None)
         return {one: sorted(found, key=lambda c: (self._places[c.kind], c.number)) for one, found in written.items()}
+
+    def _ask(self, requests: Sequence[Request], job: str) -> Iterator[tuple[int, Answer]]:
+        return answer_all(self.model, requests, self.store, self.usage, self._engine, job)
 
     def request(self, blank: Candidate) -> Request:
         """Return the question for one candidate; a caption is one line."""
@@ -222,7 +230,7 @@ class Writer:
         foreign = [i for i, c in enumerate(candidates) if c.reason is None and c.language != ENGLISH]
         requests = [self.translation(candidates[i]) for i in foreign]
         translated = list(candidates)
-        for place, answer in answer_all(self.model, requests, self.store, self.usage):
+        for place, answer in self._ask(requests, "translations"):
             translated[foreign[place]] = read_translation(candidates[foreign[place]], answer)
         return translated
 

@@ -51,6 +51,11 @@ class EngineSettings(Settings):
         """The device of each process of the pool; None is the stage's own."""
         return [device for device in self.devices or (None,) for _ in range(self.workers)]
 
+    @property
+    def here(self) -> "EngineSettings":
+        """The same in this process, for work that has no use for others."""
+        return self.model_copy(update={"kind": "local", "devices": (), "workers": 1, "threads": None})
+
 
 HERE = EngineSettings()
 """In this process, and shared with nobody."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.judge import Judge as Encoder
 from cultureclip.judging.reasons import FAILURES
@@ -31,6 +32,7 @@ class Material:
         usage: Counts of what the model that rates was asked.
         attribution_usage: Counts of what the model that grades was asked.
         encoder: Embeds images for judges that compare them; None where no such judge decides.
+        engine: Where models look at images, and shared with whom.
     """
 
     measured: pd.DataFrame
@@ -42,6 +44,7 @@ class Material:
     usage: Usage = field(default_factory=Usage)
     attribution_usage: Usage = field(default_factory=Usage)
     encoder: Encoder | None = None
+    engine: EngineSettings = HERE
 
 
 Judge = Callable[[Material, PanelSettings], pd.DataFrame]

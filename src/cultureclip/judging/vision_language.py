@@ -6,13 +6,18 @@ question asks for the three ratings as one JSON object, and what is not such an 
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from cultureclip.concepts.regions import region_name
+from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.run import SharedWork
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
@@ -23,9 +28,11 @@ from cultureclip.judging.reasons import Reason
 from cultureclip.judging.released import refuse_as_released
 from cultureclip.judging.settings import PanelSettings, VisionLanguageSettings
 from cultureclip.models.chat.asking import Outcome, Usage, ask
+from cultureclip.models.chat.job import engine_of
 from cultureclip.models.chat.open import open_chat_model
-from cultureclip.models.chat.request import ChatModel, Picture, Request, Sampling, Turn
+from cultureclip.models.chat.request import ChatModel, LocalModel, Picture, Request, Sampling, Turn
 from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
+from cultureclip.settings_base import Device
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +59,9 @@ def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
         raise ConfigurationError("filtering.vision_language", "not there", "Say which model rates images")
     prompt = read_rating_prompt(material.rating_prompt)
     wanted = material.measured.loc[material.measured["fault"].isna(), ["image_id", "concept_id"]]
-    rated = rate_images(wanted, material.images, material.concepts, material.store, prompt, how, material.usage)
+    rated = rate_images(
+        wanted, material.images, material.concepts, material.store, prompt, how, material.usage, material.engine
+    )
     reason = refuse_by_ratings(rated, how.rule).mask(rated["cause"] == _UNREAD, str(Reason.UNREADABLE))
     rated = rated.assign(reason=reason).reindex(material.measured.index)
     if 7 in how.as_released:
@@ -70,6 +79,7 @@ def rate_images(
     prompt: Prompt,
     settings: VisionLanguageSettings,
     usage: Usage | None = None,
+    engine: EngineSettings = HERE,
 ) -> pd.DataFrame:
     """Ask for the ratings of images.
 
@@ -84,19 +94,20 @@ def rate_images(
         prompt: From :func:`read_rating_prompt`.
         settings: Who is asked, and how.
         usage: Counts to add to.
+        engine: Where images are rated, and shared with whom.
 
     Returns:
         On the index of ``wanted``: the ratings :data:`CRITERIA` (float, missing where there is none), a
         ``<criterion>_reason`` each, and ``cause``, which says why there is no rating. By id, never by position.
     """
-    rater = _Rater(open_chat_model(settings.model), images, store, settings, usage or Usage())
+    rater = _Rater(open_chat_model(settings.model), images, store, settings, usage or Usage(), engine)
     questions = {str(row["concept_id"]): _turns(prompt, row) for row in concepts.to_dict("records")}
     asked = {
         str(image): questions[str(concept)]
         for image, concept in zip(wanted["image_id"], wanted["concept_id"], strict=True)
     }
     rated = rater.rate(asked)
-    rows = [rated.get(str(image), {"cause": _UNREAD}) for image in wanted["image_id"]]
+    rows = [rated[str(image)] for image in wanted["image_id"]]
     columns = [*CRITERIA, *(f"{name}_reason" for name in CRITERIA), "cause"]
     table = pd.DataFrame(rows, index=wanted.index, columns=columns)
     return table.astype(dict.fromkeys(CRITERIA, float) | dict.fromkeys(columns[len(CRITERIA) :], object))
@@ -126,28 +137,48 @@ class _Rater:
         store: KeyedStore,
         settings: VisionLanguageSettings,
         usage: Usage,
+        engine: EngineSettings,
     ) -> None:
         self.model, self.images, self.store, self.settings, self.usage = model, images, store, settings, usage
+        self.engine = engine
         self.sampling = Sampling(
             max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p
         )
 
     def rate(self, asked: Mapping[str, tuple[Turn, ...]]) -> dict[str, dict[str, Any]]:
-        """Return image_id -> a row of ratings; an image that cannot be read is absent."""
-        keys = {image: self._key(image, turns) for image, turns in asked.items()}
+        """Return image_id -> a row of ratings, or of why there are none."""
+        keys = {image: self.key(image, turns) for image, turns in asked.items()}
+        every = sorted(asked)  # neighbours share a part of the store
+        work = SharedWork(engine_of(self.model, self.engine), "ratings", digest("rate", [keys[i] for i in every]))
         kept = self.store.get(keys.values())
         rated = {image: kept[key] for image, key in keys.items() if key in kept}
-        missing = sorted(set(asked) - set(rated))  # neighbours share a part of the store
-        logger.debug("The vision-language judge rates %d images, %d are rated already", len(missing), len(rated))
-        for start in progress_bar(range(0, len(missing), _AT_ONCE), desc="rate images", disable=not missing):
-            part = missing[start : start + _AT_ONCE]
-            outcomes = dict(self._ask(part, asked))
-            rows = {image: _row(outcome) for image, outcome in outcomes.items()}
-            self.store.put({keys[image]: row for image, row in rows.items() if row["cause"] is None})
-            rated |= rows
+        logger.debug("The vision-language judge rates %d images", len(asked) - len(rated))
+        slices = []
+        for start in range(0, len(every), _AT_ONCE):
+            cut = every[start : start + _AT_ONCE]
+            if task := {image: asked[image] for image in cut if image not in rated}:
+                slices.append(Slice(slice_name(keys[image] for image in cut), task, len(task)))
+        job = Job("images", slices, partial(_RateSlices, self), (__name__, type(self.model).__module__), _count_tokens)
+        missing = sum(piece.items for piece in slices)
+        with progress_bar(total=missing, desc="rate images", disable=not missing) as bar:
+            for usage, rows in work.run(job):
+                self.usage.add(usage)
+                rated |= rows
+                bar.update(len(rows))
+        if others := {image: turns for image, turns in asked.items() if image not in rated}:  # rated by other runs
+            rated |= self.rate_slice(others, Usage())
         return rated
 
-    def _ask(self, part: Sequence[str], asked: Mapping[str, tuple[Turn, ...]]) -> Iterator[tuple[str, Outcome]]:
+    def rate_slice(self, asked: Mapping[str, tuple[Turn, ...]], usage: Usage) -> dict[str, dict[str, Any]]:
+        """Rate some images, and keep the ratings; an image without any is asked about again in the next run."""
+        outcomes = dict(self._ask(list(asked), asked, usage))
+        rows = {image: _row(outcomes[image]) if image in outcomes else {"cause": _UNREAD} for image in asked}
+        self.store.put({self.key(i, asked[i]): row for i, row in rows.items() if row["cause"] is None})
+        return rows
+
+    def _ask(
+        self, part: Sequence[str], asked: Mapping[str, tuple[Turn, ...]], usage: Usage
+    ) -> Iterator[tuple[str, Outcome]]:
         pictures = read_images(self.images, part)
         requests = [
             Request(
@@ -158,14 +189,37 @@ class _Rater:
             )
             for image, picture in pictures.items()
         ]
-        outcomes = ask(self.model, requests, self.store, self.settings.tries, self.usage)
+        outcomes = ask(self.model, requests, self.store, self.settings.tries, usage)
         yield from zip(pictures, outcomes, strict=True)
 
-    def _key(self, image: str, turns: tuple[Turn, ...]) -> str:
+    def key(self, image: str, turns: tuple[Turn, ...]) -> str:
+        """Return the key of an image's ratings."""
         settings = self.settings
         drawn = [settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed, settings.tries]
         words = [[turn.role, turn.text] for turn in turns]
         return digest("rating", self.model.fingerprint, image, words, drawn, Ratings.model_json_schema())
+
+
+@dataclass(frozen=True)
+class _RateSlices:
+    """Rates slices of images; in another process with a copy of the rater, its model on a device of its own."""
+
+    rater: _Rater
+    device: Device | None
+
+    def __post_init__(self) -> None:
+        if self.device is not None and isinstance(self.rater.model, LocalModel):
+            self.rater.model = self.rater.model.on(self.device)
+
+    def __call__(self, asked: Mapping[str, tuple[Turn, ...]]) -> Iterator[tuple[Usage, dict[str, dict[str, Any]]]]:
+        """Rate the images of a slice; yields the use of the model and a row per image."""
+        usage = type(self.rater.usage)()
+        rows = self.rater.rate_slice(asked, usage)
+        yield usage, rows
+
+
+def _count_tokens(result: tuple[Usage, Any]) -> Mapping[str, float]:
+    return {"tokens read": result[0].prompt_tokens, "tokens written": result[0].completion_tokens}
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -6,7 +6,7 @@ cache is copied into each batch, which is most of the work when the prompt holds
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from cultureclip.models.placement import Placement
 from cultureclip.models.sampling import common_prefix, draw, single_token
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
+from cultureclip.settings_base import Device
 
 Result = TypeVar("Result")
 
@@ -73,6 +74,19 @@ class LanguageModel:
         with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.placement.device}"):
             return read_weights(self.folder, self.gguf_file, self.placement)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out: another process reads its own."""
+        return {name: value for name, value in vars(self).items() if name != "_loaded"}
+
+    @property
+    def window(self) -> int:
+        """How many requests are sorted by length together."""
+        return WINDOW * self.batch
+
+    def on(self, device: Device) -> "LanguageModel":
+        """Return the same model on another device, with no weights read yet."""
+        return replace(self, placement=replace(self.placement, device=device))
+
     def load(self) -> None:
         """Read the weights, if they are not read yet."""
         _ = self._loaded
@@ -96,7 +110,7 @@ class LanguageModel:
         """
         limit = self.batch
         numbered = iter(enumerate(requests))
-        while window := list(islice(numbered, WINDOW * self.batch)):
+        while window := list(islice(numbered, self.window)):
             alike: dict[Sampling, list[tuple[int, Request]]] = {}
             for place, request in window:
                 alike.setdefault(request.sampling, []).append((place, request))

@@ -1,14 +1,16 @@
 """Ask questions until the answers have the form that was asked for; keep every answer and ask nothing twice."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from time import perf_counter
 from typing import Any, Literal
 
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.errors import UnparsableAnswerError
+from cultureclip.engine.run import SharedWork
+from cultureclip.engine.settings import HERE, EngineSettings
+from cultureclip.errors import StorageError, UnparsableAnswerError
 from cultureclip.ids import digest, seed_from_id
+from cultureclip.models.chat.job import engine_of, question_job
 from cultureclip.models.chat.request import Answer, ChatModel, Request, Structured
 from cultureclip.models.chat.structured import SHOWN, parse_answer
 
@@ -74,6 +76,11 @@ class Usage:
         self.prompt_tokens += answer.prompt_tokens
         self.completion_tokens += answer.completion_tokens
 
+    def add(self, other: "Usage") -> None:
+        """Add the counts of another, such as of a worker."""
+        for name, count in asdict(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
     def to_metrics(self, prices: tuple[float, float] | None = None) -> dict[str, Any]:
         """Return the counts, and the cost if prices per million tokens read and written are given."""
         metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
@@ -115,6 +122,11 @@ class Transcript(Usage):
         super().note_asked(request, answer)
         self.exchanges.append(Exchange(request, answer, kept=False))
 
+    def add(self, other: Usage) -> None:
+        """Add the counts of another, and what it remembers if it is a transcript."""
+        super().add(other)
+        self.exchanges += other.exchanges if isinstance(other, Transcript) else []
+
 
 def ask(
     model: ChatModel,
@@ -150,33 +162,56 @@ def ask(
 
 
 def answer_all(
-    model: ChatModel, requests: Sequence[Request], store: KeyedStore, usage: Usage
+    model: ChatModel,
+    requests: Sequence[Request],
+    store: KeyedStore,
+    usage: Usage,
+    engine: EngineSettings = HERE,
+    name: str = "questions",
 ) -> Iterator[tuple[int, Answer]]:
     """Give the answer of every request once: from the store, or from the model, whose answer is then stored.
 
+    Args:
+        model: Model to ask.
+        requests: The questions; those of one key are asked once.
+        store: Store of the answers.
+        usage: Counts to add to.
+        engine: Where the model is asked, and shared with whom.
+        name: Name of the job.
+
     Yields:
-        (Place of the request, its answer), as they come; requests of one key are asked once.
+        (Place of the request, its answer), as they come.
+
+    Raises:
+        JobError: if slices of the questions failed; the others are answered.
     """
     keys = [request.key(model.fingerprint) for request in requests]
     places: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
+    work = SharedWork(engine_of(model, engine), name, digest("questions", list(places), model.window))
     kept = store.get(places)
-    for key, value in kept.items():
-        answer = Answer(**value)
-        usage.note_kept(requests[places[key][0]], answer, len(places[key]))
-        yield from ((place, answer) for place in places[key])
-    missing = [key for key in places if key not in kept]
-    if missing:
-        model.load()  # before the clock starts, which measures only the answers
-    started = perf_counter()
-    for batch in model.stream([requests[places[key][0]] for key in missing]):
-        usage.seconds += perf_counter() - started
-        store.put({missing[number]: asdict(answer) for number, answer in batch})
-        for number, answer in batch:
-            usage.note_asked(requests[places[missing[number]][0]], answer)
-            yield from ((place, answer) for place in places[missing[number]])
-        started = perf_counter()
+    questions = {key: requests[of_key[0]] for key, of_key in places.items()}
+    missing = dict.fromkeys(key for key in places if key not in kept)
+
+    def give(stored: Mapping[str, Any]) -> Iterator[tuple[int, Answer]]:
+        for key, value in stored.items():
+            usage.note_kept(questions[key], Answer(**value), len(places[key]))
+            yield from ((place, Answer(**value)) for place in places[key])
+
+    yield from give(kept)
+    for asked in work.run(question_job(model, questions, list(missing), store)):
+        usage.seconds += asked.seconds
+        for key, value in store.get(asked.keys).items():
+            del missing[key]
+            usage.note_asked(questions[key], Answer(**value))
+            yield from ((place, Answer(**value)) for place in places[key])
+    if missing:  # what other runs asked
+        theirs = store.get(missing)
+        if absent := [key for key in missing if key not in theirs]:
+            cause = f"{len(absent)} answers are not in it, though a run that shares {name} asked for them"
+            raise StorageError(store.path, cause, "Give runs that share engine.journal the same data, then run again")
+        yield from give(theirs)
 
 
 def _repeated(request: Request, attempt: int) -> Request:

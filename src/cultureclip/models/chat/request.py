@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from cultureclip.ids import digest
+from cultureclip.settings_base import Device
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "refused"]
@@ -154,6 +155,10 @@ class ChatModel(Protocol):
     def fingerprint(self) -> str:
         """Everything of the model that decides an answer: weights and number type, or name and revision at a server."""
 
+    @property
+    def window(self) -> int:
+        """How many requests are put in order together: a slice of the work on many of them."""
+
     def load(self) -> None:
         """Read the weights, if this process holds them and has not read them yet."""
 
@@ -163,6 +168,14 @@ class ChatModel(Protocol):
         Yields:
             Lists of (place of the request, its answer), as they are finished.
         """
+
+
+@runtime_checkable
+class LocalModel(Protocol):
+    """A chat model whose weights a process reads; other processes can read them as well."""
+
+    def on(self, device: Device) -> "ChatModel":
+        """Return the same model on another device, with no weights read yet."""
 
 
 @runtime_checkable

@@ -33,6 +33,7 @@ _LOCAL_KEY = "none"
 CHARACTERS_PER_TOKEN = 16
 """An answer of more characters than this per allowed token does not keep to the limit, and is cut off here."""
 SHOWN_MESSAGE = 200
+_WINDOW = 64
 
 
 class ServerChat:
@@ -62,6 +63,11 @@ class ServerChat:
     def fingerprint(self) -> str:
         """Name and revision: a server does not show its weights, so the config must say which they are."""
         return digest("served model", self._settings.model, self._settings.revision)
+
+    @property
+    def window(self) -> int:
+        """How many requests are asked before the next ones begin: many times those in flight, which wait at its end."""
+        return _WINDOW * self._settings.concurrency
 
     def load(self) -> None:
         """Do nothing, because the servers hold the weights."""

@@ -6,7 +6,7 @@ sampling from the same distribution (Gumbel 1954; Maddison et al. 2014, arXiv 14
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from cultureclip.models.memory import halve_until_it_fits
 from cultureclip.models.placement import Placement
 from cultureclip.models.sampling import single_token
 from cultureclip.reading.pictures import decode_image
+from cultureclip.settings_base import Device
 
 WINDOW = 16
 """Batches of requests that are sorted by length together: the longer, the less padding, and the more a crash costs."""
@@ -50,6 +51,19 @@ class VisionLanguageModel:
 
         return read_vision_model(self.folder, self.placement)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out: another process reads its own."""
+        return {name: value for name, value in vars(self).items() if name != "_loaded"}
+
+    @property
+    def window(self) -> int:
+        """How many requests are sorted by length together."""
+        return WINDOW * self.batch
+
+    def on(self, device: Device) -> "VisionLanguageModel":
+        """Return the same model on another device, with no weights read yet."""
+        return replace(self, placement=replace(self.placement, device=device))
+
     def load(self) -> None:
         """Read the weights, if they are not read yet."""
         _ = self._loaded
@@ -62,7 +76,7 @@ class VisionLanguageModel:
         """
         batch = self.batch
         numbered = iter(enumerate(requests))
-        while window := list(islice(numbered, WINDOW * self.batch)):
+        while window := list(islice(numbered, self.window)):
             ordered = sorted(window, key=lambda item: (repr(item[1].sampling), _length(item[1])))
             start = 0
             while start < len(ordered):

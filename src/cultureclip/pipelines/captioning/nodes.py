@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ def hold_dialogues(
     caption_store: KeyedStore,
     voices_prompt: dict[str, Any],
     parameters: CaptioningParameters,
+    engine: EngineSettings = HERE,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let two voices talk about every accepted twin, where ``voices`` are configured.
 
@@ -33,7 +35,7 @@ def hold_dialogues(
     usage, dialogues = Usage(), make_table([], DIALOGUES)
     if parameters.voices is not None:
         prompt, model = read_voices_prompt(voices_prompt), open_chat_model(parameters.language_model)
-        holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.drawn_seed, usage)
+        holder = Dialogues(caption_store, model, prompt, parameters.voices, parameters.drawn_seed, usage, engine)
         dialogues = holder.hold(leave_out(twins, parameters.exclude.find(concepts), "Dialogues"), concepts)
     return dialogues, usage.to_metrics(parameters.language_model.prices)
 
@@ -45,6 +47,7 @@ def write_captions(
     caption_store: KeyedStore,
     caption_prompt: dict[str, Any],
     parameters: CaptioningParameters,
+    engine: EngineSettings = HERE,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let the language model write captions of every concept of an accepted twin, and check each one.
 
@@ -69,6 +72,7 @@ def write_captions(
         prompt=prompt,
         settings=parameters,
         usage=usage,
+        engine=engine,
     )
     return captions, usage.to_metrics(parameters.language_model.prices)
 

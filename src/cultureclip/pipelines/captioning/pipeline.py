@@ -7,17 +7,18 @@ from cultureclip.pipelines.captioning.nodes import hold_dialogues, summarise_cap
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
     """Build the pipeline twins, concepts, caption_store, prompts -> dialogues, captions, captioning_metrics."""
+    parameters = ["params:captioning", "params:engine"]
     return Pipeline(
         [
             Node(
                 hold_dialogues,
-                inputs=["twins", "concepts", "caption_store", "voices_prompt", "params:captioning"],
+                inputs=["twins", "concepts", "caption_store", "voices_prompt", *parameters],
                 outputs=["dialogues", "dialogue_usage"],
                 name="hold_dialogues",
             ),
             Node(
                 write_captions,
-                inputs=["twins", "concepts", "dialogues", "caption_store", "caption_prompt", "params:captioning"],
+                inputs=["twins", "concepts", "dialogues", "caption_store", "caption_prompt", *parameters],
                 outputs=["captions", "usage"],
                 name="write_captions",
             ),
@@ -32,5 +33,5 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         tags="captioning",
         inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt"},
         outputs={"captions", "dialogues", "captioning_metrics"},
-        parameters={"params:captioning"},
+        parameters=set(parameters),
     )

@@ -45,6 +45,7 @@ def ask_judges(
     rating_prompt: dict[str, Any],
     attribution_prompt: dict[str, Any],
     parameters: FilteringParameters,
+    engine: EngineSettings = HERE,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Let every judge that decides give its opinion of every image; what was asked before is read from the store.
 
@@ -55,9 +56,15 @@ def ask_judges(
     from cultureclip.judging.panel import Material
     from cultureclip.judging.panel import ask_judges as ask
 
-    encoder = Judge(parameters, judgement_store)
     material = Material(
-        measurements, images, concepts, judgement_store, rating_prompt, attribution_prompt, encoder=encoder
+        measurements,
+        images,
+        concepts,
+        judgement_store,
+        rating_prompt,
+        attribution_prompt,
+        encoder=Judge(parameters, judgement_store, engine),
+        engine=engine,
     )
     opinions, deciding = ask(material, parameters), parameters.judges.decide
     usage = {}

@@ -31,6 +31,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
                 "rating_prompt",
                 "attribution_prompt",
                 "params:filtering",
+                "params:engine",
             ],
             outputs=["opinions", "usage"],
             name="ask_judges",
