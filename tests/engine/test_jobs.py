@@ -151,8 +151,10 @@ def test_one_of_many_claims_wins_and_a_taken_over_holder_marks_nothing(tmp_path)
     [
         ({"task": 2, "tasks": 2, "journal": "jobs"}, "from 0 to 1"),
         ({"tasks": 2}, "name its folder"),
-        ({"workers": 2}, "set kind: pool"),
-        ({"kind": "ray"}, "local"),
+        ({"workers": 2}, "set kind: pool or"),
+        ({"kind": "ray"}, "a folder that all of them have"),
+        ({"kind": "ray", "journal": "jobs", "devices": ["cuda:0", "cuda:1"]}, "one per worker"),
+        ({"kind": "pool", "cluster": "10.0.0.1:6379"}, "set kind: ray"),
         ({"device": "cpu"}, "Extra inputs"),
     ],
 )

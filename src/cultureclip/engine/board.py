@@ -42,6 +42,11 @@ class Board(Generic[Task, Result]):
                 journal.forget(FAILED, name)
 
     @property
+    def has_more(self) -> bool:
+        """Whether slices are left that nobody has begun, or that others work on."""
+        return bool(self._again or self._open or self._elsewhere)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether slices are left, and others work on all of them."""
         return bool(self._elsewhere)

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cultureclip.engine.board import Board
+from cultureclip.engine.cluster import run_ray
 from cultureclip.engine.job import Job, Result, Task
 from cultureclip.engine.journal import DONE, Journal
 from cultureclip.engine.local import run_local
@@ -12,7 +13,7 @@ from cultureclip.engine.pool import run_pool
 from cultureclip.engine.settings import EngineSettings
 from cultureclip.engine.temporary import scratch_folder
 
-ENGINES: dict[str, Callable[[Board[Any, Any]], Iterator[Any]]] = {"local": run_local, "pool": run_pool}
+ENGINES: dict[str, Callable[[Board[Any, Any]], Iterator[Any]]] = {"local": run_local, "pool": run_pool, "ray": run_ray}
 """``engine.kind`` -> its function."""
 
 
