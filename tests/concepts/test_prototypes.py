@@ -9,7 +9,9 @@ import pytest
 from cultureclip.concepts.looks import embed_pictures
 from cultureclip.concepts.prototypes import PictureEmbedder, Seen, average_looks, choose_views, list_references
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
+from cultureclip.settings_base import CPU
 from tests.support.tiny_clip import write_tiny_clip
 
 ALL = ("left_right", "upside_down", "half_turn")
@@ -39,27 +41,35 @@ def test_slices_and_the_store_give_what_embedding_one_by_one_gives(
     monkeypatch.setattr("cultureclip.concepts.prototypes._AT_ONCE", 4)
     pictures = some_pictures(10)
     naive = np.stack([embed_pictures(judge, seen.pixels[None], seen.views)[0] for seen in pictures])
-    embedder = PictureEmbedder(judge, KeyedStore(tmp_path / "store"))
+    embedder = PictureEmbedder(judge.source, CPU, KeyedStore(tmp_path / "store"))
     np.testing.assert_allclose(np.stack(list(embedder.embed(iter(pictures)))), naive, atol=1e-5)
     monkeypatch.setattr("cultureclip.concepts.prototypes.embed_pictures", None)  # a second time nothing is computed
     np.testing.assert_allclose(np.stack(list(embedder.embed(pictures[::-1]))), naive[::-1], atol=1e-5)
 
 
-def test_pictures_are_read_a_slice_at_a_time(judge, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_a_pool_of_any_size_gives_the_bits_of_this_process_and_leaves_no_file(judge, tmp_path, monkeypatch, workers):
     monkeypatch.setattr("cultureclip.concepts.prototypes._AT_ONCE", 4)
-    read = []
-    pictures = (read.append(place) or seen for place, seen in enumerate(some_pictures(10)))
-    next(PictureEmbedder(judge, KeyedStore(tmp_path / "store")).embed(pictures))
-    assert read == [0, 1, 2, 3]
+    pictures = [*some_pictures(10), *some_pictures(2)]  # two come again
+    stores = [KeyedStore(tmp_path / name / "store") for name in ("here", "there")]
+    engines = [HERE, EngineSettings(kind="pool", workers=workers, journal=tmp_path / "jobs")]
+    here, there = (
+        np.stack(list(PictureEmbedder(judge.source, CPU, store, engine).embed(iter(pictures))))
+        for store, engine in zip(stores, engines, strict=True)
+    )
+    np.testing.assert_array_equal(here, there)
+    assert sorted(stores[0].read_all()) == sorted(stores[1].read_all())
+    assert len(stores[0]) == 10
+    assert not [path for path in tmp_path.rglob("*looks*") if path.is_file()]
 
 
 @pytest.mark.parametrize("change", ["pixels", "views", "encoder"])
 def test_another_picture_view_or_encoder_of_the_same_width_is_embedded_anew(judge, tmp_path, change):
     store, seen = KeyedStore(tmp_path / "store"), some_pictures(2)[1]
-    list(PictureEmbedder(judge, store).embed([seen]))
+    list(PictureEmbedder(judge.source, CPU, store).embed([seen]))
     other = load_encoder(write_tiny_clip(tmp_path / "other", seed=5)) if change == "encoder" else judge
     changed = {"pixels": seen._replace(pixels=255 - seen.pixels), "views": seen._replace(views=())}
-    (found,) = PictureEmbedder(other, store).embed([changed.get(change, seen)])
+    (found,) = PictureEmbedder(other.source, CPU, store).embed([changed.get(change, seen)])
     assert len(store) == 2
     expected = changed.get(change, seen)
     np.testing.assert_allclose(found, embed_pictures(other, expected.pixels[None], expected.views)[0], atol=1e-5)

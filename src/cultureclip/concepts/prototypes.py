@@ -7,10 +7,9 @@ and the fingerprint of the encoder, so a rerun embeds new pictures alone, and an
 import base64
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,13 +17,17 @@ from PIL import Image, ImageOps
 
 from cultureclip.concepts.looks import embed_pictures, read_pictures
 from cultureclip.concepts.settings import TwinSettings, View
+from cultureclip.engine.disk import cannot_write
+from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.run import SharedWork
+from cultureclip.engine.settings import HERE, EngineSettings
+from cultureclip.engine.temporary import remove, sweep, temporary_beside
 from cultureclip.ids import bytes_digest, digest
+from cultureclip.models.fingerprint import fingerprint
 from cultureclip.pictures.registry import MOST_STYLES, find_scheme
-
-if TYPE_CHECKING:  # the torch import takes seconds, and only code that embeds needs it
-    from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.settings_base import Device
 
 _AT_ONCE = 256
 _PHOTOGRAPH_VIEWS = ("left_right",)
@@ -113,43 +116,115 @@ class PictureReader:
                 yield Seen(drawn[0], choose_views(reference, self._kind_of[concept], self._settings.views))
 
 
-@dataclass(frozen=True)
 class PictureEmbedder:
     """Embeds pictures that the store does not have.
 
-    Attributes:
-        judge: Encoder of the pictures.
+    Args:
+        judge: Folder of the encoder of the pictures; it is loaded if a picture is new.
+        device: Device of the encoder.
         store: Gets the embeddings, one slice at a time.
+        engine: Where pictures are embedded, and shared with whom.
     """
 
-    judge: "ImageTextEncoder"
-    store: KeyedStore
+    def __init__(self, judge: Path, device: Device, store: KeyedStore, engine: EngineSettings = HERE) -> None:
+        self._store, self._engine = store, engine
+        self._make_worker = partial(_Look, judge, device, store)
+        self.fingerprint = fingerprint(judge)
 
     def embed(self, pictures: Iterable[Seen]) -> Iterator[np.ndarray]:
-        """Yield the L2-normalised embedding of each picture, float32 [D]; a slice of pictures is in memory at once."""
-        remaining = iter(pictures)
-        while part := list(islice(remaining, _AT_ONCE)):
-            keys = [self._key(seen) for seen in part]
-            known = self.store.get(keys)
-            if missing := {key: seen for key, seen in zip(keys, part, strict=True) if key not in known}:
-                new = self._compute(missing)
-                self.store.put(new)
-                known |= new
-            yield from (_to_vector(known[key]) for key in keys)
+        """Yield the L2-normalised embedding of each picture, float32 [D].
 
-    def _compute(self, missing: Mapping[str, Seen]) -> dict[str, str]:
-        by_views: dict[tuple[View, ...], list[str]] = defaultdict(list)
-        for key, seen in missing.items():
-            by_views[seen.views].append(key)
+        The pictures lie in a file beside the store meanwhile, for the workers to read; a slice of them is in memory.
+        """
+        spool = temporary_beside(self._store.path.with_name("looks"))
+        sweep(spool.parent, "looks.")
+        try:
+            rows, shape = self._write(pictures, spool)
+            work = SharedWork(self._engine, "looks", digest("looks", [row.key for row in rows]))
+            slices = list(self._cut(rows, spool, shape))
+            missing = sum(piece.items for piece in slices)
+            job = Job("pictures", slices, self._make_worker, (__name__, "cultureclip.models.encoder"))
+            with progress_bar(total=missing, desc="embed pictures", disable=not missing) as bar:
+                for embedded in work.run(job):
+                    bar.update(embedded)
+        finally:
+            remove(spool)
+        for part in _parts(rows):
+            known = self._store.get(row.key for row in part)
+            yield from (_to_vector(known[row.key]) for row in part)
+
+    def _write(self, pictures: Iterable[Seen], spool: Path) -> tuple[list["_Row"], tuple[int, ...]]:
+        rows, shape = [], ()
+        try:
+            with spool.open("wb") as file:
+                for place, seen in enumerate(pictures):
+                    pixels, shape = np.ascontiguousarray(seen.pixels).tobytes(), seen.pixels.shape
+                    views = sorted(seen.views)
+                    key = digest("look", bytes_digest(pixels), seen.pixels.shape, views, self.fingerprint)
+                    rows.append(_Row(key, place, seen.views))
+                    file.write(pixels)
+        except OSError as error:
+            raise cannot_write(spool, error) from error
+        return rows, (len(rows), *shape)
+
+    def _cut(self, rows: Sequence["_Row"], spool: Path, shape: tuple[int, ...]) -> Iterator[Slice["_Pictures"]]:
+        """Cut all pictures into slices, and keep in each those that are new; a picture that comes again is not."""
+        taken: set[str] = set()
+        for part in _parts(rows):
+            known = self._store.get(row.key for row in part).keys() | taken
+            if new := {row.key: row for row in part if row.key not in known}:
+                taken |= new.keys()
+                name = slice_name(row.key for row in part)
+                yield Slice(name, _Pictures(spool, shape, tuple(new.values())), len(new))
+
+
+class _Row(NamedTuple):
+    """A picture: its key in the store, its place in the file, and its views."""
+
+    key: str
+    place: int
+    views: tuple[View, ...]
+
+
+class _Pictures(NamedTuple):
+    """Some pictures of a file of uint8 [N, H, W, 3]."""
+
+    file: Path
+    shape: tuple[int, ...]
+    rows: tuple[_Row, ...]
+
+
+class _Look:
+    """Embeds slices of pictures, those of the same views together.
+
+    Args:
+        judge: Folder of the encoder.
+        device: Device of the stage.
+        store: Gets the embeddings.
+        own: Device of the process, if it has its own.
+    """
+
+    def __init__(self, judge: Path, device: Device, store: KeyedStore, own: Device | None) -> None:
+        from cultureclip.models.encoder import load_encoder
+
+        self._encoder, self._store = load_encoder(judge, own or device), store
+
+    def __call__(self, task: _Pictures) -> Iterator[int]:
+        """Embed the pictures of a slice; yields their number."""
+        pixels = np.memmap(task.file, np.uint8, "r", shape=task.shape)
+        by_views: dict[tuple[View, ...], list[_Row]] = defaultdict(list)
+        for row in task.rows:
+            by_views[row.views].append(row)
         found: dict[str, str] = {}
-        for views, keys in by_views.items():
-            vectors = embed_pictures(self.judge, np.stack([missing[key].pixels for key in keys]), views)
-            found |= {key: _to_text(vector) for key, vector in zip(keys, vectors, strict=True)}
-        return found
+        for views, rows in by_views.items():
+            vectors = embed_pictures(self._encoder, pixels[[row.place for row in rows]], views)
+            found |= {row.key: _to_text(vector) for row, vector in zip(rows, vectors, strict=True)}
+        self._store.put(found)
+        yield len(found)
 
-    def _key(self, seen: Seen) -> str:
-        pixels = bytes_digest(np.ascontiguousarray(seen.pixels).tobytes())
-        return digest("look", pixels, seen.pixels.shape, sorted(seen.views), self.judge.fingerprint)
+
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
 
 
 def see(pictures: Iterable[Image.Image], size: int) -> Iterator[Seen]:

@@ -7,6 +7,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field, field_validator
 
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.images.generation import generate_missing
 from cultureclip.images.requests import plan_requests, read_recipe
 from cultureclip.images.settings import GenerationSettings
@@ -48,13 +49,20 @@ class Portraits:
         concepts: Columns concept_id, name and key_visual_features; a concept without features gets no picture.
         settings: How they are drawn; None: not one is.
         store: Gets the pictures that it lacks.
+        engine: Where they are generated, and shared with whom.
     """
 
-    def __init__(self, concepts: pd.DataFrame, settings: PortraitSettings | None, store: ShardStore) -> None:
+    def __init__(
+        self,
+        concepts: pd.DataFrame,
+        settings: PortraitSettings | None,
+        store: ShardStore,
+        engine: EngineSettings = HERE,
+    ) -> None:
         drawn = concepts[:0] if settings is None else concepts[concepts["key_visual_features"].map(len) > 0]
         if settings is not None and len(drawn) < len(concepts):
             logger.warning("%d concepts have neither picture nor features to draw", len(concepts) - len(drawn))
-        self._settings, self._store = settings, store
+        self._settings, self._store, self._engine = settings, store, engine
         self._plan = pd.DataFrame({"caption_id": [], "image_id": []})
         if settings is not None and len(drawn):
             ends = zip(drawn["name"], drawn["key_visual_features"], strict=True)
@@ -72,7 +80,7 @@ class Portraits:
         """Generate what is missing, then yield every picture, concept by concept."""
         if self._settings is None or self._plan.empty:
             return
-        report = generate_missing(self._plan, self._store, self._settings)
+        report = generate_missing(self._plan, self._store, self._settings, self._engine)
         logger.info("Mining: %d pictures of concepts without one, %d of them new", report.planned, report.generated)
         ids = list(self._plan["image_id"])
         for start in range(0, len(ids), _READ_AT_ONCE):

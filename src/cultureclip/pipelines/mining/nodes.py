@@ -11,6 +11,7 @@ import pandas as pd
 from cultureclip.concepts.bottom_up.learn import BottomUp
 from cultureclip.concepts.matching import Matching
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import SourceDataError
 from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.mining.parameters import MiningParameters
@@ -131,6 +132,7 @@ def embed_looks(
     mining_store: KeyedStore,
     image_store: ShardStore,
     parameters: MiningParameters,
+    engine: EngineSettings = HERE,
 ) -> pd.DataFrame:
     """Embed the pictures of every concept with the judge and find reference pictures that are alike to the pixel."""
     from itertools import chain
@@ -139,12 +141,12 @@ def embed_looks(
     from cultureclip.concepts.looks import choose_representatives
     from cultureclip.concepts.prototypes import PictureEmbedder, PictureReader, average_looks, list_references, see
     from cultureclip.engine.temporary import scratch_folder
-    from cultureclip.models.encoder import load_encoder
     from cultureclip.models.locate import locate
 
     files = _fetch_pictures(concept_sources, parameters)
     references = list_references(concepts, concept_sources, parameters.twins.pictures, files)
-    portraits = _draw_portraits(concepts[~concepts["concept_id"].isin(list(references))], image_store, parameters)
+    without = concepts[~concepts["concept_id"].isin(list(references))]
+    portraits = _draw_portraits(without, image_store, parameters, engine)
     pictures = Counter({concept: len(own) for concept, own in references.items()}) + Counter(portraits.concepts)
     shown = concepts[concepts["concept_id"].isin(list(pictures))].reset_index(drop=True)
     if len(shown) < 2:
@@ -155,11 +157,11 @@ def embed_looks(
     settings = parameters.twins
     kinds = find_kinds(shown["universal"], settings.max_twins_per_kind)
     kind_of = dict(zip(shown["concept_id"], kinds, strict=True))
-    judge = load_encoder(locate(parameters.judge), parameters.device)
+    embedder = PictureEmbedder(locate(parameters.judge), parameters.device, mining_store, engine)
     with scratch_folder() as folder:  # pictures that are compared to the pixel lie on the disk
         reader = PictureReader(references, kind_of, settings, folder)
         drawn = see(portraits, settings.picture_size)
-        vectors = PictureEmbedder(judge, mining_store).embed(chain(reader, drawn))
+        vectors = embedder.embed(chain(reader, drawn))
         looks = average_looks([*reader.concepts, *portraits.concepts], vectors)
         referenced = shown[shown["concept_id"].isin(list(references))].reset_index(drop=True)
         chosen = choose_representatives(referenced, reader.styles, settings.indistinguishable_below)
@@ -168,18 +170,20 @@ def embed_looks(
         {
             "concept_id": shown["concept_id"],
             "embedding": [looks[concept] for concept in shown["concept_id"]],
-            "judge": judge.fingerprint,
+            "judge": embedder.fingerprint,
             "pictures": [pictures[concept] for concept in shown["concept_id"]],
             "stands_for": [stands_for.get(concept, concept) for concept in shown["concept_id"]],
         }
     )
 
 
-def _draw_portraits(concepts: pd.DataFrame, store: ShardStore, parameters: MiningParameters) -> "Portraits":
+def _draw_portraits(
+    concepts: pd.DataFrame, store: ShardStore, parameters: MiningParameters, engine: EngineSettings
+) -> "Portraits":
     """Plan pictures of concepts that have none; no picture where that is off."""
     from cultureclip.images.portraits import Portraits
 
-    return Portraits(concepts, parameters.portraits, store)
+    return Portraits(concepts, parameters.portraits, store, engine)
 
 
 def _fetch_pictures(concept_sources: pd.DataFrame, parameters: MiningParameters) -> dict[str, str]:

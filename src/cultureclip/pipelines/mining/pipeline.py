@@ -43,7 +43,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         ),
         Node(
             embed_looks,
-            inputs=["concepts", "concept_sources", "mining_store", "image_store", "params:mining"],
+            inputs=["concepts", "concept_sources", "mining_store", "image_store", "params:mining", "params:engine"],
             outputs="looks",
             name="embed_looks",
         ),
@@ -76,5 +76,5 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             "twin_reviews",
         },
         outputs={"concepts", "concept_sources", "source_report", "twins", "culture_yields", "mining_metrics"},
-        parameters={"params:mining"},
+        parameters={"params:mining", "params:engine"},
     )
