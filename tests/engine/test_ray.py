@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from cultureclip.engine.settings import EngineSettings
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.engine.status import read_jobs
 from cultureclip.errors import JobError, StorageError
+from cultureclip.images.generation import generate_missing
+from cultureclip.images.requests import plan_requests, read_recipe
+from cultureclip.images.store import ShardStore
+from tests.support.captions import caption_table
 from tests.support.jobs import calls, run_files
+from tests.support.tiny_models import tiny_settings, write_tiny_sd3
 
 ray = pytest.importorskip("ray")
 IDS = [f"{number:03}" for number in range(40)]
@@ -51,6 +56,17 @@ def test_an_actor_that_dies_or_hangs_costs_only_its_slice(folder, tmp_path, deed
     run_files(folder, engine(tmp_path, silent_s=1.0))
     assert files(folder) == {item: item for item in IDS}
     assert {item for item, count in Counter(calls(folder)).items() if count > 1} <= {"012", "013", "014", "015"}
+
+
+def test_actors_store_the_bytes_that_one_process_stores(tmp_path):
+    settings = tiny_settings(write_tiny_sd3(tmp_path / "model"), batch_size=2, part_size=4)
+    texts = [f"a red kimono with {count} white cranes" for count in range(6)]
+    requests = plan_requests(caption_table(texts), read_recipe(settings), images_per_caption=4, shard_digits=1)
+    stores = [ShardStore(tmp_path / name) for name in ("here", "there")]
+    for store, kind in zip(stores, (HERE, engine(tmp_path)), strict=True):
+        assert generate_missing(requests, store, settings, kind).generated == len(requests)
+    here, there = ({p.name: p.read_bytes() for p in store.root.glob("*/*") if p.is_file()} for store in stores)
+    assert here == there
 
 
 def test_failures_and_full_disks_end_the_run_as_in_this_process(folder, tmp_path):
