@@ -146,6 +146,41 @@ def test_one_of_many_claims_wins_and_a_taken_over_holder_marks_nothing(tmp_path)
     assert one.names(FAILED) == set() and one.names(DONE) == {"a"}
 
 
+@pytest.mark.parametrize("jump_s", [-1e9, 1e9])
+def test_a_clock_that_jumps_takes_no_slice_away(tmp_path, monkeypatch, jump_s):
+    one, other = (Journal(tmp_path, 5.0) for _ in range(2))
+    one.begin({"unit": "files", "slices": {"a": 1}})
+    lease = one.claim("a")
+    assert lease is not None and other.claim("a") is None
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+    os.utime(lease.path, (max(0, real() + jump_s),) * 2)
+    assert other.claim("a") is None
+    assert one.settle(lease, DONE, {"items": 1})
+
+
+@pytest.mark.parametrize("kind", ["local", "pool"])
+def test_a_disk_that_fills_stops_the_run_and_with_room_the_next_one_ends_it(tmp_path, kind):
+    """A disk of 32 pages: 40 items and the journal need more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    settings = EngineSettings(kind=kind, journal=disk / "jobs").model_dump_json()
+    command = f"{sys.executable} -m tests.support.jobs {disk}/files '{settings}' 40 0"
+    steps = f"mount -t tmpfs -o size=128k none {disk} && ! {command} && mount -o remount,size=4m {disk} && {command}"
+    steps += f" && cat {disk}/files/0* {disk}/jobs/*/status.txt"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "mount", "-t", "tmpfs", "none", disk], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets no user mount a disk of their own")
+    ended = subprocess.run(
+        [*alone, "sh", "-c", steps], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Free disk space or raise the quota, then run again" in ended.stderr
+    assert "".join(IDS) in ended.stdout
+    assert "100%" in ended.stdout and "0 failed, 0 blocked" in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [

@@ -46,7 +46,8 @@ _SLICES = {  # several slices per job; captions by a model of random weights, wh
     "filtering": ("batch=4",),
 }
 MOMENT = "any moment"
-_SEPARATE = ("run_manifest.json", "logs", "jobs")
+_SEPARATE = ("run_manifest.json", "logs", "jobs", "embeddings")
+"""Runs of their own, and a cache whose names have the digest of a model that each training run makes anew."""
 
 
 @dataclass
@@ -189,7 +190,7 @@ def try_engine(base: Path, stage: str, label: str, kills: int, usual: Undisturbe
             found = differences(usual.holds, contents(project))
             outcome.ends += 1
             outcome.differing += sorted(set(found) - usual.noise)
-            outcome.left += [str(path) for path in (project / "data").rglob(".*.tmp")]
+            outcome.left += [str(path.relative_to(project)) for path in (project / "data").rglob(".*.tmp")]
             outcome.calls += most_calls(watched)
             shutil.rmtree(project)
             if outcome.hits.total() >= kills:
@@ -210,7 +211,8 @@ def describe(stage: str, label: str, outcome: Outcome) -> str:
     """A row of the table of stages."""
     made = ", ".join(f"{outcome.calls[times]} {times}" for times in sorted(outcome.calls, reverse=True)) or "-"
     equal = f"DIFFERS: {', '.join(outcome.differing)[:300]}" if outcome.differing else "equal"
-    cells = (stage, label, outcome.hits.total(), outcome.runs, outcome.ends, made, equal, len(outcome.left))
+    left = ", ".join(f"`{name}`" for name in outcome.left) or "none"
+    cells = (stage, label, outcome.hits.total(), outcome.runs, outcome.ends, made, equal, left)
     return f"| {' | '.join(map(str, cells))} | {outcome.seconds:.0f} |"
 
 

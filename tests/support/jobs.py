@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from cultureclip.engine.atomic import replacing
+from cultureclip.engine.disk import cannot_write
 from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.run import SharedWork
 from cultureclip.engine.settings import EngineSettings
@@ -36,8 +37,11 @@ class Files:
         for item in items:
             self._do_deeds(item)
             time.sleep(self.seconds)
-            with replacing(self.folder / item) as temporary:
-                temporary.write_text(item)
+            try:
+                with replacing(self.folder / item) as temporary:
+                    temporary.write_text(item)
+            except OSError as error:
+                raise cannot_write(self.folder, error) from error
             with Path(f"{self.folder}.calls").open("a", encoding="utf-8") as calls:
                 calls.write(f"{item}\n")
             yield 1

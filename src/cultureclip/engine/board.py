@@ -103,7 +103,12 @@ class Board(Generic[Task, Result]):
     def finish(self, lease: Lease, piece: Slice[Task], seconds: float, counts: Counter[str]) -> None:
         """Note that a slice is done."""
         facts: dict[str, Any] = {"items": piece.items, "seconds": round(seconds, 4), "counts": dict(counts)}
-        if self.journal.settle(lease, DONE, facts):
+        try:
+            settled = self.journal.settle(lease, DONE, facts)
+        except CultureClipError:  # the disk is full: the slice is stored, which the next run finds
+            self.journal.release(lease)
+            raise
+        if settled:
             self.journal.forget(BLOCKED, piece.name)
         else:
             logger.warning("%s: slice %s was taken over while its worker was silent", self.name, piece.name)

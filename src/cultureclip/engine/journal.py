@@ -13,7 +13,7 @@ and marks nothing; what it stores meanwhile is content-addressed or first-wins, 
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,13 +160,11 @@ class Journal:
         token, path = self.holders().get(name, (0, None))
         tries = 0
         if path is not None:
-            header = _read_header(path)
-            ours, process = header.get("scope") == process_scope(), header.get("process", 0)
-            dead = ours and process != os.getpid() and not _is_running(process)
+            dead = _is_dead(path)
             silent = not dead and self.is_silent(name, path)
             if not dead and not silent:
                 return None
-            tries = header.get("tries", 0) + silent
+            tries = _read_header(path).get("tries", 0) + silent
         return self._create(name, token + 1, tries, path)
 
     def retake(self, lease: Lease) -> Lease | None:
@@ -185,6 +183,22 @@ class Journal:
         self._write(self.folder / state / lease.slice_name, facts)
         self.release(lease)
         return True
+
+    def note_stored(self, left: Collection[str]) -> None:
+        """Note as done what nobody holds and no run lacks: its worker stored it, and ended before it could say so.
+
+        Args:
+            left: Names of the slices that a run lacks.
+        """
+        held = self.holders()
+        kept = self.names(DONE) | set(left) | {name for name, (_, path) in held.items() if not _is_dead(path)}
+        for name, items in self.facts().get("slices", {}).items():
+            if name not in kept:
+                self._write(self.folder / DONE / name, {"items": items})
+                if name in held:
+                    held[name][1].unlink(missing_ok=True)
+                self.forget(FAILED, name)
+                self.forget(BLOCKED, name)
 
     def _create(self, name: str, token: int, tries: int, before: Path | None) -> Lease | None:
         path = self.folder / HELD / f"{name}.{token}"
@@ -234,7 +248,9 @@ def _read_header(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _is_running(process: int) -> bool:
+def _is_dead(path: Path) -> bool:
+    """Whether the holder of a lease was a process of this machine that is gone."""
     from psutil import pid_exists
 
-    return bool(pid_exists(process))
+    header = _read_header(path)
+    return header.get("scope") == process_scope() and not pid_exists(header.get("process", 0))

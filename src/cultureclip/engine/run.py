@@ -11,6 +11,7 @@ from cultureclip.engine.journal import DONE, Journal
 from cultureclip.engine.local import run_local
 from cultureclip.engine.pool import run_pool
 from cultureclip.engine.settings import EngineSettings
+from cultureclip.engine.status import StatusFile
 from cultureclip.engine.temporary import scratch_folder
 
 ENGINES: dict[str, Callable[[Board[Any, Any]], Iterator[Any]]] = {"local": run_local, "pool": run_pool, "ray": run_ray}
@@ -48,6 +49,10 @@ class SharedWork:
             StorageError: if the journal cannot be written.
         """
         if not job.slices:
+            if (shared := self._settings.journal) and (shared / self._name).exists():
+                journal = Journal(shared / self._name, self._settings.silent_s)
+                journal.note_stored(())
+                StatusFile(journal).update(at_once=True)
             return
         with ExitStack() as stack:
             folder = self._settings.journal or stack.enter_context(scratch_folder())
@@ -56,6 +61,7 @@ class SharedWork:
                 if piece.name in self._done_before:
                     journal.forget(DONE, piece.name)
             journal.begin({"unit": job.unit, "slices": {piece.name: piece.items for piece in job.slices}})
+            journal.note_stored([piece.name for piece in job.slices])
             board = Board(job, journal, self._settings)
             yield from ENGINES[self._settings.kind](board)
             board.check()
