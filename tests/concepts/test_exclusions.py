@@ -116,7 +116,7 @@ def test_a_twin_goes_as_a_whole_and_an_image_with_its_rows_alone(caplog):
 def test_mining_makes_no_twin_of_it_and_says_why():
     concepts = all_concepts().assign(aliases=[[] for _ in IDS], key_visual_features=[[] for _ in IDS])
     pairs = pd.DataFrame({"a": [0, 2], "b": [1, 3], "visual_similarity": 0.9, "chance": 1.0, "cultural_overlap": 0.0})
-    pairs["review"] = None
+    pairs["review"], pairs["kind_similarity"] = None, 1.0
     settings = change_stage("mining").twins  # type: ignore[attr-defined]
     plain = np.ones(6, bool), np.zeros(6, bool), settings
     assert list(check_pairs(pairs, concepts, *plain, {IDS[1]})) == [EXCLUDED, None]

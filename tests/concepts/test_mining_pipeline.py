@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from cultureclip.concepts.matching import Matching
 from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.settings import HERE
 from cultureclip.errors import SourceDataError
 from cultureclip.images.store import ShardStore
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
@@ -41,6 +42,7 @@ def run_stage(data: Path, atlas: pd.DataFrame, parameters: dict[str, Any]) -> di
     catalog = DataCatalog.from_config(yaml.safe_load(config))
     catalog["image_store"] = MemoryDataset(ShardStore(data / "image_store"), copy_mode="assign")
     catalog["params:mining"] = MemoryDataset(MiningParameters(**parameters))
+    catalog["params:engine"] = MemoryDataset(HERE)
     SequentialRunner().run(create_pipeline(), catalog)
     return {
         name: catalog[name].load()

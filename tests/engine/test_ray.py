@@ -53,7 +53,7 @@ def test_actors_do_every_item_once_and_the_journal_says_so(folder, tmp_path):
 @pytest.mark.parametrize("deed", ["dies", "hangs"])
 def test_an_actor_that_dies_or_hangs_costs_only_its_slice(folder, tmp_path, deed):
     Path(f"{folder}.{deed}").write_text("013")
-    run_files(folder, engine(tmp_path, silent_s=1.0))
+    run_files(folder, engine(tmp_path, silent_s=3.0))
     assert files(folder) == {item: item for item in IDS}
     assert {item for item, count in Counter(calls(folder)).items() if count > 1} <= {"012", "013", "014", "015"}
 

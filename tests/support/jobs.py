@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,10 +56,12 @@ class Files:
         }
         for name, deed in deeds.items():
             told = Path(f"{self.folder}.{name}")
-            text = told.read_text() if told.exists() else ""
+            text = ""
+            with suppress(FileNotFoundError):  # another worker may have done it meanwhile
+                text = told.read_text()
             if text.rstrip("!") == item:
                 if not text.endswith("!"):
-                    told.unlink()
+                    told.unlink(missing_ok=True)
                 deed()
 
     def _find_disk_full(self) -> None:
