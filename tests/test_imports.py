@@ -18,7 +18,7 @@ FLOORS = (
     {"pipelines"},
     {"review"},
     {"report", "datasets"},
-    {"scoring", "exchange"},
+    {"scoring", "exchange", "audit"},
     {"benchmarks"},
     {"pocket"},
     {"clip", "judging", "captions"},
