@@ -85,7 +85,8 @@ def score_triplets(triplets: Sequence[Triplet], bands: tuple[float, float], answ
         ``band``, ``asked``, ``read``, ``first`` (answers for the first place) and ``credit``, null where none was read.
     """
     rows = []
-    for (number, shown), given in answers.groupby(["triplet", "shown"], sort=True):
+    for _, given in answers.groupby(["triplet", "shown"], sort=True):
+        number, shown = int(given["triplet"].iloc[0]), given["shown"].iloc[0]
         triplet, read = triplets[number], given[given["answer"].notna()]
         right = read["answer"].eq("A") == read["closer_first"]
         rows.append(
