@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.benchmarks import pocket_general
+from cultureclip.benchmarks.concept_texts import NAME_ALONE, describe_concept
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
-from cultureclip.benchmarks.protocols.crope import TEMPLATE, ConceptPictures, ask_crope
+from cultureclip.benchmarks.protocols.crope import ConceptPictures, ask_crope
 from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described, ask_culture_questions
 from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
@@ -37,6 +38,7 @@ from cultureclip.pictures.emoji import EMOJI, LICENCES
 GROUNDING, RETRIEVAL, CROPE = "globalrg-grounding", "globalrg-retrieval", "crope"
 TWIN_SCORES, CULTURE_QUESTIONS = "twin-scores", "culture-questions"
 NO_PICTURE = "concept has no held-out picture"
+NO_TEXT = "a field of evaluation.twin_text is empty, or both texts are the same"
 DRAWN, OWN, OWN_LICENCE = "Twemoji drawings", "pictures of your own", "your own pictures: whatever you hold them under"
 
 
@@ -70,6 +72,7 @@ def culture_benchmarks(
     pictures: References,
     listed: Collection[str] = tuple(DECLARATIONS),
     first: Variant = "as_published",
+    twin_text: str = NAME_ALONE,
 ) -> list[Benchmark]:
     """Return the culture protocols, the twin scores and the culture questions on concepts with a held-out picture.
 
@@ -80,6 +83,7 @@ def culture_benchmarks(
         pictures: Held-out pictures by concept id.
         listed: Names of the benchmarks to ask.
         first: The variant that is asked beside the fair one.
+        twin_text: Template of the texts of the twin scores (:mod:`~.concept_texts`).
     """
     keys = {concept: picture_key(pixels) for concept, pixels in pictures.items()}
     images = ReferencesByContent({keys[concept]: pictures.named[concept] for concept in sorted(keys)}, pictures.edge)
@@ -102,7 +106,8 @@ def culture_benchmarks(
     facts = {row["concept_id"]: (row["context"], tuple(row["key_visual_features"])) for row in rows}
     described = [Described(item, *facts[item.concept_id]) for item in shown]
     missing = tuple(Unposed(row["name"], NO_PICTURE) for row in rows if row["concept_id"] not in keys)
-    pairs, unpaired = _twin_rows(twins, {row["concept_id"]: row for row in rows}, keys)
+    by_id = {row["concept_id"]: row for row in rows}
+    pairs, unpaired = _twin_rows(twins, by_id, keys)
     drawn = {keys[row["concept_id"]] for row in rows if row["concept_id"] in keys and _is_drawn(row)}
     unshown = [Unposed(f"{metric}: {item.item}", item.reason) for item in missing for metric in STATEMENTS]
     ask: dict[str, Callable[[], tuple[QuestionSet, Sequence[Unposed]]]] = {
@@ -113,7 +118,8 @@ def culture_benchmarks(
     }
     made: list[Benchmark] = [_choice(name, images, *pose()) for name, pose in ask.items() if name in listed]
     if TWIN_SCORES in listed:
-        made.append(_twin_benchmark(pairs, images, unpaired))
+        texts = {concept: describe_concept(row, twin_text) for concept, row in by_id.items()}
+        made.append(_twin_benchmark(pairs, images, unpaired, texts))
     return [_declare(benchmark, drawn) for benchmark in made]
 
 
@@ -123,6 +129,7 @@ def collect_pocket(
     edge: int,
     listed: Collection[str] = tuple(DECLARATIONS),
     first: Variant = "as_published",
+    twin_text: str = NAME_ALONE,
 ) -> list[Benchmark]:
     """Return the pocket benchmarks. One without a question that can be asked is empty and says why in its card.
 
@@ -132,13 +139,14 @@ def collect_pocket(
         edge: Edge of drawings in pixels.
         listed: Names of the benchmarks to ask.
         first: The variant that is asked beside the fair one.
+        twin_text: Template of the texts of the twin scores (:mod:`~.concept_texts`).
 
     Raises:
         SourceDataError: if a reference image cannot be read.
     """
     made: list[Benchmark] = []
     if set(listed) & (DECLARATIONS.keys() - pocket_general.BENCHMARKS.keys()):
-        made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed, first)
+        made += culture_benchmarks(concepts, twins, read_references(concepts, edge), listed, first, twin_text)
     bound = EMOJI.find(concepts["reference_image"].dropna().tolist())
     made += [make(bound, edge) for name, make in pocket_general.BENCHMARKS.items() if name in listed]
     return made
@@ -213,21 +221,28 @@ def _twin_benchmark(
     pairs: Sequence[tuple[ConceptPictures, ConceptPictures]],
     images: ReferencesByContent,
     unposed: Sequence[Unposed],
+    texts: Mapping[str, str | None],
 ) -> WinogroundBenchmark:
     """Return the twin scores; a twin with one side that may guide choices is in ``dev``."""
     component_of = connect((a.concept_id, b.concept_id) for a, b in pairs)
-    asked = tuple(
-        WinogroundItem(
-            images=(a.images[0], b.images[0]),
-            texts=(TEMPLATE.format(concept=a.name), TEMPLATE.format(concept=b.name)),
-            cluster=component_of[a.concept_id],
-            part=min(a.part, b.part),
-            category=a.category,
+    asked, silent = [], []
+    for a, b in pairs:
+        own, other = texts[a.concept_id], texts[b.concept_id]
+        if own is None or other is None or own == other:
+            silent.append(Unposed(f"{a.name} / {b.name}", NO_TEXT))
+            continue
+        asked.append(
+            WinogroundItem(
+                images=(a.images[0], b.images[0]),
+                texts=(own, other),
+                cluster=component_of[a.concept_id],
+                part=min(a.part, b.part),
+                category=a.category,
+            )
         )
-        for a, b in pairs
-    )
     pictures = images.only({key for twin in asked for key in twin.images})
-    return WinogroundBenchmark(DECLARATIONS[TWIN_SCORES], pictures, asked, unposed=unposed)
+    left_out = (*unposed, *silent)
+    return WinogroundBenchmark(DECLARATIONS[TWIN_SCORES], pictures, unposed=left_out, twins=tuple(asked))
 
 
 def _choice(name: str, images: ReferencesByContent, asked: QuestionSet, missing: Sequence[Unposed]) -> ChoiceBenchmark:

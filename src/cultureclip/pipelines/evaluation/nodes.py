@@ -42,7 +42,7 @@ def draw_pocket_benchmarks(
     first: Variant = "as_released" if 10 in parameters.as_released else "as_published"
     excluded = parameters.exclude.find(concepts)
     concepts, twins = (leave_out(table, excluded, "Evaluation") for table in (concepts, twins))
-    made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks, first)
+    made = collect_pocket(concepts, twins, parameters.image_size, parameters.benchmarks, first, parameters.twin_text)
     return {benchmark.name: benchmark for benchmark in made}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from cultureclip.benchmarks.concept_texts import NAME_ALONE, ConceptTemplate
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.concepts.exclusions import Excluding
 from cultureclip.models.settings import ModelPath
@@ -38,6 +39,7 @@ class EvaluationParameters(EmbeddingSettings, ScoringSettings, Excluding):
     models: dict[FurtherModelName, ModelPath] = Field(default_factory=dict)
     embedding_cache: str = Field(min_length=1)
     image_size: int = Field(ge=16, le=1024)
+    twin_text: ConceptTemplate = NAME_ALONE
     near_duplicate_bits: int | None = Field(ge=0, le=32)
     scales: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     as_released: tuple[Literal[10], ...] = ()
