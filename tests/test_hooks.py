@@ -24,13 +24,12 @@ from cultureclip.datasets.json_dataset import JSONDataset
 from cultureclip.errors import ConfigurationError, CultureClipError, DamagedShardError, MissingInputError, WeightsError
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
+from cultureclip.models.named import find_models, locate_models
 from cultureclip.pipeline_registry import MODULES
 from cultureclip.preflight import (
     check_devices,
     check_inputs,
     check_parameters,
-    find_models,
-    locate_models,
     select_stages,
 )
 from cultureclip.run_manifest import RunManifest

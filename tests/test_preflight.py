@@ -10,8 +10,9 @@ from kedro.pipeline import Node, Pipeline
 from pydantic import ValidationError
 
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
+from cultureclip.models.named import find_models, locate_models
 from cultureclip.pipelines.measure import create_pipeline as create_measure
-from cultureclip.preflight import check_roles, find_models, locate_models, read_stages
+from cultureclip.preflight import check_roles, read_stages
 from cultureclip.provenance import walk
 from cultureclip.settings_base import Settings
 

@@ -64,6 +64,7 @@ class ProjectHooks:
         Otherwise the versions to load are fixed, and the run's manifest begins.
         """
         from cultureclip import preflight
+        from cultureclip.models.named import locate_models
 
         project, run_id = Path(run_params["project_path"]), run_params["run_id"]
         noted = noted_config()
@@ -78,7 +79,7 @@ class ProjectHooks:
             note_config(None)
         stages = preflight.read_stages(parameters)
         running = preflight.select_stages(pipeline, stages)
-        models = preflight.locate_models(running)
+        models = locate_models(running)
         preflight.check_roles(pipeline, stages)
         preflight.check_devices(running)
         facts = {

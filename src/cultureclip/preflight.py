@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from cultureclip.datasets.versions import WholeVersions
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
-from cultureclip.models.files import are_same_weights, check_model, find_weights
-from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
-from cultureclip.models.settings import JudgePath, ModelFiles, ModelPath
+from cultureclip.models.files import are_same_weights, find_weights
+from cultureclip.models.named import find_models, find_place
+from cultureclip.models.settings import JudgePath
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
 from cultureclip.reading.text import first_line
-from cultureclip.settings_base import CPU, Device, Settings
+from cultureclip.settings_base import CPU, Device, Settings, walk_settings
 
 PIPELINE_SHAPE = (
     "train.objectives",
@@ -32,8 +32,6 @@ PIPELINE_SHAPE = (
 """Parameters that decide which nodes there are: pipelines are built before ``--params`` is known."""
 
 _BASE, _COMPARED = "train.base", "evaluation.base_model"
-
-_HOW_TO_GET = "Download each, or name one that is here: docs/paper.md, What to download"
 
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
@@ -172,51 +170,6 @@ def select_stages(pipeline: Pipeline, stages: Mapping[str, Settings]) -> dict[st
     return {name: stages[name] for name in sorted(read & stages.keys())}
 
 
-def find_models(stages: Mapping[str, Settings]) -> dict[str, ModelPath]:
-    """Find every model that stages name: dotted path of the parameter -> location."""
-    return {path: value for path, _, value in _walk(stages) if isinstance(value, ModelPath)}
-
-
-def locate_models(stages: Mapping[str, Settings]) -> dict[str, dict[str, str]]:
-    """Find the models of :func:`find_models` on disk and check that their files are whole; no weights are read.
-
-    Returns:
-        Dotted path -> ``spec`` as configured and the resolved ``path``.
-
-    Raises:
-        WeightsError: if one is not there, is of another kind, or a file of it is missing or damaged. All such models
-            are named at once.
-    """
-    found, refused = {}, []
-    for name, owner, spec in _walk(stages):
-        if not isinstance(spec, ModelPath):
-            continue
-        try:
-            place = _locate(spec)
-            if spec.marker and not (place / spec.marker).is_file():
-                raise WeightsError(place / spec.marker, "no such file", f"Give a directory that has a {spec.marker}")
-            check_model(place, owner.gguf_file if isinstance(owner, ModelFiles) else None)
-        except WeightsError as error:
-            refused.append(WeightsError(f"{name}: {error.item}", error.cause, error.remedy))
-            continue
-        found[name] = {"spec": str(spec), "path": str(place)}
-    if len(refused) > 1:
-        causes = dict.fromkeys(error.cause for error in refused)
-        raise WeightsError("; ".join(error.item for error in refused), "; ".join(causes), _HOW_TO_GET)
-    if refused:
-        raise refused[0]
-    return found
-
-
-def _locate(spec: str) -> Path:
-    if not spec.startswith(OPEN_CLIP_SCHEME):
-        return locate(spec)
-    place = spec.partition("@")[2]
-    if not place:
-        raise WeightsError(spec, "it names no file after @", f"Write {OPEN_CLIP_SCHEME}<architecture>/<release>@<file>")
-    return locate(place)
-
-
 def check_roles(pipeline: Pipeline, stages: Mapping[str, Settings]) -> None:
     """Make sure that no model judges its own training, and that what is compared with is what was tuned.
 
@@ -228,19 +181,25 @@ def check_roles(pipeline: Pipeline, stages: Mapping[str, Settings]) -> None:
     """
     if "params:evaluation" in pipeline.inputs() and not any(map(_is_checkpoint, pipeline.datasets())):
         return
+    for fault in find_role_faults(stages):
+        raise fault
+
+
+def find_role_faults(stages: Mapping[str, Settings]) -> Iterator[ConfigurationError]:
+    """Find the models in a wrong role, as :func:`check_roles` says."""
     specs = find_models(stages)
     judges = [name for name, spec in specs.items() if isinstance(spec, JudgePath)]
     weights = {}
     for name in (*judges, _BASE, _COMPARED):
         with suppress(WeightsError, KeyError):
-            weights[name] = find_weights(_locate(specs[name]))
+            weights[name] = find_weights(find_place(specs[name]))
     for judge, trainee in product(judges, (_BASE, _COMPARED)):
         if {judge, trainee} <= weights.keys() and are_same_weights(weights[judge], weights[trainee]):
             cause = f"it has the weights of {trainee} ({specs[trainee]}), which would judge its own training"
-            raise ConfigurationError(f"{judge}: {specs[judge]}", cause, "Name another model")
+            yield ConfigurationError(f"{judge}: {specs[judge]}", cause, "Name another model")
     if {_BASE, _COMPARED} <= weights.keys() and not are_same_weights(weights[_BASE], weights[_COMPARED]):
         cause = f"tuned is another model, {_BASE}: {specs[_BASE]}"
-        raise ConfigurationError(f"{_COMPARED}: {specs[_COMPARED]}", cause, "Name the same (globals: base_clip)")
+        yield ConfigurationError(f"{_COMPARED}: {specs[_COMPARED]}", cause, "Name the same (globals: base_clip)")
 
 
 def check_devices(stages: Mapping[str, Settings]) -> None:
@@ -249,9 +208,18 @@ def check_devices(stages: Mapping[str, Settings]) -> None:
     Raises:
         ConfigurationError: if a device is unavailable.
     """
-    for path, _, value in _walk(stages):
+    for fault in find_device_faults(stages):
+        raise fault
+
+
+def find_device_faults(stages: Mapping[str, Settings]) -> Iterator[ConfigurationError]:
+    """Find the parameters that name a device which this machine lacks."""
+    for path, _, value in walk_settings(stages):
         if isinstance(value, Device) and value != CPU:
-            _check_device(path, value)
+            try:
+                _check_device(path, value)
+            except ConfigurationError as error:
+                yield error
 
 
 def _check_device(path: str, device: str) -> None:
@@ -262,22 +230,6 @@ def _check_device(path: str, device: str) -> None:
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         cause = f"no {device} on this machine ({first_line(error)})"
         raise ConfigurationError(path, cause, "Run on a machine that has one, or set it to cpu") from error
-
-
-def _walk(value: Any, path: str = "", owner: Any = None) -> Iterator[tuple[str, Any, Any]]:
-    """Yield dotted path, the settings or collection it stands in, and value of everything inside settings."""
-    inner: Mapping[Any, Any]
-    if isinstance(value, Settings):
-        inner = dict(value)
-    elif isinstance(value, Mapping):
-        inner = value
-    elif isinstance(value, list | tuple):
-        inner = dict(enumerate(value))
-    else:
-        yield path, owner, value
-        return
-    for key, item in inner.items():
-        yield from _walk(item, f"{path}.{key}" if path else str(key), value)
 
 
 def _is_parameter(name: str) -> bool:

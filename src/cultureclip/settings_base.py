@@ -1,6 +1,6 @@
 """The base of all settings: validated, frozen values. No heavy import, so that a configuration is checked fast."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -63,3 +63,19 @@ class Device(TypedText):
 
 
 CPU = Device("cpu")
+
+
+def walk_settings(value: Any, path: str = "", owner: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """Yield dotted path, the settings or collection it stands in, and value of everything inside settings."""
+    inner: Mapping[Any, Any]
+    if isinstance(value, Settings):
+        inner = dict(value)
+    elif isinstance(value, Mapping):
+        inner = value
+    elif isinstance(value, list | tuple):
+        inner = dict(enumerate(value))
+    else:
+        yield path, owner, value
+        return
+    for key, item in inner.items():
+        yield from walk_settings(item, f"{path}.{key}" if path else str(key), value)

@@ -36,11 +36,19 @@ def check_gguf(path: Path) -> None:
         raise WeightsError(path, f"{size} bytes long, its header says {end}", _REMEDY)
 
 
+def count_gguf_parameters(path: Path) -> int:
+    """Return the number of parameters in a whole GGUF file."""
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        header = _Header(content)
+        header.find_end()
+        return header.parameters
+
+
 class _Header:
-    """A place in the file that moves on with everything that is read or skipped."""
+    """A place in the file that moves on with everything that is read or skipped; it counts parameters on its way."""
 
     def __init__(self, content: mmap.mmap) -> None:
-        self.content, self.place = content, 0
+        self.content, self.place, self.parameters = content, 0, 0
 
     def find_end(self) -> int:
         """Return the end of the last tensor, in bytes from the file's start."""
@@ -64,6 +72,7 @@ class _Header:
             elements = 1
             for _ in range(self.number("I")):
                 elements *= self.number("Q")
+            self.parameters += elements
             block, block_bytes = GGML_QUANT_SIZES[self.number("I")]  # type: ignore[index]  # an IntEnum's value will do
             end = max(end, self.number("Q") + elements // block * block_bytes)
         return -(-self.place // alignment) * alignment + end
