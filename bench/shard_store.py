@@ -33,7 +33,7 @@ from machine import describe_machine, peak_memory, run_alone
 from PIL import Image
 
 from cultureclip.ids import digest, seed_from_id
-from cultureclip.images.generation import find_other_batches, plan_missing
+from cultureclip.images.batches import find_other_batches, plan_missing
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ImageSet, ShardStore
 from cultureclip.images.upkeep import compact

@@ -10,7 +10,8 @@ from PIL import Image
 
 from cultureclip.errors import MissingInputError, WeightsError
 from cultureclip.images import generation
-from cultureclip.images.generation import GenerationReport, generate_missing, plan_missing, take_batches
+from cultureclip.images.batches import plan_missing, take_batches
+from cultureclip.images.generation import GenerationReport, generate_missing
 from cultureclip.images.store import ShardStore
 from cultureclip.models.text_to_image import TextToImage
 from cultureclip.pipelines.preview import PreviewParameters

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.diffusers_files import fingerprint
-from cultureclip.models.text_to_image import check_call, load_text_to_image
+from cultureclip.models.text_to_image import LoadOptions, check_call, load_text_to_image
 from tests.support.tiny_models import TINY_CALL, copy_model, write_tiny_sd3
 
 TRANSFORMER = Path("transformer", "diffusion_pytorch_model.safetensors")
@@ -61,10 +61,10 @@ def test_dtype_holds_for_all_parts(tiny_sd3):
 
 def test_the_scheduler_can_be_replaced(tiny_sd3):
     override = {"_class_name": "FlowMatchHeunDiscreteScheduler", "shift": 2.0}
-    scheduler = load_text_to_image(tiny_sd3, "cpu", "float32", override).pipeline.scheduler
+    scheduler = load_text_to_image(tiny_sd3, "cpu", "float32", LoadOptions(override)).pipeline.scheduler
     assert (type(scheduler).__name__, scheduler.config.shift) == ("FlowMatchHeunDiscreteScheduler", 2.0)
     with pytest.raises(ConfigurationError, match="'AutoencoderKL' is not a scheduler"):
-        load_text_to_image(tiny_sd3, "cpu", "float32", {"_class_name": "AutoencoderKL"})
+        load_text_to_image(tiny_sd3, "cpu", "float32", LoadOptions({"_class_name": "AutoencoderKL"}))
 
 
 def test_call_arguments_are_checked_against_the_class(tiny_sd3):

@@ -6,80 +6,27 @@ gives the bytes of an undisturbed run.
 """
 
 import logging
-import platform
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from cultureclip import __version__
-from cultureclip.engine.job import Job, Slice, slice_name
+from cultureclip.engine.job import Job, Slice
 from cultureclip.engine.progress import progress_bar
 from cultureclip.engine.run import SharedWork
 from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.ids import digest
-from cultureclip.images.records import ImageRecord, encode_image
+from cultureclip.images.batches import find_other_batches, plan_missing
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
-from cultureclip.models.locate import locate
-from cultureclip.settings_base import Device
-
-if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
-    from PIL import Image
-
-    from cultureclip.models.text_to_image import TextToImage
+from cultureclip.images.worker import ShardWorker
 
 logger = logging.getLogger(__name__)
 
-_PRELOAD = (__name__, "cultureclip.models.text_to_image")
-_RECORDED = ("torch", "diffusers", "transformers", "pillow")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A slice of a shard's plan: B ids, prompts and seeds, and which of the ids are missing from the store."""
-
-    ids: tuple[str, ...]
-    prompts: tuple[str, ...]
-    seeds: tuple[int, ...]
-    missing: frozenset[str]
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """The batches of one part of a shard to generate.
-
-    Attributes:
-        shard: The shard.
-        batches: Those with a missing image.
-        name: Name of the part in the plan, the same whatever is missing.
-    """
-
-    shard: str
-    batches: tuple[Batch, ...]
-    name: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """A piece of work done.
-
-    Attributes:
-        made: Number of images generated.
-        stored: Batch sizes of the images that were stored.
-        cut: Prompts that the model did not read to their end.
-        seconds: Duration of the generation.
-    """
-
-    made: int = 0
-    stored: tuple[int, ...] = ()
-    cut: tuple[str, ...] = ()
-    seconds: float = 0.0
+_PRELOAD = ("cultureclip.images.worker", "cultureclip.models.text_to_image")
 
 
 @dataclass
@@ -127,72 +74,6 @@ class GenerationReport:
         }
 
 
-def plan_missing(requests: pd.DataFrame, present: set[str], batch_size: int, part_size: int) -> list[ShardTask]:
-    """Cut each shard's sorted plan into parts, and these into batches, and keep those with a missing image.
-
-    Args:
-        requests: Table ``image_requests``, in any order.
-        present: Ids that the store has.
-        batch_size: Images a batch; the last of a shard may be shorter.
-        part_size: Images per stored file, rounded up to whole batches.
-    """
-    tasks, per_part = [], -(-part_size // batch_size) * batch_size
-    for shard, rows in requests.sort_values("image_id").groupby("shard", sort=True):
-        ids, prompts, seeds = (tuple(rows[column].tolist()) for column in ("image_id", "prompt", "seed"))
-        for first in range(0, len(ids), per_part):
-            part = range(first, min(first + per_part, len(ids)), batch_size)
-            cuts = [slice(start, start + batch_size) for start in part]
-            batches = [
-                Batch(ids[cut], prompts[cut], seeds[cut], missing)
-                for cut in cuts
-                if (missing := frozenset(ids[cut]) - present)
-            ]
-            if batches:
-                tasks.append(ShardTask(str(shard), tuple(batches), slice_name(ids[first : first + per_part])))
-    return tasks
-
-
-def take_batches(requests: pd.DataFrame, count: int, batch_size: int) -> pd.DataFrame:
-    """Take the first images of a plan in the order of their ids, and the others of their batches.
-
-    A plan of only these has the batches of the whole plan: their images are those of an undisturbed run.
-
-    Args:
-        requests: Table ``image_requests``, in any order.
-        count: Images to take, at most all.
-        batch_size: Images per batch; the last batch of a shard may be shorter.
-    """
-    ordered = requests.sort_values("image_id", ignore_index=True)
-    batch = _batch_numbers(ordered, batch_size)
-    shard, last = ordered["shard"], count - 1
-    taken: pd.Series = (shard < shard[last]) | ((shard == shard[last]) & (batch <= batch[last]))
-    return ordered.loc[taken]
-
-
-def _batch_numbers(ordered: pd.DataFrame, batch_size: int) -> pd.Series:
-    """Return the number within its shard of each image's batch; rows are in the order of their ids."""
-    return ordered.groupby("shard").cumcount() // batch_size
-
-
-def find_other_batches(requests: pd.DataFrame, present: set[str], store: ShardStore, batch_size: int) -> Counter[int]:
-    """Count the present images whose batch size differs from the plan's: their last bits may differ.
-
-    Args:
-        requests: Table ``image_requests``.
-        present: Ids that the store has.
-        store: Store of the images, with the batch size of each.
-        batch_size: Images per batch; the last batch of a shard may be shorter.
-
-    Returns:
-        Batch size of the image present -> count.
-    """
-    ordered = requests.sort_values("image_id")
-    planned = ordered.groupby(["shard", _batch_numbers(ordered, batch_size)])["image_id"].transform("size")
-    here = ordered["image_id"].isin(present)
-    used = ordered.loc[here, "image_id"].map(store.batch_sizes(ordered.loc[here, "image_id"].tolist()))
-    return Counter(used[used != planned[here]].tolist())
-
-
 def generate_missing(
     requests: pd.DataFrame, store: ShardStore, settings: GenerationSettings, engine: EngineSettings = HERE
 ) -> GenerationReport:
@@ -216,7 +97,8 @@ def generate_missing(
     work = SharedWork(engine, "synthesis", plan)
     present = store.present()
     tasks = plan_missing(requests, present, settings.batch_size, settings.part_size)
-    other = find_other_batches(requests, present, store, settings.batch_size)
+    padded = settings.memory.pad_batches
+    other = find_other_batches(requests, present, store, settings.batch_size, padded=padded)
     report = GenerationReport(len(requests), int(requests["image_id"].isin(present).sum()), other=other)
     if other:
         logger.warning(
@@ -244,70 +126,3 @@ def generate_missing(
         )
     report.seconds = time.monotonic() - start
     return report
-
-
-class ShardWorker:
-    """Holds the model and works through parts of shards.
-
-    Args:
-        settings: Settings of the generation.
-        store: Destination of the images.
-        device: Where to work; None: where the settings say.
-    """
-
-    def __init__(self, settings: GenerationSettings, store: ShardStore, device: Device | None) -> None:
-        from cultureclip.models.text_to_image import check_call, load_text_to_image
-
-        folder, self.call = locate(settings.model), settings.call.arguments()
-        check_call(folder, self.call)
-        self.model = load_text_to_image(folder, device or settings.device, settings.dtype, settings.scheduler)
-        self.settings, self.store = settings, store
-        self.versions = {name: version(name) for name in _RECORDED}
-        kind = (device or settings.device).partition(":")[0]  # its number says nothing of the picture
-        self.versions |= {"cultureclip": __version__, "device": kind, "machine": platform.machine()}
-
-    def __call__(self, task: ShardTask) -> Iterator[Done]:
-        """Make a part's batches and store them together; yields after every batch and at the end."""
-        records: list[ImageRecord] = []
-        for batch in task.batches:
-            start = time.monotonic()
-            records += self._make(batch)
-            seconds = time.monotonic() - start
-            yield Done(len(batch.ids), cut=self.model.find_cut(batch.prompts), seconds=seconds)
-        self.store.write_part(task.shard, records)
-        yield Done(stored=tuple(record.batch_size for record in records))
-
-    def _make(self, batch: Batch) -> list[ImageRecord]:
-        images, size = generate_halving(self.model, batch, self.call)
-        return [
-            encode_image(image_id, image, len(batch.ids[place - place % size :][:size]), self.versions)
-            for place, (image_id, image) in enumerate(zip(batch.ids, images, strict=True))
-            if image_id in batch.missing
-        ]
-
-
-def generate_halving(model: "TextToImage", batch: Batch, call: Mapping[str, Any]) -> tuple[list["Image.Image"], int]:
-    """Generate a batch; when memory runs out, generate all of it again in halves, down to one image at a time.
-
-    Every batch begins whole, whatever fitted before: its slices are the same in a rerun that generates only some.
-
-    Args:
-        model: The pipeline.
-        batch: Batch to generate.
-        call: Arguments of the pipeline's call.
-
-    Returns:
-        The images and the size that fitted.
-
-    Raises:
-        ConfigurationError: if memory runs out with one image.
-    """
-    from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
-
-    def generate(size: int) -> list["Image.Image"]:
-        cuts = [slice(start, start + size) for start in range(0, len(batch.ids), size)]
-        return [image for cut in cuts for image in model.generate(batch.prompts[cut], batch.seeds[cut], call)]
-
-    remedy = "Lower synthesis.call.height and width, set dtype: bfloat16, or use a larger device"
-    with fitting_into_memory(f"image {batch.ids[0]}", remedy):
-        return halve_until_it_fits(generate, len(batch.ids))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
+from cultureclip.models.image_families import choose_dtype, complete_call
 from cultureclip.models.locate import locate
 
 
@@ -24,6 +25,7 @@ class Recipe:
         call: Arguments of the pipeline's call: steps, guidance scale, size, negative prompt ...
         dtype: Number type of weights and arithmetic.
         draw: Number of the data's draw: another number gives other noise.
+        changed: Options that are not their defaults: quantisation, and decoding in tiles.
     """
 
     model: str
@@ -31,29 +33,37 @@ class Recipe:
     call: Mapping[str, Any]
     dtype: str
     draw: int = 0
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def image_id(self, prompt: str, k: int) -> str:
         """Return the id of the ``k``-th image of a prompt. No cache (attention, steps) is used: its field is null.
 
-        Draw 0 has no field of its own, so that its ids are those of images made before there were draws.
+        Draw 0 and unchanged options have no field of their own, so that their ids are those of images made before there
+        were any.
         """
         drawn = () if self.draw == 0 else (self.draw,)
-        return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k, *drawn)
+        changed = (dict(self.changed),) if self.changed else ()
+        return digest("image", prompt, self.model, self.scheduler, self.call, self.dtype, None, k, *drawn, *changed)
 
 
 def read_recipe(settings: GenerationSettings) -> Recipe:
     """Read the recipe that the settings describe; the weights' bytes are read, but not into torch.
 
+    What the settings leave to the model's family has the family's value: an id is the same whether it is written out.
+
     Raises:
+        ConfigurationError: if the family is unknown and the settings leave something to it.
         WeightsError: if the model, or a part of it, is missing.
     """
     folder = locate(settings.model)
+    options = {"quantization": settings.quantization or None, "vae_tiling": settings.vae_tiling or None}
     return Recipe(
         model=fingerprint(folder),
         scheduler=scheduler_settings(folder, settings.scheduler),
-        call=settings.call.arguments(),
-        dtype=settings.dtype,
+        call=complete_call(folder, settings.call.arguments()),
+        dtype=choose_dtype(folder, settings.dtype),
         draw=settings.draw,
+        changed={name: value for name, value in options.items() if value is not None},
     )
 
 

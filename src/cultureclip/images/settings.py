@@ -1,29 +1,30 @@
 """Settings of image generation."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from cultureclip.models.settings import DiffusersPath
-from cultureclip.settings_base import Device, Settings
+from cultureclip.models.settings import DiffusersPath, ImageMemory
+from cultureclip.settings_base import CPU, Device, Settings
 
 
 class CallSettings(Settings):
     """Arguments of the pipeline's call, passed on as they are.
 
-    Those that every pipeline takes are bounded here; others are checked against the signature of the model's class.
+    Those that nearly every pipeline takes are bounded here; null leaves them to the model's family
+    (:mod:`cultureclip.models.image_families`). Others are checked against the signature of the model's class.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    num_inference_steps: int = Field(ge=1, le=1000)
-    guidance_scale: float = Field(ge=0, le=100)
-    height: int = Field(ge=8, le=4096)
-    width: int = Field(ge=8, le=4096)
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=0, le=100)
+    height: int | None = Field(default=None, ge=8, le=4096)
+    width: int | None = Field(default=None, ge=8, le=4096)
 
     def arguments(self) -> dict[str, Any]:
-        """Return all arguments by name, those of the model's own class included."""
-        return dict(self)
+        """Return by name all arguments that are set, those of the model's own class included."""
+        return {name: value for name, value in self if value is not None or name not in type(self).model_fields}
 
 
 class GenerationSettings(Settings):
@@ -32,9 +33,15 @@ class GenerationSettings(Settings):
     Attributes:
         model: A diffusers pipeline's directory.
         device: Device of the model.
-        dtype: Number type of weights and arithmetic; part of an image's id.
+        dtype: Number type of weights and arithmetic; part of an image's id. None: that of the model's family.
         scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
         call: Arguments of the pipeline's call; part of an image's id.
+        quantization: Part of the pipeline -> its quantisation config; part of an image's id. ``quant_method:
+            layerwise`` with ``storage: float8_e4m3fn`` keeps weights in 8 bits; other methods are those of diffusers
+            and transformers, whose packages must be installed.
+        vae_tiling: Decode large pictures tile by tile. Tiles are blended where they meet, which can be seen, so this
+            is part of an image's id.
+        memory: How memory is traded for time; no part of an id.
         batch_size: Images at once; halved by itself when memory runs out.
         part_size: Images per stored file: the most that a crash can lose.
         draw: Number of the data's draw: another number gives other noise, and other ids.
@@ -42,9 +49,18 @@ class GenerationSettings(Settings):
 
     model: DiffusersPath
     device: Device
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
     scheduler: dict[str, Any] | None
     call: CallSettings
+    quantization: dict[str, dict[str, JsonValue]] | None = None
+    vae_tiling: bool = False
+    memory: ImageMemory = ImageMemory()
     batch_size: int = Field(ge=1, le=4096)
     part_size: int = Field(ge=1, le=100_000)
     draw: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_offload(self) -> Self:
+        if self.memory.offload != "none" and self.device == CPU:
+            raise ValueError("memory.offload: parts are offloaded to the cpu, so device must be another one")
+        return self

@@ -41,6 +41,40 @@ class DiffusersPath(ModelPath):
     marker = "model_index.json"
 
 
+class ImageMemory(Settings):
+    """How a text-to-image model trades memory for time.
+
+    None of it is part of an image's id, because it changes at most an image's last bits; what is not the default is
+    recorded with each image.
+
+    Attributes:
+        text_encoders: ``resident``: on the device all the time. ``offloaded``: a part's prompts are embedded first,
+            then the text encoders wait in the machine's memory while the part is denoised. ``freed``: they are dropped
+            and read again from disk for the next part.
+        offload: What of the others is on the device: ``none``: all of it; ``model``: the one model at work;
+            ``sequential``: the one layer at work.
+        vae_slicing: Decode the images of a batch one by one.
+        compile: Compile the denoiser with ``torch.compile``.
+        pad_batches: Fill the last batch of a shard with repeats, so that every batch has the same shape.
+    """
+
+    text_encoders: Literal["resident", "offloaded", "freed"] = "resident"
+    offload: Literal["none", "model", "sequential"] = "none"
+    vae_slicing: bool = False
+    compile: bool = False
+    pad_batches: bool = False
+
+    @model_validator(mode="after")
+    def _check_compile(self) -> Self:
+        if self.compile and self.offload == "sequential":
+            raise ValueError("compile: layers that come and go cannot be compiled; leave out one of the two")
+        return self
+
+    def changed(self) -> dict[str, JsonValue]:
+        """Return the options that are not the defaults."""
+        return self.model_dump(exclude_defaults=True)
+
+
 class ModelFiles(Settings):
     """The files of a model.
 

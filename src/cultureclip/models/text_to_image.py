@@ -1,28 +1,39 @@
 """A text-to-image pipeline from a local diffusers directory: the same code drives pocket's generator and SD3.5."""
 
-import importlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
-from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.models.diffusers_files import INDEX_NAME, check_files, list_parts, read_json, scheduler_settings
+from cultureclip.errors import ConfigurationError
+from cultureclip.models.diffusers_files import check_files, scheduler_settings
 from cultureclip.models.finite import check_computed, check_finite
-from cultureclip.models.memory import fitting_into_memory, is_out_of_memory
+from cultureclip.models.image_embedding import EmbeddedPrompts, embed_prompts, spread_negative, without_texts
+from cultureclip.models.image_families import find_family
+from cultureclip.models.image_memory import TextEncoders, compile_denoiser, place, set_decoding
+from cultureclip.models.image_pipeline import (
+    build_scheduler,
+    cast_layerwise,
+    check_quantization,
+    load_pipeline,
+    pipeline_class,
+    quiet_libraries,
+    reload_module,
+)
+from cultureclip.models.memory import fitting_into_memory
+from cultureclip.models.settings import ImageMemory
 
-_MEMORY_REMEDY = "Set synthesis.dtype to bfloat16, take a smaller model, or set synthesis.device to a larger one"
+_MEMORY_REMEDY = (
+    "Set synthesis.memory.offload to model, or synthesis.dtype to bfloat16, take a smaller model, or set "
+    "synthesis.device to a larger one"
+)
 _PIXELS = "pictures have pixels"
-_LIBRARIES = ("diffusers", "transformers")
 _GIVEN_BY_US = frozenset(
     {"self", "prompt", "generator", "output_type", "return_dict", "num_images_per_prompt", "latents"}
 )
@@ -35,19 +46,47 @@ class TextToImage:
     Attributes:
         pipeline: The diffusers pipeline, on its device and in its dtype.
         source: Directory of the model; errors name it.
+        device: Device that it computes on.
+        text_encoders: The text encoders, if the pipeline has them only while prompts are embedded.
     """
 
     pipeline: Any
     source: Path
+    device: str = "cpu"
+    text_encoders: TextEncoders | None = None
+
+    @property
+    def embeds_first(self) -> bool:
+        """Whether prompts are embedded before the pictures of a part are generated."""
+        return self.text_encoders is not None
+
+    def embed(self, batches: Sequence[Sequence[str]], call: Mapping[str, Any]) -> list[EmbeddedPrompts]:
+        """Embed the prompts of several batches, each in its own shape; the text encoders are loaded once for all.
+
+        Args:
+            batches: Texts of each batch.
+            call: Arguments of the pipeline's call.
+
+        Raises:
+            ConfigurationError: if the text encoders are part of the pipeline all the time.
+        """
+        family = find_family(self.source)
+        if self.text_encoders is None or family is None:
+            remedy = "Set synthesis.memory.text_encoders to offloaded or freed"
+            raise ConfigurationError("synthesis.memory.text_encoders", "prompts are embedded by the call", remedy)
+        with self.text_encoders.at_work(), quiet_libraries():
+            return [embed_prompts(self.pipeline, family, one, call, self.device).to("cpu") for one in batches]
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], call: Mapping[str, Any]) -> list[Image.Image]:
+    def generate(
+        self, prompts: Sequence[str] | EmbeddedPrompts, seeds: Sequence[int], call: Mapping[str, Any]
+    ) -> list[Image.Image]:
         """Return one picture per prompt.
 
         Each item has its own CPU generator, so its start noise is the same in any batch and on any device.
 
         Args:
-            prompts: B texts.
+            prompts: B texts, or what :meth:`embed` made of them.
             seeds: B seeds.
             call: Further arguments of the pipeline's call, passed on as they are.
 
@@ -56,9 +95,13 @@ class TextToImage:
             WeightsError: if a picture holds NaN or infinity: it would be stored as black.
         """
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        if isinstance(prompts, EmbeddedPrompts):
+            arguments = {**without_texts(self.pipeline, call), **prompts.to(self.device).tensors}
+        else:
+            arguments = {**spread_negative(call, len(prompts)), "prompt": list(prompts)}
         try:
-            with _quiet_libraries():  # they list the cut tokens of every prompt in a batch, padding included
-                pixels = self.pipeline(prompt=list(prompts), generator=generators, output_type="np", **call).images
+            with quiet_libraries():  # they list the cut tokens of every prompt in a batch, padding included
+                pixels = self.pipeline(generator=generators, output_type="np", **arguments).images
         except (ValueError, TypeError) as error:
             raise ConfigurationError("synthesis.call", str(error), "Change the value that is named") from error
         check_computed(torch.from_numpy(pixels), self.source, _PIXELS)
@@ -69,7 +112,7 @@ class TextToImage:
         """Return the prompts whose end is not drawn, because they have more tokens than any text encoder reads."""
         parts = self.pipeline.components.items()
         tokenizers = [part for name, part in parts if name.startswith("tokenizer") and part is not None]
-        with _quiet_libraries():
+        with quiet_libraries():
             lengths = [list(map(len, tokenizer(list(prompts)).input_ids)) for tokenizer in tokenizers]
         limits = [tokenizer.model_max_length for tokenizer in tokenizers]
         return tuple(
@@ -86,11 +129,11 @@ def check_call(path: str | Path, call: Mapping[str, Any]) -> None:
         ConfigurationError: if the class does not take an argument, or this package sets it itself.
         WeightsError: if the directory names no pipeline class of diffusers.
     """
-    pipeline_class = _pipeline_class(Path(path))
-    known = set(inspect.signature(pipeline_class.__call__).parameters) - _GIVEN_BY_US
+    kind = pipeline_class(Path(path))
+    known = set(inspect.signature(kind.__call__).parameters) - _GIVEN_BY_US
     for name in call:
         if name not in known:
-            cause = f"no argument that can be set for {pipeline_class.__name__}"
+            cause = f"no argument that can be set for {kind.__name__}"
             raise ConfigurationError(f"synthesis.call.{name}", cause, f"Use some of: {', '.join(sorted(known))}")
 
 
@@ -100,12 +143,27 @@ def check_scheduler(settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigurationError: if it cannot.
     """
-    _build_scheduler(settings)
+    build_scheduler(settings)
 
 
-def load_text_to_image(
-    path: str | Path, device: str, dtype: str, scheduler: Mapping[str, Any] | None = None
-) -> TextToImage:
+@dataclass(frozen=True)
+class LoadOptions:
+    """What changes how a pipeline works, besides its device and number type.
+
+    Attributes:
+        scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
+        quantization: Part -> fields of its quantisation config.
+        vae_tiling: Whether large pictures are decoded tile by tile.
+        memory: Where the parts are while it works.
+    """
+
+    scheduler: Mapping[str, Any] | None = None
+    quantization: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    vae_tiling: bool = False
+    memory: ImageMemory = field(default_factory=ImageMemory)
+
+
+def load_text_to_image(path: str | Path, device: str, dtype: str, options: LoadOptions | None = None) -> TextToImage:
     """Load a pipeline directory by its own class, from safetensors, offline.
 
     Args:
@@ -113,42 +171,39 @@ def load_text_to_image(
             list (SD3.5 without its T5 encoder), stay absent.
         device: Device of the model.
         dtype: Name of a torch dtype for all parts, e.g. ``bfloat16``.
-        scheduler: ``_class_name`` and settings that replace the directory's own; None keeps them.
+        options: Scheduler, quantisation and memory; None: the directory's own, none, all on the device.
 
     Raises:
         WeightsError: if a part is missing, truncated, in a refused format, differs from its config, or holds NaN or
             infinity, also after the change to ``dtype``.
-        ConfigurationError: if the device or the scheduler class does not exist here, or the model does not fit
-            into memory.
+        ConfigurationError: if the device or the scheduler class does not exist here, an option does not fit the
+            pipeline, or the model does not fit into memory.
     """
-    folder, precision = Path(path), getattr(torch, dtype)
+    folder, precision, chosen = Path(path), getattr(torch, dtype), options or LoadOptions()
+    memory, quantization = chosen.memory, chosen.quantization
     check_files(folder)
+    check_quantization(folder, quantization)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("synthesis.device", f"no {device} on this machine", "Set it to cpu")
+    if memory.text_encoders != "resident" and find_family(folder) is None:
+        cause = f"nobody has named what {pipeline_class(folder).__name__}.encode_prompt returns"
+        raise ConfigurationError("synthesis.memory.text_encoders", cause, "Set it to resident")
     with fitting_into_memory(folder, _MEMORY_REMEDY, f"the memory of {device}"):
-        pipeline = _load_pipeline(folder, precision)
-        if scheduler is not None:
-            pipeline.scheduler = _build_scheduler(scheduler_settings(folder, scheduler))
+        pipeline = load_pipeline(folder, precision, quantization)
+        if chosen.scheduler is not None:
+            pipeline.scheduler = build_scheduler(scheduler_settings(folder, chosen.scheduler))
         pipeline.set_progress_bar_config(disable=True)
         _watch(pipeline, folder)
-        return TextToImage(pipeline.to(device), folder)
-
-
-def _load_pipeline(folder: Path, precision: torch.dtype) -> Any:
-    """Load all parts onto the CPU; parts that the class wants and the directory lacks stay absent."""
-    pipeline_class, parts = _pipeline_class(folder), list_parts(folder)
-    wanted = inspect.signature(pipeline_class.__init__).parameters.values()
-    required = [p.name for p in wanted if p.name != "self" and p.default is p.empty]
-    absent = {name: None for name in required if parts.get(name, (None, None))[0] is None}
-    try:
-        with _quiet_libraries():
-            modules = {name: _load_module(folder / name, kind, precision) for name, kind in _models(parts).items()}
-            pipeline = pipeline_class.from_pretrained(folder, local_files_only=True, **modules, **absent)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise WeightsError(folder, f"weights and config disagree ({error})", "Take both from one release") from error
-    return pipeline
+        cast_layerwise(pipeline, quantization)
+        set_decoding(pipeline, slicing=memory.vae_slicing, tiling=chosen.vae_tiling)
+        encoders = None
+        if memory.text_encoders != "resident":
+            again = partial(reload_module, folder, precision, quantization) if memory.text_encoders == "freed" else None
+            encoders = TextEncoders(pipeline, device, keeps_others=memory.offload != "none", load=again)
+        place(pipeline, device, memory)
+        if memory.compile:
+            compile_denoiser(pipeline)
+        return TextToImage(pipeline, folder, device, encoders)
 
 
 def _watch(pipeline: Any, folder: Path) -> None:
@@ -164,66 +219,3 @@ def _check_decoded(folder: Path, _decoder: Any, _inputs: Any, decoded: Any) -> N
     """Check pixels before the pipeline clips them, which turns infinity into white or black."""
     if isinstance(decoded, torch.Tensor):
         check_computed(decoded, folder, _PIXELS)
-
-
-def _pipeline_class(folder: Path) -> Any:
-    name = read_json(folder / INDEX_NAME).get("_class_name")
-    found = getattr(diffusers, name, None) if isinstance(name, str) else None
-    if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
-        remedy = "Code from a model directory is not run: use a pipeline class that diffusers ships"
-        raise WeightsError(folder / INDEX_NAME, f"{name!r} is not a pipeline class of diffusers", remedy)
-    return found
-
-
-def _models(parts: Mapping[str, tuple[str | None, str | None]]) -> dict[str, Any]:
-    """Return the classes of the parts that are torch modules of the two libraries."""
-    kinds = {
-        name: getattr(importlib.import_module(library), class_name, None)
-        for name, (library, class_name) in parts.items()
-        if library in _LIBRARIES and class_name is not None
-    }
-    return {name: kind for name, kind in kinds.items() if inspect.isclass(kind) and issubclass(kind, torch.nn.Module)}
-
-
-def _load_module(part: Path, model_class: Any, dtype: torch.dtype) -> torch.nn.Module:
-    """Load one part; both libraries would fill missing weights with random numbers and only log it."""
-    loaded, info = model_class.from_pretrained(
-        part, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
-    )
-    if missing := sorted(info["missing_keys"]):
-        cause = f"{len(missing)} weights that the config asks for are missing, first {missing[0]}"
-        raise WeightsError(part, cause, "Take weights and config from one release")
-    # Older diffusers do not know ``dtype`` on loading; a needless cast would undo parts that are kept in float32.
-    model: torch.nn.Module = loaded if loaded.dtype == dtype else loaded.to(dtype)
-    return model
-
-
-def _build_scheduler(settings: Mapping[str, Any]) -> Any:
-    name = settings.get("_class_name")
-    found = getattr(diffusers, str(name), None)
-    if not (inspect.isclass(found) and issubclass(found, diffusers.SchedulerMixin)):
-        remedy = "Name a scheduler class, e.g. FlowMatchEulerDiscreteScheduler"
-        raise ConfigurationError("synthesis.scheduler._class_name", f"{name!r} is not a scheduler of diffusers", remedy)
-    scheduler: Any = found
-    try:
-        return scheduler.from_config(dict(settings))
-    except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
-        raise ConfigurationError("synthesis.scheduler", str(error), f"Set arguments that {name} takes") from error
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Silence bars and notes of the libraries; ``_load_module`` and ``find_cut`` report the important ones."""
-    loggings = [diffusers.utils.logging, transformers.utils.logging]
-    levels = [logging.get_verbosity() for logging in loggings]
-    shown = [logging.is_progress_bar_enabled() for logging in loggings]
-    for logging in loggings:
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logging, level, bars in zip(loggings, levels, shown, strict=True):
-            logging.set_verbosity(level)
-            if bars:
-                logging.enable_progress_bar()

@@ -55,7 +55,8 @@ def preview_images(
     Returns:
         A ``report.preview.Preview``.
     """
-    from cultureclip.images.generation import generate_missing, take_batches
+    from cultureclip.images.batches import take_batches
+    from cultureclip.images.generation import generate_missing
     from cultureclip.report.preview import Preview
 
     if parameters.verify:
