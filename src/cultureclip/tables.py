@@ -103,6 +103,7 @@ CONCEPT_SOURCES = _table(
         "wikidata": _text(nullable=True),
         "picture_url": _text(nullable=True),
         "picture_licence": _text(nullable=True),
+        "reference_images": _list(non_empty=False),  # files that the row names, or a scheme's reference
     }
 )
 

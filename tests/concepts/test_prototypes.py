@@ -86,7 +86,8 @@ def test_pictures_of_all_sources_count_up_to_the_limit_and_dead_links_do_not():
     concepts = pd.DataFrame({"concept_id": ["a", "b", "c"], "reference_image": ["a.png", None, None]})
     rows = [("a", "http://x/1"), ("a", "http://x/2"), ("b", "http://x/dead"), ("c", "http://x/1"), ("a", None)]
     sources = pd.DataFrame(rows, columns=["concept_id", "picture_url"])
+    sources["reference_images"] = [["a.png"], [], [], [], ["b.png"]]
     files = {"http://x/1": "one", "http://x/2": "two"}
-    assert list_references(concepts, sources, 9, files) == {"a": ["a.png", "one", "two"], "c": ["one"]}
-    assert list_references(concepts, sources, 2, files) == {"a": ["a.png", "one"], "c": ["one"]}
-    assert list_references(concepts, sources, 9, {}) == {"a": ["a.png"]}
+    assert list_references(concepts, sources, 9, files) == {"a": ["a.png", "b.png", "one", "two"], "c": ["one"]}
+    assert list_references(concepts, sources, 2, files) == {"a": ["a.png", "b.png"], "c": ["one"]}
+    assert list_references(concepts, sources, 9, {}) == {"a": ["a.png", "b.png"]}

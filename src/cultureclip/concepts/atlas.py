@@ -4,9 +4,7 @@ Every cell is text; cells that hold several values separate them by ``|``. All b
 refused, so that one reading of the message is enough to correct the file.
 """
 
-import os
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 import pandas as pd
@@ -22,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from cultureclip.concepts.picture_files import find_pictures
 from cultureclip.concepts.regions import is_region
 from cultureclip.concepts.texts import (
     CELL_LIMIT,
@@ -36,7 +35,6 @@ from cultureclip.errors import SourceDataError
 from cultureclip.ids import concept_id
 from cultureclip.pictures.registry import SCHEMES
 from cultureclip.pictures.scheme import Scheme
-from cultureclip.reading.names import stored_form
 from cultureclip.reading.text import normalise
 from cultureclip.tables import CATEGORIES, TERMS
 
@@ -118,13 +116,12 @@ def _check_drawn(what: str, scheme: Scheme) -> str:
     return what
 
 
-def _check_file(path: str) -> str:
-    if not path:
-        return path
-    found = str(stored_form(Path(path)))
-    if not os.path.isfile(found):  # noqa: PTH113  Path.is_file raises on a name that no disk can hold
-        raise _refuse(f"no file {_show(path)}", "Give a path from the project's folder, or leave it empty")
-    return found
+def _check_files(paths: list[str]) -> list[str]:
+    found = {path: find_pictures(path) for path in paths}
+    if missing := [_show_end(path) for path, pictures in found.items() if not pictures]:
+        remedy = "Give paths of pictures, or of folders of pictures, from the project's folder, or leave it empty"
+        raise _refuse(f"no file {', '.join(missing)}", remedy)
+    return list(dict.fromkeys(picture for pictures in found.values() for picture in pictures))
 
 
 def _cell(limit: int) -> AfterValidator:
@@ -134,6 +131,7 @@ def _cell(limit: int) -> AfterValidator:
 _Text = Annotated[str, _cell(CELL_LIMIT), AfterValidator(_check_filled)]
 _Item = Annotated[str, _cell(ITEM_LIMIT)]
 _Items = Annotated[list[_Item], BeforeValidator(_split_cell), AfterValidator(_check_count)]
+_Files = Annotated[list[Annotated[str, _cell(CELL_LIMIT)]], BeforeValidator(_split_cell), AfterValidator(_check_count)]
 
 
 class _Row(BaseModel):
@@ -152,7 +150,7 @@ class _Row(BaseModel):
     aliases: _Items = Field(default_factory=list)
     licence: Annotated[str, _cell(ITEM_LIMIT)] = ""
     terms: Annotated[str, BeforeValidator(lambda text: text.strip() or "train"), AfterValidator(_check_terms)] = "train"
-    reference_image: Annotated[str, _cell(CELL_LIMIT), AfterValidator(_check_file)] = ""
+    reference_image: Annotated[_Files, AfterValidator(_check_files)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_picture(self) -> Self:
@@ -164,13 +162,16 @@ class _Row(BaseModel):
 
     def to_concept(self) -> dict[str, Any]:
         """Return the row of the concepts table."""
-        drawn = [f"{name}:{what}" for name in SCHEMES if (what := getattr(self, name))]
         return {
             "concept_id": concept_id(self.name, self.cultures, self.category),
             **self.model_dump(exclude=set(SCHEMES)),
             "licence": self.licence or OWN_LICENCE,
-            "reference_image": drawn[0] if drawn else self.reference_image or None,
+            "reference_image": next(iter(self.list_pictures()), None),
         }
+
+    def list_pictures(self) -> list[str]:
+        """Return the references of all pictures of the row; the first is that of the concept."""
+        return [f"{name}:{what}" for name in SCHEMES if (what := getattr(self, name))] or self.reference_image
 
 
 def _drawn_cell(scheme: Scheme) -> Any:
@@ -183,7 +184,16 @@ AtlasRow = create_model("AtlasRow", __base__=_Row, **_DRAWN)
 
 
 def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
-    """Check a table of concepts and give each its id.
+    """Check a table of concepts and give each its id; see :func:`read_rows`.
+
+    Returns:
+        A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.
+    """
+    return pd.DataFrame([row.to_concept() for row in read_rows(frame, shown)])
+
+
+def read_rows(frame: pd.DataFrame, shown: int = 20) -> list[_Row]:
+    """Check a table of concepts.
 
     Args:
         frame: The table with every cell as text and empty cells as "" (in a culture column "NA" is Namibia), as
@@ -192,7 +202,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         shown: Largest number of problems in the error.
 
     Returns:
-        A table that fits :data:`cultureclip.tables.CONCEPTS`, in the order of the file.
+        The rows in the order of the file.
 
     Raises:
         SourceDataError: if columns are missing or unknown, there is no row, or rows are bad; the error gives place,
@@ -217,7 +227,7 @@ def read_concepts(frame: pd.DataFrame, shown: int = 20) -> pd.DataFrame:
         listing = [*problems[:shown], *([f"and {len(problems) - shown} more"] if len(problems) > shown else [])]
         cause = f"{len(problems)} problem(s)\n  " + "\n  ".join(listing) + "\n"
         raise SourceDataError("table of concepts", cause, "Correct these rows and run again")
-    return pd.DataFrame([row.to_concept() for row in rows])
+    return rows
 
 
 def _name_places(index: pd.Index) -> list[str]:
@@ -248,3 +258,8 @@ def _explain(detail: ErrorDetails) -> str:
 def _show(text: str) -> str:
     """Return a user's text for a message: quoted, control characters escaped, cut."""
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+
+
+def _show_end(path: str) -> str:
+    """Return a path for a message, cut at its beginning: the name of a file is at its end."""
+    return repr(path if len(path) <= _SHOWN_CHARACTERS else "…" + path[-_SHOWN_CHARACTERS:])

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from cultureclip.concepts.bottom_up.check import ConceptCheck
 from cultureclip.concepts.clusters import Cluster, Clusters
 from cultureclip.concepts.keys import fold, name_key
 from cultureclip.concepts.licences import join_licences, strictest
+from cultureclip.concepts.picture_files import PictureFolders
 from cultureclip.concepts.settings import MergeSettings
 from cultureclip.concepts.sources.found import Row
 from cultureclip.concepts.sources.source import Material, Source
@@ -83,7 +84,10 @@ def gather_concepts(
 
 def _read(source: Source, kind: int, clusters: Clusters, tally: Tally, material: Material) -> None:
     seen: set[int] = set()
+    folders = None if source.pictures is None else PictureFolders(source.pictures)
     for row in source.rows(tally, material):
+        if folders is not None and (pictures := folders.find((row.found.name, *row.found.aliases))):
+            row.found = replace(row.found, reference_images=(*row.found.reference_images, *pictures))
         said = hash((row.found.name, row.found.language, row.found.ref, row.cultures))
         if said in seen and not row.curated:
             tally.drop(REPEATED, row.found.place)
@@ -91,6 +95,8 @@ def _read(source: Source, kind: int, clusters: Clusters, tally: Tally, material:
             seen.add(said)
         else:
             tally.drop(row.problem, row.found.place)
+    for name in sorted(folders.unused) if folders is not None else ():
+        tally.note("folder of pictures", name)
 
 
 def _drop_generic(cluster: Cluster, settings: MergeSettings, tallies: Sequence[Tally]) -> bool:
@@ -143,7 +149,7 @@ def _to_concept(cluster: Cluster) -> dict[str, Any]:
         "aliases": _merge_aliases(rows),
         "licence": join_licences(row.licence for row in rows),
         "terms": strictest(row.terms for row in rows),
-        "reference_image": next((row.found.reference_image for row in rows if row.found.reference_image), None),
+        "reference_image": next((picture for row in rows for picture in row.found.reference_images), None),
     }
 
 
@@ -177,6 +183,7 @@ def _to_source(concept: str, kind: str, row: Row, how: str) -> dict[str, Any]:
         "wikidata": found.wikidata or None,
         "picture_url": found.picture_url or None,
         "picture_licence": found.picture_licence or None,
+        "reference_images": list(found.reference_images),
     }
 
 

@@ -56,26 +56,29 @@ def choose_views(reference: str, kind: str, views: Mapping[str, Sequence[View]])
 def list_references(
     concepts: pd.DataFrame, sources: pd.DataFrame, most: int, files: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Return the pictures of each concept that has any: its reference picture, then fetched ones, each once.
+    """Return the pictures of each concept that has any: its reference picture, other files, fetched ones, each once.
 
     Args:
         concepts: Table ``concepts``.
-        sources: Table ``concept_sources``, whose rows give addresses of pictures.
+        sources: Table ``concept_sources``, whose rows give files and addresses of pictures.
         most: Pictures of one concept.
         files: Address -> file of a picture that was fetched.
 
     Returns:
         Concept id -> references, in the order of the concepts.
     """
+    named: dict[str, list[str]] = defaultdict(list)
     fetched: dict[str, list[str]] = defaultdict(list)
-    located = sources.loc[sources["picture_url"].notna(), ["concept_id", "picture_url"]]
-    for concept, address in located.itertuples(index=False):
+    given = sources[["concept_id", "reference_images", "picture_url"]]
+    for concept, own, address in given.itertuples(index=False):
+        named[concept] += own
         if address in files:
             fetched[concept].append(files[address])
     found = {}
     for concept, own in zip(concepts["concept_id"], concepts["reference_image"], strict=True):
-        references = [own] if isinstance(own, str) else []
-        if references := list(dict.fromkeys([*references, *fetched.get(concept, [])]))[:most]:
+        first = [own] if isinstance(own, str) else []
+        others = (*named.get(concept, ()), *fetched.get(concept, ()))
+        if references := list(dict.fromkeys([*first, *others]))[:most]:
             found[concept] = references
     return found
 

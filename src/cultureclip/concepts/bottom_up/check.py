@@ -55,7 +55,7 @@ class ConceptCheck:
 
     def _to_titles(self, things: Sequence[Cluster]) -> list[Title]:
         addresses = [_first(row.found.picture_url for row in thing.rows) for thing in things]
-        files = [_first(row.found.reference_image for row in thing.rows) for thing in things]
+        files = [_first(file for row in thing.rows for file in row.found.reference_images) for thing in things]
         fetched: dict[str, str] = {}
         if self.fetcher is not None:
             missing = (address for address, file in zip(addresses, files, strict=True) if address and not file)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from cultureclip.concepts.atlas import read_concepts
+from cultureclip.concepts.atlas import read_rows
 from cultureclip.concepts.sources.found import Found, Row
 from cultureclip.concepts.sources.source import Material, Source
 from cultureclip.concepts.sources.tally import Tally
@@ -31,11 +31,12 @@ class AtlasSource(Source):
             SourceDataError: if rows are bad; the error lists them.
         """
         text = material.atlas if self.path is None else _read(self.path)
-        concepts = read_concepts(read_csv_table(text, tally.shown), tally.shown)
-        tally.rows += len(concepts)
+        checked = read_rows(read_csv_table(text, tally.shown), tally.shown)
+        tally.rows += len(checked)
         content = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else b""
         tally.files.append({"path": self.path or "atlas", "bytes": len(content), "sha256": bytes_digest(content)})
-        for number, concept in enumerate(concepts.to_dict("records"), 1):
+        for number, row in enumerate(checked, 1):
+            concept = row.to_concept()
             found = Found(
                 place=f"{self.path or 'atlas'} row {number}",
                 name=concept["name"],
@@ -46,7 +47,7 @@ class AtlasSource(Source):
                 context=concept["context"],
                 features=tuple(concept["key_visual_features"]),
                 aliases=tuple(concept["aliases"]),
-                reference_image=concept["reference_image"],
+                reference_images=tuple(row.list_pictures()),
             )
             yield Row(
                 found=found,

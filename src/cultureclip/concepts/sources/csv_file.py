@@ -26,7 +26,8 @@ class CsvColumns(Settings):
         ref: Address at which the facts can be looked up.
         language: Code of the name's language.
         wikidata: Wikidata id.
-        reference_image: Path of a picture, from the project's folder; its row needs a context and a feature.
+        reference_image: Paths of pictures, or of folders of them, from the project's folder, separated by
+            ``separator``; the row needs a context and a feature.
         picture_url: Address of a picture.
         picture_licence: Licence of that picture.
         licence: Licence of the row.
@@ -102,7 +103,7 @@ class CsvSource(OwnersSource):
             aliases=split("aliases"),
             language=get("language"),
             wikidata=get("wikidata").strip(),
-            reference_image=get("reference_image").strip() or None,
+            reference_images=split("reference_image"),
             picture_url=get("picture_url"),
             picture_licence=get("picture_licence"),
             licence=get("licence"),

@@ -32,7 +32,8 @@ class Found:
         ref: Address, or place in the owner's files.
         language: Code of the name's language; empty if unknown.
         wikidata: Its Wikidata id; empty if unknown.
-        reference_image: Path of a picture, or a scheme's reference as the atlas writes it.
+        reference_images: Paths of pictures, or a scheme's reference as the atlas writes it; the first stands for the
+            thing.
         picture_url: Address of a picture. It is kept as a text; nothing is downloaded.
         picture_licence: Licence of that picture.
         licence: Licence of this row, where it differs from the source's.
@@ -50,7 +51,7 @@ class Found:
     aliases: tuple[str, ...] = ()
     language: str = ""
     wikidata: str = ""
-    reference_image: str | None = None
+    reference_images: tuple[str, ...] = ()
     picture_url: str = ""
     picture_licence: str = ""
     licence: str = ""
@@ -101,7 +102,7 @@ def tidy_texts(found: Found, tally: Tally) -> Found:
         aliases=tuple(kept),
         language=visible(found.language, ITEM_LIMIT),
         wikidata=visible(found.wikidata, ITEM_LIMIT),
-        reference_image=found.reference_image,
+        reference_images=found.reference_images,
         picture_url=visible(found.picture_url, CELL_LIMIT),
         picture_licence=visible(found.picture_licence, ITEM_LIMIT),
         licence=visible(found.licence, ITEM_LIMIT),

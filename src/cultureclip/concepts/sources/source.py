@@ -1,9 +1,8 @@
 """What every source of concepts is: settings, and a reader of its owner's files."""
 
-import os
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, Field
 from cultureclip.concepts.countries import find_country
 from cultureclip.concepts.keys import fold
 from cultureclip.concepts.licences import strictest
+from cultureclip.concepts.picture_files import find_pictures
 from cultureclip.concepts.regions import is_region
 from cultureclip.concepts.sources.found import Found, Row, name_problem, tidy_texts
 from cultureclip.concepts.sources.tally import (
@@ -27,6 +27,9 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.prompts import Prompt
 from cultureclip.settings_base import Settings
 from cultureclip.tables import CATEGORIES, TERMS
+
+_SHOWN_OF_PATH = 60
+"""Characters at the end of a path, where the file's name is."""
 
 
 def _check_region(code: str) -> str:
@@ -66,9 +69,11 @@ class Source(Settings):
 
     Attributes:
         kind: Name of the source in the configuration.
+        pictures: Folder with a folder of pictures for each thing, called by the thing's name; None: there is none.
     """
 
     kind: str
+    pictures: str | None = Field(default=None, min_length=1)
 
     @abstractmethod
     def rows(self, tally: Tally, material: Material) -> Iterator[Row]:
@@ -121,12 +126,13 @@ class OwnersSource(Source):
         category = self._category_of.get(fold(found.category), "")
         if not category:
             tally.note("category", found.category)
-        problem = name_problem(found.name) or culture_problem or ("" if category else NO_CATEGORY) or _lack(found)
+        pictures, missing = _find_files(found.reference_images, tally)
+        problem = name_problem(found.name) or culture_problem or ("" if category else NO_CATEGORY)
         return Row(
-            found=found,
+            found=replace(found, reference_images=pictures),
             cultures=cultures,
             category=category,
-            problem=problem,
+            problem=problem or _lack(found) or (NO_PICTURE_FILE if missing else ""),
             source=self.title,
             licence=found.licence or self.licence,
             terms=strictest([self.terms, found.terms]) if found.terms in TERMS else self.terms,
@@ -153,6 +159,17 @@ def _lack(found: Found) -> str:
     """Return what else a row lacks of a concept; empty if nothing."""
     if found.terms and found.terms not in TERMS:
         return UNKNOWN_TERMS
-    if found.reference_image and not (found.context and found.features):
-        return NO_FACTS
-    return NO_PICTURE_FILE if found.reference_image and not os.path.isfile(found.reference_image) else ""  # noqa: PTH113
+    return NO_FACTS if found.reference_images and not (found.context and found.features) else ""
+
+
+def _find_files(named: Sequence[str], tally: Tally) -> tuple[tuple[str, ...], bool]:
+    """Return the pictures that paths name, each once, and whether a path names none; such paths are noted."""
+    files: dict[str, None] = {}
+    missing = False
+    for path in named:
+        pictures = find_pictures(path)
+        files |= dict.fromkeys(pictures)
+        if not pictures:
+            missing = True
+            tally.note(NO_PICTURE_FILE, path[-_SHOWN_OF_PATH:])
+    return tuple(files), missing
