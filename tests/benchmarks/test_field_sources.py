@@ -20,7 +20,7 @@ def load(path: Path, protocol: str, form: dict[str, Any]) -> Any:
 
 
 def write_ravenea(folder: Path) -> None:
-    (folder / "images").mkdir()
+    (folder / "images").mkdir(parents=True)
     for i in range(3):
         (folder / "images" / f"{i}.png").write_bytes(encode(i))
     (folder / "images" / "3.png").write_bytes(b"broken")
@@ -68,6 +68,13 @@ def test_ravenea_is_read_from_its_folder(tmp_path: Path) -> None:
     assert by_metric["nDCG@3"].correct == pytest.approx((7 / np.log2(3) + 63 / 2) / (63 + 7 / np.log2(3)))
     assert by_metric["P@3"].correct == pytest.approx(1 / 3)
     assert by_metric["ERR@5"].correct == pytest.approx(7 / 8 / 3)
+
+
+def test_ravenea_lies_in_the_folder_of_its_archive(tmp_path: Path) -> None:
+    write_ravenea(tmp_path / "ravenea")
+    inside = load(tmp_path, "ravenea", {"type": "ravenea", "folder": "ravenea"})
+    assert inside.card()["data_hash"] == load(tmp_path / "ravenea", "ravenea", {"type": "ravenea"}).card()["data_hash"]
+    assert inside.card()["items"] == 1
 
 
 def test_damaged_files_of_ravenea_are_refused_by_name(tmp_path: Path) -> None:

@@ -20,17 +20,19 @@ _HEADING = re.compile(r"^#+\s.*$", re.MULTILINE)
 
 
 class RaveneaFormat(Format):
-    """The unpacked ``ravenea.zip``: ``images/``, ``metadata_<split>.jsonl`` and ``wiki_documents.jsonl``.
+    """The unpacked ``ravenea.zip`` of RAVENEA's second version: pictures, JSON lines about them, and documents.
 
-    A row's columns are ``image``, ``documents`` (graded, without headings), ``region`` and ``category``.
+    ``images/``, ``metadata_<split>.jsonl`` and ``wiki_documents.jsonl`` lie below ``folder``. A row's columns are
+    ``image``, ``documents`` (graded, without headings), ``region`` and ``category``.
     """
 
     type: Literal["ravenea"]
+    folder: str = Field(default="", description="Folder of the files, as the archive has one: ravenea")
     split: str = Field(default="test", min_length=1)
 
     def pattern(self) -> str:
         """Return the split's pictures."""
-        return f"metadata_{self.split}.jsonl"
+        return str(PurePosixPath(self.folder) / f"metadata_{self.split}.jsonl")
 
     def read(self, path: Path) -> Source:
         """Return the pictures of the split with their documents; a picture without all its documents has none.
@@ -38,10 +40,11 @@ class RaveneaFormat(Format):
         Raises:
             SourceDataError: if a file is missing or damaged.
         """
-        documents = _read(path / _DOCUMENTS)
+        folder = path / self.folder
+        documents = _read(folder / _DOCUMENTS)
         texts = {str(d.get("id")): _HEADING.sub("", str(d.get("text", ""))).strip() for _, d in documents}
         rows = list(_read(self.find(path)[0]))
-        return Source(_make_row(f"line {line}", record, texts, path / "images") for line, record in rows)
+        return Source(_make_row(f"line {line}", record, texts, folder / "images") for line, record in rows)
 
 
 def _make_row(place: str, record: Mapping[str, Any], texts: Mapping[str, str], folder: Path) -> Row:

@@ -11,6 +11,7 @@ FORMATS = {
     "annotations": "annotations:AnnotationsFormat",
     "arrow": "arrow:ArrowFormat",
     "csv": "csv_table:CsvFormat",
+    "json_rows": "json_rows:JsonRowsFormat",
     "karpathy": "json_files:KarpathyFormat",
     "parquet": "parquet:ParquetFormat",
     "ravenea": "ravenea:RaveneaFormat",

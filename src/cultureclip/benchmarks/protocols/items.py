@@ -55,6 +55,8 @@ class Question:
         shuffled_by: Id that seeds the order in which the options are shown; the first shown wins a tie. By default
             a tie shares the credit.
         names: Name of the concept in each option, if the options differ only in the name.
+        asked: The owner's question, if the options join it with an answer each.
+        choices: These answers, in the order of the options.
     """
 
     item_id: str
@@ -67,6 +69,8 @@ class Question:
     shuffled_by: str = ""
     concept: str = ""
     names: tuple[str, ...] = ()
+    asked: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ if TYPE_CHECKING:  # the catalog checks entries before anything heavy is importe
     from cultureclip.benchmarks.protocols.protocol import Protocol
 
 ProtocolName = Literal[
+    "blend_vis",
     "confused_tourist",
     "crope",
     "culture_questions",
+    "cultureverse",
     "cunit",
+    "cvqa",
     "globalrg_grounding",
     "globalrg_retrieval",
     "image_text_retrieval",
