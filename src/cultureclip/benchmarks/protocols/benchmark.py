@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 
+from cultureclip.benchmarks.asking.questions import ChatQuestion
 from cultureclip.benchmarks.protocols.items import Changed, Prediction, Unposed
 
 UNREADABLE = "picture cannot be read"
@@ -117,6 +118,10 @@ class Benchmark(ABC):
     @abstractmethod
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Return the predictions, one per item and metric."""
+
+    def chat_questions(self) -> Iterable[ChatQuestion]:
+        """Return the questions as chat models are asked them; none if only a CLIP can be asked."""
+        return ()
 
     @abstractmethod
     def without(self, failed: Mapping[str, str]) -> Self:

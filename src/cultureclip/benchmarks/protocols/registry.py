@@ -11,6 +11,7 @@ ProtocolName = Literal[
     "blend_vis",
     "confused_tourist",
     "crope",
+    "crope_defined",
     "culture_questions",
     "cultureverse",
     "cunit",
