@@ -140,6 +140,10 @@ class ClusteredItems:
         left = self.cluster_weights.sum() - self.cluster_weights
         return float(np.sqrt((self.count - 1) / self.count * np.square(residuals / left).sum()))
 
+    def count_differing(self, difference: np.ndarray) -> int:
+        """Return how many clusters have a weighted sum of differences other than zero."""
+        return int((np.abs(self._sums(difference)) > 1e-12).sum())
+
     @property
     def effective_clusters(self) -> float:
         """How many clusters of equal weight say as much as these (Kish 1965): (sum W_c)^2 / sum W_c^2."""

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import shutil
 import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,8 +20,10 @@ from cultureclip.report.leaderboard import (
     to_html,
     to_latex,
 )
+from cultureclip.report.leaderboard_ranks import rank_rows
 from cultureclip.report.markdown import to_markdown
 from cultureclip.report.results import RunFacts, make_results
+from cultureclip.scoring.ranks import RankedItems, rank_models, say_rank
 from cultureclip.scoring.scores import score_all_groups
 from tests.scoring.test_scores import HASHES, make_predictions, score
 
@@ -180,6 +184,53 @@ def test_names_stay_text_in_every_format(tmp_path: Path) -> None:
     header, _, line = to_markdown(found).splitlines()
     assert line.replace(r"\|", "").count("|") == header.replace(r"\|", "").count("|") == 3
     assert r"|\_\&\%" in to_latex(found)
+
+
+def test_ranks_come_from_the_items_beside_the_results(folder: Path) -> None:
+    rows = merge_results(find_results([str(folder)]))
+    found = {row.model: rank for row, rank in zip(rows, rank_rows(rows, ["acc"]), strict=True)}
+    predictions = make_predictions().query("benchmark == 'crope' and part == 'test'")
+    objective = predictions["model"].str.replace(r"_s\d$", "", regex=True)
+    credit = predictions.assign(line=objective).pivot_table(index="item_id", columns="line", values="correct")
+    clusters = predictions.drop_duplicates("item_id").set_index("item_id")["cluster"].loc[credit.index]
+    ones = np.ones(len(credit))
+    expected = rank_models(RankedItems(credit.to_numpy(), clusters.to_numpy(str), np.zeros(len(credit)), ones))
+    assert found == dict(zip(credit.columns, expected, strict=True))
+    shown = tabulate_rows(rows, ["acc"], rank_rows(rows, ["acc"]))
+    assert shown.loc["base", "rank"] == say_rank(found["base"]) != ""
+    assert "shares none" in to_html(shown)
+
+
+def test_macro_averages_are_ranked_by_their_own_weights(folder: Path) -> None:
+    rows = merge_results(find_results([str(folder)]))
+    metric = "accuracy, mean over cultures"
+    assert all(rank is not None for rank in rank_rows(rows, [metric]))
+
+
+def test_a_model_without_items_has_no_rank_and_does_not_count(folder: Path, tmp_path: Path) -> None:
+    alone = write(tmp_path, dataset="crope", model="elsewhere", data_hash=HASHES["crope"], metrics={"acc": 0.99})
+    rows = merge_results([*find_results([str(folder)]), alone])
+    shown = tabulate_rows(rows, ["acc"], rank_rows(rows, ["acc"]))
+    assert shown.index[0] == "elsewhere"
+    assert shown.loc["elsewhere", "rank"] == ""
+    assert shown.loc["base", "rank"].endswith("of 3")
+    assert "rank" not in tabulate_rows(merge_results([alone]), [], rank_rows(merge_results([alone]), [])).columns
+
+
+def test_predictions_of_another_evaluation_rank_nothing(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "results"))
+    predictions = pd.read_parquet(copied / "predictions.parquet")
+    predictions.assign(correct=1 - predictions["correct"]).to_parquet(copied / "predictions.parquet")
+    rows = merge_results(find_results([str(copied)]))
+    assert rank_rows(rows, ["acc"]) == [None] * 3
+    assert "another value" in caplog.text
+    (copied / "predictions.parquet").write_bytes(b"PAR1 cut off")
+    shutil.copytree(copied, tmp_path / "damaged")
+    rows = merge_results(find_results([str(tmp_path / "damaged")]))
+    with pytest.raises(SourceDataError, match="cannot be read"):
+        rank_rows(rows, ["acc"])
 
 
 def test_the_pipeline_writes_all_three_formats(folder: Path, tmp_path: Path) -> None:

@@ -15,9 +15,16 @@ from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError, normalise
 from cultureclip.report.markdown import printable
 from cultureclip.scoring.models import ModelName
+from cultureclip.scoring.ranks import RankSet, say_rank
 
 UNKNOWN = "data unknown"
 """Stands for the hash in files that do not say what was asked: CLIP_benchmark's own."""
+RANK = "rank"
+RANK_NOTE = (
+    "Rank: the ranks that a model may have by the mean of the columns, 95 % for all models at once, from paired "
+    "differences on shared items over concepts. Two models that share no items are not told apart; a model that shares "
+    "none with any other has no rank."
+)
 _KEYS = {"dataset": str, "model": str, "pretrained": str, "metrics": dict}
 _OWN_KEYS = {"data_hash": str, "run_id": str, "intervals": dict, "n": dict}
 """Of our own files; CLIP_benchmark's lack them."""
@@ -51,6 +58,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a figure was read: the folder of its file, and the kind of task that the file names."""
+
+    folder: Path
+    task: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One model's line.
 
@@ -59,12 +74,14 @@ class Row:
         pretrained: What it was made from.
         source: The run that measured it; empty for CLIP_benchmark's own files, which name their weights fully.
         cells: What was measured.
+        origins: Where that was read.
     """
 
     model: str
     pretrained: str
     source: str
     cells: dict[Column, Cell]
+    origins: dict[Column, Origin]
 
     def repeats(self, other: "Row") -> bool:
         """Tell whether both are of one model: the same names, and the same values wherever both have one."""
@@ -111,28 +128,31 @@ def merge_results(files: Iterable[Path]) -> list[Row]:
     """
     documents = [(file, _read(file)) for file in files]
     present = {(file.parent, document["model"]) for file, document in documents}
-    runs: dict[tuple[str, str, str], dict[Column, Cell]] = {}
+    runs: dict[tuple[str, str, str], Row] = {}
     for file, document in documents:
         name = ModelName.parse(document["model"])
         if name.seed is not None and (file.parent, str(name.mean)) in present:
             continue
-        cells, run = runs.setdefault(_run_of(document), {}), _cells(document)
+        key, run = _run_of(document), _cells(document)
+        line = runs.setdefault(key, Row(*key, {}, {}))
+        cells = line.cells
         if any(cells[column].value != run[column].value for column in cells.keys() & run.keys()):
             cause = f"{document['model']} has another value for the same metric in another file of this run"
             raise SourceDataError(file, cause, "Keep one of the files")
         cells |= run
+        line.origins.update(dict.fromkeys(run, Origin(file.parent, str(document.get("task", "")))))
     lines: list[Row] = []
-    for key, cells in runs.items():
-        line = Row(*key, cells)
+    for line in runs.values():
         twin = next((other for other in lines if other.repeats(line)), None)
         if twin is None:
             lines.append(line)
         else:
-            twin.cells.update(cells)
+            twin.cells.update(line.cells)
+            twin.origins.update(line.origins)
     return lines
 
 
-def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame:
+def tabulate_rows(rows: Sequence[Row], metrics: Collection[str], ranks: Sequence[RankSet | None] = ()) -> pd.DataFrame:
     """Write the table as text: one line per model, one column per benchmark and metric with its n.
 
     Lines come in the order of their mean over the columns that all of them have, best first; where there is no such
@@ -141,6 +161,7 @@ def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame
     Args:
         rows: The lines.
         metrics: Names of metrics to show, all where there are none; those that results have beside them are logged.
+        ranks: The lines' ranks, which make a column of their own; none for a table without it.
 
     Raises:
         ConfigurationError: no result has such a metric.
@@ -156,12 +177,17 @@ def tabulate_rows(rows: Sequence[Row], metrics: Collection[str]) -> pd.DataFrame
     if others:
         logger.info("Not shown, being none of leaderboard.metrics: %s", "; ".join(map(printable, others)))
     shared = [column for column in columns if all(column in row.cells for row in rows)]
-    order = sorted(rows, key=lambda r: (-sum(r.cells[c].value for c in shared), r.model, r.source))
-    return pd.DataFrame(
+    means = [-sum(row.cells[column].value for column in shared) for row in rows]
+    places = sorted(range(len(rows)), key=lambda n: (means[n], rows[n].model, rows[n].source))
+    order = [rows[place] for place in places]
+    table = pd.DataFrame(
         [[str(row.cells[column]) if column in row.cells else "" for column in columns] for row in order],
         index=[_label(row, rows) for row in order],
         columns=[_head(column, columns, rows) for column in columns],
     )
+    if any(ranks):
+        table.insert(0, RANK, [say_rank(ranks[place]) for place in places])
+    return table
 
 
 def to_html(table: pd.DataFrame) -> str:
@@ -173,6 +199,8 @@ def to_html(table: pd.DataFrame) -> str:
     ]
     styler = table.style.format(escape="html").format_index(escape="html").format_index(escape="html", axis=1)
     caption = "Percent with 95 % intervals. Columns with a hash, or marked data unknown, are over different data."
+    if RANK in table.columns:
+        caption += f" {RANK_NOTE}"
     return styler.set_table_styles(style).set_caption(caption).to_html(doctype_html=True, table_uuid="leaderboard")
 
 

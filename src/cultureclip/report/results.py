@@ -90,7 +90,7 @@ def make_results(
 
 def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
     first = {str(row["metric"]): row for row in reversed(rows.to_dict("records"))}
-    exported = _exported_names(card["task"])
+    exported = exported_names(card["task"])
     keys = {metric: exported.get(metric, metric) for metric in first}
     return {
         "dataset": card["name"],
@@ -122,8 +122,8 @@ def _describe(rows: pd.DataFrame, groups: pd.DataFrame, card: Mapping[str, Any],
     }
 
 
-def _exported_names(task: str) -> dict[str, str]:
-    """CLIP_benchmark's names of the metrics of a kind of task."""
+def exported_names(task: str) -> dict[str, str]:
+    """Return metric -> CLIP_benchmark's name, of the metrics of a kind of task that have one."""
     names: dict[str, str] = {}
     for protocol in all_protocols().values():
         if protocol.benchmark.task == task:
