@@ -72,6 +72,10 @@ class ServerError(CultureClipError):
     """A server does not answer, refuses a request, or serves another model."""
 
 
+class PreflightError(CultureClipError):
+    """A run of this configuration could not end well on this machine."""
+
+
 class GateError(CultureClipError):
     """A checkpoint is worse than its base by more than the stated margin, or not shown not to be."""
 

@@ -42,29 +42,28 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse parameters that nothing would read; stay offline and hide the libraries' progress bars by default.
+        """Stay offline and hide the libraries' progress bars by default.
 
         The config is noted for the pipelines until they are built: that comes after this hook, and they read their
         shape from it.
         """
-        from cultureclip.preflight import check_parameters  # hooks are loaded to list pipelines, too
-
         for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS"):
             os.environ.setdefault(name, "1")
         parameters = context.config_loader["parameters"]
         note_config(SessionConfig(str(context.config_loader.conf_source), context.env, parameters))
-        check_parameters(parameters, context.config_loader.runtime_params or {})
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Stop before any work when an input, a model or a device is missing or cannot be right.
+        """Stop before any work when a parameter, an input, a model or a device is missing or cannot be right.
 
-        Otherwise the versions to load are fixed, and the run's manifest begins.
+        Otherwise the versions to load are fixed, and the run's manifest begins. A run that reads the survey lists what
+        is wrong instead of stopping at it.
         """
         from cultureclip import preflight
         from cultureclip.models.named import locate_models
+        from cultureclip.survey import SURVEY, make_survey  # hooks are loaded to list pipelines, too
 
         project, run_id = Path(run_params["project_path"]), run_params["run_id"]
         noted = noted_config()
@@ -73,14 +72,20 @@ class ProjectHooks:
             preflight.check_working_directory(project)
             preflight.check_runner(catalog)
             others = _pin_versions(pipeline, catalog)
-            env, versions = run_params["env"], run_params["load_versions"]
+            env, runtime = run_params["env"], run_params["runtime_params"] or {}
+            if surveys := SURVEY in pipeline.inputs():
+                catalog.save(SURVEY, make_survey(env, parameters, runtime, catalog, register_pipelines()))
+            else:
+                preflight.check_parameters(parameters, runtime)
+            versions = run_params["load_versions"]
             preflight.check_inputs(pipeline, catalog, register_pipelines(), {MANIFEST}, env, versions, others)
         finally:
             note_config(None)
         stages = preflight.read_stages(parameters)
         running = preflight.select_stages(pipeline, stages)
         models = locate_models(running)
-        preflight.check_roles(pipeline, stages)
+        if not surveys:
+            preflight.check_roles(pipeline, stages)
         preflight.check_devices(running)
         facts = {
             "pipelines": run_params["pipeline_names"] or ["__default__"],

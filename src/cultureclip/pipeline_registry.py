@@ -27,6 +27,7 @@ MODULES = (
     "export",
     "export_model",
     "status",
+    "preflight",
     *PREVIEWS,
 )
 """All pipelines that have a module; pipelines that are not stages run by themselves."""

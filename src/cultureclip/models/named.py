@@ -94,7 +94,8 @@ def describe_models(stages: Mapping[str, Settings]) -> list[NamedModel]:
     for name, owner, spec in walk_settings(stages):
         if isinstance(spec, ModelPath):
             stage = stages[name.partition(".")[0]]
-            device = str(getattr(owner, "device", None) or getattr(stage, "device", CPU))
+            devices = (getattr(place, "device", None) for place in (owner, stage, getattr(stage, "trainer", None)))
+            device = str(next(filter(None, devices), CPU))
             models.append(_describe(NamedModel(name, str(spec), device, _dtype_of(owner)), spec, owner))
     return models
 

@@ -19,6 +19,7 @@ from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.pipelines.variance.parameters import VarianceParameters
+from cultureclip.readiness.settings import PreflightSettings
 from cultureclip.review.settings import ReviewSettings
 from cultureclip.settings_base import Settings
 
@@ -40,6 +41,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "import_cultwin": ImportCultwinParameters,
     "export": ExportParameters,
     "export_model": ExportModelParameters,
+    "preflight": PreflightSettings,
     "preview": PreviewParameters,
     "review": ReviewSettings,
     "engine": EngineSettings,

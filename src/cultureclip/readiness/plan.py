@@ -1,0 +1,204 @@
+"""How many items each stage has: as stated, or as the tables that are here say."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from cultureclip.concepts.sources.top_down import TopDownSource
+from cultureclip.models.chat.settings import ServerSettings
+from cultureclip.readiness.finding import Survey
+from cultureclip.readiness.settings import PreflightSettings
+from cultureclip.settings_base import CPU
+
+AT_SERVERS = "servers"
+"""Stands in place of a device where a model is asked behind servers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """The items of a stage.
+
+    Attributes:
+        stage: Name of the stage.
+        items: Their number; None if it is not known.
+        unit: What they are, in the plural.
+        device: Where the stage's models run.
+        devices: Number of devices that share them.
+        asks_model: Whether a chat model is asked.
+        prices: Prices per million tokens read and written, of servers; None if not configured.
+        at_most: Whether the number is an upper bound.
+    """
+
+    stage: str
+    items: int | None
+    unit: str
+    device: str = CPU
+    devices: int = 1
+    asks_model: bool = False
+    prices: tuple[float, float] | None = None
+    at_most: bool = False
+
+    @property
+    def at_servers(self) -> bool:
+        """Whether the stage's model is behind servers."""
+        return self.device == AT_SERVERS
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the stage's time is that of a GPU."""
+        return self.device not in (CPU, AT_SERVERS)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Images of a plan.
+
+    Attributes:
+        images: Their number; None if it is not known.
+        source: Where it is from, in words.
+        at_most: Whether it is an upper bound.
+    """
+
+    images: int | None
+    source: str
+    at_most: bool = False
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the stages that make and judge images share.
+
+    Attributes:
+        planned: The images.
+        captions: Captions for them; None if their number is not known.
+        devices: Devices that share a stage.
+    """
+
+    planned: Planned
+    captions: int | None
+    devices: int
+
+
+def count_images(survey: Survey, settings: PreflightSettings) -> Planned:
+    """Count the images to plan for.
+
+    As stated; else of the requests, captions or twins that are here; else as many as the bounds of mining allow.
+    """
+    if settings.images is not None:
+        return Planned(settings.images, "stated by preflight.images")
+    if requests := survey.files.get("image_requests"):
+        return Planned(pq.read_metadata(requests).num_rows, "of the newest image_requests")
+    missing = sorted({"mining", "captioning", "synthesis"} - survey.stages.keys())
+    if missing:
+        return Planned(None, f"the parameters of {missing[0]} are wrong")
+    return _count_by_tables(survey)
+
+
+def _count_by_tables(survey: Survey) -> Planned:
+    stages: Mapping[str, Any] = survey.stages
+    per_caption = stages["synthesis"].images_per_caption
+    if captions := survey.files.get("captions"):
+        accepted = _accepted(captions, "caption_id")["caption_id"].nunique()
+        return Planned(int(accepted) * per_caption, "of the newest captions")
+    wanted = sum(kind.wanted for kind in stages["captioning"].kinds.values()) * per_caption
+    if twins := survey.files.get("twins"):
+        sides = _accepted(twins, "a_concept_id", "b_concept_id")
+        concepts = len({*sides["a_concept_id"], *sides["b_concept_id"]})
+        return Planned(concepts * wanted, "if every caption of the newest twins is accepted", at_most=True)
+    bound = 2 * sum(stages["mining"].twins.max_twins_per_kind.values()) * wanted
+    return Planned(bound, "by mining.twins.max_twins_per_kind; more is known after mining", at_most=True)
+
+
+def _accepted(path: Path, *columns: str) -> pd.DataFrame:
+    rows = pq.read_table(path, columns=["verdict", *columns]).to_pandas()
+    return rows[rows["verdict"] == "accepted"]
+
+
+def plan_stages(survey: Survey, settings: PreflightSettings) -> list[Work]:
+    """Return the items of every stage whose parameters are valid, in the order of the flow."""
+    stages: Mapping[str, Any] = survey.stages
+    planned, captions = count_images(survey, settings), None
+    if planned.images is not None and "synthesis" in stages:
+        captions = ceil(planned.images / stages["synthesis"].images_per_caption)
+    engine = stages.get("engine")
+    devices = settings.devices or (len(engine.places) if engine is not None else 1)
+    given = _Given(planned, captions, devices)
+    plans = {
+        "mining": _plan_mining,
+        **{name: partial(plan, given=given) for name, plan in _OF_IMAGES.items()},
+        "train": _plan_train,
+        "evaluation": _plan_evaluation,
+    }
+    return [plan(stages[name]) for name, plan in plans.items() if name in stages]
+
+
+def _plan_mining(mining: Any) -> Work:
+    asked = next((source for source in mining.sources if isinstance(source, TopDownSource)), None)
+    if asked is None:
+        return Work(stage="mining", items=1, unit="run", device=mining.device)
+    return _asking("mining", len(asked.cells()), "regions x categories", asked.language_model, 1)
+
+
+def _plan_captioning(captioning: Any, given: _Given) -> Work:
+    model, bounded = captioning.language_model, given.planned.at_most
+    return _asking("captioning", given.captions, "captions", model, given.devices, at_most=bounded)
+
+
+def _plan_synthesis(synthesis: Any, given: _Given) -> Work:
+    return _of_images("synthesis", synthesis.device, given)
+
+
+def _plan_filtering(filtering: Any, given: _Given) -> Work:
+    if "vision_language" not in filtering.judges.decide:
+        return _of_images("filtering", filtering.device, given)
+    model, bounded = filtering.vision_language.model, given.planned.at_most
+    return _asking("filtering", given.planned.images, "images", model, given.devices, at_most=bounded)
+
+
+def _plan_train(train: Any) -> Work:
+    steps = sum(train.run_settings(name).trainer.steps for name in train.objectives) * len(train.seeds)
+    return Work(stage="train", items=steps, unit="steps", device=train.trainer.device, devices=train.launch.world)
+
+
+def _plan_evaluation(evaluation: Any) -> Work:
+    return Work(stage="evaluation", items=1, unit="run", device=evaluation.device)
+
+
+def _of_images(stage: str, device: str, given: _Given) -> Work:
+    planned = given.planned
+    return Work(
+        stage=stage,
+        items=planned.images,
+        unit="images",
+        device=device,
+        devices=given.devices,
+        at_most=planned.at_most,
+    )
+
+
+def _asking(stage: str, items: int | None, unit: str, model: Any, devices: int, *, at_most: bool = False) -> Work:
+    """Return the items of a stage that asks a chat model, which servers share out by themselves."""
+    remote = isinstance(model, ServerSettings)
+    return Work(
+        stage=stage,
+        items=items,
+        unit=unit,
+        device=AT_SERVERS if remote else model.device,
+        devices=1 if remote else devices,
+        asks_model=True,
+        prices=model.prices,
+        at_most=at_most,
+    )
+
+
+_OF_IMAGES: dict[str, Callable[[Any, _Given], Work]] = {
+    "captioning": _plan_captioning,
+    "synthesis": _plan_synthesis,
+    "filtering": _plan_filtering,
+}
