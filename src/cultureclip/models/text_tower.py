@@ -40,7 +40,13 @@ def embed_text(model: Any, tokens: Tensor) -> Tensor:
 
 def finish_text(model: CLIP, x: Tensor, tokens: Tensor) -> Tensor:
     """Return text embeddings [N, D] from the last block's output [N, L, W]: final norm, pooling, projection."""
-    x = text_global_pool(model.ln_final(x), tokens, model.text_pool_type, eos_token_id=model.text_eos_id)
+    return project_text(
+        model, text_global_pool(model.ln_final(x), tokens, model.text_pool_type, eos_token_id=model.text_eos_id)
+    )
+
+
+def project_text(model: CLIP, x: Tensor) -> Tensor:
+    """Return text embeddings [N, D] from the pooled tokens [N, W] after the final norm."""
     if isinstance(model.text_projection, torch.nn.Linear):
         x = model.text_projection(x)
     elif model.text_projection is not None:

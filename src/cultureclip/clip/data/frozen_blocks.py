@@ -19,6 +19,7 @@ from cultureclip.clip.data.batches import TwinData
 from cultureclip.clip.data.pixels import gather, npy_header, open_pixels, shown
 from cultureclip.clip.data.replay import Replay
 from cultureclip.clip.data.towers import crop_tokens, embed_image, finish_image, pools_plainly
+from cultureclip.clip.towers.embedding import finish_image_pooled, finish_text_pooled, pools_one_image_token
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError, StorageError
 from cultureclip.models.encoder import ImageTextEncoder
@@ -51,8 +52,11 @@ class FrozenBlockCache:
 
     def embed_images(self, places: Tensor) -> Tensor:
         """Return embeddings [n, D] of images, at their own length, fp32."""
-        x = self._run(self.model.visual.transformer.resblocks, self._kept(self.images, places), None)
-        return finish_image(self.model, x)
+        visual, x = self.model.visual, self._kept(self.images, places)
+        blocks = visual.transformer.resblocks[-self.blocks :]
+        if pools_one_image_token(visual):
+            return finish_image_pooled(visual, blocks, x)
+        return finish_image(self.model, _run(blocks, x, None))
 
     def embed_texts(self, places: Tensor, tokens: Tensor) -> Tensor:
         """Return embeddings [n, D] of texts, at their own length, fp32.
@@ -62,17 +66,21 @@ class FrozenBlockCache:
             tokens: int64 [n, l], their tokens, cropped.
         """
         length = tokens.shape[1]
+        blocks, x = self.model.transformer.resblocks[-self.blocks :], self._kept(self.texts, places)[:, :length]
+        embedded = finish_text_pooled(self.model, blocks, x, tokens)
+        if embedded is not None:
+            return embedded
         mask = None if self.model.attn_mask is None else self.model.attn_mask[:length, :length]
-        x = self._run(self.model.transformer.resblocks, self._kept(self.texts, places)[:, :length], mask)
-        return finish_text(self.model, x, tokens)
+        return finish_text(self.model, _run(blocks, x, mask), tokens)
 
     def _kept(self, source: np.ndarray, places: Tensor) -> Tensor:
         return gather(source, places).to(next(self.model.parameters()).device)
 
-    def _run(self, blocks: nn.ModuleList, x: Tensor, mask: Tensor | None) -> Tensor:
-        for block in blocks[-self.blocks :]:
-            x = block(x, attn_mask=mask)
-        return x
+
+def _run(blocks: nn.ModuleList, x: Tensor, mask: Tensor | None) -> Tensor:
+    for block in blocks:
+        x = block(x, attn_mask=mask)
+    return x
 
 
 def cache_frozen_blocks(

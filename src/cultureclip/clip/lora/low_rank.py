@@ -32,7 +32,7 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the update for inputs [..., inputs], [..., outputs]."""
-        return F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
+        return F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a) * self.scale, self.b)
 
 
 class LoraLinear(nn.Module):
@@ -70,7 +70,7 @@ class LoraPackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., in] -> [..., 3 * out]."""
         parts = zip(PACKED, self.base(x).chunk(len(PACKED), dim=-1), strict=True)
-        return torch.cat([_updated(self.updates, name, x, plain) for name, plain in parts], dim=-1)
+        return torch.cat([_updated(self, name, x, plain) for name, plain in parts], dim=-1)
 
 
 class LoraAttention(nn.Module):
@@ -90,6 +90,11 @@ class LoraAttention(nn.Module):
         self.base, width = base, base.embed_dim
         self.updates = nn.ModuleDict({name: LowRank(width, width, lora) for name in targets})
 
+    @property
+    def num_heads(self) -> int:
+        """Number of heads."""
+        return self.base.num_heads
+
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False, attn_mask: Tensor | None = None
     ) -> tuple[Tensor, None]:
@@ -104,29 +109,53 @@ class LoraAttention(nn.Module):
         """
         if key is not query or value is not query or need_weights:
             raise NotImplementedError("LoraAttention is self-attention without returned weights")
-        batch, length, width = query.shape
-        packed = F.linear(query, self.base.in_proj_weight, self.base.in_proj_bias).chunk(len(PACKED), dim=-1)
-        q, k, v = (
-            _updated(self.updates, name, query, part).view(batch, length, self.base.num_heads, -1).transpose(1, 2)
-            for name, part in zip(PACKED, packed, strict=True)
-        )
-        mixed = _attend(q, k, v, attn_mask)
-        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
-        return _updated(self.updates, "out", mixed, self.base.out_proj(mixed)), None
+        q, k, v = project(self, query, PACKED)
+        return output_projection(self, attend(q, k, v, self.num_heads, attn_mask)), None
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Compute attention over [batch, heads, length, size].
+def project(attention: nn.MultiheadAttention | LoraAttention, x: Tensor, names: Sequence[str]) -> list[Tensor]:
+    """Return projections [..., width] of x, with their updates.
+
+    Args:
+        attention: Adapted or not, query, key and value of one width.
+        x: [..., width].
+        names: Neighbours among ``PACKED``, in its order: all of them, ``q``, or ``k`` and ``v``.
+    """
+    base = attention.base if isinstance(attention, LoraAttention) else attention
+    start, width = PACKED.index(names[0]), base.embed_dim
+    rows = slice(start * width, (start + len(names)) * width)
+    packed = F.linear(x, base.in_proj_weight[rows], None if base.in_proj_bias is None else base.in_proj_bias[rows])
+    return [_updated(attention, name, x, part) for name, part in zip(names, packed.split(width, dim=-1), strict=True)]
+
+
+def output_projection(attention: nn.MultiheadAttention | LoraAttention, mixed: Tensor) -> Tensor:
+    """Return an attention's output [..., width] from its mixed values, with its update."""
+    base = attention.base if isinstance(attention, LoraAttention) else attention
+    return _updated(attention, "out", mixed, base.out_proj(mixed))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> Tensor:
+    """Mix values [batch, length, width] by attention; return [batch, queries, width].
 
     bf16 on a CPU is computed in fp32: torch's fused backward pass takes eight times as long there in bf16.
+
+    Args:
+        q: [batch, queries, width].
+        k: [batch, length, width].
+        v: [batch, length, width].
+        heads: Number of heads.
+        mask: Additive, to be broadcast to [batch, heads, queries, length].
     """
+    q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (q, k, v))
     slow = q.device.type == "cpu" and q.dtype == torch.bfloat16
     q, k, v = (part.float() if slow else part for part in (q, k, v))
     with torch.autocast(q.device.type, enabled=torch.is_autocast_enabled(q.device.type) and not slow):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask.to(q.dtype))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask.to(q.dtype))
+    return mixed.transpose(1, 2).flatten(-2)
 
 
-def _updated(updates: nn.ModuleDict, name: str, x: Tensor, plain: Tensor) -> Tensor:
-    """Return ``plain``, the frozen projection of x, with the update of that name if there is one and it is on."""
+def _updated(module: nn.Module, name: str, x: Tensor, plain: Tensor) -> Tensor:
+    """Return ``plain``, the frozen projection of x, with the module's update of that name if it has one that is on."""
+    updates = module.updates if isinstance(module, LoraAttention | LoraPackedLinear) else {}
     update = updates[name] if name in updates else None  # noqa: SIM401 (a ModuleDict has no get)
     return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain

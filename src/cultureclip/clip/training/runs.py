@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
 _LOOK_EVERY_S = 1.0
-_LAYOUT = 5  # part of the key: increase it when training on the same inputs changes
+_LAYOUT = 6  # part of the key: increase it when training on the same inputs changes
 _TEXT_COLUMNS = [f"{side}_{field}" for side in SIDES for field in ("concept", "caption", "image_id")]
 _WITHOUT_EFFECT = {
     "augmentation": {"never_mirrored"},  # the key has the setting's result

@@ -10,18 +10,18 @@ from torch import Tensor
 from cultureclip.clip.data.batches import TwinBatch
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache
 from cultureclip.clip.data.replay import Replay
-from cultureclip.clip.data.towers import crop_tokens, embed_image
+from cultureclip.clip.data.towers import crop_tokens
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.objectives.contrast import TwinEmbeddings
 from cultureclip.clip.objectives.distillation import anchor_loss, replay_loss, squared_update
 from cultureclip.clip.objectives.losses import Objective
 from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.towers.embedding import embed_image_pooled, embed_text_pooled
 from cultureclip.clip.training.distributed import Group
 from cultureclip.clip.training.grad_cache import Encoding, backward_in_chunks, embed
 from cultureclip.errors import TrainingError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.precision import fast_dtype
-from cultureclip.models.text_tower import embed_text
 
 TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
 
@@ -176,13 +176,13 @@ class TwinLoss:
         return self.replay
 
     def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:
-        """Run both towers on pixels and tokens."""
+        """Run both towers on pixels and tokens, as far as the embeddings depend on it."""
         model = self.encoder.model
         return self._encodings(
             images,
             len(tokens),
-            lambda places: embed_image(model, pixels(places)),
-            lambda places: embed_text(model, tokens[places]),
+            lambda places: embed_image_pooled(model, pixels(places)),
+            lambda places: embed_text_pooled(model, tokens[places]),
         )
 
     def _encodings(

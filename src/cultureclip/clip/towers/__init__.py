@@ -1,0 +1,1 @@
+"""open_clip's towers, run only on what an embedding depends on."""
