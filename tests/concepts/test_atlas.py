@@ -87,7 +87,7 @@ def test_names_of_flags_need_no_special_care() -> None:
         ({"context": "A robe\U000e0049 of Japan"}, r"control character '\U000e0049'", "Remove it"),
         ({"cultures": "ZZ"}, "unknown culture 'ZZ'", "ISO 3166-1"),
         ({"aliases": " | ".join(f"a{i}" for i in range(300))}, "300 values, the limit is 250", "Keep"),
-        ({"reference_image": "x" * 300}, "no file 'xxx", "path"),
+        ({"reference_image": "x" * 300}, "no file '…xxx", "path"),
         ({"name": "x" * 81}, "81 characters long, the limit is 80", "Shorten"),
         ({"name": "x" * 100_000}, "100000 characters long", "Shorten"),
         ({"context": "x" * 1001}, "1001 characters long, the limit is 1000", "Shorten"),
