@@ -1,7 +1,7 @@
 """The models that a configuration names: where they are, and whether their files are whole; no weights are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cultureclip.errors import WeightsError
@@ -96,18 +96,18 @@ def describe_models(stages: Mapping[str, Settings]) -> list[NamedModel]:
             stage = stages[name.partition(".")[0]]
             devices = (getattr(place, "device", None) for place in (owner, stage, getattr(stage, "trainer", None)))
             device = str(next(filter(None, devices), CPU))
-            models.append(_describe(NamedModel(name, str(spec), device, _dtype_of(owner)), spec, owner))
+            models.append(_complete(NamedModel(name, str(spec), device, _dtype_of(owner)), spec, owner))
     return models
 
 
-def _describe(model: NamedModel, spec: ModelPath, owner: object) -> NamedModel:
-    fields = {"parameter": model.parameter, "spec": model.spec, "device": model.device, "dtype": model.dtype}
+def _complete(model: NamedModel, spec: ModelPath, owner: object) -> NamedModel:
+    """Add what the files say to what the configuration says."""
     try:
         path = _check(model.parameter, spec, owner)
     except WeightsError as error:
-        return NamedModel(**fields, problem=error)
+        return replace(model, problem=error)
     counts = count_parameters(path, _gguf_of(owner))
-    return NamedModel(**fields, path=path, origin=find_origin(model.spec, path), counts=counts)
+    return replace(model, path=path, origin=find_origin(model.spec, path), counts=counts)
 
 
 def _dtype_of(owner: object) -> str:

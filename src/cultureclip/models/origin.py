@@ -92,7 +92,7 @@ def _licence_in_header(card: str) -> str | None:
 
 
 def _licence_of_package(package: metadata.Distribution) -> str | None:
-    about = package.metadata
-    text = about.get("License-Expression") or about.get("License") or ""
+    about = package.metadata.json
+    text = str(about.get("license_expression") or about.get("license") or "")
     line = text.strip().partition("\n")[0]
     return None if line in _UNSAID else line[:80]

@@ -155,8 +155,10 @@ def _licensed(survey: Survey, settings: PreflightSettings) -> list[NamedModel]:
     models = []
     for model in survey.models:
         stated, origin = settings.licences.get(model.parameter), model.origin
-        states = stated is not None and origin is not None and origin.licence is None
-        models.append(replace(model, origin=replace(origin, licence=f"{stated} (stated)")) if states else model)
+        if stated is None or origin is None or origin.licence is not None:
+            models.append(model)
+        else:
+            models.append(replace(model, origin=replace(origin, licence=f"{stated} (stated)")))
     return models
 
 
@@ -178,7 +180,8 @@ def find_busy() -> Iterator[Finding]:
         yield Finding("this machine", what, "Run the preflight again when the machine is idle", NOTE)
 
 
-def how_to_measure(stage: str) -> str:
+def how_to_measure(stage: str, *, asks_for_concepts: bool = False) -> str:
     """Say how the time of a stage becomes known."""
-    command = f"kedro run --pipelines={'preview_' if stage in PREVIEWED[1:] else ''}{stage}"
+    previewed = stage in PREVIEWED and (stage != "mining" or asks_for_concepts)
+    command = f"kedro run --pipelines={'preview_' if previewed else ''}{stage}"
     return f"Measure with {command}, or state preflight.rates.{stage}.seconds"

@@ -9,7 +9,9 @@ from cultureclip.errors import CultureClipError
 from cultureclip.models.named import NamedModel
 from cultureclip.settings_base import Settings
 
-FIX, NOTE = "fix", "note"
+Severity = Literal["fix", "note"]
+FIX: Severity = "fix"
+NOTE: Severity = "note"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Finding:
     where: str
     what: str
     remedy: str
-    severity: Literal["fix", "note"] = "fix"
+    severity: Severity = FIX
 
     @classmethod
     def of(cls, error: CultureClipError) -> "Finding":

@@ -113,8 +113,7 @@ def _measure_captioning(bench: _Bench, settings: Any) -> Iterator[Measured]:
         return
     usage, model = Usage(), open_chat_model(settings.language_model)
     writer = Writer(bench.store, model, read_caption_prompt(prompt, settings), settings, usage, WordChecker())
-    asked = [ConceptFacts.from_row(row) for row in bench.concepts.to_dict("records")]
-    written = writer.ask_until_enough(asked)  # type: ignore[arg-type]
+    written = writer.ask_until_enough([ConceptFacts.from_row(dict(row)) for _, row in bench.concepts.iterrows()])
     accepted = sum(candidate.reason is None for tries in written.values() for candidate in tries)
     if accepted:
         yield Measured(

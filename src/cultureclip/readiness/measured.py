@@ -47,9 +47,9 @@ class Measured:
     tokens_written: float | None = None
     bytes: float | None = None
 
-    def to_json(self) -> str:
-        """Return the measurement as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    def as_record(self) -> dict[str, str]:
+        """Return the file that :func:`read_measured` reads, as name -> text."""
+        return {MEASURED: json.dumps(asdict(self), indent=2) + "\n"}
 
 
 def rate_key(stage: str, settings: Settings) -> str:

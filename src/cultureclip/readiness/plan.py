@@ -116,7 +116,7 @@ def _count_by_tables(survey: Survey) -> Planned:
 
 
 def _accepted(path: Path, *columns: str) -> pd.DataFrame:
-    rows = pq.read_table(path, columns=["verdict", *columns]).to_pandas()
+    rows = pd.read_parquet(path, columns=["verdict", *columns])
     return rows[rows["verdict"] == "accepted"]
 
 
@@ -129,7 +129,7 @@ def plan_stages(survey: Survey, settings: PreflightSettings) -> list[Work]:
     engine = stages.get("engine")
     devices = settings.devices or (len(engine.places) if engine is not None else 1)
     given = _Given(planned, captions, devices)
-    plans = {
+    plans: dict[str, Callable[[Any], Work]] = {
         "mining": _plan_mining,
         **{name: partial(plan, given=given) for name, plan in _OF_IMAGES.items()},
         "train": _plan_train,

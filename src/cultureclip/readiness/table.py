@@ -96,7 +96,9 @@ def _at_least(amounts: Sequence[float | None], write: Callable[[float | None], s
 def _rates(readiness: Readiness) -> Iterator[str]:
     yield "Where s / item and prices are from"
     for cost in readiness.costs:
-        source = cost.rate.source if cost.rate.seconds is not None else f"{UNKNOWN}. {how_to_measure(cost.work.stage)}"
+        work, source = cost.work, cost.rate.source
+        if cost.rate.seconds is None:
+            source = f"{UNKNOWN}. {how_to_measure(work.stage, asks_for_concepts=work.asks_model)}"
         yield from _wrap(f"  {cost.work.stage:<12}", source)
     if any(cost.work.uses_gpu for cost in readiness.costs):
         hour = readiness.settings.gpu_hour

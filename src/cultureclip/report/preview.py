@@ -1,8 +1,8 @@
 """The page of a preview: the first items of a stage, and what all of them would cost."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 from markupsafe import Markup
@@ -54,6 +54,7 @@ class Preview:
         shown: What the stage did for them.
         facts: Label and value: the model, where answers are kept ...
         remarks: Sentences about the estimate.
+        records: Further files of the folder: name -> text, such as what was measured, for programs.
     """
 
     stage: str
@@ -64,9 +65,12 @@ class Preview:
     shown: Sequence[Shown]
     facts: Sequence[tuple[str, str]] = ()
     remarks: Sequence[str] = ()
+    records: Mapping[str, str] = field(default_factory=dict)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """The page and its style sheet, as (path, content)."""
+        """The page, its style sheet and the records, as (path, content)."""
+        for name, record in self.records.items():
+            yield name, record.encode()
         yield _STYLE, files("cultureclip.report").joinpath(_STYLE).read_bytes()
         text = (
             make_environment()

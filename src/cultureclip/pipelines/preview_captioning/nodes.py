@@ -13,6 +13,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.preview import First, PreviewParameters
+from cultureclip.readiness.measured import Measured, rate_key
 from cultureclip.report.estimate import Figure
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def preview_captions(
             ("Draw", str(parameters.draw)),
         ],
         remarks=remark(heard),
+        records=measured_rate(written, exchanges, heard, parameters).as_record(),
     )
     logger.info("Preview of captioning: %s", preview.say())
     return preview
@@ -148,6 +150,29 @@ def estimate(
         costs = [(r * prices[0] + w * prices[1]) / 1e6 for r, w in zip(read, wrote, strict=True)]
         figures.append(project("cost", costs, total, "in the currency of the prices", 4))
     return figures
+
+
+def measured_rate(
+    written: Sequence[Sequence["Candidate"]],
+    exchanges: Mapping[int, "Exchange"],
+    heard: "Usage",
+    parameters: CaptioningParameters,
+) -> Measured:
+    """Note what an accepted caption takes, for the preflight: refused tries are a part of it.
+
+    The seconds are those of the answers given now, scaled to all of the questions shown.
+    """
+    answers = [exchanges[candidate.seed].answer for tries in written for candidate in tries]
+    accepted = sum(candidate.reason is None for tries in written for candidate in tries)
+    return Measured(
+        stage="captioning",
+        key=rate_key("captioning", parameters),
+        how=f"preview of {len(answers)} questions, {accepted} captions accepted",
+        items=accepted,
+        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
+        tokens_read=sum(answer.prompt_tokens for answer in answers),
+        tokens_written=sum(answer.completion_tokens for answer in answers),
+    )
 
 
 def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":

@@ -11,6 +11,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.preview import PreviewParameters
+from cultureclip.readiness.measured import Measured, rate_key
 
 if TYPE_CHECKING:
     from cultureclip.models.chat.asking import Exchange, Transcript
@@ -76,6 +77,7 @@ def preview_opinions(
         ],
         facts=[("Judges", f"{parameters.judges.combine} of {', '.join(parameters.judges.decide)}")],
         remarks=remark(heard),
+        records=measured_rate(len(measurements), heard, parameters).as_record(),
     )
     logger.info("Preview of filtering: %s", preview.say())
     return preview
@@ -107,6 +109,23 @@ def estimate(reasons: pd.Series, heard: "Transcript", total: int, prices: tuple[
         costs = [(a.prompt_tokens * prices[0] + a.completion_tokens * prices[1]) / 1e6 for a in answers]
         figures.append(project("cost", costs, per_image, "in the currency of the prices", 4))
     return figures
+
+
+def measured_rate(images: int, heard: "Transcript", parameters: FilteringParameters) -> Measured:
+    """Note what an image takes, for the preflight: of the chat model, which takes most of it.
+
+    The seconds are those of the answers given now, scaled to all of the questions shown.
+    """
+    answers = [exchange.answer for exchange in heard.exchanges]
+    return Measured(
+        stage="filtering",
+        key=rate_key("filtering", parameters),
+        how=f"preview of {images} images, the chat model's time",
+        items=images,
+        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
+        tokens_read=sum(answer.prompt_tokens for answer in answers),
+        tokens_written=sum(answer.completion_tokens for answer in answers),
+    )
 
 
 def show(name: str, opinions: pd.DataFrame, reason: str | None, images: ImageSource, heard: "Transcript") -> "Shown":

@@ -11,6 +11,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.preview import First, PreviewParameters
+from cultureclip.readiness.measured import Measured, rate_key
 
 if TYPE_CHECKING:
     from cultureclip.concepts.sources.top_down import Proposed, TopDownSource
@@ -71,6 +72,7 @@ def preview_top_down(
             ("Seed", str(source.seed)),
         ],
         remarks=["Bottom-up questions are not among these."],
+        records=measured_rate(len(first.items), heard, parameters).as_record(),
     )
     logger.info("Preview of mining: %s", preview.say())
     return preview
@@ -99,6 +101,20 @@ def estimate(
         costs = [sum(_cost(exchange, prices[checks]) for exchange, checks in found) for found in of_cell.values()]
         figures.append(project("cost", costs, first.total, "in the currency of the prices", 4))
     return figures
+
+
+def measured_rate(cells: int, heard: "Transcript", parameters: MiningParameters) -> Measured:
+    """Note what a region and category takes, for the preflight; seconds as in the estimate."""
+    answers = [exchange.answer for exchange in heard.exchanges]
+    return Measured(
+        stage="mining",
+        key=rate_key("mining", parameters),
+        how=f"preview of {cells} regions and categories",
+        items=cells,
+        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
+        tokens_read=sum(answer.prompt_tokens for answer in answers),
+        tokens_written=sum(answer.completion_tokens for answer in answers),
+    )
 
 
 def show(proposed: Sequence["Proposed"], heard: "Transcript") -> list["Shown"]:

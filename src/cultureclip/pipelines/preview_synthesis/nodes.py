@@ -10,6 +10,7 @@ from cultureclip.datasets.site_dataset import SiteFiles
 from cultureclip.images.store import ShardStore
 from cultureclip.pipelines.preview import First, PreviewParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
+from cultureclip.readiness.measured import Measured, rate_key
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,6 +77,7 @@ def preview_images(
         ],
         facts=[("Model", parameters.model), ("Device", parameters.device), ("Batch", str(parameters.batch_size))],
         remarks=remark(report, len(first.items)),
+        records=measured_rate(list(pictures.values()), report, parameters).as_record(),
     )
     logger.info("Preview of synthesis: %s", preview.say())
     return preview
@@ -100,6 +102,24 @@ def estimate(pictures: "list[Image.Image]", report: "GenerationReport", total: i
     if report.made:
         figures.append(images.times(report.drawing / report.made, "time", SECONDS, 1))
     return figures
+
+
+def measured_rate(
+    pictures: "list[Image.Image]", report: "GenerationReport", parameters: SynthesisParameters
+) -> Measured:
+    """Note what images take, for the preflight: the seconds are of the images drawn now, if there are any."""
+    from cultureclip.images.records import encode_image
+
+    size = sum(len(encode_image("", picture, 1, {}).data) for picture in pictures) / len(pictures)
+    items = report.made or len(pictures)
+    return Measured(
+        stage="synthesis",
+        key=rate_key("synthesis", parameters),
+        how=f"preview of {items} images",
+        items=items,
+        seconds=report.drawing if report.made else None,
+        bytes=size * items,
+    )
 
 
 def show(one: Wanted, picture: "Image.Image", *, kept: bool, cut: bool) -> "Shown":
