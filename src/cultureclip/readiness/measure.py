@@ -1,12 +1,11 @@
 """Make a few items with the configured models, throw them away, and note what they took."""
 
-import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -14,35 +13,13 @@ import yaml
 from cultureclip.captions.facts import ConceptFacts
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import CultureClipError
-from cultureclip.ids import bytes_digest
+from cultureclip.images.store import ImageSet, ShardStore
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.readiness.finding import Finding, Survey
 from cultureclip.readiness.measured import Measured, rate_key
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-logger = logging.getLogger(__name__)
-
 _MEASURES_JUDGES = {"clip", "vision_language"}
 """Judges whose time is measured; with another one among those that decide, a preview tells more."""
-
-
-@dataclass
-class _Pictures:
-    """Pictures in memory, by id: an ``ImageSource``."""
-
-    pictures: dict[str, "Image.Image"] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> list[str]:
-        return list(self.pictures)
-
-    def read(self, ids: Sequence[str]) -> list["Image.Image"]:
-        return [self.pictures[one] for one in ids]
-
-    def checksums(self, ids: Sequence[str]) -> list[str]:
-        return [bytes_digest(self.pictures[one].tobytes()) for one in ids]
 
 
 @dataclass(frozen=True)
@@ -52,7 +29,7 @@ class _Bench:
     survey: Survey
     concepts: pd.DataFrame
     store: KeyedStore
-    pictures: _Pictures
+    pictures: ImageSet
 
 
 def measure_stages(survey: Survey, items: int, broken: Callable[[str], bool]) -> tuple[list[Measured], list[Finding]]:
@@ -74,7 +51,8 @@ def measure_stages(survey: Survey, items: int, broken: Callable[[str], bool]) ->
     if concepts is None:
         return measured, findings
     with tempfile.TemporaryDirectory(prefix="preflight-") as folder:
-        bench = _Bench(survey, concepts.head(items), KeyedStore(Path(folder) / "answers.sqlite"), _Pictures())
+        store, pictures = KeyedStore(Path(folder) / "answers.sqlite"), ImageSet(ShardStore(Path(folder) / "images"), [])
+        bench = _Bench(survey, concepts.head(items), store, pictures)
         for stage, measure in _MEASURES.items():
             if stage not in survey.stages or broken(stage):
                 continue
@@ -128,26 +106,20 @@ def _measure_captioning(bench: _Bench, settings: Any) -> Iterator[Measured]:
 
 
 def _measure_synthesis(bench: _Bench, settings: Any) -> Iterator[Measured]:
-    from cultureclip.images.records import encode_image
-    from cultureclip.models.locate import locate
-    from cultureclip.models.text_to_image import load_text_to_image
+    from cultureclip.images.generation import generate_missing
+    from cultureclip.readiness.disk import size_of
 
-    model = load_text_to_image(locate(settings.model), settings.device, settings.dtype, settings.scheduler)
-    call = settings.call.arguments()
-    drawn = bench.concepts.head(settings.batch_size)
-    prompts, seeds = drawn["name"].tolist(), list(range(len(drawn)))
-    model.generate(prompts[:1], seeds[:1], call)  # the first call also sets up kernels and memory
-    start = time.perf_counter()
-    pictures = model.generate(prompts, seeds, call)
-    seconds = time.perf_counter() - start
-    bench.pictures.pictures.update(zip(drawn["concept_id"], pictures, strict=True))
+    names = bench.concepts["name"].tolist()
+    plan = pd.DataFrame({"image_id": bench.concepts["concept_id"], "prompt": names, "seed": range(len(names))})
+    report = generate_missing(plan.assign(shard="0"), bench.pictures.store, settings)
+    bench.pictures.ids = sorted(plan["image_id"])
     yield Measured(
         stage="synthesis",
         key=rate_key("synthesis", settings),
-        how=f"{len(pictures)} images in one batch now",
-        items=len(pictures),
-        seconds=seconds,
-        bytes=sum(len(encode_image("", picture, 1, {}).data) for picture in pictures),
+        how=f"{report.made} images drawn now",
+        items=report.made,
+        seconds=report.drawing,
+        bytes=size_of(bench.pictures.store.root),
     )
 
 
@@ -162,7 +134,7 @@ def _measure_filtering(bench: _Bench, settings: Any) -> Iterator[Measured]:
     if not ids or not decide <= _MEASURES_JUDGES or prompt is None:
         return
     judge = Judge(settings, bench.store)
-    judge.encoder.encode_images(bench.pictures.read(ids[:1]), batch=1)
+    judge.encoder  # noqa: B018 - its weights are read at the first use, which is not timed
     start = time.perf_counter()
     judge.look_at(bench.pictures, ids)
     seconds = time.perf_counter() - start

@@ -160,8 +160,16 @@ def _findings(readiness: Readiness) -> Iterator[str]:
 
 
 def _wrap(first: str, text: str) -> list[str]:
-    plain = " ".join(text.split())
-    return textwrap.wrap(plain, WIDTH, initial_indent=first, subsequent_indent=" " * len(first)) or [first.rstrip()]
+    """Wrap a text below its first words; a path is never broken."""
+    words, indent = " ".join(text.split()), " " * len(first)
+    return textwrap.wrap(
+        words,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def clock(seconds: float | None) -> str:
