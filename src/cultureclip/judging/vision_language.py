@@ -30,7 +30,7 @@ from cultureclip.judging.settings import PanelSettings, VisionLanguageSettings
 from cultureclip.models.chat.asking import Outcome, Usage, ask
 from cultureclip.models.chat.job import engine_of
 from cultureclip.models.chat.open import open_chat_model
-from cultureclip.models.chat.request import ChatModel, LocalModel, Picture, Request, Sampling, Turn
+from cultureclip.models.chat.request import ChatModel, LocalModel, Picture, Request, Sampling, Turn, count_tokens
 from cultureclip.prompts import FIELD_LIMIT, Prompt, plain, read_prompt
 from cultureclip.settings_base import Device
 
@@ -158,7 +158,8 @@ class _Rater:
             cut = every[start : start + _AT_ONCE]
             if task := {image: asked[image] for image in cut if image not in rated}:
                 slices.append(Slice(slice_name(keys[image] for image in cut), task, len(task)))
-        job = Job("images", slices, partial(_RateSlices, self), (__name__, type(self.model).__module__), _count_tokens)
+        preload, count = (__name__, type(self.model).__module__), partial(_count, self.model)
+        job = Job("images", slices, partial(_RateSlices, self), preload, count)
         missing = sum(piece.items for piece in slices)
         with progress_bar(total=missing, desc="rate images", disable=not missing) as bar:
             for usage, rows in work.run(job):
@@ -218,8 +219,8 @@ class _RateSlices:
         yield usage, rows
 
 
-def _count_tokens(result: tuple[Usage, Any]) -> Mapping[str, float]:
-    return {"tokens read": result[0].prompt_tokens, "tokens written": result[0].completion_tokens}
+def _count(model: ChatModel, result: tuple[Usage, Any]) -> Mapping[str, float]:
+    return count_tokens(result[0].prompt_tokens, result[0].completion_tokens, model)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import pytest
 from pydantic import Field
 
 from cultureclip.engine.keyed_store import KeyedStore
-from cultureclip.models.chat.asking import Usage, ask
+from cultureclip.engine.settings import EngineSettings
+from cultureclip.engine.status import read_jobs
+from cultureclip.models.chat.asking import Usage, answer_all, ask
 from cultureclip.models.chat.request import Request, Sampling, Structured, Turn
 from cultureclip.models.chat.server import ServerChat
 from cultureclip.models.chat.settings import ServerSettings
@@ -41,6 +43,19 @@ def echo(handler, body):
 @pytest.fixture
 def store(tmp_path):
     return KeyedStore(tmp_path / "answers.sqlite")
+
+
+def test_the_status_of_a_job_says_what_its_answers_cost(store, tmp_path):
+    """Four answers of 7 tokens read at 2 per million and 3 written at 10: 4 x (14 + 30) millionths."""
+    engine = EngineSettings(journal=tmp_path / "jobs")
+    with chat_server(echo) as server:
+        asked = [request(f'{{"grade": {number}}}') for number in range(1, 5)]
+        assert len(list(answer_all(model(server, prices=(2.0, 10.0)), asked, store, Usage(), engine, "captions"))) == 4
+    (job,) = read_jobs(tmp_path / "jobs")
+    assert job.counts["cost"] == pytest.approx(0.000176)
+    line = job.line()
+    assert "4 of 4 questions (100%)" in line
+    assert "cost 0.000176" in line and "tokens read 28 (" in line and "questions/s" in line
 
 
 def test_an_answer_of_the_wrong_form_is_asked_again_with_another_seed(store):

@@ -8,7 +8,7 @@ from time import perf_counter
 from cultureclip.engine.job import Job, Slice, slice_name
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.settings import EngineSettings
-from cultureclip.models.chat.request import ChatModel, LocalModel, Request
+from cultureclip.models.chat.request import ChatModel, LocalModel, Request, count_tokens
 from cultureclip.settings_base import Device
 
 
@@ -78,12 +78,11 @@ def question_job(
         if task := {key: questions[key] for key in cut if key in lacking}:
             slices.append(Slice(slice_name(cut), task, len(task)))
     preload = (__name__, type(model).__module__)
-    return Job("questions", slices, partial(make_asker, model, store), preload, count_tokens)
+    return Job("questions", slices, partial(make_asker, model, store), preload, partial(_count, model))
 
 
-def count_tokens(asked: Asked) -> Mapping[str, float]:
-    """Count the tokens of answers, for the job's status."""
-    return {"tokens read": asked.prompt_tokens, "tokens written": asked.completion_tokens}
+def _count(model: ChatModel, asked: Asked) -> Mapping[str, float]:
+    return count_tokens(asked.prompt_tokens, asked.completion_tokens, model)
 
 
 def engine_of(model: ChatModel, engine: EngineSettings) -> EngineSettings:

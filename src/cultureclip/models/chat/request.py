@@ -143,6 +143,10 @@ class Answer:
     completion_tokens: int = 0
 
 
+Prices = tuple[float, float]
+"""Cost per million tokens read and written."""
+
+
 @runtime_checkable
 class ChatModel(Protocol):
     """Anything that answers requests."""
@@ -176,6 +180,24 @@ class LocalModel(Protocol):
 
     def on(self, device: Device) -> "ChatModel":
         """Return the same model on another device, with no weights read yet."""
+
+
+@runtime_checkable
+class PricedModel(Protocol):
+    """A chat model whose tokens cost money."""
+
+    @property
+    def prices(self) -> Prices | None:
+        """Prices per million tokens read and written; None if they are not configured."""
+
+
+def count_tokens(read: int, written: int, model: ChatModel) -> dict[str, float]:
+    """Count tokens for a job's status, and what they cost where the model has prices."""
+    counts: dict[str, float] = {"tokens read": read, "tokens written": written}
+    prices = model.prices if isinstance(model, PricedModel) else None
+    if prices is not None:
+        counts["cost"] = (read * prices[0] + written * prices[1]) / 1e6
+    return counts
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cultureclip.errors import ConfigurationError, ServerError
 from cultureclip.ids import digest
-from cultureclip.models.chat.request import Answer, Finish, Picture, Request
+from cultureclip.models.chat.request import Answer, Finish, Picture, Prices, Request
 from cultureclip.models.chat.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class ServerChat:
     def window(self) -> int:
         """How many requests are asked before the next ones begin: many times those in flight, which wait at its end."""
         return _WINDOW * self._settings.concurrency
+
+    @property
+    def prices(self) -> Prices | None:
+        """Prices per million tokens read and written, if they are configured."""
+        return self._settings.prices
 
     def load(self) -> None:
         """Do nothing, because the servers hold the weights."""
