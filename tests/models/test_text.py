@@ -9,7 +9,7 @@ from transformers import LlamaForCausalLM
 
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
-from cultureclip.models.precision import fast_dtype
+from cultureclip.models.precision import fast_dtype, native_dtype
 from cultureclip.models.sampling import common_prefix, draw
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text import LanguageModel, load_language_model
@@ -227,6 +227,22 @@ def test_fast_dtype_is_that_of_the_device_and_not_of_another_one_in_the_machine(
     assert fast_dtype("cuda:0") == torch.float32
     assert fast_dtype("cuda:1") == torch.bfloat16
     assert fast_dtype("cpu") == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("processor", "has", "fast"),
+    [
+        ("Intel Xeon", {"avx512_bf16", "amx_bf16"}, torch.bfloat16),
+        ("Intel Xeon", {"avx512_bf16"}, torch.float32),  # AMX hidden by the cloud: half of float32's speed
+        ("AMD EPYC 9R14", {"avx512_bf16"}, torch.bfloat16),
+        ("AMD EPYC 7R13", set(), torch.float32),
+    ],
+)
+def test_fast_dtype_of_a_processor(monkeypatch, processor, has, fast):
+    found = {"cpu_name": processor, **{name: name in has for name in ("avx512_bf16", "amx_bf16")}}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert fast_dtype("cpu") == fast
+    assert native_dtype("cpu") == (torch.bfloat16 if has else torch.float32)
 
 
 def test_a_device_map_changes_no_answer(tmp_path):

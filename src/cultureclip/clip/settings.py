@@ -150,7 +150,7 @@ class TrainerSettings(Settings):
         weight_decay: On the low-rank matrices; not on the temperature.
         max_grad_norm: The gradient is scaled down to this norm.
         precision: ``bf16`` runs the towers in autocast, loss and temperature stay fp32; ``auto`` does so where the
-            device multiplies bf16 natively.
+            device computes faster in bf16.
         checkpoint_activations: Compute the blocks' activations again in the backward pass instead of keeping them.
         cache_frozen_blocks: With ``lora.last_blocks``: run the frozen blocks below once for every image and
             text, and keep it in a file (about 150 kB an image on ViT-B/32). Without augmentation, on one process,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from cultureclip.models.precision import fast_dtype
+from cultureclip.models.precision import native_dtype
 from cultureclip.models.settings import LanguageModelSettings
 
 
@@ -29,7 +29,7 @@ class Placement:
     @classmethod
     def of(cls, settings: LanguageModelSettings) -> "Placement":
         """Read the placement that settings ask for."""
-        dtype = fast_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
+        dtype = native_dtype(settings.device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
         return cls(dtype, settings.device, settings.device_map, settings.quantization)
 
     def describe(self) -> str:
