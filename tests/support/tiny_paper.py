@@ -39,7 +39,7 @@ _CLIP_WIDTH, _T5_WIDTH = 16, 32
 
 def write_tiny_qwen(folder: Path, seed: int = 0) -> Path:
     """Write a two-layer Qwen2 with a byte-level tokenizer and a chat template; returns the folder."""
-    tokenizer = _byte_level_tokenizer()
+    tokenizer = byte_level_tokenizer()
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
@@ -58,7 +58,8 @@ def write_tiny_qwen(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _byte_level_tokenizer() -> Qwen2Tokenizer:
+def byte_level_tokenizer() -> Qwen2Tokenizer:
+    """Train a byte-level BPE with the chat template of Qwen."""
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -73,7 +74,7 @@ def _byte_level_tokenizer() -> Qwen2Tokenizer:
 def write_tiny_sd35(folder: Path, seed: int = 0) -> Path:
     """Write a Stable-Diffusion-3.5 directory with all three text encoders and their tokenizers; returns the folder."""
     torch.manual_seed(seed)
-    clip_tokenizer, t5_tokenizer = train_tokenizer(_TEXTS, vocabulary=300, max_length=77), _t5_tokenizer()
+    clip_tokenizer, t5 = train_tokenizer(_TEXTS, vocabulary=300, max_length=77), t5_tokenizer()
     clip_config = CLIPTextConfig(
         vocab_size=len(clip_tokenizer),
         hidden_size=_CLIP_WIDTH,
@@ -86,7 +87,7 @@ def write_tiny_sd35(folder: Path, seed: int = 0) -> Path:
         pad_token_id=clip_tokenizer.pad_token_id,
     )
     t5_config = T5Config(
-        vocab_size=len(t5_tokenizer),
+        vocab_size=len(t5),
         d_model=_T5_WIDTH,
         d_kv=8,
         d_ff=64,
@@ -103,7 +104,7 @@ def write_tiny_sd35(folder: Path, seed: int = 0) -> Path:
         text_encoder_2=CLIPTextModelWithProjection(clip_config),
         tokenizer_2=clip_tokenizer,
         text_encoder_3=T5EncoderModel(t5_config),
-        tokenizer_3=t5_tokenizer,
+        tokenizer_3=t5,
     )
     pipeline.to(dtype=torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD)
     return folder
@@ -141,7 +142,8 @@ def _autoencoder() -> AutoencoderKL:
     )
 
 
-def _t5_tokenizer() -> T5TokenizerFast:
+def t5_tokenizer() -> T5TokenizerFast:
+    """Build a unigram tokenizer of a few words and letters."""
     words = sorted({f"▁{word}" for text in _TEXTS for word in text.split()})
     letters = sorted({letter for text in _TEXTS for letter in text if letter != " "})
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]

@@ -37,7 +37,7 @@ class EmbeddedPrompts:
         return EmbeddedPrompts(tensors, self.count)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed_prompts(
     pipeline: Any, family: Family, prompts: Sequence[str], call: Mapping[str, Any], device: str
 ) -> EmbeddedPrompts:

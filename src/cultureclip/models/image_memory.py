@@ -47,6 +47,11 @@ class TextEncoders:
             self._put_away()
             self._move_others(self._device)
 
+    def reattach(self) -> None:
+        """Give the text encoders that are kept back to the pipeline, on the CPU."""
+        for name, part in self._waiting.items():
+            setattr(self._pipeline, name, part)
+
     def _put_away(self) -> None:
         for name in self._names:
             part = getattr(self._pipeline, name)

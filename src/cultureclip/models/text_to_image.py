@@ -1,7 +1,7 @@
 """A text-to-image pipeline from a local diffusers directory: the same code drives pocket's generator and SD3.5."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.models.diffusers_files import check_files, scheduler_settings
 from cultureclip.models.finite import check_computed, check_finite
 from cultureclip.models.image_embedding import EmbeddedPrompts, embed_prompts, spread_negative, without_texts
-from cultureclip.models.image_families import find_family
+from cultureclip.models.image_families import Family, find_family
 from cultureclip.models.image_memory import TextEncoders, compile_denoiser, place, set_decoding
 from cultureclip.models.image_pipeline import (
     build_scheduler,
@@ -47,12 +47,14 @@ class TextToImage:
         pipeline: The diffusers pipeline, on its device and in its dtype.
         source: Directory of the model; errors name it.
         device: Device that it computes on.
+        family: Family of the pipeline; None if it is not in the table of families.
         text_encoders: The text encoders, if the pipeline has them only while prompts are embedded.
     """
 
     pipeline: Any
     source: Path
     device: str = "cpu"
+    family: Family | None = None
     text_encoders: TextEncoders | None = None
 
     @property
@@ -70,14 +72,13 @@ class TextToImage:
         Raises:
             ConfigurationError: if the text encoders are part of the pipeline all the time.
         """
-        family = find_family(self.source)
-        if self.text_encoders is None or family is None:
+        if self.text_encoders is None or self.family is None:
             remedy = "Set synthesis.memory.text_encoders to offloaded or freed"
             raise ConfigurationError("synthesis.memory.text_encoders", "prompts are embedded by the call", remedy)
         with self.text_encoders.at_work(), quiet_libraries():
-            return [embed_prompts(self.pipeline, family, one, call, self.device).to("cpu") for one in batches]
+            return [embed_prompts(self.pipeline, self.family, one, call, self.device).to("cpu") for one in batches]
 
-    @torch.inference_mode()
+    @torch.no_grad()  # parts that come and go by hooks cannot be moved in inference mode
     def generate(
         self, prompts: Sequence[str] | EmbeddedPrompts, seeds: Sequence[int], call: Mapping[str, Any]
     ) -> list[Image.Image]:
@@ -196,14 +197,28 @@ def load_text_to_image(path: str | Path, device: str, dtype: str, options: LoadO
         _watch(pipeline, folder)
         cast_layerwise(pipeline, quantization)
         set_decoding(pipeline, slicing=memory.vae_slicing, tiling=chosen.vae_tiling)
-        encoders = None
-        if memory.text_encoders != "resident":
-            again = partial(reload_module, folder, precision, quantization) if memory.text_encoders == "freed" else None
-            encoders = TextEncoders(pipeline, device, keeps_others=memory.offload != "none", load=again)
-        place(pipeline, device, memory)
-        if memory.compile:
-            compile_denoiser(pipeline)
-        return TextToImage(pipeline, folder, device, encoders)
+        again = partial(reload_module, folder, precision, quantization) if memory.text_encoders == "freed" else None
+        return put_to_work(TextToImage(pipeline, folder, device, find_family(folder)), memory, again)
+
+
+def put_to_work(model: TextToImage, memory: ImageMemory, load: Callable[[str], torch.nn.Module] | None) -> TextToImage:
+    """Put a pipeline that is on the CPU onto its device, as the options of memory say; returns the model.
+
+    Args:
+        model: The model.
+        memory: Where its parts are while it works.
+        load: Reads a text encoder again by its name; None: they are kept.
+
+    Raises:
+        ConfigurationError: if the pipeline cannot be offloaded so.
+    """
+    if memory.text_encoders != "resident":
+        keeps_others = memory.offload != "none"
+        model.text_encoders = TextEncoders(model.pipeline, model.device, keeps_others=keeps_others, load=load)
+    place(model.pipeline, model.device, memory)
+    if memory.compile:
+        compile_denoiser(model.pipeline)
+    return model
 
 
 def _watch(pipeline: Any, folder: Path) -> None:
