@@ -26,6 +26,7 @@ MODULES = (
     "import_cultwin",
     "export",
     "export_model",
+    "regenerate",
     "status",
     "preflight",
     *PREVIEWS,

@@ -33,6 +33,9 @@ PIPELINE_SHAPE = (
 
 _BASE, _COMPARED = "train.base", "evaluation.base_model"
 
+SHORT_PARAMS = frozenset({"image_id"})
+"""Names that ``--params`` takes besides the stages': a stage's parameter reads each by Kedro's ``runtime_params``."""
+
 
 def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
     """Refuse parameters that no stage would read, and late changes of the pipeline's shape.
@@ -47,7 +50,7 @@ def check_parameters(parameters: Mapping[str, Any], runtime: Mapping[str, Any]) 
     from cultureclip.pipelines.parameters import PARAMETERS
 
     for key in parameters:
-        if key not in PARAMETERS:
+        if key not in PARAMETERS and not (key in SHORT_PARAMS and key in runtime):
             close = get_close_matches(key, PARAMETERS, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(PARAMETERS)}"
             raise ConfigurationError(f"parameter {key}", "nothing reads it", hint)

@@ -38,7 +38,7 @@ _ROW_GROUP_BYTES = 1 << 20
 _PICTURE = "image.bytes"
 _LEAVES = [*(name for name in _COLUMNS if name != "image"), _PICTURE, "image.path"]
 """Columns as parquet names them."""
-_FACTS = [name for name in _COLUMNS if name != "image"]
+FACTS = [name for name in _COLUMNS if name != "image"]
 """All columns but the picture itself."""
 
 
@@ -115,7 +115,7 @@ def perceptual_hash(image: Image.Image) -> str:
 
 def to_table(records: Sequence[ImageRecord]) -> pa.Table:
     """Return records as rows."""
-    columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in _FACTS}
+    columns: dict[str, list[Any]] = {name: [getattr(record, name) for record in records] for name in FACTS}
     columns["image"] = [
         {"bytes": record.data, "path": f"{record.image_id}.{_ending(record.data)}"} for record in records
     ]

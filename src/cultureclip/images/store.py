@@ -19,7 +19,7 @@ from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError
 from cultureclip.images import parts
 from cultureclip.images.parts import CHECKSUM, REMEDY
-from cultureclip.images.records import ImageRecord, decode_image, to_table
+from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_table
 from cultureclip.images.store_index import PartFacts, StoreIndex
 
 logger = logging.getLogger(__name__)
@@ -128,6 +128,13 @@ class ShardStore:
             except ValueError as error:
                 raise DamagedImageError(part, f"image {image_id}: {error}", f"Delete it. {REMEDY}") from error
         return {image_id: found[image_id] for image_id in ids}
+
+    def record(self, image_id: str) -> ImageRecord:
+        """Return a picture's file, compared with its checksum, and its record; errors as :meth:`read`."""
+        facts = [name for name in FACTS if name != "image_id"]
+        ((part, _, row),) = self._rows([image_id], ["image_id", "image", *facts])
+        data = parts.check_picture(part, image_id, row)
+        return ImageRecord(image_id, data, **{name: row[name] for name in facts})
 
     def checksums(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the SHA-256 of pictures from their records, in the order of ``ids``; no picture is read or compared.

@@ -15,6 +15,7 @@ from cultureclip.pipelines.leaderboard.parameters import LeaderboardParameters
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.pocket.parameters import PocketParameters
 from cultureclip.pipelines.preview import PreviewParameters
+from cultureclip.pipelines.regenerate.parameters import RegenerateParameters
 from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
@@ -43,6 +44,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "export_model": ExportModelParameters,
     "preflight": PreflightSettings,
     "preview": PreviewParameters,
+    "regenerate": RegenerateParameters,
     "review": ReviewSettings,
     "engine": EngineSettings,
 }

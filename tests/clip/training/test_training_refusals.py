@@ -52,7 +52,9 @@ def test_settings_that_contradict_each_other_are_refused(changes, cause):
 
 def test_loss_that_is_not_finite_stops_and_names_the_rows(base_folder, tmp_path, monkeypatch):
     rows, images = make_rows()
-    monkeypatch.setattr(step_module, "embed_image_pooled", lambda model, pixels: torch.full((len(pixels), 24), torch.nan))
+    monkeypatch.setattr(
+        step_module, "embed_image_pooled", lambda model, pixels: torch.full((len(pixels), 24), torch.nan)
+    )
     with pytest.raises(TrainingError, match="step 0: the loss is nan"):
         train(rows, images, base_folder, tmp_path)
     fault = json.loads(next(tmp_path.glob(f"*/{FAULT_NAME}")).read_text())
