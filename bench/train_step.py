@@ -45,19 +45,42 @@ BUDGET_FP32, BUDGET_BF16 = 2.2, 3.5
 class Ours:
     """A step of this project."""
 
-    def __init__(self, encoder: ImageTextEncoder, precision: str) -> None:
-        settings = RunSettings(objective=OBJECTIVE, lora=LORA, trainer=TrainerSettings(precision=precision))
+    def __init__(
+        self, encoder: ImageTextEncoder, precision: str, device: str = "cpu", chunk: int | None = None
+    ) -> None:
+        trainer = TrainerSettings(precision=precision, chunk=chunk)
+        self.settings = RunSettings(objective=OBJECTIVE, lora=LORA, trainer=trainer)
+        self.encoder, self.group = encoder, Group()
         self.adapter = LoraAdapter(encoder.model, LORA, seed=1)
         with torch.no_grad():
             for update in self.adapter.updates():
                 update.b.normal_(0, 0.02, generator=torch.Generator().manual_seed(2))
-        encoder.model.train()
-        self.loss = TwinLoss(encoder, self.adapter, build_objective("cultureclip", OBJECTIVE), None, settings, Group())
+        self.adapter.to(device)
+        encoder.model.to(device).train()
+        self.join(self.group)
 
     def step(self, batch: TwinBatch) -> float:
         """Loss; the gradients are left in the adapter."""
         self.adapter.zero_grad()
-        return self.loss.backward(batch, None, 1.0, 0)[0]
+        loss = self.loss.backward(batch, None, 1.0, 0)[0]
+        self.group.sum_gradients(self.loss.parameters)
+        return loss
+
+    def join(self, group: Group) -> None:
+        """Share the steps with a group of processes."""
+        objective = build_objective("cultureclip", OBJECTIVE)
+        self.group = group
+        self.loss = TwinLoss(self.encoder, self.adapter, objective, None, self.settings, group)
+
+    def compile(self) -> None:
+        """Compile the towers as the trainer does."""
+        for tower in (self.encoder.model.visual, self.encoder.model.transformer):
+            tower.compile(dynamic=True)
+
+    @property
+    def temperature(self) -> Tensor:
+        """The model's own, which no way trains."""
+        return self.encoder.model.logit_scale
 
     def gradients(self) -> dict[str, Tensor]:
         """By name."""
@@ -72,7 +95,7 @@ class Ours:
 class Released:
     """A step as the released code takes it, with the adapter of ours."""
 
-    def __init__(self, model: CLIPModel, ours: Ours, temperature: Tensor) -> None:
+    def __init__(self, model: CLIPModel, ours: Ours, temperature: Tensor, device: str = "cpu") -> None:
         self.objective, self.temperature = build_objective("cultureclip", OBJECTIVE), temperature
         lora = LoraConfig(r=LORA.rank, lora_alpha=LORA.alpha, lora_dropout=0.0, target_modules=["q_proj", "v_proj"])
         self.model = get_peft_model(model, lora)
@@ -84,7 +107,7 @@ class Released:
                 a.copy_(update.a)
                 b.copy_(update.b)
                 self.pairs |= {f"{site}.a": a, f"{site}.b": b}
-        self.model.train()
+        self.model.to(device).train()
 
     def step(self, data: TwinData, pixels: Tensor) -> float:
         """Loss; the gradients are left in the adapter."""

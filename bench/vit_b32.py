@@ -1,4 +1,4 @@
-"""ViT-B/32 with random weights in the production format, and random twins for it."""
+"""ViT-B/32 and other CLIPs with random weights in the production format, and random twins for them."""
 
 import json
 import tempfile
@@ -14,27 +14,44 @@ from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder, load_encoder
 
 NAME = "ViT-B-32-quickgelu"
+MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 SENTENCE = "a red kimono with silk obi sash worn by woman in front of wooden torii gate at spring festival"
 WORDS = SENTENCE.split()
 
 
-def write_vit_b32(folder: Path, seed: int = 0) -> Path:
-    """Write an open_clip directory of ViT-B/32 as OpenAI's weights need it, QuickGELU and all; about 600 MB."""
+TINY = {
+    "embed_dim": 64,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
+}
+"""A CLIP of two layers, for runs that only show that everything works."""
+
+
+def write_vit(folder: Path, name: str = NAME, seed: int = 0) -> Path:
+    """Write an open_clip directory of a named model, or of :data:`TINY`; ViT-B/32 takes about 600 MB."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    model = open_clip.create_model(NAME)
-    config = {"model_cfg": get_model_config(NAME), "preprocess_cfg": dict(model.visual.preprocess_cfg)}
+    described = TINY if name == "tiny" else get_model_config(name)
+    model = open_clip.model.CLIP(**TINY) if name == "tiny" else open_clip.create_model(name)
+    shown = {"size": TINY["vision_cfg"]["image_size"], "mean": MEAN, "std": STD}
+    config = {"model_cfg": described, "preprocess_cfg": shown if name == "tiny" else dict(model.visual.preprocess_cfg)}
     (folder / CONFIG_NAME).write_text(json.dumps(config))
     save_atomically(model.state_dict(), folder / WEIGHTS_NAME)
     return folder
 
 
-def load_vit_b32() -> tuple[Path, ImageTextEncoder]:
-    """The directory, made once a machine, and the model."""
-    folder = Path(tempfile.gettempdir()) / "cultureclip-bench" / NAME
+def load_vit(name: str) -> tuple[Path, ImageTextEncoder]:
+    """The directory of a model, made once a machine, and the model."""
+    folder = Path(tempfile.gettempdir()) / "cultureclip-bench" / name
     if not (folder / WEIGHTS_NAME).exists():
-        write_vit_b32(folder)
+        write_vit(folder, name)
     return folder, load_encoder(folder)
+
+
+def load_vit_b32() -> tuple[Path, ImageTextEncoder]:
+    """The directory of ViT-B/32 and the model."""
+    return load_vit(NAME)
 
 
 def random_twins(encoder: ImageTextEncoder, rows: int, seed: int = 0) -> TwinData:
