@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import random
@@ -215,6 +216,31 @@ def test_a_rerun_with_another_batch_size_says_so_and_keeps_what_is_there(request
     (line,) = [r.getMessage() for r in caplog.records if "batches of another size" in r.getMessage()]
     assert line.startswith(f"Synthesis: {other.other.total()} of the images present")
     assert hashes(store) == kept
+
+
+def test_prompts_embedded_first_give_the_same_pictures_and_are_recorded(requests, generate, tiny_sd3, tmp_path):
+    generate(requests, ShardStore(tmp_path / "plain"))
+    settings = tiny_settings(tiny_sd3, part_size=4, memory={"text_encoders": "freed", "vae_slicing": False})
+    store = ShardStore(tmp_path / "freed")
+    report = generation.generate_missing(requests, store, settings)
+    assert report.generated == len(requests)
+    assert hashes(store) == hashes(ShardStore(tmp_path / "plain"))
+    versions = json.loads(store.record(requests["image_id"][0]).versions)
+    assert versions["text_encoders"] == "freed"
+    assert "vae_slicing" not in versions
+
+
+def test_padded_batches_have_one_shape(requests, generate, tiny_sd3, tmp_path):
+    generate(requests, ShardStore(tmp_path / "plain"), batch_size=4)
+    settings = tiny_settings(tiny_sd3, batch_size=4, memory={"pad_batches": True})
+    store = ShardStore(tmp_path / "padded")
+    report = generation.generate_missing(requests, store, settings)
+    assert (report.made, report.batch_sizes) == (len(requests), {4: len(requests)})
+    plain, padded = (one.read(sorted(requests["image_id"])) for one in (ShardStore(tmp_path / "plain"), store))
+    assert list(plain) == list(padded)
+    for image_id, picture in plain.items():
+        assert np.abs(np.asarray(picture, int) - np.asarray(padded[image_id], int)).max() <= 1
+    assert not generation.generate_missing(requests, store, settings).other
 
 
 def test_pictures_of_another_batch_size_stay_within_the_stated_tolerance():

@@ -1,16 +1,20 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kedro.config import OmegaConfigLoader
 
 from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.ids import digest
-from cultureclip.images.requests import Recipe, check_recipe, plan_requests
+from cultureclip.images.requests import Recipe, check_recipe, plan_requests, read_recipe
+from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from cultureclip.tables import IMAGE_REQUESTS
 from tests.support.captions import caption_table
 
+ROOT = Path(__file__).parents[2]
 RECIPE = Recipe("f" * 64, {"_class_name": "Euler"}, {"num_inference_steps": 2}, "float32")
 
 
@@ -37,6 +41,8 @@ def test_ids_are_unique_and_independent_of_row_order_when_texts_repeat(texts, im
         {"call": {"num_inference_steps": 2, "negative_prompt": "text"}},
         {"dtype": "bfloat16"},
         {"draw": 1},
+        {"changed": {"vae_tiling": True}},
+        {"changed": {"quantization": {"transformer": {"quant_method": "layerwise", "storage": "float8_e4m3fn"}}}},
     ],
 )
 def test_everything_that_decides_pixels_is_in_the_id(change):
@@ -46,6 +52,18 @@ def test_everything_that_decides_pixels_is_in_the_id(change):
 def test_draw_0_keeps_the_ids_of_images_made_before_there_were_draws():
     fields = ("image", "a kimono", RECIPE.model, RECIPE.scheduler, RECIPE.call, RECIPE.dtype, None, 3)
     assert RECIPE.image_id("a kimono", 3) == digest(*fields)
+
+
+def test_the_ids_of_pockets_plan_are_those_of_earlier_versions():
+    """Else every stored image would be generated again. The weights' fingerprint is that of the first release."""
+    parameters = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")["parameters"]
+    pocket = read_recipe(SynthesisParameters.model_validate(parameters["synthesis"]))
+    recipe = replace(pocket, model="17b1aea3ba574fe5a855ccf38b98055e2e97b877fe8f0c9493ac5eec108d6f72")
+    assert [recipe.image_id("a red fan in Kyoto", k) for k in (0, 1)] == [
+        "a82bcdc09b7b15bbb8d2",
+        "f97f1d5b94352256cc20",
+    ]
+    assert replace(recipe, draw=3).image_id("a red fan in Kyoto", 0) == "708748939be3ce30fa1c"
 
 
 def test_shard_is_the_head_of_the_id_and_seeds_differ():
