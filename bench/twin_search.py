@@ -9,9 +9,13 @@ concepts, in all and by decile of the margin: the cosine of the first neighbour 
 peak of the whole process, vectors included. The exponent is that of the seconds in one category, from the smallest to
 the largest size.
 
+Beside the search, all of ``match_twins`` (score, rules, choice, evidence) is timed on concepts in eight categories,
+with the published recipe's quotas, and the search's own seconds are told apart.
+
     python bench/twin_search.py [--sizes 10000 100000 1000000] [--embed-seconds 300] [--phrases FILE]
 
     python bench/twin_search.py --sizes 2000 25000 --embed-seconds 10   # a minute
+    python bench/twin_search.py --match 1000000                         # match_twins alone, at one size
 
 Prints a table and, as its last line, one JSON object.
 """
@@ -26,15 +30,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import yaml
 from machine import describe_machine, peak_memory, run_alone
 
 from cultureclip.concepts.neighbours import Neighbours, culture_matrix, nearest_of_other_cultures
-from cultureclip.concepts.settings import SearchSettings
+from cultureclip.concepts.settings import SearchSettings, TwinSettings
+from cultureclip.tables import CATEGORIES
 
 ROOT = Path(__file__).parents[1]
 K, WIDTH, CLUSTER, CULTURES, ASKED = 50, 384, 250, 240, 200
-BUDGETS = {"s_1m": 600, "s_1m_one": 900, "peak_gb_1m": 8, "recall": 0.95, "exponent": 1.6}
+BUDGETS = {"s_1m": 600, "s_1m_one": 900, "peak_gb_1m": 8, "recall": 0.95, "exponent": 1.6, "match_peak_gb": 16}
 MOST_PHRASES = 100_000
 
 
@@ -122,6 +128,66 @@ def measure_recall(vectors: np.ndarray, cultures: list[list[str]], found: Neighb
     return float(np.mean(hits)), [round(float(part.mean()), 4) for part in deciles]
 
 
+def describe_concepts(concepts: Concepts) -> pd.DataFrame:
+    """Return rows of the concepts table for vectors: eight categories, twenty kinds of things, three features each."""
+    rng, count = np.random.default_rng(3), len(concepts.vectors)
+    ids = rng.permutation(count)
+    return pd.DataFrame(
+        {
+            "concept_id": [f"{number:032x}" for number in ids.tolist()],
+            "name": [f"thing {number}" for number in range(count)],
+            "cultures": concepts.cultures,
+            "universal": np.array([f"kind {number}" for number in range(20)], object)[rng.integers(20, size=count)],
+            "category": np.array(CATEGORIES, object)[concepts.cluster_of % len(CATEGORIES)],
+            "context": "",
+            "key_visual_features": [[f"mark {n}" for n in own] for own in rng.integers(5000, size=(count, 3)).tolist()],
+            "aliases": [[] for _ in range(count)],
+            "terms": "train",
+        }
+    )
+
+
+def measure_match(count: int) -> dict[str, Any]:
+    """Match once, in this process."""
+    from cultureclip.concepts import twins
+    from cultureclip.concepts.reviews import settle
+    from cultureclip.tables import TWIN_REVIEWS, make_table
+
+    made = make_concepts(count)
+    concepts = describe_concepts(made)
+    base, paper = (
+        yaml.safe_load((ROOT / "conf" / file).read_text(encoding="utf-8"))["mining"]["twins"]
+        for file in ("base/parameters_mining.yml", "paper/parameters.yml")
+    )
+    settings = TwinSettings.model_validate(base | paper)
+    words = unit(np.random.default_rng(4).standard_normal((20, WIDTH), np.float32))
+    universals = {f"kind {number}": word for number, word in enumerate(words)}
+    searched = 0.0
+
+    def search(*arguments: Any) -> pd.DataFrame:
+        nonlocal searched
+        began = time.process_time()
+        found = find_pairs(*arguments)
+        searched = time.process_time() - began
+        return found
+
+    find_pairs, twins.find_pairs = twins.find_pairs, search
+    ids, reviews = list(concepts["concept_id"]), settle(make_table([], TWIN_REVIEWS))
+    began, used = time.perf_counter(), time.process_time()
+    matching = twins.match_twins(concepts, made.vectors, made.vectors, universals, ids, reviews, settings)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - used
+    return {
+        "n": count,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "cpu_seconds_search": round(searched, 1),
+        "peak_gb": round(peak_memory() / 2**30, 2),
+        "pairs": matching.considered,
+        "twins": int((matching.twins["verdict"] == "accepted").sum()),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
 def measure(count: int, categories: int, phrases: Path | None) -> dict[str, Any]:
     """Search once, in this process."""
     if phrases is None:
@@ -155,12 +221,16 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--embed-seconds", type=float, default=300)
     parser.add_argument("--phrases", type=Path, default=Path(tempfile.gettempdir()) / "cultureclip_phrases.npy")
+    parser.add_argument("--match", type=int, help="concepts to match, and nothing else")
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--categories", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--vectors", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.count:
         print(json.dumps(measure(given.count, given.categories, given.vectors)))
+        return
+    if given.match:
+        print(json.dumps(measure_match(given.match)))
         return
     print(describe_machine(), flush=True)
     embedded = embed_phrases(given.phrases, given.embed_seconds)
@@ -173,6 +243,8 @@ def main() -> None:
     for size in given.sizes:
         show(f"{size}, one category", count=size, categories=1)
         show(f"{size}, ten categories", count=size, categories=10)
+        found[f"{size}, matched"] = matched = run_alone(__file__, match=size)
+        print(f"{size}, matched".ljust(32) + " " + json.dumps(matched), flush=True)
     for size in sorted({min(size, embedded) for size in given.sizes if size <= MOST_PHRASES}):
         show(f"{size} phrases, one category", count=size, categories=1, vectors=given.phrases)
     smallest, largest = (found[f"{size}, one category"] for size in (min(given.sizes), max(given.sizes)))
@@ -180,7 +252,9 @@ def main() -> None:
         "s_1m": found[f"{max(given.sizes)}, ten categories"]["seconds"],
         "s_1m_one": largest["seconds"],
         "peak_gb_1m": max(largest["peak_gb"], found[f"{max(given.sizes)}, ten categories"]["peak_gb"]),
-        "recall": min(each["recall"] for each in found.values()),
+        "match_s_1m": found[f"{max(given.sizes)}, matched"]["seconds"],
+        "match_peak_gb": found[f"{max(given.sizes)}, matched"]["peak_gb"],
+        "recall": min(each["recall"] for each in found.values() if "recall" in each),
         "exponent": round(math.log(largest["seconds"] / smallest["seconds"], largest["n"] / smallest["n"]), 3),
         "n": max(given.sizes),
         "phrases": embedded,

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,3 +120,50 @@ def test_even_choice_equals_a_naive_one() -> None:
         of_concept.update(best)
         of_culture.update(code for end in best for code in cultures[end])
     assert chosen == sorted(naive)
+
+
+@pytest.mark.parametrize("block", [1, 5, 10_000])
+@pytest.mark.parametrize("changes", [{}, {"cover_evenly": True}, {"max_twins_per_culture": 3}])
+def test_pairs_that_are_left_out_in_blocks_have_the_reason_that_one_by_one_gives(
+    monkeypatch: pytest.MonkeyPatch, block: int, changes: dict[str, Any]
+) -> None:
+    cultures = [[code] for code in ("JP", "KR", "PE", "BT") * 10]
+    ends = np.array([(a, b) for a in range(40) for b in range(a + 1, 40) if a % 4 != b % 4 and a % 2 == b % 2])
+    rng = np.random.default_rng(1)
+    pairs = pd.DataFrame(ends[rng.permutation(len(ends))], columns=["a", "b"]).assign(category="Art", review=None)
+    pairs["kind"] = np.where(pairs["a"] % 2, "flag", "other")
+    pairs["score"] = np.sort(rng.integers(0, 9, len(pairs)) / 10)[::-1]
+    limits = {"flag": 6, "other": 100}
+    fixed = {"max_twins_per_kind": limits, "max_twins_per_concept": 2}
+    settings = SETTINGS.model_copy(update=fixed | changes)
+    monkeypatch.setattr(assignment, "_PAIRS_AT_ONCE", block)
+    worth = Worth(pairs, np.eye(40, dtype=np.float32), culture_matrix(cultures), settings)
+    reasons = choose_pairs(pairs, np.full(len(pairs), None), cultures, worth, settings)
+    of_concept: Counter[int] = Counter()
+    of_culture: Counter[str] = Counter()
+    of_kind: Counter[str] = Counter()
+    naive: dict[int, str | None] = {}
+
+    def turn(place: int) -> tuple[Any, ...]:
+        own = [pairs["a"][place], pairs["b"][place]]
+        even = (max(of_concept[end] for end in own), sum(of_culture[cultures[end][0]] for end in own))
+        return (*(even if settings.cover_evenly else ()), -pairs["score"][place], place)
+
+    while len(naive) < len(pairs):
+        place = min((p for p in range(len(pairs)) if p not in naive), key=turn)
+        own, kind = [int(pairs["a"][place]), int(pairs["b"][place])], pairs["kind"][place]
+        codes = [cultures[end][0] for end in own]
+        naive[place] = None
+        if max(of_concept[end] for end in own) >= 2:
+            naive[place] = assignment.CONCEPT_USED
+        elif of_kind[kind] >= limits[kind]:
+            naive[place] = assignment.KIND_FULL
+        elif max(of_culture[code] for code in codes) >= (settings.max_twins_per_culture or 99):
+            naive[place] = assignment.CULTURE_FULL
+        else:
+            of_concept.update(own)
+            of_culture.update(codes)
+            of_kind[kind] += 1
+    expected = [naive[place] for place in range(len(pairs))]
+    assert list(reasons) == expected
+    assert assignment.CONCEPT_USED in expected or assignment.CULTURE_FULL in expected

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cultureclip.concepts import evidence
 from cultureclip.concepts.evidence import SAME_CULTURE
+from cultureclip.concepts.neighbours import pair_cosines
 from tests.concepts.test_twins import make_concepts, match
 
 
@@ -46,3 +48,24 @@ def test_lists_the_most_similar_ones_with_the_reason(shown: int) -> None:
             reasons |= {candidate["reason"] for candidate in listed}
     assert len(reasons) >= min(2, shown)
     assert not shown or SAME_CULTURE in reasons
+
+
+@pytest.mark.parametrize("cells", [1, 100, 1 << 24])
+@pytest.mark.parametrize("most", [0, 1, 3, 500])
+def test_the_most_alike_of_the_own_culture_are_those_of_all_comparisons(
+    monkeypatch: pytest.MonkeyPatch, most: int, cells: int
+) -> None:
+    monkeypatch.setattr(evidence, "_CELLS_AT_ONCE", cells)
+    concepts, looks, _ = make_concepts(90, 4)
+    looks[::9] = looks[0]  # equally alike: the first ones count
+    groups = (concepts["universal"] + concepts["category"]).to_numpy()
+    rows = np.arange(0, 90, 3)
+    found = evidence.find_own_culture(rows, concepts, looks, groups, most)
+    naive = []
+    for row in rows.tolist():
+        sets = concepts["cultures"].map(set)
+        own = [i for i in range(90) if i != row and groups[i] == groups[row] and sets[i] & sets[row]]
+        cosines = pair_cosines(looks, np.full(len(own), row), np.array(own, np.int64))
+        order = sorted(zip(-cosines, own, strict=True))[:most]
+        naive += [(row, other, -cosine) for cosine, other in order]
+    assert list(found[["a", "b", "visual_similarity"]].itertuples(index=False, name=None)) == naive

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ CONCEPT_USED = "concept is in enough twins"
 KIND_FULL = "enough twins of its kind"
 CATEGORY_FULL = "enough twins of its category"
 CULTURE_FULL = "culture is in enough twins"
+
+_PAIRS_AT_ONCE = 16384
 
 Turn = tuple[bool, int, int, float, int]
 """When a pair is next: whether people have not accepted it, twins of its concepts, of its cultures, worth, place."""
@@ -105,7 +107,13 @@ def choose_pairs(
     kinds, categories = pairs["kind"].to_numpy(), pairs["category"].to_numpy()
     quotas = _Quotas(cultures, settings)
     late = (pairs["review"] != ACCEPTED).to_numpy()
-    queue = _Queue(np.flatnonzero(pd.isna(refused)), late, worth.of_all())
+
+    def leave_out_full(places: np.ndarray) -> np.ndarray:
+        full = quotas.find_full(a[places], b[places], kinds[places])
+        reasons[places] = full
+        return places[pd.isna(full)]
+
+    queue = _Queue(np.flatnonzero(pd.isna(refused)), late, worth.of_all(), leave_out_full)
     while (entry := queue.pop()) is not None:
         place = entry[-1]
         pair = (int(a[place]), int(b[place]), kinds[place], categories[place])
@@ -129,12 +137,22 @@ class _Queue:
         places: Pairs that may become twins.
         late: Whether a pair comes after those that people accept, bool [P].
         worth: What each pair is worth at first, [P].
+        leave_out_full: Returns those of some pairs that may still become twins, when their turn is near: of tens of
+            millions of pairs most are never looked at one by one.
     """
 
-    def __init__(self, places: np.ndarray, late: np.ndarray, worth: np.ndarray) -> None:
-        self._late, self._worth = late, worth
-        self._order = places[np.lexsort((-worth[places], late[places]))]
-        self._next = 0
+    def __init__(
+        self,
+        places: np.ndarray,
+        late: np.ndarray,
+        worth: np.ndarray,
+        leave_out_full: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self._late, self._worth, self._leave_out_full = late, worth, leave_out_full
+        order = places[np.lexsort((-worth[places], late[places]))]
+        self._blocks = (order[start : start + _PAIRS_AT_ONCE] for start in range(0, len(order), _PAIRS_AT_ONCE))
+        self._fresh: list[int] = []
+        """Pairs of the block, the next one last."""
         self._again: list[Turn] = []
 
     def pop(self) -> Turn | None:
@@ -142,7 +160,7 @@ class _Queue:
         fresh = self._see_fresh()
         if fresh is None or (self._again and self._again[0] < fresh):
             return heapq.heappop(self._again) if self._again else None
-        self._next += 1
+        self._fresh.pop()
         return fresh
 
     def put_back(self, turn: Turn) -> None:
@@ -150,9 +168,12 @@ class _Queue:
         heapq.heappush(self._again, turn)
 
     def _see_fresh(self) -> Turn | None:
-        if self._next == len(self._order):
-            return None
-        place = int(self._order[self._next])
+        while not self._fresh:
+            block = next(self._blocks, None)
+            if block is None:
+                return None
+            self._fresh = self._leave_out_full(block)[::-1].tolist()
+        place = self._fresh[-1]
         return bool(self._late[place]), 0, 0, -float(self._worth[place]), place
 
 
@@ -161,10 +182,22 @@ class _Quotas:
 
     def __init__(self, cultures: Sequence[Sequence[str]], settings: TwinSettings) -> None:
         self._cultures, self._settings = cultures, settings
-        self._of_concept: Counter[int] = Counter()
+        self._of_concept = np.zeros(len(cultures), np.int64)
         self._of_culture: Counter[str] = Counter()
         self._of_kind: Counter[str] = Counter()
         self._of_category: Counter[str] = Counter()
+
+    def find_full(self, a: np.ndarray, b: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+        """Return of many pairs why no twin of these concepts or this kind is possible any more, or None; object [P].
+
+        What :meth:`refuse` says of such a pair does not change later: a concept that is full stays so, and where a kind
+        is full, its concepts get no more twins.
+        """
+        counts, full = self._of_concept, np.full(len(a), None, object)
+        limits = self._settings.max_twins_per_kind
+        full[np.isin(kinds, [kind for kind, most in limits.items() if self._of_kind[kind] >= most])] = KIND_FULL
+        full[np.maximum(counts[a], counts[b]) >= self._settings.max_twins_per_concept] = CONCEPT_USED
+        return full
 
     def refuse(self, a: int, b: int, kind: str, category: str) -> str | None:
         """Return which quota another twin of these two concepts would exceed, if any."""
@@ -182,12 +215,12 @@ class _Quotas:
 
     def count_twins(self, a: int, b: int) -> tuple[int, int]:
         """Return how many twins the two concepts are in, the more used one, and their cultures, both together."""
-        most = max(self._of_concept[a], self._of_concept[b])
+        most = int(max(self._of_concept[a], self._of_concept[b]))
         return most, sum(max(self._of_culture[code] for code in self._cultures[end]) for end in (a, b))
 
     def take(self, a: int, b: int, kind: str, category: str) -> None:
         """Count a twin."""
-        self._of_concept.update((a, b))
+        self._of_concept[[a, b]] += 1
         self._of_culture.update(self._both(a, b))
         self._of_kind[kind] += 1
         self._of_category[category] += 1

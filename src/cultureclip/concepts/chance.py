@@ -36,8 +36,9 @@ def count_below(similarity: np.ndarray, groups: np.ndarray, chance: dict[str, np
         chance: From :func:`random_cosines`.
     """
     below = np.ones(len(similarity))
-    for group, cosines in chance.items():
-        here = groups == group
-        if len(cosines):
+    codes, names = pd.factorize(groups)
+    for code, group in enumerate(names):
+        if len(cosines := chance[group]):
+            here = np.flatnonzero(codes == code)
             below[here] = np.searchsorted(cosines, similarity[here]) / len(cosines)
     return below

@@ -1,6 +1,7 @@
 """Evidence of twins: what two concepts share, in what they differ, and the best candidates that were not taken."""
 
 import json
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import pandas as pd
 from cultureclip.concepts.neighbours import culture_matrix, pair_cosines
 
 SAME_CULTURE = "same culture"
+
+_CELLS_AT_ONCE = 1 << 24  # of a product
+_ROUNDING = 2e-6  # cosines are compared to six decimals: those of a product may differ by less than this
 
 
 def list_evidence(
@@ -51,16 +55,20 @@ def list_rejected(
     """
     is_twin = pairs["reason"].isna()
     in_twins = np.unique(pairs.loc[is_twin, ["a", "b"]].to_numpy())
-    refused = pairs.loc[~is_twin, ["a", "b", "visual_similarity", "reason"]]
-    refused = pd.concat([refused, refused.rename(columns={"a": "b", "b": "a"})])
-    refused = refused[refused["a"].isin(in_twins)]
-    found = pd.concat([refused, find_own_culture(in_twins, concepts, looks, groups, shown)])
+    asked = np.zeros(len(concepts), bool)
+    asked[in_twins] = True
+    told = ["a", "b", "visual_similarity", "reason"]
+    refused = [
+        pairs.loc[~is_twin & asked[pairs[end]], told].rename(columns={"a": end, "b": other})
+        for end, other in (("a", "b"), ("b", "a"))
+    ]
+    found = pd.concat([*refused, find_own_culture(in_twins, concepts, looks, groups, shown)])
     found = found.sort_values(["a", "visual_similarity", "b"], ascending=[True, False, True]).groupby("a").head(shown)
     found["concept_id"] = concepts["concept_id"].to_numpy()[found["b"]]
     found["name"] = concepts["name"].to_numpy()[found["b"]]
-    told = found[["concept_id", "name", "visual_similarity", "reason"]].to_dict("records")
+    candidates = found[["concept_id", "name", "visual_similarity", "reason"]].to_dict("records")
     listed: dict[int, list[dict[str, Any]]] = {}
-    for row, candidate in zip(found["a"].tolist(), told, strict=True):
+    for row, candidate in zip(found["a"].tolist(), candidates, strict=True):
         listed.setdefault(row, []).append({str(key): value for key, value in candidate.items()})
     return listed
 
@@ -81,15 +89,46 @@ def find_own_culture(
         Columns a (one of the rows), b, visual_similarity and reason.
     """
     cultures = culture_matrix(list(concepts["cultures"]))
-    at_home = cultures.tocsc()
-    ends: list[tuple[int, int]] = []
+    at_home, ends = cultures.tocsc(), cultures.indptr
+    codes, _ = pd.factorize(groups)
+    of_one_home: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for row in rows.tolist():
-        own = np.unique(np.concatenate([at_home[:, [code]].indices for code in cultures[[row]].indices]))
-        own = own[(groups[own] == groups[row]) & (own != row)]
-        best = np.argsort(-(looks[own] @ looks[row]), kind="stable")[:most]
-        ends += [(row, other) for other in own[best].tolist()]
-    a, b = np.array(ends, np.int64).reshape(-1, 2).T
-    return pd.DataFrame({"a": a, "b": b, "visual_similarity": pair_cosines(looks, a, b), "reason": SAME_CULTURE})
+        of_one_home[int(codes[row]), cultures.indices[ends[row] : ends[row + 1]].tobytes()].append(row)
+    found = []
+    for (code, _), together in of_one_home.items():
+        own = np.unique(np.concatenate([at_home[:, [home]].indices for home in cultures[[together[0]]].indices]))
+        found += _find_most_alike(np.array(together), own[codes[own] == code], looks, most)
+    a, b = np.concatenate([np.zeros((0, 2), np.int64), *found]).T
+    alike = pd.DataFrame({"a": a, "b": b, "visual_similarity": pair_cosines(looks, a, b), "reason": SAME_CULTURE})
+    alike = alike.sort_values(["a", "visual_similarity", "b"], ascending=[True, False, True])
+    return alike.groupby("a").head(most).reset_index(drop=True)
+
+
+def _find_most_alike(rows: np.ndarray, others: np.ndarray, looks: np.ndarray, most: int) -> list[np.ndarray]:
+    """Return pairs of each row and its most similar others, and of those that are equally similar but for rounding.
+
+    Args:
+        rows: Row numbers, all of them among the others.
+        others: Row numbers, sorted.
+        looks: L2-normalised, float32 [N, D].
+        most: Others wanted of each row.
+
+    Returns:
+        Blocks of int64 [pairs, 2].
+    """
+    wanted, found = min(most, len(others) - 1), []
+    if wanted < 1:
+        return []
+    columns = looks[others].T
+    step = max(1, _CELLS_AT_ONCE // len(others))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        cosines = looks[part] @ columns
+        cosines[np.arange(len(part)), np.searchsorted(others, part)] = -np.inf
+        least = np.partition(cosines, len(others) - wanted, axis=1)[:, [len(others) - wanted]]
+        place, column = np.nonzero(cosines >= least - _ROUNDING)
+        found.append(np.stack([part[place], others[column]], axis=1))
+    return found
 
 
 def _compare(

@@ -32,6 +32,8 @@ def review_pairs(pairs: pd.DataFrame, ids: np.ndarray, settled: pd.DataFrame) ->
         ids: Ids of the concepts, sorted, [N].
         settled: From :func:`settle`.
     """
+    if settled.empty:  # as in most runs: a merge with nothing copies tens of millions of pairs
+        return np.full(len(pairs), None, dtype=object)
     ends = np.sort(settled[["a_concept_id", "b_concept_id"]].to_numpy(dtype=object), axis=1)
     here = np.isin(ends, ids).all(axis=1)
     places = np.searchsorted(ids, ends[here])

@@ -142,10 +142,9 @@ def _compare_universals(pairs: pd.DataFrame, universal: pd.Series, embeddings: M
 def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.DataFrame:
     """Return the table of twins: what is accepted and the nearest of what is not, with ids, evidence and split."""
     rejected = list_rejected(pairs, data.concepts, data.looks, data.groups, settings.rejected_shown)
-    by_similarity = pairs[pairs["reason"].notna()].sort_values("visual_similarity", ascending=False, kind="stable")
-    nearest = by_similarity.groupby("reason").head(settings.rejected_kept).index
-    always = pairs.index[pairs["reason"].isna() | pairs["named"]]
-    pairs = pairs.loc[sorted({*always, *nearest})].reset_index(drop=True)
+    nearest = _list_nearest(pairs, settings.rejected_kept)
+    always = np.flatnonzero(pairs["reason"].isna() | pairs["named"])
+    pairs = pairs.iloc[np.union1d(always, nearest)].reset_index(drop=True)
     ids, names = (data.concepts[column].to_numpy() for column in ("concept_id", "name"))
     for side in ("a", "b"):
         pairs[f"{side}_concept_id"], pairs[f"{side}_name"] = ids[pairs[side]], names[pairs[side]]
@@ -158,6 +157,17 @@ def _describe(pairs: pd.DataFrame, data: _Sorted, settings: TwinSettings) -> pd.
     pairs["evidence"] = list_evidence(pairs, data.concepts, rejected)
     pairs = pairs.sort_values("verdict", kind="stable", ignore_index=True)
     return pairs.drop(columns=["a", "b", "kind", "chance", "kind_similarity", "named"])
+
+
+def _list_nearest(pairs: pd.DataFrame, most: int) -> np.ndarray:
+    """Return the places of the most alike pairs that are refused for each reason; of equal ones the first."""
+    similarity = pairs["visual_similarity"].to_numpy()
+    codes, reasons = pd.factorize(pairs["reason"])
+    found = [np.zeros(0, np.int64)]
+    for code in range(len(reasons)):
+        places = np.flatnonzero(codes == code)
+        found.append(places[np.argsort(-similarity[places], kind="stable")[:most]])
+    return np.concatenate(found)
 
 
 def _are_in(pairs: pd.DataFrame, chosen: np.ndarray, count: int) -> np.ndarray:
@@ -213,6 +223,8 @@ def add_proposed(
     Returns:
         Columns a < b, row numbers, method, and named, whether the model named the pair; each pair once.
     """
+    if not proposed:
+        return pairs.assign(method="two_axis", named=False)
     row_of = {concept: row for row, concept in enumerate(concepts["concept_id"])}
     cultures = [set(codes) for codes in concepts["cultures"]]
     ends = sorted({tuple(sorted((row_of[x], row_of[y]))) for x, y in proposed if x in row_of and y in row_of})
