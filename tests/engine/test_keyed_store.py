@@ -35,6 +35,13 @@ def test_more_keys_than_one_query_takes(tmp_path):
     assert KeyedStore(tmp_path / "store.sqlite").get([*answers, "key -1"]) == answers
 
 
+def test_keys_are_found_without_their_values(tmp_path):
+    store = KeyedStore(tmp_path / "store.sqlite")
+    store.put({f"key {i}": i for i in range(1234)})
+    assert store.find([f"key {i}" for i in range(1000, 2000)]) == {f"key {i}" for i in range(1000, 1234)}
+    assert store.find([]) == set()
+
+
 def test_a_batch_with_an_unserialisable_value_is_not_stored_in_part(tmp_path):
     store = KeyedStore(tmp_path / "store.sqlite")
     with pytest.raises(TypeError):

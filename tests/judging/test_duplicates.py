@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cultureclip.judging import duplicates
 from cultureclip.judging.duplicates import find_duplicates, look_of
 
 
@@ -71,8 +73,10 @@ def naive(looks: pd.DataFrame, max_hamming: int, max_colour: float) -> dict[str,
     rows=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 7), st.integers(0, 5)), max_size=15),
     max_hamming=st.integers(0, 3),
     max_colour=st.sampled_from([0.0, 1.0, 2.5]),
+    at_once=st.sampled_from([1, 20, 1 << 20]),
 )
-def test_it_equals_the_naive_search(rows, max_hamming, max_colour):
+def test_it_equals_the_naive_search(rows, max_hamming, max_colour, at_once):
+    """Also when concepts are compared together, and when one is compared in blocks of rows."""
     looks = pd.DataFrame(
         [
             {"image_id": f"{i:020x}", "concept_id": c, "phash": f"{h:016x}", "colour": bytes([v] * 48).hex()}
@@ -80,5 +84,7 @@ def test_it_equals_the_naive_search(rows, max_hamming, max_colour):
         ],
         columns=["image_id", "concept_id", "phash", "colour"],
     ).sample(frac=1, random_state=0)
-    found = find_duplicates(looks, max_hamming, max_colour)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_PAIRS_AT_ONCE", at_once)
+        found = find_duplicates(looks, max_hamming, max_colour)
     assert dict(zip(looks["image_id"], listed(found), strict=True)) == naive(looks, max_hamming, max_colour)

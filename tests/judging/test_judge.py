@@ -18,6 +18,7 @@ from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import MissingInputError, StorageError, WeightsError
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ImageSet, ShardStore
+from cultureclip.judging import scores
 from cultureclip.judging.judge import Judge
 from cultureclip.judging.scores import list_sides, measure
 from cultureclip.judging.settings import JudgeSettings
@@ -74,6 +75,19 @@ def test_measurements_equal_the_plain_computation(judge_path, store, tables, alb
         assert row["twin_similarity"] == pytest.approx(cosines[place[other]], abs=1e-5)
         assert row["chance_similarity"] == pytest.approx(cosines.mean(), abs=1e-5)
         assert row["rank"] == 1 + (cosines > cosines[place[caption["concept_id"]]]).sum()
+
+
+def test_of_many_images_some_are_ranked_and_all_are_compared(judge_path, store, tables, album, monkeypatch):
+    judge = open_judge(judge_path, store, batch=5)
+    whole = run(judge, tables, album)
+    monkeypatch.setattr(scores, "RANKED", 5)
+    monkeypatch.setattr(scores, "_ROWS", 3)
+    some = run(judge, tables, album)
+    least = set(sorted(whole["image_id"])[:5])
+    assert set(some.loc[some["rank"].notna(), "image_id"]) == least
+    chosen = whole["image_id"].isin(least)
+    assert some.loc[chosen, "rank"].tolist() == whole.loc[chosen, "rank"].tolist()
+    pd.testing.assert_frame_equal(some.drop(columns="rank"), whole.drop(columns="rank"), rtol=0, atol=1e-6)
 
 
 def test_an_unchanged_run_looks_at_nothing_and_loads_no_model(judge_path, store, tables, album):

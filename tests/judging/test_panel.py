@@ -80,3 +80,18 @@ def test_no_opinion_is_lost_for_no_image():
     found = combine_reasons(empty, IDS.iloc[:0], settings("clip"))
     assert found.empty
     assert isinstance(to_verdicts(found), np.ndarray)
+
+
+@pytest.mark.parametrize("combine", ["all", "any"])
+def test_combining_equals_a_loop_over_images_and_judges(combine):
+    rng = np.random.default_rng(3)
+    names = ("clip", "vision_language", "distinct")
+    ids = pd.Series([f"{i:020x}" for i in rng.permutation(300)])
+    said = {name: rng.choice([None, None, f"{name} a", f"{name} b"], len(ids)) for name in names}
+    rows = [pd.DataFrame({"image_id": ids, "judge": name, "reason": said[name]}) for name in names]
+    found = combine_reasons(pd.concat(rows).sample(frac=1, random_state=1), ids, settings(*names, combine=combine))
+    for place in range(len(ids)):
+        reasons = [said[name][place] for name in names]
+        against = [reason for reason in reasons if reason is not None]
+        is_refused = len(against) == len(names) if combine == "any" else bool(against)
+        assert found[place] == against[0] if is_refused else found[place] is None

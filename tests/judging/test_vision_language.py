@@ -127,6 +127,31 @@ def test_a_pool_rates_as_this_process_does(tables, tmp_path, monkeypatch):
     assert (used["here"].failed, used["pool"].failed) == (12, 12)
 
 
+def test_ratings_are_gathered_by_image_in_any_order_and_slices(tables, store, monkeypatch):
+    """Kept, new and unreadable answers together, some rows at a time."""
+    wanted = {image: 1 + place % 5 for place, image in enumerate(tables.requests["image_id"])}
+    given = material(tables, store)
+    table = given.measured.sample(frac=1, random_state=2)
+    by_picture = {Picture.of(given.images.pictures[image]).url: image for image in wanted}
+
+    def behave(handler, body):
+        parts = body["messages"][-1]["content"]
+        rating = wanted[by_picture[next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")]]
+        said = ratings(rating, 5, 5) if rating > 1 else "no rating"
+        handler.send(json.dumps(completion(said)).encode())
+
+    monkeypatch.setattr(vision_language, "_ROWS", 5)
+    with chat_server(behave) as server:
+        rules = settings(server.url, tries=1)
+        ask_judges(material(tables, store, table.iloc[:7]), rules)
+        found = ask_judges(material(tables, store, table), rules)
+    assert found["image_id"].tolist() == table["image_id"].tolist()
+    for image, rating in zip(found["image_id"], found["authenticity"], strict=True):
+        assert rating == wanted[image] if wanted[image] > 1 else pd.isna(rating)
+    unread = found["authenticity"].isna()
+    assert found.loc[unread, "cause"].str.contains("no rating").all() and found.loc[~unread, "cause"].isna().all()
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -9,9 +9,12 @@ import pandas as pd
 
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
 from cultureclip.errors import ConfigurationError
+from cultureclip.judging.judge import Judge
 from cultureclip.judging.panel import Material
 from cultureclip.judging.reasons import Reason
 from cultureclip.judging.settings import PanelSettings
+
+_AT_ONCE = 4096
 
 
 def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
@@ -20,14 +23,13 @@ def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
     rows = measured[measured["fault"].isna()]
     if material.encoder is None:
         raise ConfigurationError("filtering.judges", "distinct compares embeddings", "Give it an encoder")
-    seen = material.encoder.look_at(material.images, rows["image_id"])
-    rows = rows[rows["image_id"].isin(seen.keys())]
+    rows = rows[rows["image_id"].isin(material.encoder.embed_images(material.images, rows["image_id"]))]
     found = pd.DataFrame({"near_similarity": np.nan, "duplicate_of": None}, index=measured.index)
     if rows["concept_id"].nunique() > 1:
-        embeddings = np.stack([seen[image]["embedding"] for image in rows["image_id"]])
+        embeddings = _read_embeddings(material.encoder, rows["image_id"].tolist())
         own = culture_matrix([[concept] for concept in rows["concept_id"]])
         nearest = nearest_of_other_cultures(embeddings, own, 1, settings.distinct.search)
-        found.loc[rows.index, "near_similarity"] = nearest.cosines[:, 0].astype(float)
+        found.loc[rows.index, "near_similarity"] = nearest.cosines[:, 0].astype(float).clip(-1, 1)
         found.loc[rows.index, "duplicate_of"] = rows["image_id"].to_numpy()[nearest.places[:, 0]]
     too_near = found["near_similarity"] > settings.distinct.max_similarity
     reason = pd.Series(None, index=measured.index, dtype=object)
@@ -35,3 +37,14 @@ def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
         duplicate_of=found["duplicate_of"].where(too_near),
         reason=reason.mask(too_near, str(Reason.LIKE_ANOTHER_CONCEPT)),
     )
+
+
+def _read_embeddings(encoder: Judge, ids: list[str]) -> np.ndarray:
+    """Return the embeddings of images, float32 [N, D]; only the matrix is in memory, not a row of each image."""
+    embeddings = np.empty((0, 0), np.float32)
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = [look["embedding"] for look in encoder.read_looks(ids[start : start + _AT_ONCE]).values()]
+        if start == 0:
+            embeddings = np.empty((len(ids), len(rows[0])), np.float32)
+        embeddings[start : start + len(rows)] = rows
+    return embeddings

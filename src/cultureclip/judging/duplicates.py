@@ -3,10 +3,15 @@
 A perceptual hash alone is blind to hue: two patterns of equal stripes share it. It decides only together with colour.
 """
 
+import math
+from collections.abc import Iterable, Iterator
+
 import imagehash
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+_PAIRS_AT_ONCE = 1 << 20
 
 THUMBNAIL = 4
 """Edge of the colour thumbnail: 4 x 4 x 3 bytes show the places of colours."""
@@ -37,16 +42,44 @@ def find_duplicates(looks: pd.DataFrame, max_hamming: int, max_colour_distance: 
     if shared.empty:
         return found
     bits = np.unpackbits(_bytes(shared["phash"]), axis=1).astype(np.float32)
-    colours = _bytes(shared["colour"]).astype(np.float64)
-    ids, rows = shared["image_id"].to_numpy(), shared.index.to_numpy()
-    starts = np.flatnonzero(np.r_[True, shared["concept_id"].to_numpy()[1:] != shared["concept_id"].to_numpy()[:-1]])
-    for start, stop in zip(starts, [*starts[1:], len(shared)], strict=True):
-        close = (_squares(bits[start:stop]) <= max_hamming + 0.5) & (
-            _squares(colours[start:stop]) <= max_colour_distance**2 * colours.shape[1] + 1e-6
-        )
-        for late, early in _first_kept(close):
-            found.at[rows[start + late]] = ids[start + early]
+    colours = _bytes(shared["colour"]).astype(np.float32)
+    limits = max_hamming, math.floor(max_colour_distance**2 * colours.shape[1] + 1e-6)
+    late, early = _first_kept(_close_pairs(shared["concept_id"].to_numpy(), bits, colours, limits))
+    if len(late):
+        found.loc[shared.index[late]] = shared["image_id"].to_numpy(dtype=object)[early]
     return found
+
+
+def _close_pairs(
+    concepts: np.ndarray, bits: np.ndarray, colours: np.ndarray, limits: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the close pairs of rows, the later and the earlier of each.
+
+    Concepts with the same number of rows are compared together, [G, n, n] values at a time; a concept with very many
+    rows is compared in blocks of rows, [1, b, n].
+
+    Args:
+        concepts: The concept of each row; rows of a concept follow each other.
+        bits: 0 or 1, [N, 64].
+        colours: Grey levels, [N, 48].
+        limits: Largest squared distances in the two.
+    """
+    starts = np.flatnonzero(np.r_[True, concepts[1:] != concepts[:-1]])
+    sizes = np.diff(np.r_[starts, len(concepts)])
+    for size in np.unique(sizes).tolist():
+        of_size = starts[sizes == size]
+        together = max(1, _PAIRS_AT_ONCE // size**2)
+        block = max(1, _PAIRS_AT_ONCE // size)
+        for first in range(0, len(of_size), together):
+            rows = of_size[first : first + together, None] + np.arange(size)
+            for top in range(0, size, block):
+                here = rows[:, top : top + block]
+                close = np.ones((*here.shape, size), dtype=bool)
+                for points, most in zip((bits, colours), limits, strict=True):
+                    close &= _squares(points[here], points[rows]) <= most
+                group, late, early = np.nonzero(close)
+                earlier = early < late + top
+                yield here[group, late][earlier], rows[group, early][earlier]
 
 
 def _bytes(column: pd.Series) -> np.ndarray:
@@ -54,19 +87,25 @@ def _bytes(column: pd.Series) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(column)), np.uint8).reshape(len(column), -1)
 
 
-def _squares(points: np.ndarray) -> np.ndarray:
-    """Return squared distances [N, N] in O(N^2) memory; on bits that is the Hamming distance."""
-    norms = (points**2).sum(1)
-    squares: np.ndarray = norms[:, None] + norms[None] - 2 * points @ points.T
+def _squares(some: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return squared distances, [G, b, D] x [G, n, D] -> [G, b, n], exact for the whole numbers of hashes and colours.
+
+    On bits they are Hamming distances. All terms are below 2^24, so float32 holds them.
+    """
+    products = some @ points.transpose(0, 2, 1)
+    squares: np.ndarray = (some**2).sum(-1)[:, :, None] + (points**2).sum(-1)[:, None] - 2 * products
     return squares
 
 
-def _first_kept(close: np.ndarray) -> list[tuple[int, int]]:
-    """Return (duplicate, kept) index pairs of a symmetric closeness matrix, going through the rows in order."""
-    earlier = np.tril(close, -1)
+def _first_kept(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[list[int], list[int]]:
+    """Return duplicates and what each repeats, going through the rows in order: a duplicate shadows nothing itself."""
+    near: dict[int, list[int]] = {}
+    for late, early in pairs:
+        for row, other in zip(late.tolist(), early.tolist(), strict=True):
+            near.setdefault(row, []).append(other)
     dropped: dict[int, int] = {}
-    for row in np.flatnonzero(earlier.any(1)):
-        kept = [int(i) for i in np.flatnonzero(earlier[row]) if int(i) not in dropped]
+    for row in sorted(near):
+        kept = [other for other in near[row] if other not in dropped]
         if kept:
-            dropped[int(row)] = kept[0]
-    return list(dropped.items())
+            dropped[row] = min(kept)
+    return list(dropped), list(dropped.values())

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.progress import progress_bar
 from cultureclip.engine.run import SharedWork
 from cultureclip.engine.settings import HERE, EngineSettings
-from cultureclip.ids import digest
+from cultureclip.ids import Digester, digest
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.duplicates import look_of
 from cultureclip.judging.read import read_images
@@ -47,6 +47,7 @@ class Judge:
         self.path, self.device, self.store = locate(settings.judge), settings.device, store
         self.batch, self.engine = settings.batch, engine
         self.fingerprint = fingerprint(self.path)
+        self._keys = {kind: Digester(["judge", self.fingerprint, kind]) for kind in ("image", "text")}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the model out: another process loads its own."""
@@ -58,8 +59,8 @@ class Judge:
         logger.debug("Loading the judge from %s", self.path)
         return load_encoder(self.path, self.device)
 
-    def _key(self, kind: str, item: str) -> str:
-        return digest("judge", self.fingerprint, kind, item)
+    def _key(self, kind: Literal["image", "text"], item: str) -> str:
+        return self._keys[kind](item)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return L2-normalised text embeddings, float32 [N, D]."""
@@ -74,28 +75,41 @@ class Judge:
         return np.stack([_unpack(kept[key]) for key in keys])
 
     def look_at(self, images: ImageSource, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-        """Embed images and note their looks.
+        """Embed images and note their looks; all of these are in memory, see :meth:`embed_images` for many images.
 
         Args:
             images: Store of the images; every id must be there.
             ids: Images wanted.
 
         Returns:
-            image_id -> embedding (float32 [D]), ``phash``, ``colour`` (hex, see :func:`look_of`) and the ``batch``
-            size used. An image that cannot be read is absent, and is tried again in the next run.
+            See :meth:`read_looks`. An image that cannot be read is absent, and is tried again in the next run.
 
         Raises:
             StorageError: if the disk fails, which says nothing about the images.
         """
-        keys = {identifier: self._key("image", identifier) for identifier in sorted(set(ids))}
-        plan = digest("look", list(keys.values()), self.batch)
-        work = SharedWork(self.engine, "judge_images", plan)
-        kept = self.store.get(keys.values())
-        missing = {identifier for identifier, key in keys.items() if key not in kept}
+        return self.read_looks(sorted(self.embed_images(images, ids)))
+
+    def embed_images(self, images: ImageSource, ids: Iterable[str]) -> set[str]:
+        """Embed the images that were not embedded before, and keep their looks.
+
+        Args:
+            images: Store of the images; every id must be there.
+            ids: Images wanted.
+
+        Returns:
+            The images whose looks are kept. One that cannot be read is absent, and is tried again in the next run.
+
+        Raises:
+            StorageError: if the disk fails, which says nothing about the images.
+        """
+        every = sorted(set(ids))  # neighbours share a shard
+        keys = [self._key("image", identifier) for identifier in every]
+        work = SharedWork(self.engine, "judge_images", digest("look", keys, self.batch))
+        kept = self.store.find(keys)
+        missing = {identifier for identifier, key in zip(every, keys, strict=True) if key not in kept}
         logger.debug("The judge reads %d images, %d are judged already", len(missing), len(keys) - len(missing))
-        every = list(keys)  # neighbours share a shard
         slices = []
-        for start in range(0, len(every), self.batch):
+        for start in range(0, len(every) if missing else 0, self.batch):
             cut = every[start : start + self.batch]
             if lacking := tuple(identifier for identifier in cut if identifier in missing):
                 slices.append(Slice(slice_name(cut), lacking, len(lacking)))
@@ -103,7 +117,19 @@ class Judge:
         with progress_bar(total=len(missing), desc="judge images", disable=not missing) as bar:
             for looked in work.run(job):
                 bar.update(looked)
-        kept |= self.store.get(keys[identifier] for identifier in missing)
+        if missing:
+            kept = self.store.find(keys)
+        return {identifier for identifier, key in zip(every, keys, strict=True) if key in kept}
+
+    def read_looks(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Read the looks of embedded images from the store.
+
+        Returns:
+            image_id -> embedding (float32 [D]), ``phash``, ``colour`` (hex, see :func:`look_of`) and the ``batch``
+            size used, in the order of ``ids``.
+        """
+        keys = {identifier: self._key("image", identifier) for identifier in ids}
+        kept = self.store.get(keys.values())
         return {i: {**kept[key], "embedding": _unpack(kept[key])} for i, key in keys.items() if key in kept}
 
     def look_at_slice(self, images: ImageSource, ids: Sequence[str]) -> None:

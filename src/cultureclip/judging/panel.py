@@ -90,9 +90,13 @@ def combine_reasons(opinions: pd.DataFrame, image_ids: pd.Series, settings: Pane
     Returns:
         A reason, or missing for an accepted image, on the index of ``image_ids``.
     """
-    order = list(settings.judges.decide)
-    reasons = opinions.pivot(index="image_id", columns="judge", values="reason").reindex(index=image_ids, columns=order)
-    refused = reasons.notna()
-    is_refused = refused.all(axis=1) if settings.judges.combine == "any" else refused.any(axis=1)
-    first = reasons.bfill(axis=1).iloc[:, 0].where(is_refused)
-    return pd.Series(first.to_numpy(dtype=object), index=image_ids.index, dtype=object)
+    first = pd.Series(None, index=image_ids.index, dtype=object)
+    accepted = pd.Series(False, index=image_ids.index)
+    for name in settings.judges.decide:
+        said = opinions.loc[opinions["judge"] == name].set_index("image_id")["reason"].reindex(image_ids)
+        reasons = pd.Series(said.to_numpy(dtype=object), index=image_ids.index, dtype=object)
+        accepted |= reasons.isna()
+        first = first.where(first.notna(), reasons)
+    if settings.judges.combine == "any":
+        first = first.mask(accepted)
+    return first.where(first.notna(), None)

@@ -30,8 +30,8 @@ def summarise(
     Returns:
         ``in`` = ``kept`` + all ``rejected`` + all ``failed`` (by reason), counted in images; twins likewise, those kept
         also by kind; ``judges``: the same counts of each judge's own opinion; ``judge_top1`` by kind, over all readable
-        images, refused ones included: the share whose own concept is nearest among all concepts, null where there is
-        no image.
+        images that have a rank, refused ones included: the share whose own concept is nearest among all concepts, null
+        where there is no image.
     """
     kind_of = pd.Series(find_kinds(concepts["universal"], kinds), concepts["concept_id"])
     kept = cultwin.drop_duplicates("twin_id")

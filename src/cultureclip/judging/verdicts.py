@@ -57,13 +57,15 @@ def _settle_duplicates(
     sides = measured.assign(concept_id=measured["twin_id"] + measured["concept_id"])
     duplicate_of = find_duplicates(sides[passed], *limits).reindex(measured.index)
     standing = _complete_twins(measured, passed & duplicate_of.isna(), least)
+    compared = passed & standing
     while True:
-        found = find_duplicates(measured[passed & standing], *limits)
+        found = find_duplicates(measured[compared], *limits)
         duplicate_of.loc[found.index] = found
         complete = standing & _complete_twins(measured, passed & duplicate_of.isna(), least)
         if complete.equals(standing):
             return duplicate_of, complete
-        standing = complete
+        touched = measured["concept_id"].isin(measured.loc[standing & ~complete, "concept_id"])
+        compared, standing = passed & complete & touched, complete
 
 
 def _complete_twins(measured: pd.DataFrame, accepted: pd.Series, least: int) -> pd.Series:

@@ -19,13 +19,14 @@ from cultureclip.engine.progress import progress_bar
 from cultureclip.engine.run import SharedWork
 from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import ConfigurationError
-from cultureclip.ids import digest
+from cultureclip.ids import Digester, digest
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.panel import Material
 from cultureclip.judging.rating import CRITERIA, Ratings, refuse_by_ratings
 from cultureclip.judging.read import read_images
 from cultureclip.judging.reasons import Reason
 from cultureclip.judging.released import refuse_as_released
+from cultureclip.judging.scores import TEXT
 from cultureclip.judging.settings import PanelSettings, VisionLanguageSettings
 from cultureclip.models.chat.asking import Outcome, Usage, ask
 from cultureclip.models.chat.job import engine_of
@@ -40,6 +41,8 @@ TEMPLATE = "rate"
 _FIELDS = frozenset({"name", "culture", "cultures", "category", "universal", "context", "features"})
 _AT_ONCE = 512
 """Images in memory at once."""
+_ROWS = 4096
+"""Ratings read at once."""
 _UNREAD = "the image cannot be read"
 
 
@@ -106,11 +109,19 @@ def rate_images(
         str(image): questions[str(concept)]
         for image, concept in zip(wanted["image_id"], wanted["concept_id"], strict=True)
     }
-    rated = rater.rate(asked)
-    rows = [rated[str(image)] for image in wanted["image_id"]]
+    failed = rater.rate(asked)
+    parts = [_tabulate([])]
+    for start in range(0, len(wanted), _ROWS):
+        part = [str(image) for image in wanted["image_id"].iloc[start : start + _ROWS]]
+        rated = rater.read({image: asked[image] for image in part}, failed)
+        parts.append(_tabulate([rated[image] for image in part]))
+    return pd.concat(parts, ignore_index=True).set_axis(wanted.index)
+
+
+def _tabulate(rows: list[dict[str, Any]]) -> pd.DataFrame:
     columns = [*CRITERIA, *(f"{name}_reason" for name in CRITERIA), "cause"]
-    table = pd.DataFrame(rows, index=wanted.index, columns=columns)
-    return table.astype(dict.fromkeys(CRITERIA, float) | dict.fromkeys(columns[len(CRITERIA) :], object))
+    types = dict.fromkeys(CRITERIA, float) | dict.fromkeys(columns[len(CRITERIA) :], TEXT)
+    return pd.DataFrame(rows, columns=columns).astype(types)
 
 
 def _turns(prompt: Prompt, row: Mapping[Any, Any]) -> tuple[Turn, ...]:
@@ -141,34 +152,51 @@ class _Rater:
     ) -> None:
         self.model, self.images, self.store, self.settings, self.usage = model, images, store, settings, usage
         self.engine = engine
+        self._keys: dict[tuple[Turn, ...], Digester] = {}
+        self._drawn = [getattr(settings, name) for name in ("max_new_tokens", "temperature", "top_p", "seed", "tries")]
+        self._schema = Ratings.model_json_schema()
         self.sampling = Sampling(
             max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p
         )
 
     def rate(self, asked: Mapping[str, tuple[Turn, ...]]) -> dict[str, dict[str, Any]]:
-        """Return image_id -> a row of ratings, or of why there are none."""
-        keys = {image: self.key(image, turns) for image, turns in asked.items()}
+        """Rate the images that are not rated, and keep the ratings.
+
+        Returns:
+            image_id -> a row of why there are no ratings, for images that this run asked about in vain.
+        """
         every = sorted(asked)  # neighbours share a part of the store
-        work = SharedWork(engine_of(self.model, self.engine), "ratings", digest("rate", [keys[i] for i in every]))
-        kept = self.store.get(keys.values())
-        rated = {image: kept[key] for image, key in keys.items() if key in kept}
-        logger.debug("The vision-language judge rates %d images", len(asked) - len(rated))
+        keys = [self.key(image, asked[image]) for image in every]
+        work = SharedWork(engine_of(self.model, self.engine), "ratings", digest("rate", keys))
+        kept = self.store.find(keys)
+        logger.debug("The vision-language judge rates %d images", len(asked) - len(kept))
         slices = []
         for start in range(0, len(every), _AT_ONCE):
-            cut = every[start : start + _AT_ONCE]
-            if task := {image: asked[image] for image in cut if image not in rated}:
-                slices.append(Slice(slice_name(keys[image] for image in cut), task, len(task)))
+            cut = slice(start, start + _AT_ONCE)
+            named = zip(every[cut], keys[cut], strict=True)
+            if task := {image: asked[image] for image, key in named if key not in kept}:
+                slices.append(Slice(slice_name(keys[cut]), task, len(task)))
         preload, count = (__name__, type(self.model).__module__), partial(_count, self.model)
         job = Job("images", slices, partial(_RateSlices, self), preload, count)
         missing = sum(piece.items for piece in slices)
+        failed: dict[str, dict[str, Any]] = {}
         with progress_bar(total=missing, desc="rate images", disable=not missing) as bar:
             for usage, rows in work.run(job):
                 self.usage.add(usage)
-                rated |= rows
+                failed |= {image: row for image, row in rows.items() if row["cause"] is not None}
                 bar.update(len(rows))
-        if others := {image: turns for image, turns in asked.items() if image not in rated}:  # rated by other runs
-            rated |= self.rate_slice(others, Usage())
-        return rated
+        return failed
+
+    def read(
+        self, asked: Mapping[str, tuple[Turn, ...]], failed: Mapping[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """Return image_id -> a row of ratings, or of why there are none; those of other runs that failed are asked."""
+        keys = {image: self.key(image, turns) for image, turns in asked.items()}
+        kept = self.store.get(keys.values())
+        rows = {i: kept[key] if key in kept else failed.get(i) for i, key in keys.items()}
+        others = {image: asked[image] for image, row in rows.items() if row is None}
+        found = self.rate_slice(others, Usage()) if others else {}
+        return {image: found[image] if row is None else row for image, row in rows.items()}
 
     def rate_slice(self, asked: Mapping[str, tuple[Turn, ...]], usage: Usage) -> dict[str, dict[str, Any]]:
         """Rate some images, and keep the ratings; an image without any is asked about again in the next run."""
@@ -195,10 +223,11 @@ class _Rater:
 
     def key(self, image: str, turns: tuple[Turn, ...]) -> str:
         """Return the key of an image's ratings."""
-        settings = self.settings
-        drawn = [settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed, settings.tries]
-        words = [[turn.role, turn.text] for turn in turns]
-        return digest("rating", self.model.fingerprint, image, words, drawn, Ratings.model_json_schema())
+        if turns not in self._keys:
+            words = [[turn.role, turn.text] for turn in turns]
+            after = [words, self._drawn, self._schema]
+            self._keys[turns] = Digester(["rating", self.model.fingerprint], after)
+        return self._keys[turns](image)
 
 
 @dataclass(frozen=True)
