@@ -27,8 +27,8 @@ def find_pictures(named: str) -> list[str]:
         return [path]
     if not os.path.isdir(path):  # noqa: PTH112  likewise
         return []
-    named = (file for file in sorted(Path(path).iterdir()) if file.suffix.lower().removeprefix(".") in SUFFIXES)
-    return [str(file) for file in named if file.is_file()]
+    pictures = (file for file in sorted(Path(path).iterdir()) if file.suffix.lower().removeprefix(".") in SUFFIXES)
+    return [str(file) for file in pictures if file.is_file()]
 
 
 class PictureFolders:

@@ -93,7 +93,7 @@ class LoraAttention(nn.Module):
     @property
     def num_heads(self) -> int:
         """Number of heads."""
-        return self.base.num_heads
+        return int(self.base.num_heads)
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False, attn_mask: Tensor | None = None
@@ -156,6 +156,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> 
 
 def _updated(module: nn.Module, name: str, x: Tensor, plain: Tensor) -> Tensor:
     """Return ``plain``, the frozen projection of x, with the module's update of that name if it has one that is on."""
-    updates = module.updates if isinstance(module, LoraAttention | LoraPackedLinear) else {}
-    update = updates[name] if name in updates else None  # noqa: SIM401 (a ModuleDict has no get)
+    adapted = isinstance(module, LoraAttention | LoraPackedLinear) and name in module.updates
+    update = module.updates[name] if adapted else None
     return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain

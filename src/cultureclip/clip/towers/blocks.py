@@ -80,9 +80,10 @@ def _finish(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
     """Return a block's output from its input and what its attention mixed, both [rows, W]."""
     x = x + block.ls_1(output_projection(block.attn, mixed))
     hidden = block.ln_2(x)
-    if type(block.mlp.gelu) is QuickGELU:
-        return x + block.ls_2(block.mlp.c_proj(quick_gelu(block.mlp.c_fc(hidden))))
-    return x + block.ls_2(block.mlp(hidden))
+    quick = type(block.mlp.gelu) is QuickGELU
+    update: Tensor = block.mlp.c_proj(quick_gelu(block.mlp.c_fc(hidden))) if quick else block.mlp(hidden)
+    result: Tensor = x + block.ls_2(update)
+    return result
 
 
 class _QuickGelu(torch.autograd.Function):
@@ -98,7 +99,8 @@ class _QuickGelu(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (steep,) = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(gradient, steep)
+        before: Tensor = torch.ops.aten.silu_backward(gradient, steep)
+        return before
 
 
 def quick_gelu(x: Tensor) -> Tensor:

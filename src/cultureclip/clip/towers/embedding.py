@@ -49,7 +49,8 @@ def finish_image_pooled(visual: VisionTransformer, blocks: Iterable[nn.Module], 
     """Return image embeddings [N, D] from the input [N, P, W] of the tower's last blocks."""
     sequences = Sequences.equally_long(x, 0)
     pooled = visual.ln_post(run_pooled(visual.transformer, blocks, sequences.gather(x), sequences))
-    return (pooled if visual.proj is None else pooled @ visual.proj).float()
+    vectors: Tensor = pooled if visual.proj is None else pooled @ visual.proj
+    return vectors.float()
 
 
 def embed_text_pooled(model: Any, tokens: Tensor) -> Tensor:
