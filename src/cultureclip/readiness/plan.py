@@ -63,11 +63,13 @@ class Planned:
         images: Their number; None if it is not known.
         source: Where it is from, in words.
         at_most: Whether it is an upper bound.
+        captions: Number of captions to write: a concept's are shared by all its twins; None if it is not known.
     """
 
     images: int | None
     source: str
     at_most: bool = False
+    captions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,14 @@ class _Given:
 
     Attributes:
         planned: The images.
-        captions: Captions for them; None if their number is not known.
+        captions: Captions to write for them; None if their number is not known.
+        captions_at_most: Whether that is an upper bound.
         devices: Devices that share a stage.
     """
 
     planned: Planned
     captions: int | None
+    captions_at_most: bool
     devices: int
 
 
@@ -93,7 +97,9 @@ def count_images(survey: Survey, settings: PreflightSettings) -> Planned:
     if settings.images is not None:
         return Planned(settings.images, "stated by preflight.images")
     if requests := survey.files.get("image_requests"):
-        return Planned(pq.read_metadata(requests).num_rows, "of the newest image_requests")
+        captions = survey.files.get("captions")
+        written = _count_written(captions) if captions else None
+        return Planned(pq.read_metadata(requests).num_rows, "of the newest image_requests", captions=written)
     missing = sorted({"mining", "captioning", "synthesis"} - survey.stages.keys())
     if missing:
         return Planned(None, f"the parameters of {missing[0]} are wrong")
@@ -105,14 +111,20 @@ def _count_by_tables(survey: Survey) -> Planned:
     per_caption = stages["synthesis"].images_per_caption
     if captions := survey.files.get("captions"):
         accepted = _accepted(captions, "caption_id")["caption_id"].nunique()
-        return Planned(int(accepted) * per_caption, "of the newest captions")
-    wanted = sum(kind.wanted for kind in stages["captioning"].kinds.values()) * per_caption
+        return Planned(int(accepted) * per_caption, "of the newest captions", captions=_count_written(captions))
+    wanted = sum(kind.wanted for kind in stages["captioning"].kinds.values())
     if twins := survey.files.get("twins"):
         sides = _accepted(twins, "a_concept_id", "b_concept_id")
-        concepts = len({*sides["a_concept_id"], *sides["b_concept_id"]})
-        return Planned(concepts * wanted, "if every caption of the newest twins is accepted", at_most=True)
-    bound = 2 * sum(stages["mining"].twins.max_twins_per_kind.values()) * wanted
+        images = 2 * len(sides) * wanted * per_caption
+        captions = len({*sides["a_concept_id"], *sides["b_concept_id"]}) * wanted
+        return Planned(images, "if every caption of the newest twins is accepted", at_most=True, captions=captions)
+    bound = 2 * sum(stages["mining"].twins.max_twins_per_kind.values()) * wanted * per_caption
     return Planned(bound, "by mining.twins.max_twins_per_kind; more is known after mining", at_most=True)
+
+
+def _count_written(captions: Path) -> int:
+    """Count accepted captions, those that several twins share once."""
+    return len(_accepted(captions, "concept_id", "text").drop_duplicates(["concept_id", "text"]))
 
 
 def _accepted(path: Path, *columns: str) -> pd.DataFrame:
@@ -123,12 +135,13 @@ def _accepted(path: Path, *columns: str) -> pd.DataFrame:
 def plan_stages(survey: Survey, settings: PreflightSettings) -> list[Work]:
     """Return the items of every stage whose parameters are valid, in the order of the flow."""
     stages: Mapping[str, Any] = survey.stages
-    planned, captions = count_images(survey, settings), None
-    if planned.images is not None and "synthesis" in stages:
-        captions = ceil(planned.images / stages["synthesis"].images_per_caption)
+    planned = count_images(survey, settings)
+    captions, bounded = planned.captions, planned.at_most
+    if captions is None and planned.images is not None and "synthesis" in stages:
+        captions, bounded = ceil(planned.images / stages["synthesis"].images_per_caption), True
     engine = stages.get("engine")
     devices = settings.devices or (len(engine.places) if engine is not None else 1)
-    given = _Given(planned, captions, devices)
+    given = _Given(planned, captions, bounded, devices)
     plans: dict[str, Callable[[Any], Work]] = {
         "mining": _plan_mining,
         **{name: partial(plan, given=given) for name, plan in _OF_IMAGES.items()},
@@ -146,7 +159,7 @@ def _plan_mining(mining: Any) -> Work:
 
 
 def _plan_captioning(captioning: Any, given: _Given) -> Work:
-    model, bounded = captioning.language_model, given.planned.at_most
+    model, bounded = captioning.language_model, given.captions_at_most
     return _asking("captioning", given.captions, "captions", model, given.devices, at_most=bounded)
 
 
