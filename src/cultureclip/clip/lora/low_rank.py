@@ -4,7 +4,7 @@ Each adapted projection gives W x + scale * B A dropout(x), with B = 0 at the st
 weights instead of being added to them: the backward pass then needs no gradient of the size of W.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -156,6 +156,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> 
 
 def _updated(module: nn.Module, name: str, x: Tensor, plain: Tensor) -> Tensor:
     """Return ``plain``, the frozen projection of x, with the module's update of that name if it has one that is on."""
-    adapted = isinstance(module, LoraAttention | LoraPackedLinear) and name in module.updates
-    update = module.updates[name] if adapted else None
+    updates: Mapping[str, nn.Module] = (
+        dict(module.updates.items()) if isinstance(module, LoraAttention | LoraPackedLinear) else {}
+    )
+    update = updates.get(name)
     return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain
