@@ -224,6 +224,9 @@ def main() -> None:
     shown.measure("offload model", batch, ImageMemory(offload="model"))
     cast_layerwise(shown.pipeline, FP8)
     shown.measure("8-bit weights", batch, ImageMemory())
+    if options.device == "cpu":
+        say(what="offload sequential", skipped="accelerate moves single layers to an accelerator only")
+        return
     shown.pipeline = build(shown.shape, options.device)
     shown.measure("offload sequential", batch, ImageMemory(offload="sequential"))
 

@@ -39,7 +39,7 @@ def test_what_is_compared_is_equal_and_what_is_timed_took_time(whole):
     assert max(row["gradient_difference"] for row in exact) < 1e-2
     assert all(row["seconds"] > 0 for row in figures if "seconds" in row)
     rates = {row["what"] for row in figures if "images_per_second" in row}
-    assert {"plain", "compile", "offload sequential", "text_encoders offloaded", "8-bit weights"} <= rates
+    assert {"plain", "compile", "offload model", "text_encoders offloaded", "8-bit weights"} <= rates
 
 
 def test_a_part_that_is_cut_off_is_said_to_be_and_the_others_get_no_time():

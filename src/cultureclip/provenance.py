@@ -85,14 +85,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def describe_machine() -> dict[str, Any]:
     """Return processor, usable cores, system and Python."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": name_processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
     }
 
 
-def _cpu_model() -> str:
+def name_processor() -> str:
+    """Return the name of the processor, as precise as the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in split_lines(info.read_text(encoding="utf-8")):

@@ -67,9 +67,8 @@ def test_the_pictures_are_those_of_the_familys_own_pipeline(name, folder, expect
         {"text_encoders": "offloaded"},
         {"text_encoders": "freed"},
         {"text_encoders": "freed", "offload": "model"},
-        {"offload": "sequential"},
     ],
-    ids=["offloaded", "freed", "freed and model", "sequential"],
+    ids=["offloaded", "freed", "freed and model"],
 )
 def test_where_parts_are_changes_no_byte(name, folder, expected, memory):
     """On one device, parts that come and go compute the same numbers; twice, since a part is read again."""

@@ -16,7 +16,7 @@ from cultureclip.images.records import ImageRecord
 from cultureclip.images.requests import read_recipe
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
-from cultureclip.images.worker import ShardWorker
+from cultureclip.images.worker import ShardWorker, pad
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,18 @@ def find_batch(requests: pd.DataFrame, stored: ImageRecord, settings: Generation
         remedy = "Set the model and the parameters of its run, which data/08_reporting/run_manifest.json has"
         raise ConfigurationError(f"image {image_id}", cause, remedy)
     wanted = frozenset([image_id])
-    absent = set(requests["image_id"]) - wanted
+    others = set(requests["image_id"]) - wanted
     shard = requests[requests["shard"] == row["shard"]]
-    (task,) = plan_missing(shard, absent, settings.batch_size, settings.part_size)
+    (task,) = plan_missing(shard, others, settings.batch_size, settings.part_size)
     (whole,) = task.batches
+    if settings.memory.pad_batches:
+        whole = pad(whole, settings.batch_size)
     place = whole.ids.index(image_id)
     first = place - place % size
-    for cut in (slice(None), slice(first, first + size)):
-        batch = Batch(whole.ids[cut], whole.prompts[cut], whole.seeds[cut], wanted)
-        padded = settings.batch_size if settings.memory.pad_batches and cut == slice(None) else len(batch.ids)
-        if padded == size:
-            return batch
-    return Batch((image_id,) * size, (row["prompt"],) * size, (int(row["seed"]),) * size, wanted)
+    part = slice(first, first + size)
+    half = Batch(whole.ids[part], whole.prompts[part], whole.seeds[part], wanted)
+    alone = pad(Batch((image_id,), (row["prompt"],), (int(row["seed"]),), wanted), size)
+    return next(batch for batch in (whole, half, alone) if len(batch.ids) == size)
 
 
 def regenerate(stored: ImageRecord, batch: Batch, settings: GenerationSettings, store: ShardStore) -> Comparison:

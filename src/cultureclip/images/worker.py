@@ -14,6 +14,7 @@ from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
 from cultureclip.models.image_families import choose_dtype, complete_call
 from cultureclip.models.locate import locate
+from cultureclip.provenance import name_processor
 from cultureclip.settings_base import Device
 
 if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
@@ -65,27 +66,23 @@ class ShardWorker:
     def __call__(self, task: ShardTask) -> Iterator[Done]:
         """Make a part's batches and store them together; yields after every batch and at the end."""
         records: list[ImageRecord] = []
-        padded = [self._pad(batch) for batch in task.batches]
-        texts = self.model.embed([one.prompts for one in padded], self.call) if self.model.embeds_first else None
-        for place, batch in enumerate(padded):
-            start = time.monotonic()
+        batches, start = [self._pad(batch) for batch in task.batches], time.monotonic()
+        texts = self.model.embed([one.prompts for one in batches], self.call) if self.model.embeds_first else None
+        for place, batch in enumerate(batches):
             records += self._make(batch, texts[place] if texts else batch.prompts)
             made, seconds = len(task.batches[place].ids), time.monotonic() - start
             yield Done(made, cut=self.model.find_cut(batch.prompts), seconds=seconds)
+            start = time.monotonic()
         self.store.write_part(task.shard, records)
         yield Done(stored=tuple(record.batch_size for record in records))
 
     def draw(self, batch: Batch) -> list[ImageRecord]:
-        """Return the missing images of one batch; they are not stored."""
-        padded = self._pad(batch)
-        texts = self.model.embed([padded.prompts], self.call)[0] if self.model.embeds_first else padded.prompts
-        return self._make(padded, texts)
+        """Return the missing images of one batch, generated in its own shape; they are not stored."""
+        texts = self.model.embed([batch.prompts], self.call)[0] if self.model.embeds_first else batch.prompts
+        return self._make(batch, texts)
 
     def _pad(self, batch: Batch) -> Batch:
-        """Fill a batch with repeats of its last image, which are not missing, if all are to have the same shape."""
-        lacking = self.settings.batch_size - len(batch.ids) if self.settings.memory.pad_batches else 0
-        ids, prompts, seeds = ((*some, *some[-1:] * lacking) for some in (batch.ids, batch.prompts, batch.seeds))
-        return Batch(ids, prompts, seeds, batch.missing)
+        return pad(batch, self.settings.batch_size) if self.settings.memory.pad_batches else batch
 
     def _make(self, batch: Batch, texts: "Sequence[str] | EmbeddedPrompts") -> list[ImageRecord]:
         images, size = generate_halving(self.model, batch, self.call, texts)
@@ -97,11 +94,22 @@ class ShardWorker:
         ]
 
 
+def pad(batch: Batch, size: int) -> Batch:
+    """Fill a batch up to a size with repeats of its last image, of which only the first is kept."""
+    ids, prompts, seeds = (
+        (*some, *some[-1:] * (size - len(batch.ids))) for some in (batch.ids, batch.prompts, batch.seeds)
+    )
+    return Batch(ids, prompts, seeds, batch.missing)
+
+
 def software(device: str) -> dict[str, str]:
     """Return what besides the recipe and the batch can change an image's last bits: versions, machine and device."""
+    import torch
+
     kind = device.partition(":")[0]  # its number says nothing of the picture
-    versions = {name: version(name) for name in _RECORDED}
-    return versions | {"cultureclip": __version__, "device": kind, "machine": platform.machine()}
+    processor = torch.cuda.get_device_name(device) if kind == "cuda" else name_processor()
+    versions = {name: version(name) for name in _RECORDED} | {"cultureclip": __version__}
+    return versions | {"device": kind, "machine": platform.machine(), "processor": processor}
 
 
 def generate_halving(

@@ -95,8 +95,9 @@ def choose_dtype(folder: Path, dtype: str | None) -> str:
         ConfigurationError: if neither is known.
         WeightsError: if the directory's index cannot be read.
     """
-    family = find_family(folder)
-    if dtype is None and family is None:
+    if dtype is not None:
+        return dtype
+    if (family := find_family(folder)) is None:
         cause = f"not set, and there is no default for the pipeline in {folder}"
         raise ConfigurationError("synthesis.dtype", cause, "Set it to bfloat16, float16 or float32")
-    return dtype or family.dtype  # type: ignore[union-attr] - one of the two is there
+    return family.dtype

@@ -78,7 +78,7 @@ class TextToImage:
         with self.text_encoders.at_work(), quiet_libraries():
             return [embed_prompts(self.pipeline, self.family, one, call, self.device).to("cpu") for one in batches]
 
-    @torch.no_grad()  # parts that come and go by hooks cannot be moved in inference mode
+    @torch.no_grad()  # as diffusers does: hooks that move parts cannot replace tensors of inference mode
     def generate(
         self, prompts: Sequence[str] | EmbeddedPrompts, seeds: Sequence[int], call: Mapping[str, Any]
     ) -> list[Image.Image]:
