@@ -61,7 +61,7 @@ def test_folders_of_one_file_system_share_its_room_and_need_not_exist(tmp_path: 
 
 
 def test_the_slowest_completed_run_with_the_same_settings_is_the_rate(tmp_path: Path):
-    """Two trainings of 120 steps; one was found finished and took no time. Failed runs and other settings say nothing."""
+    """Of two trainings one was found finished and took no time. Failed runs and other settings say nothing."""
     nodes = {"train.clip_both.s1.train_model": 60.0, "train.clip_both.s2.train_model": 0.1, "mining.read_concepts": 9.0}
     other = load_parameters()["train"] | {"base": "elsewhere"}
     runs = {
