@@ -177,7 +177,7 @@ class Demo:
         for twin in self.asked["name"].twins:
             sides = {id_of[text] for text in twin.texts}
             row = {"images": twin.images, "part": twin.part, "cluster": twin.cluster}
-            state = {"never": not sides & tuned, "left_out": sides <= self.left_out}
+            state = {"never": not sides & tuned, "both": sides <= tuned, "left_out": sides <= self.left_out}
             found.append(row | state | {"tuned_on": sides <= tuned - self.left_out})
         everywhere = set.intersection(*({t.images for t in asked.twins} for asked in self.asked.values()))
         table = pd.DataFrame(found).set_index("images")
@@ -282,8 +282,8 @@ def main() -> None:
     options = parser.parse_args()
     print(describe_machine())
     demo = Demo(options.work)
-    print(demo.items.groupby("part")[["never", "left_out", "tuned_on"]].sum().to_string())
-    names = list(dict.fromkeys(("today", *options.trainings)))
+    print(demo.items.groupby("part")[["never", "both", "left_out", "tuned_on"]].sum().to_string())
+    names = list(dict.fromkeys(options.trainings))
     models = {(name, seed): demo.model(name, seed) for seed in options.seeds for name in names}
     credits = {"base": demo.answer(demo.evaluation.base_model)}
     for name in names:
@@ -293,8 +293,8 @@ def main() -> None:
     changed = {name: values for name, values in credits.items() if name != OWN}
     rows = []
     for parts in (("dev",), ("test",), ("dev", "test")):
-        blocks = [report(demo, changed, parts, of, "today") for of in ("left_out", "tuned_on")]
-        blocks += [report(demo, own, parts, "never", OWN)] if OWN in own else []
+        blocks = [report(demo, changed, parts, of, "today") for of in ("left_out", "tuned_on") if "today" in names]
+        blocks += [report(demo, own, parts, of, OWN) for of in ("never", "both") if OWN in own]
         for block in blocks:
             show(block)
             rows += block

@@ -393,6 +393,7 @@ ABILITIES = _table(
             for suffix in ("change", "change_low", "change_high")  # to the base
         },
         "on_front": pa.Column(bool),  # nothing else is at least as good at both and better at one
+        "front_probability": _score(0, 1),  # share of resamples of concepts in which it is
         "chosen": pa.Column(
             bool
         ),  # of its objective's scales the best at culture, both general losses in the limit, on dev

@@ -15,6 +15,7 @@ import pandas as pd
 from cultureclip.scoring.answers import Answers, read_answers
 from cultureclip.scoring.metrics import counts_first_place, order_metrics
 from cultureclip.scoring.models import BASE, ModelName, read_names
+from cultureclip.scoring.pareto import Ability, front_probabilities
 from cultureclip.scoring.scores import ScoredModel, plan_scores
 from cultureclip.scoring.settings import ScoringSettings
 from cultureclip.statistics import ClusteredItems
@@ -33,9 +34,10 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
     mean of those that count the best candidate alone (R@1, top-1, accuracy), since a mean with R@5 hides what is lost
     there. Intervals go by concept over all benchmarks at once, since benchmarks share concepts.
 
-    ``chosen`` marks, among each objective's scales, the best at culture of which neither general score is more than
-    ``max_general_loss`` below the base's. The choice is made on the dev part and marked in both; without dev items, or
-    where every scale loses more, nothing is chosen.
+    ``on_front`` goes by the values, ``front_probability`` says how sure it is (:mod:`~.pareto`). ``chosen`` marks, among
+    each objective's scales, the best at culture of which neither general score is more than ``max_general_loss`` below
+    the base's. The choice is made on the dev part and marked in both; without dev items, or where every scale loses
+    more, nothing is chosen.
 
     Args:
         predictions: The predictions table.
@@ -66,7 +68,10 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
             if first := [answer for answer in overall if counts_first_place(answer.metric)]:
                 pools[GENERAL_FIRST] = _Pool.of(first)
             placed = [{"part": part} | _place(model, plan[0], pools) for model in plan]
-            rows += [row | {"on_front": _on_front(row, placed)} for row in placed]
+            sure = _front_probabilities(plan, pools, settings.seed)
+            rows += [
+                row | {"on_front": _on_front(row, placed), "front_probability": sure[row["model"]]} for row in placed
+            ]
     chosen = set(_choose(rows, settings.max_general_loss))
     return make_table([row | {"chosen": row["model"] in chosen} for row in rows], ABILITIES).astype({"seed": "Int64"})
 
@@ -99,16 +104,20 @@ class _Pool:
     """All items that count for one ability, weighted so that each benchmark and metric counts the same."""
 
     sample: ClusteredItems
+    clusters: np.ndarray
     credit: pd.DataFrame
 
     @classmethod
     def of(cls, answers: Sequence[Answers]) -> "_Pool":
         weights = np.concatenate([np.full(len(a.items), 1 / len(a.items)) for a in answers])
         clusters = np.concatenate([a.items["cluster"].to_numpy() for a in answers])
-        return cls(ClusteredItems(clusters, weights), pd.concat([a.credit for a in answers]))
+        return cls(ClusteredItems(clusters, weights), clusters, pd.concat([a.credit for a in answers]))
 
     def mean(self, model: ScoredModel) -> np.ndarray:
         return self.credit[list(map(str, model.members))].mean(axis=1).to_numpy()
+
+    def ability(self, models: Sequence[ScoredModel]) -> Ability:
+        return Ability(self.clusters, self.sample.weights, np.stack([self.mean(m) for m in models], axis=1))
 
 
 def _main_metrics(answers: Sequence[Answers]) -> list[Answers]:
@@ -151,6 +160,19 @@ def _on_front(row: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bo
     own = (row[CULTURE], row[GENERAL])
     points = [(other[CULTURE], other[GENERAL]) for other in rivals]
     return not any(p != own and p[0] >= own[0] and p[1] >= own[1] for p in points)
+
+
+def _front_probabilities(plan: Sequence[ScoredModel], pools: Mapping[str, _Pool], seed: int) -> dict[str, float]:
+    """Return each model's probability of being on the front of its kind: means among means, a seed's among them."""
+    base, *others = plan
+    found = {str(base.name): 1.0}
+    seeds = sorted({model.name.seed for model in others if model.name.seed is not None})
+    for seed_of in (*seeds, None):  # the base's own probability is the one among means
+        rivals = [base, *(model for model in others if model.name.seed == seed_of)]
+        culture, general = (pools[name].ability(rivals) for name in (CULTURE, GENERAL))
+        names = [str(model.name) for model in rivals]
+        found |= zip(names, front_probabilities(culture, general, seed).tolist(), strict=True)
+    return found
 
 
 def _choose(rows: Sequence[Mapping[str, Any]], max_general_loss: float) -> Iterator[str]:
