@@ -69,7 +69,7 @@ def fill(folder: Path, planned: int, present: int, edge: int, part_size: int) ->
     return {"write_s": writing / count, "encode_s": encoding / POOL, "count": count}
 
 
-def plan(folder: Path, planned: int) -> dict[str, Any]:
+def plan(folder: Path, planned: int, part_size: int) -> dict[str, Any]:
     """Plan as :func:`cultureclip.images.generation.generate_missing` does before it loads the model."""
     ids = make_ids(planned)
     requests = pd.DataFrame(
@@ -84,7 +84,7 @@ def plan(folder: Path, planned: int) -> dict[str, Any]:
     store = ShardStore(folder / "store")
     store.find_unconfirmed()
     present = store.present()
-    tasks = plan_missing(requests, present, BATCH)
+    tasks = plan_missing(requests, present, BATCH, part_size)
     other = find_other_batches(requests, present, store, BATCH)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     missing = sum(len(batch.missing) for task in tasks for batch in task.batches)
@@ -228,7 +228,7 @@ def main() -> None:
     options = parser.parse_args()
     parts = {
         "fill": lambda: fill(options.folder, options.planned, options.present, options.edge, options.part_size),
-        "plan": lambda: plan(options.folder, options.planned),
+        "plan": lambda: plan(options.folder, options.planned, options.part_size),
         "read": lambda: read_some(options.folder),
         "scan": lambda: scan(options.folder, options.scan),
         "compact": lambda: merge(options.folder),

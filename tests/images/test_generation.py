@@ -15,10 +15,10 @@ import torch
 from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import ConfigurationError
 from cultureclip.images import generation
-from cultureclip.images.batches import Batch, plan_missing
+from cultureclip.images.generation import Batch, find_other_batches, generate_halving, plan_missing
 from cultureclip.images.requests import plan_requests
 from cultureclip.images.store import ShardStore
-from cultureclip.images.worker import generate_halving
+from cultureclip.images.store_index import PartFacts
 from cultureclip.models.text_to_image import TextToImage, load_text_to_image
 from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
@@ -342,3 +342,25 @@ def test_the_plan_of_many_images():
     table = pd.DataFrame({"image_id": ids, "prompt": "p", "seed": 1, "shard": [i[:1] for i in ids]})
     missing = {i for task in plan_missing(table, set(ids[:90_000]), 64, 64) for b in task.batches for i in b.missing}
     assert missing == set(ids[90_000:])
+
+
+def test_images_of_other_batches_equal_a_count_image_by_image(tmp_path):
+    rng = np.random.default_rng(4)
+    ids = sorted({f"{value:020x}" for value in rng.integers(0, 2**62, 300).tolist()})
+    shards = {image_id: "ab"[int(image_id[-1], 16) % 2] for image_id in ids}
+    store = ShardStore(tmp_path)
+    stored = [image_id for image_id in ids if rng.random() < 0.7]
+    sizes = {image_id: int(rng.choice([4, 2, 1])) for image_id in stored}
+    for start in range(0, len(stored), 9):
+        part = stored[start : start + 9]
+        store.index.add(tmp_path / f"part-{start}", PartFacts(1, tuple(part), tuple(sizes[i] for i in part)))
+    plan = {name: [i for i in ids if shards[i] == name] for name in "ab"}
+    wanted: Counter[int] = Counter()
+    for image_id in stored[:-5]:  # the last ones are not among those present
+        members = plan[shards[image_id]]
+        first = members.index(image_id) // 4 * 4
+        if sizes[image_id] != len(members[first : first + 4]):
+            wanted[sizes[image_id]] += 1
+    table = pd.DataFrame({"image_id": ids, "shard": [shards[i] for i in ids]}).sample(frac=1, random_state=0)
+    assert find_other_batches(table, set(stored[:-5]), store, 4) == wanted
+    assert len(wanted) >= 2

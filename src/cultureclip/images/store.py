@@ -146,13 +146,12 @@ class ShardStore:
         found = {image_id: row["sha256"] for _, image_id, row in self._rows(ids, ["image_id", "sha256"])}
         return {image_id: found[image_id] for image_id in ids}
 
-    def batch_sizes(self, ids: Sequence[str]) -> dict[str, int]:
-        """Return the batch size of pictures from the index; no part is opened. Errors as :meth:`checksums`."""
+    def find_batch_sizes(self) -> dict[str, int]:
+        """Return the batch size of every picture in the parts that counted at the last look; no part is opened."""
         found: dict[str, int] = {}
-        for part, rows in self._homes(ids).items():
-            sizes = self.index.parts[part].batch_sizes
-            found.update((image_id, sizes[row]) for image_id, row in rows.items())
-        return {image_id: found[image_id] for image_id in ids}
+        for facts in self.index.parts.values():
+            found.update(zip(facts.ids, facts.batch_sizes, strict=True))
+        return found
 
     def _rows(self, ids: Sequence[str], columns: list[str]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
         """Yield part, id and row of each image, part by part."""
