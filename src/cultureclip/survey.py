@@ -134,6 +134,8 @@ def _place_of(catalog: CatalogProtocol[Any, Any], name: str) -> Path | None:
     if name == MANIFEST:
         return _root_of(catalog, name)
     dataset = catalog.get(name)
-    if isinstance(dataset, AbstractVersionedDataset):
-        return Path(str(dataset._get_load_path()))
-    return _root_of(catalog, name)
+    root = _root_of(catalog, name)
+    if root is None or not isinstance(dataset, AbstractVersionedDataset):
+        return root
+    version = dataset.resolve_load_version()
+    return root if version is None else root / version / root.name

@@ -96,10 +96,14 @@ def find_other_batches(
     Returns:
         Batch size of the image present -> count.
     """
-    ordered = requests.sort_values("image_id")
-    planned = ordered.groupby(["shard", _batch_numbers(ordered, batch_size)])["image_id"].transform("size")
-    if padded:
-        planned[:] = batch_size
-    here = ordered["image_id"].isin(present)
-    used = ordered.loc[here, "image_id"].map(store.batch_sizes(ordered.loc[here, "image_id"].tolist()))
-    return Counter(used[used != planned[here]].tolist())
+    used = store.find_batch_sizes()
+    other: Counter[int] = Counter()
+    for _, rows in requests.groupby("shard", sort=False):
+        ids = sorted(rows["image_id"].tolist())
+        last = len(ids) - len(ids) % batch_size  # behind it is the shorter batch
+        shorter = batch_size if padded else len(ids) - last
+        for planned, part in ((batch_size, ids[:last]), (shorter, ids[last:])):
+            sizes = Counter(used[image_id] for image_id in part if image_id in present)
+            del sizes[planned]
+            other += sizes
+    return other

@@ -136,16 +136,6 @@ def test_the_last_block_is_run_for_the_pooled_tokens_and_no_padding_anywhere():
     assert count_rows(build()) == [pictures * patches] * 2 + [pictures] + [tokens] * 2 + [len(LENGTHS)]
 
 
-def test_compiled_towers_are_left_whole():
-    model = build()
-    assert pools_one_image_token(model.visual)
-    model.visual.compile(backend="eager")
-    assert not pools_one_image_token(model.visual)
-    model.transformer.compile(backend="eager")
-    with torch.no_grad():
-        torch.testing.assert_close(pooled(model), whole(model), rtol=1e-5, atol=1e-5)
-
-
 def test_activation_checkpointing_gives_the_same_gradient():
     """With dropout on: the second forward pass must draw the same masks."""
     model = build()

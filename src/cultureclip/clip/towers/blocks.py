@@ -21,12 +21,11 @@ _STEEPNESS = 1.702
 
 
 def is_known(transformer: Any) -> bool:
-    """Tell whether a tower's blocks are open_clip's plain ones, and not compiled (they would have to be as a whole)."""
+    """Tell whether a tower's blocks are open_clip's plain ones."""
     return (
         isinstance(transformer, Transformer)
         and transformer.batch_first
         and all(_is_plain(block) for block in transformer.resblocks)
-        and transformer._compiled_call_impl is None
     )
 
 

@@ -2,7 +2,7 @@
 
 Texts lie one after another without padding, each up to its end token: under causal attention nothing later matters.
 Exact up to the order of sums, and the faster way in training. Towers of other kinds (timm's, Hugging Face's, those with
-attention pooling or custom blocks), and compiled ones, run whole. An image tower that averages its patches does, too.
+attention pooling or custom blocks) run whole. An image tower that averages its patches does, too.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,6 @@ def pools_one_image_token(visual: Any) -> bool:
         and visual.attn_pool is None
         and visual.pool_type == "tok"
         and not visual.output_tokens
-        and visual._compiled_call_impl is None
         and is_known(visual.transformer)
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from cultureclip.clip.data.batches import TwinBatch
 from cultureclip.clip.data.frozen_blocks import FrozenBlockCache
 from cultureclip.clip.data.replay import Replay
-from cultureclip.clip.data.towers import crop_tokens
+from cultureclip.clip.data.towers import crop_tokens, embed_image
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.objectives.contrast import TwinEmbeddings
 from cultureclip.clip.objectives.distillation import anchor_loss, replay_loss, squared_update
@@ -22,6 +22,7 @@ from cultureclip.clip.training.grad_cache import Encoding, backward_in_chunks, e
 from cultureclip.errors import TrainingError
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.precision import fast_dtype
+from cultureclip.models.text_tower import embed_text
 
 TEXTS_A_TWIN, IMAGES_A_TWIN = 4, 2
 
@@ -176,13 +177,11 @@ class TwinLoss:
         return self.replay
 
     def _whole_encodings(self, images: int, pixels: Callable[[slice], Tensor], tokens: Tensor) -> list[Encoding]:
-        """Run both towers on pixels and tokens, as far as the embeddings depend on it."""
-        model = self.encoder.model
+        """Run both towers on pixels and tokens, as far as the embeddings depend on it; compiled ones are run whole."""
+        model, whole = self.encoder.model, self.settings.trainer.compile
+        image, text = (embed_image, embed_text) if whole else (embed_image_pooled, embed_text_pooled)
         return self._encodings(
-            images,
-            len(tokens),
-            lambda places: embed_image_pooled(model, pixels(places)),
-            lambda places: embed_text_pooled(model, tokens[places]),
+            images, len(tokens), lambda places: image(model, pixels(places)), lambda places: text(model, tokens[places])
         )
 
     def _encodings(
