@@ -15,10 +15,11 @@ import torch
 from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import ConfigurationError
 from cultureclip.images import generation
-from cultureclip.images.generation import Batch, find_other_batches, generate_halving, plan_missing
+from cultureclip.images.batches import Batch, find_other_batches, plan_missing
 from cultureclip.images.requests import plan_requests
 from cultureclip.images.store import ShardStore
 from cultureclip.images.store_index import PartFacts
+from cultureclip.images.worker import generate_halving
 from cultureclip.models.text_to_image import TextToImage, load_text_to_image
 from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
