@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cultureclip.audit.intervals import CrossedItems, transform
+from cultureclip.audit.intervals import CrossedItems, jackknife, transform
 from cultureclip.statistics import Estimate
 
 AWARE, UNAWARE = "aware", "unaware"
@@ -106,6 +106,35 @@ def estimate_alignment(
     return transform(CrossedItems(questions, wordings, np.square(width)).estimate_mean(share), _score)
 
 
+def mean_alignment(scored: pd.DataFrame) -> Estimate | None:
+    """Return the mean of the countries' alignment scores, with the jackknife's interval over questions.
+
+    Countries are asked the same questions, so they are no sample of their own.
+
+    Args:
+        scored: Read answers with ``item``, ``country``, ``option``, ``options`` and ``gold``.
+
+    Returns:
+        None without an answer; for a single question, or where no question makes a difference, the interval is [0, 1].
+    """
+    if scored.empty:
+        return None
+    width = scored["options"].to_numpy(float) - 1
+    squares = np.square(scored["option"].to_numpy(float) - scored["gold"].to_numpy(float))
+    cells = pd.DataFrame(
+        {"item": scored["item"], "country": scored["country"], "far": squares, "most": np.square(width)}
+    )
+    far, most = (
+        cells.pivot_table(name, "country", "item", "sum", fill_value=0.0).to_numpy() for name in ("far", "most")
+    )
+    value = _mean_score(far.sum(1), most.sum(1))
+    if far.shape[1] < 2:
+        return Estimate(value, 0.0, 1.0)
+    left_out = [_mean_score(far.sum(1) - far[:, i], most.sum(1) - most[:, i]) for i in range(far.shape[1])]
+    found = jackknife(value, np.array(left_out))
+    return Estimate(value, 0.0, 1.0) if found is None else Estimate(value, max(0.0, found.low), min(1.0, found.high))
+
+
 def alignment_by_rule(gold: np.ndarray, options: np.ndarray) -> dict[str, float]:
     """Return the scores of two rules that know no culture: any option at random, and always the middle one.
 
@@ -118,6 +147,12 @@ def alignment_by_rule(gold: np.ndarray, options: np.ndarray) -> dict[str, float]
     any_option = (np.square(options) - 1) / 12 + np.square((options + 1) / 2 - gold)  # variance and squared bias
     middle = np.square(np.floor((options + 1) / 2) - gold)
     return {"random": _score(any_option.sum() / most), "middle": _score(middle.sum() / most)}
+
+
+def _mean_score(far: np.ndarray, most: np.ndarray) -> float:
+    """Return the mean score of countries; one that was asked nothing else has none."""
+    known = most > 0
+    return float(np.mean(1 - np.sqrt(far[known] / most[known])))
 
 
 def _score(share: float) -> float:

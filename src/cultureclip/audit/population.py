@@ -16,6 +16,7 @@ TOLERANCE = 0.01
 EVERYONE = ""
 """Stratum of a distribution that is of all people of a country."""
 _KEY = ["item", "country", "stratum"]
+POPULATION_COLUMNS = [*_KEY, "shares"]
 _REMEDY = "Correct the shares; leave out the rows of questions and strata that nobody answered"
 
 
@@ -70,7 +71,7 @@ def read_population(path: Path, questions: pd.DataFrame, countries: Sequence[str
         spread[given["option"] - 1] = given["share"] / total
         rows.append({"item": item, "country": country, "stratum": stratum, "shares": spread})
     refuse(path, uneven, _REMEDY)
-    return pd.DataFrame(rows, columns=[*_KEY, "shares"])
+    return pd.DataFrame(rows, columns=POPULATION_COLUMNS)
 
 
 def modal_answers(population: pd.DataFrame) -> pd.DataFrame:

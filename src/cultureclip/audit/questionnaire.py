@@ -43,7 +43,7 @@ def read_questionnaire(path: Path) -> pd.DataFrame:
     Raises:
         SourceDataError: if it is not such a file; an item, a question or a VSM number is there twice; some of the 24
             VSM items are missing; a VSM item has another scale than 1 to 5; or a question has fewer than two options,
-            more than nine, or equal ones. The error names the lines.
+            more than nine, equal ones, or bare numbers. The error names the lines.
     """
     cells = read_columns(path, ("item", "question", "options"), ("topic", "vsm"))
     options = {line: [plain(one) for one in text.split(SEPARATOR)] for line, text in cells["options"].items()}
@@ -57,6 +57,8 @@ def read_questionnaire(path: Path) -> pd.DataFrame:
             problems.append(f"line {line}: {len(given)} option(s), of 2 to {MOST_OPTIONS} that can be asked")
         elif "" in given or len(set(map(fold, given))) < len(given):
             problems.append(f"line {line}: an option is empty or there twice")
+        elif any(one.isdecimal() for one in given):
+            problems.append(f"line {line}: an option is a bare number, like the numbers that options are answered by")
     numbers, bad = _read_vsm(cells["vsm"])
     refuse(path, [*problems, *bad, *_find_bad_scales(numbers, options)], _REMEDY)
     table = pd.DataFrame(
