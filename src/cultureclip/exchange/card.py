@@ -30,6 +30,7 @@ class CardFacts:
         manifest: Digest of the manifest of the run that exports.
         commit: Commit of the code, if known.
         sources: From :func:`count_sources`.
+        teachers: From :func:`~cultureclip.exchange.makers.describe_teachers`.
     """
 
     summary: str
@@ -38,6 +39,7 @@ class CardFacts:
     manifest: str
     commit: str | None
     sources: list[tuple[str, str, int]] = field(default_factory=list)
+    teachers: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def write_card(rows: pd.DataFrame, facts: CardFacts, settings: ExportSettings) -> str:

@@ -37,7 +37,7 @@ def export_dataset(
     """
     from cultureclip.exchange.card import CardFacts, count_sources
     from cultureclip.exchange.folder import DatasetFolder
-    from cultureclip.exchange.makers import name_models
+    from cultureclip.exchange.makers import describe_teachers, name_models
     from cultureclip.exchange.rows import divide_rows
     from cultureclip.tables import SIDES
 
@@ -55,6 +55,7 @@ def export_dataset(
         manifest=digest("manifest", run_manifest),
         commit=run_manifest.get("commit"),
         sources=count_sources(used),
+        teachers=describe_teachers(run_manifest),
     )
     metrics = {"rows": len(rows), "stayed": stayed, "splits": rows["split"].value_counts().sort_index().to_dict()}
     return DatasetFolder(rows, images, facts, parameters), metrics
