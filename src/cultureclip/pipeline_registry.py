@@ -17,6 +17,7 @@ MODULES = (
     "calibration",
     "review",
     "attribution",
+    "teacher_audit",
     "measure",
     "pocket",
     "leaderboard",

@@ -18,6 +18,7 @@ from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.regenerate.parameters import RegenerateParameters
 from cultureclip.pipelines.reporting.parameters import ReportingParameters
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
+from cultureclip.pipelines.teacher_audit.parameters import TeacherAuditParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.pipelines.variance.parameters import VarianceParameters
 from cultureclip.readiness.settings import PreflightSettings
@@ -34,6 +35,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "evaluation": EvaluationParameters,
     "reporting": ReportingParameters,
     "attribution": AttributionParameters,
+    "teacher_audit": TeacherAuditParameters,
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "gate": GateParameters,
