@@ -137,3 +137,10 @@ def test_one_cluster_says_nothing() -> None:
     difference = items.estimate_difference(np.ones(5), np.zeros(5))
     assert (difference.low, difference.high) == (-1.0, 1.0)
     assert items.test_difference(np.ones(5), np.zeros(5), items.draw_signs(300, 0)) == 1
+
+
+@pytest.mark.parametrize("names", [["b", "a", "b", "é", "Z"], [10, 9, 10, -1, 2], ["x"]])
+def test_clusters_are_numbered_in_the_order_of_their_names(names: list) -> None:
+    items = ClusteredItems(np.array(names))
+    assert items.index.tolist() == [sorted(map(str, set(names))).index(str(name)) for name in names]
+    assert items.count == len(set(names))

@@ -42,6 +42,7 @@ def tabulate_yields(images: pd.DataFrame) -> pd.DataFrame:
         that come in concepts.
     """
     rows: list[dict[str, Any]] = []
+    images = images[["judge", "category", "cultures", "concept_id", "verdict", "reason"]]
     for judge, judged in images.groupby("judge", sort=True):
         for axis, group, mask in list_groups(judged):
             keys = {"judge": judge, "axis": axis, "group": group}
