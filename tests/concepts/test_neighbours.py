@@ -142,6 +142,23 @@ def test_cells_of_one_culture_are_passed_over() -> None:
         assert not set(place[here]) & set(place[members])
 
 
+def test_every_row_is_listed_once_and_looks_into_its_nearest_cells_the_nearest_first(large: Large) -> None:
+    embeddings, cultures, _ = large
+    cells = Cells(embeddings, culture_matrix(cultures))
+    rows = cells.list_rows()
+    assert np.array_equal(np.sort(rows), np.arange(1500))
+    centres = np.stack([embeddings[members].mean(axis=0) for members in cells.members])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    looks = list(cells.probe(rows[:200], 5))
+    found = np.concatenate([here for here, _ in looks])
+    assert np.array_equal(np.bincount(found), np.full(200, 5))
+    nearness = [(embeddings[rows[here]] @ centres[cells.cell_of[members[0]]]).mean() for here, members in looks]
+    assert np.corrcoef(nearness, -np.arange(len(nearness)))[0, 1] > 0.7
+    beside = (centres[:-1] * centres[1:]).sum(axis=1).mean()
+    shuffled = centres[np.random.default_rng(0).permutation(len(centres))]
+    assert beside > (shuffled[:-1] * shuffled[1:]).sum(axis=1).mean() + 0.1, "cells with near numbers are near"
+
+
 @pytest.mark.parametrize("search", [None, IN_CELLS], ids=["exact", "cells"])
 def test_duplicates_are_neighbours_of_each_other(search: SearchSettings | None) -> None:
     embeddings = np.repeat(make_embeddings(40, 3), 5, axis=0)

@@ -24,27 +24,18 @@ class Cells:
 
     Attributes:
         cell_of: Each row's cell, [N].
-        members: Rows of each cell.
+        members: Rows of each cell. Cells with near numbers lie near each other.
     """
 
     def __init__(self, embeddings: np.ndarray, cultures: csr_matrix) -> None:
-        import faiss  # here, because most searches are small and need no index
-
-        count, width = embeddings.shape
-        kmeans = faiss.Kmeans(
-            width,
-            min(count, round(_CELLS_PER_ROOT * count**0.5)),
-            niter=_ROUNDS,
-            seed=_SEED,
-            spherical=True,
-            min_points_per_centroid=1,
-            max_points_per_centroid=_SAMPLED,
-        )
-        kmeans.train(embeddings)
-        nearest = kmeans.index.search(embeddings, 1)[1][:, 0]
-        used, self.cell_of, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
+        count = len(embeddings)
+        nearest, centres = _cluster(embeddings, min(count, round(_CELLS_PER_ROOT * count**0.5)))
+        used, cell_of, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
+        order = np.argsort(_cluster(centres[used], round(len(used) ** 0.5))[0], kind="stable")
+        number = np.argsort(order)
+        self.cell_of, sizes = number[cell_of], sizes[order]
         self.members = np.split(np.argsort(self.cell_of, kind="stable"), np.cumsum(sizes)[:-1])
-        self._centres = np.asarray(kmeans.centroids)[used]
+        self._centres = centres[used][order]
         placed = csr_matrix((np.ones(count, np.float32), (self.cell_of, np.arange(count))), shape=(len(used), count))
         self._common = csr_matrix((placed @ cultures).toarray() == sizes[:, None], dtype=np.float32)
         self._embeddings, self._cultures = embeddings, cultures
@@ -52,6 +43,10 @@ class Cells:
     def __len__(self) -> int:
         """Number of cells, none of which is empty."""
         return len(self.members)
+
+    def list_rows(self) -> np.ndarray:
+        """Return all rows cell by cell: near rows look into the same cells, so their products are few and large."""
+        return np.concatenate(self.members)
 
     def count_probes(self, rows: np.ndarray, neighbours: np.ndarray, recall: float) -> int:
         """Return how many cells a search must look into for each row.
@@ -66,20 +61,43 @@ class Cells:
         return int(ranks[int(np.ceil(recall * len(ranks))) - 1]) + 1 if len(ranks) else 1
 
     def probe(self, rows: np.ndarray, probes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield, cell by cell, which of the rows look into it (their places in ``rows``), and the cell's members."""
+        """Yield, cell by cell, which of the rows look into it (their places in ``rows``), and the cell's members.
+
+        The cells that are nearest to their lookers come first: most later members are further off than those found.
+        """
         closeness = self._closeness(rows)
         first = len(self) - min(probes, len(self))
         chosen = np.argpartition(closeness, first, axis=1)[:, first:]
         place, column = np.nonzero(np.isfinite(np.take_along_axis(closeness, chosen, 1)))
         cells = chosen[place, column]
-        order = np.argsort(cells, kind="stable")
+        lookers = np.bincount(cells, minlength=len(self))
+        nearness = np.bincount(cells, closeness[place, cells], len(self)) / np.maximum(lookers, 1)
+        turn = np.argsort(np.argsort(-nearness, kind="stable"))
+        order = np.argsort(turn[cells], kind="stable")
         cells, place = cells[order], place[order]
-        for lookers in np.split(np.arange(len(cells)), np.flatnonzero(np.diff(cells)) + 1):
-            if len(lookers):
-                yield place[lookers], self.members[cells[lookers[0]]]
+        for together in np.split(np.arange(len(cells)), np.flatnonzero(np.diff(cells)) + 1):
+            if len(together):
+                yield place[together], self.members[cells[together[0]]]
 
     def _closeness(self, rows: np.ndarray) -> np.ndarray:
         """Return cosines to the centres, [rows, cells]; -inf where all members of the cell share a row's culture."""
         closeness = np.asarray(self._embeddings[rows] @ self._centres.T)
         closeness[(self._cultures[rows] @ self._common.T).nonzero()] = -np.inf
         return closeness
+
+
+def _cluster(vectors: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cluster of each vector, [N], and the centres, float32 [clusters, D], by spherical k-means."""
+    import faiss  # here, because most searches are small and need no index
+
+    kmeans = faiss.Kmeans(
+        vectors.shape[1],
+        clusters,
+        niter=_ROUNDS,
+        seed=_SEED,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=_SAMPLED,
+    )
+    kmeans.train(vectors)
+    return kmeans.index.search(vectors, 1)[1][:, 0], np.asarray(kmeans.centroids)

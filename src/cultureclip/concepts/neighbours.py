@@ -83,7 +83,7 @@ def nearest_of_other_cultures(
     probes = cells.count_probes(sample, scan.found.places[sample], search.recall)
     message = "Search among %d concepts: the nearest %d of %d cells hold %.1f %% of the neighbours of a sample of %d"
     logger.info(message, len(embeddings), probes, len(cells), 100 * search.recall, len(sample))
-    scan.run(everything, lambda rows: cells.probe(rows, probes), blocks=_BLOCKS_PER_PROBE)
+    scan.run(cells.list_rows(), lambda rows: cells.probe(rows, probes), blocks=_BLOCKS_PER_PROBE)
     scan.complete()
     return scan.found
 
