@@ -111,7 +111,8 @@ def choose_pairs(
     def leave_out_full(places: np.ndarray) -> np.ndarray:
         full = quotas.find_full(a[places], b[places], kinds[places])
         reasons[places] = full
-        return places[pd.isna(full)]
+        kept: np.ndarray = places[pd.isna(full)]
+        return kept
 
     queue = _Queue(np.flatnonzero(pd.isna(refused)), late, worth.of_all(), leave_out_full)
     while (entry := queue.pop()) is not None:

@@ -94,14 +94,15 @@ def find_own_culture(
     of_one_home: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for row in rows.tolist():
         of_one_home[int(codes[row]), cultures.indices[ends[row] : ends[row + 1]].tobytes()].append(row)
-    found = []
+    found: list[np.ndarray] = []
     for (code, _), together in of_one_home.items():
         own = np.unique(np.concatenate([at_home[:, [home]].indices for home in cultures[[together[0]]].indices]))
         found += _find_most_alike(np.array(together), own[codes[own] == code], looks, most)
     a, b = np.concatenate([np.zeros((0, 2), np.int64), *found]).T
     alike = pd.DataFrame({"a": a, "b": b, "visual_similarity": pair_cosines(looks, a, b), "reason": SAME_CULTURE})
     alike = alike.sort_values(["a", "visual_similarity", "b"], ascending=[True, False, True])
-    return alike.groupby("a").head(most).reset_index(drop=True)
+    best: pd.DataFrame = alike.groupby("a").head(most).reset_index(drop=True)
+    return best
 
 
 def _find_most_alike(rows: np.ndarray, others: np.ndarray, looks: np.ndarray, most: int) -> list[np.ndarray]:
@@ -116,9 +117,10 @@ def _find_most_alike(rows: np.ndarray, others: np.ndarray, looks: np.ndarray, mo
     Returns:
         Blocks of int64 [pairs, 2].
     """
-    wanted, found = min(most, len(others) - 1), []
+    found: list[np.ndarray] = []
+    wanted = min(most, len(others) - 1)
     if wanted < 1:
-        return []
+        return found
     columns = looks[others].T
     step = max(1, _CELLS_AT_ONCE // len(others))
     for start in range(0, len(rows), step):

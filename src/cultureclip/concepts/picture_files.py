@@ -55,7 +55,7 @@ class PictureFolders:
 
     def find(self, names: Iterable[str]) -> list[str]:
         """Return the pictures in the folders with one of a thing's names; case, accents and spaces do not count."""
-        found = []
+        found: list[str] = []
         for key in dict.fromkeys(map(name_key, names)):
             for folder in self._folders.get(key, ()):
                 if pictures := find_pictures(str(folder)):

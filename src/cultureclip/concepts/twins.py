@@ -163,7 +163,7 @@ def _list_nearest(pairs: pd.DataFrame, most: int) -> np.ndarray:
     """Return the places of the most alike pairs that are refused for each reason; of equal ones the first."""
     similarity = pairs["visual_similarity"].to_numpy()
     codes, reasons = pd.factorize(pairs["reason"])
-    found = [np.zeros(0, np.int64)]
+    found: list[np.ndarray] = [np.zeros(0, np.int64)]
     for code in range(len(reasons)):
         places = np.flatnonzero(codes == code)
         found.append(places[np.argsort(-similarity[places], kind="stable")[:most]])
