@@ -26,7 +26,6 @@ CARD = "---\nlicense: mit\n---\n# A model\n"
 
 def run(workplace: Workplace, **parameters: Any) -> str:
     """Run the preflight and return its table, in one line."""
-    workplace.put_atlas()
     parameters = {"preflight": {"measure": 0}, **parameters}
     bootstrap_project(ROOT)
     with KedroSession.create(ROOT, conf_source=str(workplace.conf), runtime_params=parameters) as session:
@@ -51,12 +50,7 @@ def fixes(table: str) -> int:
 
 @pytest.fixture
 def workplace(place: Workplace) -> Workplace:  # noqa: F811
-    def put_atlas() -> None:
-        (place.data / "01_raw").mkdir(parents=True, exist_ok=True)
-        for file in (ROOT / "data/01_raw").glob("*.csv"):
-            shutil.copy(file, place.data / "01_raw")
-
-    place.put_atlas = put_atlas  # type: ignore[attr-defined]
+    shutil.copytree(ROOT / "data/01_raw", place.data / "01_raw")
     return place
 
 
@@ -170,7 +164,7 @@ def test_wrong_parameters_of_several_stages_are_listed_at_once_and_stop_other_ru
 
 
 def test_a_shape_given_too_late_is_listed_and_a_missing_atlas_too(workplace):
-    workplace.put_atlas = lambda: None  # type: ignore[attr-defined]
+    (workplace.data / "01_raw/atlas.csv").unlink()
     table = run(workplace, train={"seeds": [1]})
     assert "--params train.seeds it decides which nodes there are" in table
     assert "fix atlas there is no such input do: Put the file where the catalog says" in table

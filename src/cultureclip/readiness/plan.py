@@ -116,8 +116,8 @@ def _count_by_tables(survey: Survey) -> Planned:
     if twins := survey.files.get("twins"):
         sides = _accepted(twins, "a_concept_id", "b_concept_id")
         images = 2 * len(sides) * wanted * per_caption
-        captions = len({*sides["a_concept_id"], *sides["b_concept_id"]}) * wanted
-        return Planned(images, "if every caption of the newest twins is accepted", at_most=True, captions=captions)
+        to_write = len({*sides["a_concept_id"], *sides["b_concept_id"]}) * wanted
+        return Planned(images, "if every caption of the newest twins is accepted", at_most=True, captions=to_write)
     bound = 2 * sum(stages["mining"].twins.max_twins_per_kind.values()) * wanted * per_caption
     return Planned(bound, "by mining.twins.max_twins_per_kind; more is known after mining", at_most=True)
 
