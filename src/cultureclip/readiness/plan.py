@@ -144,7 +144,7 @@ def plan_stages(survey: Survey, settings: PreflightSettings) -> list[Work]:
     given = _Given(planned, captions, bounded, devices)
     plans: dict[str, Callable[[Any], Work]] = {
         "mining": _plan_mining,
-        **{name: partial(plan, given=given) for name, plan in _OF_IMAGES.items()},
+        **{name: partial(plan, given) for name, plan in _OF_IMAGES.items()},
         "train": _plan_train,
         "evaluation": _plan_evaluation,
     }
@@ -158,16 +158,16 @@ def _plan_mining(mining: Any) -> Work:
     return _asking("mining", len(asked.cells()), "regions x categories", asked.language_model, 1)
 
 
-def _plan_captioning(captioning: Any, given: _Given) -> Work:
+def _plan_captioning(given: _Given, captioning: Any) -> Work:
     model, bounded = captioning.language_model, given.captions_at_most
     return _asking("captioning", given.captions, "captions", model, given.devices, at_most=bounded)
 
 
-def _plan_synthesis(synthesis: Any, given: _Given) -> Work:
+def _plan_synthesis(given: _Given, synthesis: Any) -> Work:
     return _of_images("synthesis", synthesis.device, given)
 
 
-def _plan_filtering(filtering: Any, given: _Given) -> Work:
+def _plan_filtering(given: _Given, filtering: Any) -> Work:
     if "vision_language" not in filtering.judges.decide:
         return _of_images("filtering", filtering.device, given)
     model, bounded = filtering.vision_language.model, given.planned.at_most
@@ -210,7 +210,7 @@ def _asking(stage: str, items: int | None, unit: str, model: Any, devices: int, 
     )
 
 
-_OF_IMAGES: dict[str, Callable[[Any, _Given], Work]] = {
+_OF_IMAGES: dict[str, Callable[[_Given, Any], Work]] = {
     "captioning": _plan_captioning,
     "synthesis": _plan_synthesis,
     "filtering": _plan_filtering,
