@@ -19,6 +19,7 @@ MODULES = (
     "attribution",
     "teacher_audit",
     "measure",
+    "ask_benchmarks",
     "pocket",
     "leaderboard",
     "gate",

@@ -25,6 +25,7 @@ PIPELINE_SHAPE = (
     "train.objectives",
     "train.seeds",
     "evaluation.benchmarks",
+    "ask_benchmarks.benchmarks",
     "attribution.images.folder",
     "attribution.images.rated",
     "attribution.knowledge_base",

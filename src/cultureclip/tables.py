@@ -275,6 +275,20 @@ PREDICTIONS = _table(
     unique=["benchmark", "model", "item_id"],
 )
 
+WHY_NO_ANSWER = ("cut_off", "refused", "unparsable")
+"""Why a chat model's answer to a benchmark does not count."""
+
+CHAT_ANSWERS = _table(
+    {
+        "benchmark": _text(),
+        "model": _text(),
+        "item_id": _text(),
+        "text": _text(),  # as the model wrote it
+        "why_not": _one_of(*WHY_NO_ANSWER, nullable=True),  # null: it counts
+    },
+    unique=["benchmark", "model", "item_id"],
+)
+
 SCORES = _table(
     {
         "benchmark": _text(),

@@ -165,11 +165,14 @@ def test_the_config_names_a_folder_and_an_origin_for_every_benchmark_of_the_cata
     loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     parameters = FetchBenchmarksParameters(**loader["parameters"]["fetch_benchmarks"])
     entries = {e["name"]: e for e in loader["catalog"].values() if e["type"].endswith("BenchmarkDataset")}
-    assert set(parameters.benchmarks) < set(parameters.origins) == set(entries)
+    assert set(parameters.benchmarks) < set(parameters.origins) <= set(entries)
     for key, entry in loader["catalog"].items():
         if entry["type"].endswith("BenchmarkDataset"):
             assert key == f"benchmark_{entry['name']}"
-            assert entry["filepath"] == f"{parameters.folder}/{entry['name']}"
+            folder, _, origin = entry["filepath"].rpartition("/")
+            assert folder == parameters.folder
+            assert origin in parameters.origins
+            assert origin == entry["name"] or entry["name"] not in parameters.origins
 
 
 @pytest.mark.parametrize(

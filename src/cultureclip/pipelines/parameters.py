@@ -1,6 +1,7 @@
 """All parameters, stage by stage: the entries that the configuration may have, and their contents."""
 
 from cultureclip.engine.settings import EngineSettings
+from cultureclip.pipelines.ask_benchmarks.parameters import AskBenchmarksParameters
 from cultureclip.pipelines.attribution.parameters import AttributionParameters
 from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
@@ -36,6 +37,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "reporting": ReportingParameters,
     "attribution": AttributionParameters,
     "teacher_audit": TeacherAuditParameters,
+    "ask_benchmarks": AskBenchmarksParameters,
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,
     "gate": GateParameters,

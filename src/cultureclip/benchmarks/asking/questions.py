@@ -5,6 +5,10 @@ from typing import Literal
 
 Kind = Literal["choice", "yes_no", "caption"]
 YES_NO = ("yes", "no")
+NO_PICTURE = ", no picture"
+"""End of the name of a metric whose items are asked without their pictures."""
+MOST_OPTIONS = 26
+"""Options that have a letter each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class ChatQuestion:
         item_id: ``<metric>:<id>``; of a caption the metric is put before the id when it is scored.
         kind: A choice among options, yes or no, or a caption in the model's own words.
         image: Key of the picture asked about; empty if none is shown.
-        asked: The question; of yes or no the name of the thing asked about.
+        asked: The question; empty if the options are statements about the picture; of yes or no the name of the thing.
         options: Answers, the right one first; of a caption none.
         context: A text that goes before: a definition or a document.
         context_images: Keys of pictures of the thing asked about, shown before the picture.

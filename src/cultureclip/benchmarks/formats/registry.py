@@ -10,11 +10,14 @@ from cultureclip.settings_base import make_named
 FORMATS = {
     "annotations": "annotations:AnnotationsFormat",
     "arrow": "arrow:ArrowFormat",
+    "association_bias": "association_bias:AssociationBiasFormat",
     "csv": "csv_table:CsvFormat",
+    "cued": "cued:CuedFormat",
     "json_rows": "json_rows:JsonRowsFormat",
     "karpathy": "json_files:KarpathyFormat",
     "parquet": "parquet:ParquetFormat",
     "ravenea": "ravenea:RaveneaFormat",
+    "ravenea_task": "ravenea:RaveneaTaskFormat",
     "sugarcrepe": "json_files:SugarCrepeFormat",
     "webdataset": "webdataset:WebDatasetFormat",
 }

@@ -10,9 +10,9 @@ its answer; of a tie each has a share. Rows without a picture are the other two 
 The owners' column names were not verified: ``columns`` of the catalog entry names them.
 """
 
+from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.multiple_choice import (
-    NO_PICTURE,
     Collected,
     MultipleChoiceBenchmark,
     about,

@@ -2,12 +2,13 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from cultureclip.benchmarks.asking.questions import MOST_OPTIONS, NO_PICTURE, ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import (
     METRICS,
@@ -137,6 +138,14 @@ class ChoiceBenchmark(Benchmark):
             self.questions, embeddings.images, embeddings.image_rows, embeddings.texts, embeddings.text_rows
         )
 
+    def chat_questions(self) -> Iterator[ChatQuestion]:
+        """Yield the questions with lettered options, with the picture and without; the fair variant is the same."""
+        for question in self.questions:
+            metric, _, item = question.item_id.partition(":")
+            if metric != METRICS["fair"] and len(question.options) <= MOST_OPTIONS:
+                yield _ask_chat(question, question.item_id, question.image)
+                yield _ask_chat(question, f"{metric}{NO_PICTURE}:{item}", "")
+
     def without(self, failed: Mapping[str, str]) -> Self:
         """Return the benchmark without the questions about these pictures."""
         return self._less("questions", lambda question: [question.image], failed)
@@ -156,6 +165,20 @@ def build_choices(
     pictures = intake.pictures.only({question.image for question in asked.questions})
     unposed = (*left_out, *asked.unposed)
     return ChoiceBenchmark(declaration, pictures, asked.questions, unposed=unposed, changed=asked.changed)
+
+
+def _ask_chat(question: Question, item_id: str, image: str) -> ChatQuestion:
+    return ChatQuestion(
+        item_id=item_id,
+        kind="choice",
+        image=image,
+        asked=question.asked,
+        options=question.choices or question.options,
+        cluster=question.cluster,
+        part=question.part,
+        culture=question.culture,
+        category=question.category,
+    )
 
 
 def _answer(question: Question, scores: np.ndarray, credit: float) -> Prediction:

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cultureclip.benchmarks.composed import Composed
 from cultureclip.benchmarks.pictures import LazyPictures, StoredImage
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
@@ -28,7 +29,6 @@ from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, hide_also_right, right_answers
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import bytes_digest, digest
-from cultureclip.reading.pictures import Encoded, decode_image
 
 SALT = "confused-tourist"
 """Part of every item's id; another salt would give the same items other ids."""
@@ -36,8 +36,6 @@ COUNTRY = "The item in the picture is from {}"
 ITEM = "The item in the picture is {}"
 MOVED = "moved to cue"
 METRICS = ("country cued", "country clean", MOVED, "item cued", "item clean")
-EDGE = 1024
-"""Longest side of an item below its cue, in pixels: models do not use more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,36 +59,6 @@ class CuedItem:
     cue_region: str
     category: str = ""
     cluster: str = ""
-
-
-def stack(cue: Image.Image, item: Image.Image) -> Image.Image:
-    """Return the item's picture below a cue of the same size: fitted whole, on white, in the middle.
-
-    Args:
-        cue: RGB.
-        item: RGB; one of more than 1,024 pixels per side is shrunk to 1,024.
-    """
-    below = item.copy()
-    below.thumbnail((EDGE, EDGE))
-    stacked = Image.new("RGB", (below.width, 2 * below.height))
-    stacked.paste(ImageOps.pad(cue, below.size, color="white"), (0, 0))
-    stacked.paste(below, (0, below.height))
-    return stacked
-
-
-@dataclass(frozen=True)
-class Stacked:
-    """A picture composed of two others at each read: nothing is written beside the benchmark's files."""
-
-    cue: Encoded
-    item: Encoded
-
-    def read(self) -> bytes:
-        """Return the stacked picture as BMP, which has the same bytes on every machine."""
-        cue, item = (decode_image(where.read()) for where in (self.cue, self.item))
-        buffer = io.BytesIO()
-        stack(cue, item).save(buffer, "BMP")
-        return buffer.getvalue()
 
 
 def answer_cued(
@@ -220,7 +188,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
         if cue_region in right[clean]:
             left_out.append(Unposed(row.place, "the cue's country is right for the picture"))
             continue
-        where = Stacked(intake.pictures.stored[cue].where, intake.pictures.stored[clean].where)
+        where = Composed(intake.pictures.stored[cue].where, intake.pictures.stored[clean].where)
         data = where.read()
         cued = bytes_digest(data)
         stored[cued] = StoredImage(where, Image.open(io.BytesIO(data)).size)

@@ -27,12 +27,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from cultureclip.benchmarks.asking.questions import YES_NO, ChatQuestion
+from cultureclip.benchmarks.asking.questions import NO_PICTURE, YES_NO, ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.choice import shared_credit
 from cultureclip.benchmarks.protocols.crope import TEMPLATE
 from cultureclip.benchmarks.protocols.items import Changed, Prediction, Unposed, item_key, named_concept, round_cosines
-from cultureclip.benchmarks.protocols.multiple_choice import NO_PICTURE
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture
 from cultureclip.benchmarks.protocols.thresholds import fit_threshold, placements

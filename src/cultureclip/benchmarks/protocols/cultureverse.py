@@ -12,10 +12,10 @@ Compare a kind with its control: a question that is answered without the picture
 The owners' file was not verified: ``columns`` of the catalog entry names its columns.
 """
 
+from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.items import named_concept
 from cultureclip.benchmarks.protocols.multiple_choice import (
-    NO_PICTURE,
     Collected,
     MultipleChoiceBenchmark,
     about,

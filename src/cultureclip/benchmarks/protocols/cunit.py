@@ -5,12 +5,13 @@ close as the Jaccard similarity of their features. A question gives an anchor an
 other cultures; the one that is closer to the anchor by features should also be closer by text embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar
 
+from cultureclip.benchmarks.asking.questions import ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
@@ -119,6 +120,10 @@ class CunitBenchmark(ChoiceBenchmark):
     def concepts(self) -> set[str]:
         """Names of anchors and options."""
         return {named_concept(text) for text in self.texts}
+
+    def chat_questions(self) -> Iterator[ChatQuestion]:
+        """Yield nothing: CUNIT's questions to chat models give features that the annotations here lack."""
+        yield from ()
 
     def answer(self, embeddings: Embeddings) -> list[Prediction]:
         """Return the cosine of the anchor's text with each option; a tie shares the credit."""

@@ -12,10 +12,10 @@ Meta CLIP 2 gives a tie to the first option; here it shares the credit.
 
 import re
 
+from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.items import Question
 from cultureclip.benchmarks.protocols.multiple_choice import (
-    NO_PICTURE,
     Collected,
     MultipleChoiceBenchmark,
     about,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, Unposed, item_key
@@ -16,8 +17,6 @@ from cultureclip.benchmarks.rows import Intake, Taken
 from cultureclip.reading.json_text import parse_json
 from cultureclip.reading.text import RefusedError
 
-NO_PICTURE = ", no picture"
-"""End of the name of a metric whose items are asked without their pictures."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LABELLED = re.compile(r"\(?([A-Z])[.):]\s+(.*)", re.DOTALL)
 

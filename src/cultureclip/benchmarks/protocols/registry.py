@@ -8,10 +8,12 @@ if TYPE_CHECKING:  # the catalog checks entries before anything heavy is importe
     from cultureclip.benchmarks.protocols.protocol import Protocol
 
 ProtocolName = Literal[
+    "association_bias",
     "blend_vis",
     "confused_tourist",
     "crope",
     "crope_defined",
+    "culture_mix",
     "culture_questions",
     "cultureverse",
     "cunit",
@@ -21,6 +23,8 @@ ProtocolName = Literal[
     "image_text_retrieval",
     "linear_probe",
     "ravenea",
+    "ravenea_captions",
+    "ravenea_questions",
     "sugarcrepe",
     "winoground",
     "zero_shot",

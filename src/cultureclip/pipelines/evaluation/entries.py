@@ -23,18 +23,18 @@ def dataset_of(name: str) -> str:
     return f"benchmark_{name}"
 
 
-def read_benchmarks() -> list[str]:
-    """Return the names that ``evaluation.benchmarks`` of the session's config lists.
+def read_benchmarks(stage: str = "evaluation") -> list[str]:
+    """Return the names that ``<stage>.benchmarks`` of the session's config lists.
 
     Raises:
         ConfigurationError: if there are none, one is listed twice, or one is neither pocket's nor in the catalog.
     """
     conf, parameters = read_config("parameters")
-    listed = parameters.get("evaluation", {}).get("benchmarks")
-    remedy = "Set it in conf/<environment>/parameters_evaluation.yml"
+    listed = (parameters.get(stage) or {}).get("benchmarks")
+    remedy = f"Set it in conf/<environment>/parameters_{stage}.yml"
     if not listed or len(set(listed)) < len(listed):
         cause = "a benchmark is listed twice" if listed else f"not in {conf}"
-        raise ConfigurationError("evaluation.benchmarks", cause, remedy)
+        raise ConfigurationError(f"{stage}.benchmarks", cause, remedy)
     if set(listed) <= set(POCKET):
         return list(listed)
     _, catalog = read_config("catalog")
@@ -44,11 +44,11 @@ def read_benchmarks() -> list[str]:
         if name not in known:
             close = get_close_matches(str(name), known, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}"
-            raise ConfigurationError(f"evaluation.benchmarks: {name}", f"the catalog has no {dataset_of(name)}", hint)
+            raise ConfigurationError(f"{stage}.benchmarks: {name}", f"the catalog has no {dataset_of(name)}", hint)
     return list(listed)
 
 
-def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
+def check_benchmarks(built: Sequence[str], listed: Sequence[str], stage: str = "evaluation") -> None:
     """Make sure that the pipeline was built for these parameters.
 
     Raises:
@@ -56,9 +56,9 @@ def check_benchmarks(built: Sequence[str], listed: Sequence[str]) -> None:
     """
     if list(built) != list(listed):
         raise ConfigurationError(
-            "evaluation.benchmarks",
+            f"{stage}.benchmarks",
             f"the pipeline was built for {', '.join(built)}, which --params cannot change",
-            "Set it in conf/<environment>/parameters_evaluation.yml",
+            f"Set it in conf/<environment>/parameters_{stage}.yml",
         )
 
 
