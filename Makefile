@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: install demo review browser test lint viz docs clean
+.PHONY: install demo review browser test lint bench bench-full viz docs clean
 
 install: $(STAMP)
 
@@ -42,6 +42,12 @@ lint: install
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
+
+bench: install browser  ## the benchmarks at sizes that fit half an hour together; writes the table of docs/speed.md
+	$(BIN)/python bench/table.py
+
+bench-full: install browser  ## every benchmark at its full size, in hours; writes the same table
+	$(BIN)/python bench/table.py --full
 
 viz: install  ## lineage in the browser
 	$(BIN)/kedro viz run
