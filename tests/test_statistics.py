@@ -144,3 +144,21 @@ def test_clusters_are_numbered_in_the_order_of_their_names(names: list) -> None:
     items = ClusteredItems(np.array(names))
     assert items.index.tolist() == [sorted(map(str, set(names))).index(str(name)) for name in names]
     assert items.count == len(set(names))
+
+
+def test_many_pairs_at_once_are_tested_as_one_by_one():
+    rng = np.random.default_rng(4)
+    items = ClusteredItems(rng.integers(0, 17, 200), rng.random(200) + 0.5)
+    signs = items.draw_signs(400, 1)
+    pairs = [
+        ((rng.random(200) < share).astype(float), (rng.random(200) < 0.5).astype(float)) for share in (0.5, 0.6, 0.7)
+    ]
+    expected = []
+    for one, other in pairs:  # the test as it is defined, a draw at a time
+        weighted = items.weights * (one - other)
+        sums = np.array([weighted[items.index == cluster].sum() for cluster in range(items.count)])
+        flipped = np.array([abs((draw * sums).sum()) for draw in signs.astype(float)])
+        expected.append((1 + (flipped >= abs(sums.sum()) - 1e-9).sum()) / 401)
+    assert items.test_differences(pairs, signs).tolist() == expected
+    assert len(set(expected)) == 3
+    assert items.test_differences([], signs).shape == (0,)

@@ -143,18 +143,36 @@ class _Scorer:
         self.answers, self.is_macro = answers, weights is not None
         self.sample = ClusteredItems(answers.items["cluster"].to_numpy(), weights)
         self.signs = self.sample.draw_signs(flips, seed)
+        self._means: dict[ModelName, np.ndarray] = {}
+        self._credits: dict[ModelName, np.ndarray] = {}
+
+    def _mean(self, model: ScoredModel) -> np.ndarray:
+        """Return each item's mean over the members, [items]; computed once a model, as a model has many references."""
+        if model.name not in self._means:
+            self._means[model.name] = self.answers.mean(model.members)
+        return self._means[model.name]
+
+    def _credit(self, model: ScoredModel) -> np.ndarray:
+        """Return the members' credits, [items, members]; taken from the table once a model."""
+        if model.name not in self._credits:
+            self._credits[model.name] = self.answers.credit[list(map(str, model.members))].to_numpy()
+        return self._credits[model.name]
 
     def score(self, plan: Iterable[ScoredModel]) -> Iterator[dict[str, Any]]:
         """Yield rows of all models, one a reference."""
         plan = list(plan)
         by_name = {model.name: model for model in plan}
+        pairs = [(model.name, reference) for model in plan for reference in model.references]
+        values = [(self._mean(by_name[one]), self._mean(by_name[other])) for one, other in pairs]
+        p_values = dict(zip(pairs, self.sample.test_differences(values, self.signs).tolist(), strict=True))
         for model in plan:
             shared = self._describe(model)
             for reference in model.references or (None,):
-                yield shared | self._compare(model, by_name[reference] if reference else None)
+                row = shared | self._compare(model, by_name[reference] if reference else None)
+                yield row | {"p_value": p_values.get((model.name, reference), np.nan)}
 
     def _describe(self, model: ScoredModel) -> dict[str, Any]:
-        own = self.sample.estimate_mean(self.answers.mean(model.members))
+        own = self.sample.estimate_mean(self._mean(model))
         spread = dict.fromkeys(("seed_std", "seed_low", "seed_high"), np.nan)
         if len(model.seeds) > 1:
             seeds = [self.sample.mean(self.answers.mean([member])) for member in model.members]
@@ -173,24 +191,19 @@ class _Scorer:
 
     def _compare(self, model: ScoredModel, reference: ScoredModel | None) -> dict[str, Any]:
         if reference is None:
-            figures = dict.fromkeys(
-                ("difference", "diff_low", "diff_high", "detectable", "p_value", "mcnemar_p"), np.nan
-            )
+            figures = dict.fromkeys(("difference", "diff_low", "diff_high", "detectable", "mcnemar_p"), np.nan)
             return figures | {"reference": None, "mcnemar_n": 0, "mcnemar_excluded": 0}
-        own, other = self.answers.mean(model.members), self.answers.mean(reference.members)
-        found = self.sample.estimate_difference(own, other)
+        found = self.sample.estimate_difference(self._mean(model), self._mean(reference))
         row = {
             "reference": str(reference.name),
             "difference": found.value,
             "diff_low": found.low,
             "diff_high": found.high,
             "detectable": found.detectable,
-            "p_value": self.sample.test_difference(own, other, self.signs),
         }
         if self.is_macro:  # it weighs items, which the test cannot
             return row | {"mcnemar_p": np.nan, "mcnemar_n": 0, "mcnemar_excluded": 0}
-        credit = self.answers.credit
-        test = mcnemar_test(*(credit[list(map(str, scored.members))].to_numpy() for scored in (model, reference)))
+        test = mcnemar_test(self._credit(model), self._credit(reference))
         return row | {"mcnemar_p": test.p_value, "mcnemar_n": test.n, "mcnemar_excluded": test.excluded}
 
 
