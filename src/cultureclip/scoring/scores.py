@@ -169,7 +169,7 @@ class _Scorer:
             shared = self._describe(model)
             for reference in model.references or (None,):
                 row = shared | self._compare(model, by_name[reference] if reference else None)
-                yield row | {"p_value": p_values.get((model.name, reference), np.nan)}
+                yield row | {"p_value": p_values[model.name, reference] if reference else np.nan}
 
     def _describe(self, model: ScoredModel) -> dict[str, Any]:
         own = self.sample.estimate_mean(self._mean(model))

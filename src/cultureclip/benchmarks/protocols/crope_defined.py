@@ -145,7 +145,7 @@ def _answer(items: Sequence[DefinedItem], context: str, embeddings: Embeddings) 
         inside = clusters == cluster
         threshold = fit_threshold(scores[~inside], shown[~inside])
         bank = images[~inside]
-        for row in np.flatnonzero(inside):
+        for row in np.flatnonzero(inside).tolist():
             item, margin = items[row], round(float(scores[row] - threshold), 12)
             yes = 0.5 if margin == 0 else float(margin > 0)
             options, found = ("no", "yes"), (threshold, float(scores[row]))
