@@ -10,6 +10,7 @@ import pytest
 from cultureclip.report.charts import draw_losses, nice_ticks
 from cultureclip.report.confusions_view import find_pictures, split_shared
 from cultureclip.report.data import ReportData
+from cultureclip.report.forgetting_view import build_forgetting
 from cultureclip.report.pages import render_pages
 from cultureclip.report.run_view import describe_run
 from cultureclip.report.stages import count_stages
@@ -254,6 +255,26 @@ def test_the_trade_off_is_where_the_numbers_are(data: ReportData) -> None:
         assert point.y == pytest.approx(100 - 100 * (100 * row["culture_change"] - y0) / (y1 - y0), abs=0.06)
         assert point.x_low <= point.x <= point.x_high
         assert point.y_high <= point.y <= point.y_low
+        assert point.optimal == round(100 * row["front_probability"])
+
+
+def test_what_was_forgotten_is_the_difference_to_the_base_metric_by_metric(data: ReportData) -> None:
+    scores, general = data.answers.scores, ["crope"]
+    (block,) = build_forgetting(scores, data.answers.group_scores, data.answers.cards, general, ["clip_both", "nobody"])
+    rows = scores[(scores["benchmark"] == "crope") & (scores["part"] == "test") & (scores["model"] == "clip_both")]
+    expected = rows[(rows["reference"] == "base") & (rows["metric"] == "accuracy")].iloc[0]
+    first = block.lines[0]
+    assert (first.label, first.n, first.is_category) == ("accuracy", expected["n"], False)
+    change, absent = first.changes
+    assert absent is None
+    assert (change.change, change.low, change.high) == pytest.approx(
+        tuple(100 * expected[name] for name in ("difference", "diff_low", "diff_high"))
+    )
+    categories = [line for line in block.lines if line.is_category]
+    assert block.categories == len(categories) == 2
+    assert categories[0].changes[0].change <= categories[1].changes[0].change
+    assert not any("mean over" in line.label for line in block.lines)
+    assert build_forgetting(scores, data.answers.group_scores, data.answers.cards, ["no"], ["clip_both"]) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pandas as pd
 from cultureclip.report.charts import LineChart, draw_losses
 from cultureclip.report.confusions_view import build_confusions
 from cultureclip.report.data import ReportData, ReportSettings
+from cultureclip.report.forgetting_view import build_forgetting
 from cultureclip.report.groups_view import build_groups
 from cultureclip.report.name_bias_view import NameBlock, build_name_bias
 from cultureclip.report.page import make_environment
@@ -58,7 +59,9 @@ def render_pages(data: ReportData, settings: ReportSettings) -> dict[str, str]:
         "confusions.html": Page(
             "Confusions", "What the tuning fixes and what it breaks, with pictures.", {"confusions": confusions}
         ),
-        "abilities.html": Page("Trade-off", "Culture against general ability.", _abilities(abilities)),
+        "abilities.html": Page(
+            "Trade-off", "Culture against general ability.", _abilities(data, settings, headlines, abilities)
+        ),
         "data.html": Page("Data", "What every stage took in, kept and refused, by reason.", _stages(data)),
         "training.html": Page("Training", "Loss curves, and the step that was kept.", _training(data, settings)),
         "gallery.html": Page("Gallery", "The twins with captions and pictures, kept and refused.", {}),
@@ -129,12 +132,20 @@ def _training(data: ReportData, settings: ReportSettings) -> dict[str, Any]:
     return {"losses": _loss_charts(data.stages.logs, settings), "training": data.stages.training}
 
 
-def _abilities(abilities: pd.DataFrame) -> dict[str, Any]:
+def _abilities(
+    data: ReportData, settings: ReportSettings, headlines: Headlines, abilities: pd.DataFrame
+) -> dict[str, Any]:
     if abilities.empty:
         return {}
+    measured = set(data.answers.scores["model"])
+    shown = [model for model in dict.fromkeys((headlines.plain, headlines.proposed)) if model in measured]
     return {
         "chart": draw_trade_off(abilities, TRADE_OFF_SIZE),
         "abilities": abilities.assign(title=abilities["model"].map(model_title)).to_dict("records"),
+        "forgotten": build_forgetting(
+            data.answers.scores, data.answers.group_scores, data.answers.cards, settings.general, shown
+        ),
+        "forgotten_titles": [model_title(model) for model in shown],
     }
 
 

@@ -18,7 +18,7 @@ COLOURS = 6
 
 @dataclass(frozen=True)
 class Point:
-    """A model's place and interval, in pixels."""
+    """A model's place and interval, in pixels, and the percentage of resamples in which it is Pareto-optimal."""
 
     label: str
     colour: int
@@ -29,6 +29,7 @@ class Point:
     y_low: float
     y_high: float
     chosen: bool
+    optimal: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def draw_trade_off(abilities: pd.DataFrame, size: tuple[int, int]) -> ScatterCha
             y(row["culture_change_low"]),
             y(row["culture_change_high"]),
             bool(row["chosen"]),
+            round(100 * row["front_probability"]),
         )
         for row in points.to_dict("records")
     )
@@ -128,8 +130,8 @@ def draw_abilities(abilities: pd.DataFrame, part: str = "test") -> "Figure":
                 "line": {"width": [2 if front else 0 for front in line["on_front"]]},
             },
             text=[
-                model_title(model) + (", on the front" if front else "")
-                for model, front in line[["model", "on_front"]].to_numpy()
+                f"{model_title(model)}, Pareto-optimal in {sure:.0%} of resamples"
+                for model, sure in line[["model", "front_probability"]].to_numpy()
             ],
         )
     figure.update_xaxes(title_text="general score", tickformat=".0%")

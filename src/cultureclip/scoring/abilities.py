@@ -34,10 +34,10 @@ def compare_abilities(predictions: pd.DataFrame, settings: ScoringSettings) -> p
     mean of those that count the best candidate alone (R@1, top-1, accuracy), since a mean with R@5 hides what is lost
     there. Intervals go by concept over all benchmarks at once, since benchmarks share concepts.
 
-    ``on_front`` goes by the values, ``front_probability`` says how sure it is (:mod:`~.pareto`). ``chosen`` marks, among
-    each objective's scales, the best at culture of which neither general score is more than ``max_general_loss`` below
-    the base's. The choice is made on the dev part and marked in both; without dev items, or where every scale loses
-    more, nothing is chosen.
+    ``on_front`` goes by the values, ``front_probability`` says how sure it is (:mod:`~.pareto`). ``chosen`` marks,
+    among each objective's scales, the best at culture of which neither general score is more than ``max_general_loss``
+    below the base's. The choice is made on the dev part and marked in both; without dev items, or where every scale
+    loses more, nothing is chosen.
 
     Args:
         predictions: The predictions table.
