@@ -15,6 +15,7 @@ _SHARES = {
 }
 """Column -> key of a good share."""
 
+NOT_CORRECTED = "judge's, not corrected"
 _SHOWN = 10
 """Rows of a list of cultures."""
 
@@ -94,7 +95,9 @@ def _yields(table: pd.DataFrame) -> Iterator[dict[str, str]]:
     for row in kept.sort_values(["share", "judge", "group"]).head(_SHOWN).to_dict("records"):
         counts = f"{row['images']} of {row['of']}"
         share = _interval(row["share"], row["low"], row["high"])
-        yield {"culture": row["group"], "judge": row["judge"], "kept": counts, "share": share}
+        good = _interval(row["good"], row["good_low"], row["good_high"]) if row["rated"] else NOT_CORRECTED
+        cells = {"judge": row["judge"], "kept": counts, "share, judge's": share}
+        yield {"culture": row["group"], **cells, "good, corrected": good, "rated": str(row["rated"])}
 
 
 def _repeats(table: pd.DataFrame) -> Iterator[dict[str, str]]:

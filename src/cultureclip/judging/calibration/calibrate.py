@@ -3,11 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from cultureclip.judging.calibration.corrected import estimate_good_share
-from cultureclip.judging.calibration.good import find_good
+from cultureclip.judging.calibration.good import find_good, share_of_good
 from cultureclip.judging.calibration.settings import CalibrationSettings
 from cultureclip.judging.calibration.threshold import find_accepting, find_band, find_refusing
 from cultureclip.judging.rating import CRITERIA
@@ -39,20 +37,16 @@ def calibrate_judge(images: pd.DataFrame, people: pd.DataFrame, settings: Calibr
         ``failed`` and ``without_score``; what cannot be said is null with a ``reason``.
     """
     good = find_good(people, settings.rule)
-    decided = images[images["verdict"] != "failed"].reset_index(drop=True)
+    failed = int((images["verdict"] == "failed").sum())
     scores = images[list(CRITERIA)].astype(float).mean(axis=1, skipna=False)
     scored = images.assign(score=scores)[scores.notna()]
-    counts = {"images": len(images), "failed": len(images) - len(decided), "without_score": len(images) - len(scored)}
-    return {**counts, "good_share": _good_share(decided, good), **_thresholds(scored, good, settings)}
+    counts = {"images": len(images), "failed": failed, "without_score": len(images) - len(scored)}
+    return {**counts, "good_share": _good_share(images, good), **_thresholds(scored, good, settings)}
 
 
-def _good_share(decided: pd.DataFrame, good: pd.Series) -> dict[str, Any]:
-    places = np.flatnonzero(decided["image_id"].isin(good.index))
-    if not len(places):
-        return {"value": None, "reason": "people rated no image that the judge decided"}
-    truth = good.loc[decided["image_id"].iloc[places]].to_numpy(bool)
-    accepted = (decided["verdict"] == "accepted").to_numpy(bool)
-    return asdict(estimate_good_share(accepted, decided["concept_id"].to_numpy(), places, truth))
+def _good_share(images: pd.DataFrame, good: pd.Series) -> dict[str, Any]:
+    found = share_of_good(images, good)
+    return asdict(found) if found else {"value": None, "reason": "people rated no image that the judge decided"}
 
 
 def _thresholds(scored: pd.DataFrame, good: pd.Series, settings: CalibrationSettings) -> dict[str, Any]:

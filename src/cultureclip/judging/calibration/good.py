@@ -1,7 +1,9 @@
-"""Which images people find good: the published rule, applied to every person's ratings."""
+"""Which images people find good, and the share of good ones among all that a judge decided."""
 
+import numpy as np
 import pandas as pd
 
+from cultureclip.judging.calibration.corrected import GoodShare, estimate_good_share
 from cultureclip.judging.rating import refuse_by_ratings
 from cultureclip.judging.reasons import Reason
 from cultureclip.judging.settings import RatingRule
@@ -24,3 +26,22 @@ def find_good(people: pd.DataFrame, rule: RatingRule) -> pd.Series:
     has_say = reasons != str(Reason.NOT_RATED)
     votes = reasons.isna()[has_say].groupby(people.loc[has_say, "image_id"]).mean()
     return votes.gt(0.5).rename("good")
+
+
+def share_of_good(images: pd.DataFrame, good: pd.Series) -> GoodShare | None:
+    """Estimate the share of good images among those that a judge decided, corrected by people's ratings.
+
+    Args:
+        images: Images of one judge, with ``image_id``, ``verdict`` and ``concept_id``; those that failed do not count.
+        good: From :func:`find_good`.
+
+    Returns:
+        None where people rated none of them.
+    """
+    decided = images[images["verdict"] != "failed"]
+    places = np.flatnonzero(decided["image_id"].isin(good.index))
+    if not len(places):
+        return None
+    truth = good.loc[decided["image_id"].iloc[places]].to_numpy(bool)
+    accepted = (decided["verdict"] == "accepted").to_numpy(bool)
+    return estimate_good_share(accepted, decided["concept_id"].to_numpy(), places, truth)

@@ -54,11 +54,12 @@ def calibrate_judges(images: pd.DataFrame, people: pd.DataFrame, parameters: Cal
     }
 
 
-def audit_judges(images: pd.DataFrame) -> pd.DataFrame:
-    """Count what every judge, and the decision, did with the images of every group."""
+def audit_judges(images: pd.DataFrame, people: pd.DataFrame, parameters: CalibrationParameters) -> pd.DataFrame:
+    """Count what every judge, and the decision, did with the images of every group, beside the share of good ones."""
+    from cultureclip.judging.calibration.good import find_good
     from cultureclip.judging.calibration.yields import tabulate_yields
 
-    return tabulate_yields(images)
+    return tabulate_yields(images, find_good(people, parameters.rule))
 
 
 def measure_diversity(

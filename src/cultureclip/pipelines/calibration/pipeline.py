@@ -31,7 +31,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             outputs="calibration_metrics",
             name="calibrate_judges",
         ),
-        Node(audit_judges, inputs="described", outputs="judge_audit", name="audit_judges"),
+        Node(audit_judges, inputs=["described", "people", parameters], outputs="judge_audit", name="audit_judges"),
         Node(
             measure_diversity,
             inputs=["described", "images", "judgement_store", "params:filtering"],
