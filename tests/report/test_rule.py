@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cultureclip.errors import MissingInputError
-from cultureclip.pipelines.reporting.nodes import _check_groups
+from cultureclip.pipelines.reporting.nodes import _check_abilities, _check_groups
 from cultureclip.report.data import ReportData
 from cultureclip.report.pages import render_pages
 from cultureclip.report.rule import compare_parts, pick_headlines
@@ -128,3 +128,9 @@ def test_scores_of_an_earlier_version_are_named_and_no_page_is_left_out(data: Re
 def test_the_limit_is_the_one_of_the_evaluation(data: ReportData, limit: float) -> None:
     settings = dataclasses.replace(SETTINGS, max_general_loss=limit)
     assert f"at most {100 * limit:g} points" in pick_headlines(data.answers.abilities, settings).rule
+
+
+def test_abilities_of_an_earlier_version_are_named(data: ReportData) -> None:
+    _check_abilities(data.answers.abilities)
+    with pytest.raises(MissingInputError, match="no column front_probability"):
+        _check_abilities(data.answers.abilities.drop(columns="front_probability"))

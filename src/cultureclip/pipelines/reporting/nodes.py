@@ -123,6 +123,7 @@ def render_report(
         max_general_loss=how.max_general_loss,
         gallery_twins=parameters.gallery_twins,
     )
+    _check_abilities(answers.abilities)
     _check_groups(answers, settings)
     return Site(ReportData(answers, tables, stages, images, pictures, evaluation_run), settings)
 
@@ -140,6 +141,19 @@ def _check_groups(answers: Answers, settings: ReportSettings) -> None:
     if settings.proposed in measured and own not in measured:
         cause = f"it has no scores of {own} by culture: another version of the code wrote it"
         raise MissingInputError("group_scores", cause, EVALUATE_AGAIN)
+
+
+def _check_abilities(abilities: pd.DataFrame) -> None:
+    """Make sure that the abilities have the columns that pages show.
+
+    Raises:
+        MissingInputError: if they lack some, because another version of the code evaluated.
+    """
+    from cultureclip.tables import ABILITIES
+
+    if missing := [column for column in ABILITIES.columns if column not in abilities]:
+        cause = f"it has no column {', '.join(missing)}: another version of the code wrote it"
+        raise MissingInputError("abilities", cause, EVALUATE_AGAIN)
 
 
 def _settings_of(evaluation_run: Run) -> EvaluationParameters:
