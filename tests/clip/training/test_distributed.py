@@ -5,6 +5,8 @@
 
 import json
 import os
+import shlex
+import socket
 import subprocess
 import sys
 import textwrap
@@ -72,6 +74,27 @@ def test_two_processes_with_chunks_equal_one_big_batch(one_process, base_folder,
     monkeypatch.setattr(launch.subprocess, "run", run_group)
     assert_equal_trainings(run(base_folder, tmp_path, settings(2, 1, anchor=1.0)), one_process)
     assert not list(tmp_path.glob("*/job"))
+
+
+def test_two_machines_that_meet_equal_one_process(one_process, base_folder, tmp_path, monkeypatch, caplog):
+    """Two agents of torchrun meet at a port of this machine; the second runs the command that the log names."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    real, others = subprocess.run, []
+
+    def run_on_both(command, env, check):
+        named = shlex.split(caplog.messages[-1].partition("in this folder: ")[2])
+        assert named[0] == "python"
+        others.append(subprocess.Popen([sys.executable, *named[1:]], env=env))
+        return real(command, env=env, check=check)
+
+    monkeypatch.setattr(launch.subprocess, "run", run_on_both)
+    own = settings(anchor=1.0).model_copy(update={"launch": LaunchSettings(nodes=2, rendezvous=meeting)})
+    with caplog.at_level("INFO", launch.__name__):
+        found = run(base_folder, tmp_path, own)
+    assert [other.wait(60) for other in others] == [0]
+    assert_equal_trainings(found, one_process)
 
 
 def test_killed_group_goes_on_to_the_same_bits(two_processes, base_folder, tmp_path, monkeypatch):

@@ -4,7 +4,9 @@ The pipeline's own process never joins the group: a launcher would run the whole
 """
 
 import json
+import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from cultureclip.clip.settings import LaunchSettings
 from cultureclip.clip.training.worker import DEV_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
+
+logger = logging.getLogger(__name__)
 
 JOB_FOLDER = "job"
 
@@ -55,6 +59,10 @@ def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Repl
         temporary.write_text(job.model_dump_json(indent=1), encoding="utf-8")
     launch = job.settings.launch
     command = launch_command(launch, folder)
+    if launch.nodes > 1:
+        logger.info(
+            "%s: start on each other machine, in this folder: %s", job.name, shlex.join(["python", *command[1:]])
+        )
     code = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own module)
     if (folder / ERROR_NAME).exists():
         record = json.loads((folder / ERROR_NAME).read_text(encoding="utf-8"))
