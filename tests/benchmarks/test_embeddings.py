@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cultureclip.benchmarks.embedding import embeddings as module
+from cultureclip.benchmarks.embedding import job
 from cultureclip.benchmarks.embedding.embedder import Embedder
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embedding.embeddings import check_bases, embed_benchmarks
@@ -23,7 +25,9 @@ from cultureclip.benchmarks.pocket import culture_benchmarks
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.references import read_references
+from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError
+from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from tests.benchmarks.conftest import make_twins
 
@@ -89,7 +93,7 @@ def test_a_second_pass_loads_no_model_and_reads_no_picture(
     model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = embed_benchmarks(model, benchmarks, tmp_path)
-    monkeypatch.setattr(module, "Embedder", lambda *_: pytest.fail("embedded again"))
+    monkeypatch.setattr(job, "Embedder", lambda *_: pytest.fail("embedded again"))
     unread = [dataclasses.replace(b, images=Watched(b.images, set(b.images))) for b in benchmarks[::-1]]
     assert_equal(first, embed_benchmarks(model, unread, tmp_path))
 
@@ -215,18 +219,22 @@ def test_texts_go_the_longest_first_each_at_its_own_length(
     assert len(set(lengths)) > 1
 
 
-def test_texts_that_are_cut_are_counted_and_others_are_not(
-    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_texts_that_are_cut_are_counted_and_others_are_not(model: Path, tmp_path: Path) -> None:
     """A text that just fills the context, start and end counted, is whole."""
     tokenizer = load_encoder(model).tokenizer
     fits = next(" ".join(["a"] * n) for n in range(1, 40) if (tokenizer([" ".join(["a"] * n)]) != 0).all())
     embedder = Embedder(model, EmbeddingSettings(), *stores(tmp_path))
+    assert embedder.embed_texts({"a kimono": "1", fits: "2"}) == []
+    assert embedder.embed_texts({"a kimono": "1", fits: "2", f"{fits} a": "3"}) == [f"{fits} a"]
+
+
+def test_texts_that_are_cut_are_warned_of(
+    model: Path, benchmarks: list, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Embedder, "_find_cut", lambda self, texts, *_: texts[:1])
     with caplog.at_level(logging.WARNING):
-        embedder.embed_texts({"a kimono": "1", fits: "2"})
-        assert not caplog.records
-        embedder.embed_texts({"a kimono": "1", fits: "2", f"{fits} a": "3"})
-    assert "1 texts are cut to the 24 tokens" in caplog.text
+        embed_benchmarks(model, benchmarks, tmp_path)
+    assert f"1 texts are cut to the context of {model}" in caplog.text
 
 
 def test_the_next_batch_is_decoded_while_one_is_embedded(model: Path, tmp_path: Path) -> None:
@@ -251,3 +259,64 @@ def test_models_tuned_from_another_base_are_refused(model: Path) -> None:
     check_bases(model, {"cultureclip_s1": load_encoder(model).fingerprint})
     with pytest.raises(ConfigurationError, match="cultureclip_s2 was tuned from"):
         check_bases(model, {"cultureclip_s1": load_encoder(model).fingerprint, "cultureclip_s2": "other"})
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_a_pool_of_any_size_stores_the_rows_of_one_process(
+    model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(job, "_BATCHES", 1)
+    monkeypatch.setattr(job, "_TEXTS", 4)
+    broken = min(benchmarks[0].images)
+    asked = [dataclasses.replace(b, images=Watched(b.images, {broken})) for b in benchmarks]
+    settings = EmbeddingSettings(batch=3)
+    here = embed_benchmarks(model, asked, tmp_path / "here", settings)
+    engine = EngineSettings(kind="pool", workers=workers, journal=tmp_path / "jobs")
+    there = embed_benchmarks(model, asked, tmp_path / "there", settings, engine)
+    assert_equal(here, there)
+    assert set(here.failed) == set(there.failed) == {broken}
+    kept, same = (
+        {path.relative_to(folder): load_tensors(path) for path in folder.rglob("*.safetensors")}
+        for folder in (tmp_path / "here", tmp_path / "there")
+    )  # the order of a file's metadata is not fixed, so files are compared by what they hold
+    assert kept.keys() == same.keys() and len(kept) > 4
+    for path, (tensors, about) in kept.items():
+        assert about == same[path][1]
+        assert torch.equal(tensors["vectors"], same[path][0]["vectors"])
+
+
+def test_a_run_that_shares_the_job_learns_which_pictures_another_could_not_read(
+    model: Path, benchmarks: list, tmp_path: Path
+) -> None:
+    """The other run's slices are done, and say nothing of the picture."""
+    broken = min(benchmarks[0].images)
+    asked = [dataclasses.replace(b, images=Watched(b.images, {broken})) for b in benchmarks]
+    engine = EngineSettings(journal=tmp_path / "jobs")
+    first = embed_benchmarks(model, asked, tmp_path / "kept", engine=engine)
+    second = embed_benchmarks(model, asked, tmp_path / "kept", engine=engine)
+    assert set(first.failed) == set(second.failed) == {broken}
+
+
+def test_pictures_are_decoded_some_at_a_time(
+    model: Path, benchmarks: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never more than two batches of pictures are alive."""
+    alive, most = weakref.WeakSet(), 0
+
+    class Pixels(np.ndarray):
+        pass
+
+    class Counted(Watched):
+        def __getitem__(self, key: str) -> np.ndarray:
+            nonlocal most
+            pixels = super().__getitem__(key).copy().view(Pixels)
+            alive.add(pixels)
+            most = max(most, len(alive))
+            return pixels
+
+    monkeypatch.setattr(Pixels, "__hash__", object.__hash__)
+    monkeypatch.setattr(Pixels, "__eq__", object.__eq__)
+    asked = [dataclasses.replace(b, images=Counted(b.images, set())) for b in benchmarks]
+    embed_benchmarks(model, asked, tmp_path, EmbeddingSettings(batch=2))
+    assert len({key for b in benchmarks for key in b.images}) > 6
+    assert most <= 4

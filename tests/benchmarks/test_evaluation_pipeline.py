@@ -20,6 +20,7 @@ from cultureclip.clip.contracts import AdapterCard, Checkpoint
 from cultureclip.clip.export.checkpoint import open_checkpoint, save_checkpoint
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import LoraSettings
+from cultureclip.engine.settings import HERE
 from cultureclip.errors import ConfigurationError, LeakError, MissingInputError
 from cultureclip.models.encoder import load_encoder
 from cultureclip.pipelines.evaluation import create_pipeline
@@ -93,7 +94,11 @@ def inputs(tiny_model: Callable[[int], Path], tmp_path_factory: pytest.TempPathF
     checkpoints = {f"checkpoint_{n}": tune(base, folder / n, i) for i, n in enumerate(INSTANCES)}
     logs = {f"training_log_{n}": [{"step": 1, "loss": 1.0}] for n in INSTANCES}
     metrics = {f"{s}_metrics": {} for s in ("mining", "captioning", "synthesis", "filtering", "training")}
-    settings = {"params:evaluation": parameters, "params:reporting": ReportingParameters(gallery_twins=5)}
+    settings = {
+        "params:evaluation": parameters,
+        "params:engine": HERE,
+        "params:reporting": ReportingParameters(gallery_twins=5),
+    }
     return tables | checkpoints | logs | metrics | settings
 
 
@@ -289,7 +294,7 @@ def test_models_are_measured_without_a_training(inputs: dict, tiny_model: Callab
     listed = ["crope", "general-retrieval"]
     base, own = str(tiny_model(7)), str(tiny_model(8))
     changes = {"benchmarks": listed, "base_model": base, "models": {"own": own}}
-    given = {name: inputs[name] for name in ("concepts", "twins", "run_manifest")}
+    given = {name: inputs[name] for name in ("concepts", "twins", "run_manifest", "params:engine")}
     given["params:evaluation"] = inputs["params:evaluation"].model_copy(update=changes)
     catalog = run(given, tmp_path, pipeline=create_measure(listed))
     scores = catalog.load("measure.scores")

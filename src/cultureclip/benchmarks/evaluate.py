@@ -9,13 +9,18 @@ from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
 from cultureclip.engine.progress import progress_bar
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import SourceDataError
 
 logger = logging.getLogger(__name__)
 
 
 def answer_benchmarks(
-    models: Mapping[str, str | Path], benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings
+    models: Mapping[str, str | Path],
+    benchmarks: Sequence[Benchmark],
+    cache: Path,
+    settings: EmbeddingSettings,
+    engine: EngineSettings = HERE,
 ) -> tuple[list[dict[str, Any]], list[Benchmark]]:
     """Answer every question with every model.
 
@@ -26,6 +31,7 @@ def answer_benchmarks(
         benchmarks: Benchmarks to answer.
         cache: Folder of kept embeddings.
         settings: How models embed.
+        engine: Where models embed, and shared with whom.
 
     Returns:
         Rows of the predictions table; and the benchmarks as asked, which count the items left out.
@@ -36,7 +42,7 @@ def answer_benchmarks(
     """
     failed: dict[str, str] = {}
     for place in progress_bar(models.values(), desc="embed with models"):
-        failed |= embed_benchmarks(place, benchmarks, cache, settings).failed
+        failed |= embed_benchmarks(place, benchmarks, cache, settings, engine).failed
     if failed:
         logger.warning("%d pictures cannot be read and are not asked about: %s", len(failed), sorted(failed.items())[0])
     asked = [benchmark.without(failed) for benchmark in benchmarks] if failed else list(benchmarks)
@@ -45,6 +51,6 @@ def answer_benchmarks(
         raise SourceDataError("evaluation.benchmarks", cause, "Read the reasons in benchmark_cards and above")
     rows = []
     for name, place in models.items():
-        embeddings = embed_benchmarks(place, asked, cache, settings)
+        embeddings = embed_benchmarks(place, asked, cache, settings, engine)
         rows += [p.as_row(benchmark.name, name) for benchmark in asked for p in benchmark.answer(embeddings)]
     return rows, asked

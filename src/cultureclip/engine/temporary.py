@@ -65,9 +65,15 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Give a folder in the system's temporary directory for the block, and remove the folders of killed runs."""
-    place = Path(gettempdir()) / "cultureclip"
+def scratch_folder(place: Path | None = None) -> Iterator[Path]:
+    """Give a folder for the block, and remove the folders of killed runs.
+
+    Args:
+        place: Path beside which it lies, with this path's name as the beginning of its own. None: in the system's
+            temporary directory.
+    """
+    place = place or Path(gettempdir()) / "cultureclip"
+    place.parent.mkdir(parents=True, exist_ok=True)
     sweep(place.parent, f"{place.name}.")
     folder = temporary_beside(place)
     folder.mkdir(mode=0o700)

@@ -1,6 +1,5 @@
 """Run a model: texts of similar length together, pictures decoded ahead, every result cached."""
 
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,21 +13,21 @@ from torch import Tensor
 
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
-from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import SourceDataError
 from cultureclip.models.families import load_model
 from cultureclip.models.memory import halve_until_it_fits
 from cultureclip.models.precision import fast_dtype
 
-logger = logging.getLogger(__name__)
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_KEPT_TOGETHER = 4096
-"""Rows per file of the store: the most that an interrupted pass loses."""
 _WORKERS = min(16, os.cpu_count() or 1)
 """Threads that decode and resize; Pillow does both without holding the interpreter lock."""
+
+
+def batch_of(settings: EmbeddingSettings) -> int:
+    """Return the most items in one forward pass."""
+    return settings.batch or (32 if torch.device(settings.device).type == "cpu" else 256)
 
 
 def image_dtype(settings: EmbeddingSettings) -> torch.dtype:
@@ -55,42 +54,35 @@ class Embedder:
         self, model: str | Path, settings: EmbeddingSettings, images: EmbeddingStore, texts: EmbeddingStore
     ) -> None:
         self.model, self.images, self.texts = model, images, texts
-        self.batch = settings.batch or (32 if torch.device(settings.device).type == "cpu" else 256)
+        self.batch = batch_of(settings)
         self.encoder = load_model(model, settings.device)
         self.encoder.image_dtype = image_dtype(settings)
 
-    def embed_texts(self, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    def embed_texts(self, keys: Mapping[str, str]) -> list[str]:
         """Embed texts, the longest first and similar lengths together: each batch is cut to its longest text.
 
         Args:
-            keys: Text -> its key in the store.
+            keys: Text -> its key in the store; at least one.
 
         Returns:
-            Key -> float32 [D].
+            The texts that the context is too short for.
         """
-        if not keys:
-            return {}
         tokens = self.encoder.tokenizer(list(keys))
         lengths = self.encoder.count_tokens(tokens)
-        self._warn_of_cut_texts(list(keys), lengths, tokens.shape[1])
         order, names = lengths.argsort(descending=True, stable=True), list(keys.values())
-        made: dict[str, np.ndarray] = {}
-        for chosen in progress_bar(order.split(_KEPT_TOGETHER), desc="embed texts"):
-            vectors = self._run(self.encoder.embed_tokens, tokens[chosen])
-            made |= self._keep(self.texts, [names[i] for i in chosen.tolist()], vectors)
-        return made
+        vectors = self._run(self.encoder.embed_tokens, tokens[order])
+        self._keep(self.texts, [names[i] for i in order.tolist()], vectors)
+        return self._find_cut(list(keys), lengths, tokens.shape[1])
 
-    def embed_images(
-        self, keys: Mapping[str, str], pictures: Mapping[str, Mapping[str, np.ndarray]]
-    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return the embeddings of pictures.
+    def embed_images(self, keys: Mapping[str, str], pictures: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
+        """Embed pictures; two batches of them are in memory.
 
         Args:
             keys: Picture -> its key in the store.
             pictures: Picture -> a mapping that holds it: uint8 [H, W, 3].
 
         Returns:
-            Key -> float32 [D]; and picture -> reason why it could not be read.
+            Picture -> reason why it could not be read.
         """
 
         def prepare(name: str) -> tuple[str, Tensor | str]:
@@ -99,31 +91,26 @@ class Embedder:
             except (SourceDataError, OSError, ValueError) as error:
                 return name, str(error)
 
-        made: dict[str, np.ndarray] = {}
         failed: dict[str, str] = {}
-        with ThreadPoolExecutor(_WORKERS) as pool, progress_bar(total=len(keys), desc="embed images") as bar:
-            for part in _split(list(keys), _KEPT_TOGETHER):
-                names: list[str] = []
-                vectors: list[Tensor] = []
-                for ready in _read_ahead(pool, prepare, _split(part, self.batch)):
-                    whole = {name: pixels for name, pixels in ready if isinstance(pixels, Tensor)}
-                    failed |= {name: reason for name, reason in ready if isinstance(reason, str)}
-                    if whole:
-                        vectors.append(self._run(self.encoder.embed_pixels, torch.stack(list(whole.values()))))
-                        names += whole
-                    bar.update(len(ready))
-                if names:
-                    made |= self._keep(self.images, [keys[name] for name in names], torch.cat(vectors))
-        return made, failed
+        names: list[str] = []
+        vectors: list[Tensor] = []
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for ready in _read_ahead(pool, prepare, _split(list(keys), self.batch)):
+                whole = {name: pixels for name, pixels in ready if isinstance(pixels, Tensor)}
+                failed |= {name: reason for name, reason in ready if isinstance(reason, str)}
+                if whole:
+                    vectors.append(self._run(self.encoder.embed_pixels, torch.stack(list(whole.values()))))
+                    names += whole
+        if names:
+            self._keep(self.images, [keys[name] for name in names], torch.cat(vectors))
+        return failed
 
-    def _warn_of_cut_texts(self, texts: list[str], lengths: Tensor, context: int) -> None:
-        """Log how many texts the context is too short for; a tower that reads its padding cannot tell."""
+    def _find_cut(self, texts: list[str], lengths: Tensor, context: int) -> list[str]:
+        """Return the texts that the context is too short for; a tower that reads its padding cannot tell."""
         if lengths.max() < context or lengths.min() == context:
-            return
+            return []
         roomy = self.encoder.tokenizer(texts, context_length=context + 1)
-        cut = [text for text, count in zip(texts, self.encoder.count_tokens(roomy), strict=True) if count > context]
-        if cut:
-            logger.warning("%d texts are cut to the %d tokens of %s, such as %r", len(cut), context, self.model, cut[0])
+        return [text for text, count in zip(texts, self.encoder.count_tokens(roomy), strict=True) if count > context]
 
     def _run(self, embed: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         def run(batch: int) -> Tensor:
@@ -132,10 +119,8 @@ class Embedder:
         vectors, self.batch = halve_until_it_fits(run, self.batch)
         return vectors
 
-    def _keep(self, store: EmbeddingStore, keys: Sequence[str], vectors: Tensor) -> dict[str, np.ndarray]:
-        rows = vectors.numpy()
-        store.add(keys, rows, self.batch)
-        return dict(zip(keys, rows, strict=True))
+    def _keep(self, store: EmbeddingStore, keys: Sequence[str], vectors: Tensor) -> None:
+        store.add(keys, vectors.numpy(), self.batch)
 
 
 def _split(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -1,23 +1,22 @@
 """One embedding pass per model: every distinct picture and text of all benchmarks once, cached on disk."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cultureclip.benchmarks.embedding.embedder import Embedder, image_dtype
+from cultureclip.benchmarks.embedding.embedder import image_dtype
 from cultureclip.benchmarks.embedding.embedding_store import EmbeddingStore
+from cultureclip.benchmarks.embedding.job import Pass
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.families import fingerprint_model
 from cultureclip.models.fingerprint import fingerprint
 from cultureclip.reading.pictures import RULES
-
-logger = logging.getLogger(__name__)
 
 
 def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
@@ -42,7 +41,11 @@ def check_bases(base: Path, tuned: Mapping[str, str]) -> None:
 
 
 def embed_benchmarks(
-    model: str | Path, benchmarks: Sequence[Benchmark], cache: Path, settings: EmbeddingSettings | None = None
+    model: str | Path,
+    benchmarks: Sequence[Benchmark],
+    cache: Path,
+    settings: EmbeddingSettings | None = None,
+    engine: EngineSettings = HERE,
 ) -> Embeddings:
     """Return the embeddings of everything that the benchmarks ask about; read cached ones and embed the others.
 
@@ -55,6 +58,7 @@ def embed_benchmarks(
         benchmarks: Benchmarks to embed.
         cache: Folder of kept embeddings.
         settings: Settings of the pass; by default fp32 on the CPU.
+        engine: Where the items are embedded, and shared with whom.
 
     Returns:
         The embeddings. An unreadable picture has no row and is listed in ``failed``; the next pass tries it again.
@@ -70,14 +74,8 @@ def embed_benchmarks(
     # Follow the order on disk: a table is read from front to back.
     images = {name: digest("image", RULES, name) for name in pictures}
     texts = {text: digest("text", text) for text in sorted({t for benchmark in benchmarks for t in benchmark.texts})}
-    kept = image_store.get(images.values()) | text_store.get(texts.values())
-    new_images, new_texts = ({item: k for item, k in keys.items() if k not in kept} for keys in (images, texts))
-    failed: dict[str, str] = {}
-    if new_images or new_texts:
-        logger.debug("Embedding %d pictures and %d texts with %s", len(new_images), len(new_texts), model)
-        embedder = Embedder(model, settings, image_store, text_store)
-        made, failed = embedder.embed_images(new_images, pictures)
-        kept |= made | embedder.embed_texts(new_texts)
+    one_pass = Pass(str(model), own, settings, image_store, text_store)
+    kept, failed = one_pass.run(images, texts, pictures, engine)
     image_vectors, image_rows = _stack(images, kept)
     text_vectors, text_rows = _stack(texts, kept)
     if image_rows and text_rows and image_vectors.shape[1] != text_vectors.shape[1]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cultureclip.clip.contracts import SavedCheckpoint
 from cultureclip.drawings import Chart
+from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.engine.temporary import scratch_folder
 from cultureclip.errors import ConfigurationError
 from cultureclip.images.source import ImageSource
@@ -108,6 +109,7 @@ def evaluate_models(
     benchmarks: Benchmarks,
     cards: list[dict[str, Any]],
     parameters: EvaluationParameters,
+    engine: EngineSettings = HERE,
     **checkpoints: SavedCheckpoint,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Answer every question with the base, every further model and every one tuned here, also at scales of its update.
@@ -116,6 +118,7 @@ def evaluate_models(
         benchmarks: The questions.
         cards: Cards of all listed benchmarks.
         parameters: Locations of the base, further models and the cached embeddings.
+        engine: Where models embed, and shared with whom.
         checkpoints: Model name -> the tuned model.
 
     Returns:
@@ -140,10 +143,11 @@ def evaluate_models(
     models: dict[ModelName, str | Path] = {ModelName(BASE): parameters.base_model}
     models |= {ModelName(name): location for name, location in parameters.models.items()}
     models |= {name: checkpoint.merged_path for name, checkpoint in tuned.items()}
-    with scratch_folder() as folder:
+    cache = Path(parameters.embedding_cache)
+    with scratch_folder(cache / "scaled" if engine.kind == "ray" else None) as folder:  # other machines read it
         models |= _write_scaled(tuned, parameters, folder)
         places = {str(name): place for name, place in models.items()}
-        rows, asked = answer_benchmarks(places, benchmarks, Path(parameters.embedding_cache), parameters)
+        rows, asked = answer_benchmarks(places, benchmarks, cache, parameters, engine)
     after = {benchmark.name: benchmark.card() for benchmark in asked}
     return label_rows(pd.DataFrame(rows), models), [after.get(card["name"], card) for card in cards]
 

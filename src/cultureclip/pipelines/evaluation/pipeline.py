@@ -66,7 +66,7 @@ def create_pipeline(
         tags="evaluation",
         inputs={*_TRAINED_ON, *checkpoints.values(), *read_by(listed), "run_manifest"},
         outputs={"leak_check", "name_bias", "asked_pictures", "evaluation_run", *ANSWERS},
-        parameters={"params:evaluation"},
+        parameters={"params:evaluation", "params:engine"},
     )
 
 
@@ -98,6 +98,7 @@ def answer(benchmarks: str, checkpoints: Mapping[str, str]) -> list[Node]:
                 "benchmarks": benchmarks,
                 "cards": "collected_cards",
                 "parameters": "params:evaluation",
+                "engine": "params:engine",
                 **checkpoints,
             },
             outputs=["predictions", "benchmark_cards"],

@@ -25,5 +25,5 @@ def create_pipeline(benchmarks: Sequence[str] | None = None) -> Pipeline:
         namespace="measure",
         tags="measure",
         inputs={*read_by(listed), "run_manifest"},
-        parameters={"params:evaluation"},
+        parameters={"params:evaluation", "params:engine"},
     )
