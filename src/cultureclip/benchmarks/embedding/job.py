@@ -38,9 +38,9 @@ class Items(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """What a worker says of a slice: how many items it had, which pictures it could not read, which texts it cut."""
+    """What a worker says of a slice: its number of items, which pictures it could not read, which texts it cut."""
 
-    count: int
+    items: int
     failed: dict[str, str]
     cut: list[str]
 
@@ -95,7 +95,7 @@ class Pass:
         done = Embedded(0, {}, [])
         with progress_bar(total=missing, desc="embed", disable=not slices) as bar:
             for part in work.run(job):
-                bar.update(part.count)
+                bar.update(part.items)
                 done.failed.update(part.failed)
                 done.cut.extend(part.cut)
         if slices:
