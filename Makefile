@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := pocket,viz,docs,notebook,tracking,server,checks,onnx,mlflow,ray,dev
+EXTRAS := pocket,viz,docs,notebook,tracking,server,checks,onnx,mlflow,ray,remote,dev
 STAMP := $(VENV)/.installed
 
 export HF_HUB_OFFLINE := 1

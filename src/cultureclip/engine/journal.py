@@ -3,7 +3,8 @@
 ``<folder>/<name>-<plan>/`` has ``job.json`` and a folder per state. A state is a file with the slice's name:
 
 - ``held/<slice>.<token>``: somebody works on it. The file is created exclusively, so one creator wins. Its first line
-  says who holds it, and each later byte is a sign of life: its size is a counter. Nobody compares clocks.
+  says who holds it, and each later byte is a sign of life: its size is a counter. Nobody compares clocks. In an object
+  store the bytes are those of ``signs/<slice>.<token>`` (:mod:`cultureclip.engine.journal_files`).
 - ``done/``, ``failed/``, ``blocked/``: written beside and renamed, so a state is there whole or not at all.
 
 A slice whose holder is dead or silent is taken over under the next token. A holder that comes back finds its file gone
@@ -21,7 +22,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.engine import journal_files
 from cultureclip.engine.disk import cannot_write
 from cultureclip.engine.temporary import is_temporary, process_scope
 
@@ -47,14 +48,7 @@ class Lease:
 
     def beat(self) -> bool:
         """Give a sign of life; False if the slice was taken over."""
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        except FileNotFoundError:
-            return False
-        with suppress(OSError):  # a full disk: the holder looks silent, and at worst the slice is done twice
-            os.write(descriptor, b".")
-        os.close(descriptor)
-        return True
+        return journal_files.beat(self.path)
 
     def is_held(self) -> bool:
         """Whether nobody has taken the slice over."""
@@ -96,7 +90,7 @@ class Journal:
     """The journal of one job.
 
     Args:
-        folder: Folder of the journal; made at the first claim.
+        folder: Folder of the journal, also one of an object store; made at the first claim.
         silent_s: Seconds without a sign of life after which a holder counts as dead.
     """
 
@@ -112,7 +106,7 @@ class Journal:
         """
         for state in (DONE, FAILED, BLOCKED, HELD):
             try:
-                (self.folder / state).mkdir(parents=True, exist_ok=True)
+                journal_files.make_folder(self.folder / state)
             except OSError as error:
                 raise cannot_write(self.folder, error) from error
         before = self.facts()
@@ -122,13 +116,11 @@ class Journal:
 
     def facts(self) -> dict[str, Any]:
         """Return what the job is; empty if it was never begun."""
-        return self.read(".", JOB)
+        return _read_facts(self.folder / JOB)
 
     def names(self, state: str) -> set[str]:
         """Return the names of the slices in a state that is not ``held``."""
-        with suppress(FileNotFoundError):
-            return {path.name for path in (self.folder / state).iterdir() if not is_temporary(path.name)}
-        return set()
+        return {name for name in journal_files.list_names(self.folder / state) if not is_temporary(name)}
 
     def is_in(self, state: str, name: str) -> bool:
         """Whether a slice is in a state that is not ``held``."""
@@ -136,23 +128,19 @@ class Journal:
 
     def read(self, state: str, name: str) -> dict[str, Any]:
         """Return what was written of a slice in a state; empty if it has left the state."""
-        with suppress(FileNotFoundError):
-            found: dict[str, Any] = json.loads((self.folder / state / name).read_text(encoding="utf-8"))
-            return found
-        return {}
+        return _read_facts(self.folder / state / name)
 
     def forget(self, state: str, name: str) -> None:
         """Take a slice out of a state."""
-        (self.folder / state / name).unlink(missing_ok=True)
+        journal_files.remove(self.folder / state / name)
 
     def holders(self) -> dict[str, tuple[int, Path]]:
         """Return the highest token of each slice that somebody holds, and its file."""
         found: dict[str, tuple[int, Path]] = {}
-        with suppress(FileNotFoundError):
-            for path in (self.folder / HELD).iterdir():
-                name, _, token = path.name.rpartition(".")
-                if token.isdecimal() and (name not in found or int(token) > found[name][0]):
-                    found[name] = (int(token), path)
+        for file in journal_files.list_names(self.folder / HELD):
+            name, _, token = file.rpartition(".")
+            if token.isdecimal() and (name not in found or int(token) > found[name][0]):
+                found[name] = (int(token), self.folder / HELD / file)
         return found
 
     def claim(self, name: str) -> Lease | None:
@@ -174,7 +162,7 @@ class Journal:
 
     def release(self, lease: Lease) -> None:
         """Give a slice back, or end the work on it."""
-        lease.path.unlink(missing_ok=True)
+        journal_files.remove(lease.path)
 
     def settle(self, lease: Lease, state: str, facts: Mapping[str, Any]) -> bool:
         """Put a slice into a state, and give the lease back; False if it was taken over, and nothing is written."""
@@ -196,7 +184,7 @@ class Journal:
             if name not in kept:
                 self._write(self.folder / DONE / name, {"items": items})
                 if name in held:
-                    held[name][1].unlink(missing_ok=True)
+                    journal_files.remove(held[name][1])
                 self.forget(FAILED, name)
                 self.forget(BLOCKED, name)
 
@@ -204,27 +192,18 @@ class Journal:
         path = self.folder / HELD / f"{name}.{token}"
         header = json.dumps({"scope": process_scope(), "process": os.getpid(), "tries": tries}) + "\n"
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
-            return None
+            if not journal_files.create(path, header.encode()):
+                return None
         except OSError as error:
             raise cannot_write(path, error) from error
-        try:
-            os.write(descriptor, header.encode())
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise cannot_write(path, error) from error
-        finally:
-            os.close(descriptor)
         if before is not None:
-            before.unlink(missing_ok=True)  # its holder is told by that
+            journal_files.remove(before)  # its holder is told by that
         return Lease(name, path, tries)
 
     def is_silent(self, name: str, path: Path) -> bool:
         """Whether a holder has given no sign of life for too long, since this process first looked."""
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
+        size = journal_files.count_life(path)
+        if size is None:
             return False
         seen = self._seen.get(name)
         if seen is None or (seen.path, seen.size) != (path, size):
@@ -234,16 +213,21 @@ class Journal:
 
     def _write(self, path: Path, facts: Mapping[str, Any]) -> None:
         try:
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+            journal_files.write(path, json.dumps(facts, ensure_ascii=False))
         except OSError as error:
             raise cannot_write(path, error) from error
 
 
+def _read_facts(path: Path) -> dict[str, Any]:
+    content = journal_files.read(path)
+    found: dict[str, Any] = {} if content is None else json.loads(content)
+    return found
+
+
 def _read_header(path: Path) -> dict[str, Any]:
     """Read who holds a lease; a file whose creator was killed before it wrote has no header, and is silent forever."""
-    with suppress(FileNotFoundError, ValueError):
-        found: dict[str, Any] = json.loads(path.read_bytes().partition(b"\n")[0])
+    with suppress(ValueError):
+        found: dict[str, Any] = json.loads((journal_files.read(path) or b"").partition(b"\n")[0])
         return found
     return {}
 

@@ -3,11 +3,28 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from cultureclip.settings_base import Device, Settings
+
+
+def _open_place(value: Any, follow: ValidatorFunctionWrapHandler) -> Path:
+    """Return a folder's path: for an address with a protocol one that behaves like a path."""
+    if "://" not in str(value):
+        path: Path = follow(value)
+        return path
+    if find_spec("upath") is None:
+        raise ValueError(f"{value} needs packages: pip install 'cultureclip[remote]'")
+    from upath import UPath
+
+    place: Path = UPath(str(value), use_listings_cache=False)  # others write there
+    return place
+
+
+Place = Annotated[Path, WrapValidator(_open_place), PlainSerializer(str, when_used="json")]
+"""A folder of this machine, a shared disk or an object store."""
 
 
 class EngineSettings(Settings):
@@ -28,7 +45,8 @@ class EngineSettings(Settings):
         tries: How often an item is tried whose worker dies or hangs, before it counts as failed.
         silent_s: Seconds without a sign of life after which the holder of an item counts as dead. A sign comes every
             tenth of this.
-        journal: Folder of the jobs' journals. None: nobody shares the work, and an item that fails ends the run.
+        journal: Folder of the jobs' journals, also one that fsspec opens, such as ``s3://bucket/jobs``. None: nobody
+            shares the work, and an item that fails ends the run.
     """
 
     kind: Literal["local", "pool", "ray"] = "local"
@@ -41,7 +59,7 @@ class EngineSettings(Settings):
     retry: Literal["failed"] | None = None
     tries: int = Field(default=3, ge=1)
     silent_s: float = Field(default=60.0, gt=0)
-    journal: Path | None = None
+    journal: Place | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

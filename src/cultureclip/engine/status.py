@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.engine import journal_files
 from cultureclip.engine.journal import BLOCKED, DONE, FAILED, JOB, Journal
 
 STATUS = "status.txt"
@@ -112,8 +112,7 @@ class StatusFile:
             return
         self._last = time.monotonic()
         try:
-            with replacing(self._path) as temporary:
-                temporary.write_text(self._fold.progress().line() + "\n", encoding="utf-8")
+            journal_files.write(self._path, self._fold.progress().line() + "\n")
         except OSError:
             return
 
