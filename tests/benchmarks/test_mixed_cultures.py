@@ -111,6 +111,42 @@ def test_associations_that_lack_something_are_counted(tmp_path: Path) -> None:
         load(tmp_path, "association_bias", {"type": "association_bias"})
 
 
+# Prevalence
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_prevalence_is_that_of_a_loop_over_all_orders_of_ties(tmp_path: Path, seed: int) -> None:
+    write_pictures(tmp_path, [f"{n}.png" for n in range(4)])
+    said = {("0", "en"): "a gate|the gate", ("0", "de"): "ein Tor", ("1", "en"): "taxi", ("1", "de"): "taxi"}
+    said |= {("2", "de"): "ein Hut", ("3", "sw"): "kofia|a gate"}
+    lines = [f"{picture}.png,{language},{texts}" for (picture, language), texts in said.items()]
+    (tmp_path / "own.csv").write_text("\n".join(["image,language,captions", *lines, "3.png,en,"]), encoding="utf-8")
+    benchmark = load(tmp_path / "own.csv", "prevalence_bias", {"type": "csv"})
+    assert benchmark.card()["left_out"] == {"no captions": 1}
+    assert benchmark.size == len(said)
+    clusters = [item.cluster for item in benchmark.items]
+    assert clusters[0] == clusters[3] != clusters[1] != clusters[2], "a gate is said of two pictures"
+    embeddings, image, text = embed(benchmark, seed)
+    found = benchmark.answer(embeddings)
+    assert len({p.item_id for p in found}) == len(found) == len(said) * 5
+    pool = {caption: {name for (_, name), texts in said.items() if caption in texts.split("|")} for caption in text}
+    for (picture, language), texts in said.items():
+        item = benchmark.items[int(picture)]
+        mine = {metric_of(p.item_id): p.correct for p in found if (p.image, p.category) == (item.image, language)}
+        cosines = {caption: round(float(image[item.image] @ text[caption]), 6) for caption in text}
+        own = {caption for (other, _), told in said.items() if other == picture for caption in told.split("|")}
+        best = max(cosines[caption] for caption in texts.split("|"))
+        rivals = [cosines[caption] for caption in text if caption not in own]
+        above, level = sum(rival > best for rival in rivals), sum(rival == best for rival in rivals) + 1
+        ranks = range(above + 1, above + level + 1)  # equally likely
+        for k in (1, 5, 10):
+            assert mine[f"R@{k}"] == pytest.approx(np.mean([rank <= k for rank in ranks]))
+        assert mine["MRR"] == pytest.approx(np.mean([1 / rank for rank in ranks]))
+        first = [caption for caption in text if cosines[caption] == max(cosines.values())]
+        shares = [(language in pool[caption]) / len(pool[caption]) for caption in first]
+        assert mine["first place"] == pytest.approx(np.mean(shares))
+
+
 # CultureMix
 
 

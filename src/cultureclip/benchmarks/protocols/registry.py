@@ -22,6 +22,7 @@ ProtocolName = Literal[
     "globalrg_retrieval",
     "image_text_retrieval",
     "linear_probe",
+    "prevalence_bias",
     "ravenea",
     "ravenea_captions",
     "ravenea_questions",

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
+from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
 from cultureclip.models.finite import check_computed
 from cultureclip.models.memory import halve_until_it_fits
@@ -143,13 +144,29 @@ class VisionLanguageModel:
         inputs, sampling = self._inputs(requests), requests[0].sampling
         written = model.generate(
             **inputs,
-            max_new_tokens=sampling.max_tokens,
+            max_new_tokens=self._room(inputs["input_ids"].shape[1], sampling.max_tokens),
             do_sample=False,
             logits_processor=_drawing(sampling, [request.seed for request in requests]),
             **({"stop_strings": [sampling.stop], "tokenizer": processor.tokenizer} if sampling.stop else {}),
         )[:, inputs["input_ids"].shape[1] :]
         read = inputs["attention_mask"].sum(1).tolist()
         return [self._decode(row.tolist(), sampling, tokens) for row, tokens in zip(written, read, strict=True)]
+
+    def _room(self, read: int, wanted: int) -> int:
+        """Return how many tokens an answer may have: those wanted, or fewer where the model's context ends.
+
+        Args:
+            read: Tokens of the longest question of the batch.
+            wanted: Most tokens of an answer.
+
+        Raises:
+            ConfigurationError: if the question fills the context; the model would fail inside.
+        """
+        most = getattr(self._loaded[0].config.get_text_config(), "max_position_embeddings", None)
+        if most is not None and read >= most:
+            cause = f"a question takes {read:,} tokens, and the model reads {most:,}"
+            raise ConfigurationError(self.folder, cause, "Show less, or name a model with a longer context")
+        return wanted if most is None else min(wanted, most - read)
 
     def _decode(self, tokens: list[int], sampling: Sampling, read: int) -> Answer:
         model, processor = self._loaded
