@@ -143,20 +143,20 @@ class _Scorer:
         self.answers, self.is_macro = answers, weights is not None
         self.sample = ClusteredItems(answers.items["cluster"].to_numpy(), weights)
         self.signs = self.sample.draw_signs(flips, seed)
+        # one array instead of a table: taking columns out of a table, thousands of times, took most of the time
+        self._credits = answers.credit.to_numpy()
+        self._columns = {name: place for place, name in enumerate(answers.credit.columns)}
         self._means: dict[ModelName, np.ndarray] = {}
-        self._credits: dict[ModelName, np.ndarray] = {}
+
+    def _credit(self, members: Iterable[ModelName]) -> np.ndarray:
+        """Return the models' credits, [items, models]."""
+        return self._credits[:, [self._columns[str(member)] for member in members]]
 
     def _mean(self, model: ScoredModel) -> np.ndarray:
         """Return each item's mean over the members, [items]; computed once a model, as a model has many references."""
         if model.name not in self._means:
-            self._means[model.name] = self.answers.mean(model.members)
+            self._means[model.name] = self._credit(model.members).mean(axis=1)
         return self._means[model.name]
-
-    def _credit(self, model: ScoredModel) -> np.ndarray:
-        """Return the members' credits, [items, members]; taken from the table once a model."""
-        if model.name not in self._credits:
-            self._credits[model.name] = self.answers.credit[list(map(str, model.members))].to_numpy()
-        return self._credits[model.name]
 
     def score(self, plan: Iterable[ScoredModel]) -> Iterator[dict[str, Any]]:
         """Yield rows of all models, one a reference."""
@@ -175,7 +175,7 @@ class _Scorer:
         own = self.sample.estimate_mean(self._mean(model))
         spread = dict.fromkeys(("seed_std", "seed_low", "seed_high"), np.nan)
         if len(model.seeds) > 1:
-            seeds = [self.sample.mean(self.answers.mean([member])) for member in model.members]
+            seeds = [self.sample.mean(credit) for credit in self._credit(model.members).T]
             spread = {"seed_std": float(np.std(seeds, ddof=1)), "seed_low": min(seeds), "seed_high": max(seeds)}
         return {
             "model": str(model.name),
@@ -203,7 +203,7 @@ class _Scorer:
         }
         if self.is_macro:  # it weighs items, which the test cannot
             return row | {"mcnemar_p": np.nan, "mcnemar_n": 0, "mcnemar_excluded": 0}
-        test = mcnemar_test(self._credit(model), self._credit(reference))
+        test = mcnemar_test(self._credit(model.members), self._credit(reference.members))
         return row | {"mcnemar_p": test.p_value, "mcnemar_n": test.n, "mcnemar_excluded": test.excluded}
 
 
