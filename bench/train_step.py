@@ -39,7 +39,7 @@ from cultureclip.models.encoder import ImageTextEncoder
 
 LORA = LoraSettings(rank=4, alpha=16, dropout=0.0, targets=("q", "v"), train_temperature=False)
 OBJECTIVE = ObjectiveSettings(duplicate_aware=False)
-BUDGET_FP32, BUDGET_BF16 = 2.2, 3.5
+BUDGET_FP32, BUDGET_BF16 = 2.6, 5.0
 
 
 class Ours:
