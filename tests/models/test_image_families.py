@@ -182,10 +182,10 @@ def test_a_quantisation_that_cannot_be(sdxl, quantization, message):
         load(sdxl, quantization=quantization)
 
 
-def test_a_class_without_a_line_in_the_table(sdxl, tmp_path, monkeypatch):
+def test_a_class_without_a_line_in_the_table(sdxl, tmp_path):
     folder = copy_model(sdxl, tmp_path / "other")
     index = folder / "model_index.json"
-    index.write_text(index.read_text().replace("StableDiffusionXLPipeline", "KolorsPipeline"))
+    index.write_text(index.read_text().replace("StableDiffusionXLPipeline", "StableDiffusionPipeline"))
     assert find_family(folder) is None
     given = {"num_inference_steps": 2, "height": 16, "width": 16}
     assert complete_call(folder, given) == given
