@@ -5,15 +5,16 @@
 Writes the tables of a run with ``images`` images, five per side of a twin, ten twins per concept, and everything that
 its judges have answered: an embedding per image and text, three ratings with reasons per image. One image in a hundred
 repeats another one of its concept, and one in a hundred looks like an image of another concept. Then runs the nodes of
-the filter in a process of its own, with the judges ``clip``, ``vision_language`` and ``distinct``; no model is loaded:
+the filter in a process of its own, with the default judges ``clip`` and ``vision_language``; no model is loaded:
 
 - measure: keys, embeddings, similarities, looks;
-- rate, distinct: the judges; the third searches the nearest image of another concept;
+- rate: the vision-language judge;
 - decide: opinions, duplicates, verdicts; select: the training rows; summarise, audit: counts by reason and by group;
 - check: the schemas of both tables; save: both as Parquet.
 
 Prints a line per part and size and, as its last line, one JSON object: ``seconds`` and ``peak_gb`` of the large run,
-its ``parts``, and ``exponent``, the growth of the time between the two sizes (1 is linear).
+its ``parts``, ``small`` with the seconds of the judge ``distinct`` on the smaller size, and ``exponent``, the growth of
+the time between the two sizes (1 is linear).
 """
 
 import argparse
@@ -54,13 +55,13 @@ CULTURES = ("JP", "KR", "CN", "MX", "IN", "TR", "NG", "PE")
 PROMPT = {"system": "Rate the picture.", "templates": {"rate": "{name} from {culture}: {features}"}}
 
 
-def parameters() -> FilteringParameters:
-    """The default environment's settings, with the judge of likeness."""
+def parameters(likeness: bool = False) -> FilteringParameters:
+    """The default environment's settings; with the judge of likeness, if wanted."""
     text = (ROOT / "conf/base/parameters_filtering.yml").read_text(encoding="utf-8")
     for name in ("vision_judge", "judge"):
         text = text.replace(f"${{globals:{name}}}", str(WEIGHTS / name))
     settings = yaml.safe_load(text.replace("${globals:exclude}", "{}"))["filtering"]
-    panel = {"decide": [*settings["judges"]["decide"], "distinct"], "combine": "all"}
+    panel = {"decide": [*settings["judges"]["decide"], *(["distinct"] if likeness else [])], "combine": "all"}
     return FilteringParameters(**settings | {"judges": panel})
 
 
@@ -212,12 +213,12 @@ class Clock:
         module.judge = lambda *given: self.time(name, judge, *given)
 
 
-def filter_images(folder: Path) -> dict[str, Any]:
+def filter_images(folder: Path, likeness: bool) -> dict[str, Any]:
     """Run the nodes of the filter, and the audit."""
     tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("concepts", "twins", "captions")}
     requests = pd.read_parquet(folder / "requests.parquet")
     images = Planned(requests["image_id"].tolist())
-    store, settings, clock = KeyedStore(folder / "judgements.sqlite"), parameters(), Clock()
+    store, settings, clock = KeyedStore(folder / "judgements.sqlite"), parameters(likeness), Clock()
     captions, twins, concepts = tables["captions"], tables["twins"], tables["concepts"]
     clock.watch(vision_language, "rate")
     clock.watch(distinct, "distinct")
@@ -226,7 +227,7 @@ def filter_images(folder: Path) -> dict[str, Any]:
     sources = (requests, captions, twins, concepts)
     measured = clock.time("measure", nodes.measure_images, images, *sources, store, settings)
     opinions, usage = clock.time("panel", nodes.ask_judges, measured, images, concepts, store, PROMPT, {}, settings)
-    clock.parts["panel"] -= clock.parts["rate"] + clock.parts["distinct"]
+    clock.parts["panel"] -= clock.parts["rate"] + clock.parts.get("distinct", 0.0)
     judged = clock.time("decide", nodes.judge_images, measured, opinions, settings)
     del opinions
     rows = clock.time("select", nodes.select_twins, judged, *sources, settings)
@@ -254,6 +255,8 @@ def measure(options: argparse.Namespace, images: int, folder: Path) -> dict[str,
     filled = run_alone(__file__, part="fill", folder=place, images=images, width=options.width)
     print(f"{images} images: {filled['gb']:.2f} GB of answers", flush=True)
     found = run_alone(__file__, part="filter", folder=place)
+    if images == options.small:
+        found["distinct"] = run_alone(__file__, part="filter", folder=place, likeness=1)["parts"]["distinct"]
     shutil.rmtree(place)
     print(json.dumps(found), flush=True)
     return found
@@ -265,13 +268,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--small", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--likeness", type=int, default=0, help="1: distinct decides, too")
     parser.add_argument("--part", choices=["fill", "filter"])
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.part:
         work = {
             "fill": lambda: fill(options.folder, options.images, options.width),
-            "filter": lambda: filter_images(options.folder),
+            "filter": lambda: filter_images(options.folder, bool(options.likeness)),
         }
         print(json.dumps(work[options.part]()))
         return
