@@ -39,7 +39,8 @@ def run(workplace: Workplace, **parameters: Any) -> str:
 def table_of(workplace: Workplace) -> str:
     (file,) = workplace.data.glob("08_reporting/preflight.txt/*/preflight.txt")
     text = file.read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= 120
+    lines = [line for line in text.splitlines() if max(map(len, line.split()), default=0) < 60]  # a path is not broken
+    assert max(map(len, lines)) <= 120
     return " ".join(text.split())
 
 
@@ -182,7 +183,7 @@ def test_a_preview_with_the_same_settings_is_the_rate_and_another_ones_is_not(wo
         folder = workplace.data / "08_reporting/preview/synthesis" / VERSION / "synthesis"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / "index.html").write_text("")
+        (folder / "index.html").write_text("<p>four pictures</p>")
         for name, text in record.items():
             (folder / name).write_text(text)
         shutil.rmtree(workplace.data / "08_reporting/preflight.txt", ignore_errors=True)

@@ -37,6 +37,7 @@ STAGES = {
     "filtering",
     "train",
     "evaluation",
+    "ask_benchmarks",
     "export",
     "import_cultwin",
     "preview",

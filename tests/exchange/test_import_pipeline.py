@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from PIL import Image
 
+from cultureclip.engine.settings import HERE
 from cultureclip.errors import ConfigurationError, LeakError, MissingInputError
 from cultureclip.exchange.folder import DatasetFolder
 from cultureclip.exchange.rows import divide_rows
@@ -69,6 +70,7 @@ def open_project(folder: Path, base: Path, pictures: list[bytes]) -> DataCatalog
     parameters["evaluation"] |= {"embedding_cache": str(folder / "embeddings"), "resamples": 200}
     for stage, changes in parameters.items():
         catalog[f"params:{stage}"] = MemoryDataset(change_stage(stage, **changes), copy_mode="assign")
+    catalog["params:engine"] = MemoryDataset(HERE)
     catalog["run_manifest"] = MemoryDataset({"commit": None})
     return catalog
 

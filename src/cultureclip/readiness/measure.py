@@ -18,6 +18,7 @@ from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.readiness.finding import Finding, Survey
 from cultureclip.readiness.measured import Measured, rate_key
 
+_SHARD = "0"
 _MEASURES_JUDGES = {"clip", "vision_language"}
 """Judges whose time is measured; with another one among those that decide, a preview tells more."""
 
@@ -50,9 +51,13 @@ def measure_stages(survey: Survey, items: int, broken: Callable[[str], bool]) ->
     concepts = _read_concepts(survey) if items else None
     if concepts is None:
         return measured, findings
+    concepts = concepts.head(items)
+    concepts = concepts.assign(
+        concept_id=_SHARD + concepts["concept_id"].str[1:]
+    )  # one shard: their images are a batch
     with tempfile.TemporaryDirectory(prefix="preflight-") as folder:
         store, pictures = KeyedStore(Path(folder) / "answers.sqlite"), ImageSet(ShardStore(Path(folder) / "images"), [])
-        bench = _Bench(survey, concepts.head(items), store, pictures)
+        bench = _Bench(survey, concepts, store, pictures)
         for stage, measure in _MEASURES.items():
             if stage not in survey.stages or broken(stage):
                 continue
@@ -111,7 +116,7 @@ def _measure_synthesis(bench: _Bench, settings: Any) -> Iterator[Measured]:
 
     names = bench.concepts["name"].tolist()
     plan = pd.DataFrame({"image_id": bench.concepts["concept_id"], "prompt": names, "seed": range(len(names))})
-    report = generate_missing(plan.assign(shard="0"), bench.pictures.store, settings)
+    report = generate_missing(plan.assign(shard=_SHARD), bench.pictures.store, settings)
     bench.pictures.ids = sorted(plan["image_id"])
     yield Measured(
         stage="synthesis",

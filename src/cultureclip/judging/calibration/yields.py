@@ -51,7 +51,7 @@ def tabulate_yields(images: pd.DataFrame, good: pd.Series) -> pd.DataFrame:
         that come in concepts.
     """
     rows: list[dict[str, Any]] = []
-    images = images[["judge", "category", "cultures", "concept_id", "verdict", "reason"]]
+    images = images[["judge", "image_id", "category", "cultures", "concept_id", "verdict", "reason"]]
     for judge, judged in images.groupby("judge", sort=True):
         for axis, group, mask in list_groups(judged):
             keys = {"judge": judge, "axis": axis, "group": group}
