@@ -53,6 +53,7 @@ WEIGHTS = ROOT / "src/cultureclip/pocket/weights"
 PER_SIDE, TWINS_PER_CONCEPT, BLOCK = 5, 10, 20_000
 CULTURES = ("JP", "KR", "CN", "MX", "IN", "TR", "NG", "PE")
 PROMPT = {"system": "Rate the picture.", "templates": {"rate": "{name} from {culture}: {features}"}}
+UNRATED = pd.Series(dtype=bool, name="good")
 
 
 def parameters(likeness: bool = False) -> FilteringParameters:
@@ -233,7 +234,7 @@ def filter_images(folder: Path, likeness: bool) -> dict[str, Any]:
     rows = clock.time("select", nodes.select_twins, judged, *sources, settings)
     counted = clock.time("summarise", nodes.summarise_filtering, judged, measured, rows, concepts, usage, settings)
     del measured
-    audit = clock.time("audit", lambda: tabulate_yields(describe_images(judged, captions, concepts)))
+    audit = clock.time("audit", lambda: tabulate_yields(describe_images(judged, captions, concepts), UNRATED))
     clock.time("check", lambda: (JUDGEMENTS.validate(judged), CULTWIN.validate(rows)))
     clock.time("save", lambda: [t.to_parquet(folder / f"out{n}.parquet") for n, t in enumerate((judged, rows))])
     return {
