@@ -15,7 +15,7 @@ from cultureclip.audit.culture_summary import (
     summarise_distances,
     summarise_indices,
 )
-from cultureclip.audit.distances import compare_answers
+from cultureclip.audit.distances import DISTANCES, compare_answers
 from cultureclip.audit.hofstede import INDICES, IndexSettings
 from cultureclip.audit.population import POPULATION_COLUMNS
 from cultureclip.audit.settings import SurveySettings
@@ -86,6 +86,12 @@ def test_a_model_that_always_answers_three(make_asker, questions):
     # the third of three options is another one when the list is reversed: never a change between people
     assert changes["reasons"] == {"same_answer": 25 * 2 * 8}
     assert changes["changed"]["value"] == 0 < changes["changed"]["high"]
+
+
+def test_no_population_is_a_table_of_distances_without_rows(make_asker, questions):
+    answers = ask_survey(questions, settings(), make_asker(lambda question: "1"))
+    nobody = population(answers, lambda item, size: np.full(size, 1 / size)).head(0)
+    assert DISTANCES.validate(compare_answers(answers, nobody, 0.5, 0)).empty
 
 
 def test_a_model_that_always_refuses(make_asker, questions):

@@ -60,8 +60,9 @@ def compare_answers(answers: pd.DataFrame, population: pd.DataFrame, smoothing: 
             options = found["option"].to_numpy(int)
             own = seed_from_id(digest("floor", seed, item, country, stratum, mode))
             rows.append(row | ({"why_not": why} if why else _measure(options, np.asarray(shares), smoothing, own)))
+    texts = dict.fromkeys(("item", "country", "stratum", "mode", "why_not"), "str")  # also of a table without rows
     table = pd.DataFrame(rows, columns=list(DISTANCES.columns))
-    return table.astype(dict.fromkeys(("kl", "js", "floor"), "float64") | {"answers": int, "why_not": "str"})
+    return table.astype(texts | dict.fromkeys(("kl", "js", "floor"), "float64") | {"answers": int})
 
 
 def _measure(options: np.ndarray, shares: np.ndarray, smoothing: float, seed: int) -> dict[str, float]:

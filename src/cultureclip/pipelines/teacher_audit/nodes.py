@@ -183,7 +183,8 @@ def summarise_audit(
     missing = metrics["survey"]["why_not"]
     if any(missing.values()):
         counts = ", ".join(f"{why} {count:,}" for why, count in missing.items() if count)
-        logger.warning("Audit: of %s answers none is an option: %s", f"{len(answers):,}", counts)
+        total = sum(missing.values())
+        logger.warning("Audit: %s of %s answers are no option: %s", f"{total:,}", f"{len(answers):,}", counts)
     return metrics
 
 
