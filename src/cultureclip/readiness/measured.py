@@ -1,14 +1,19 @@
 """Measurements of what items of a stage take, with the settings that they are true for."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cultureclip.ids import digest
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 from cultureclip.settings_base import Settings
+
+if TYPE_CHECKING:
+    from cultureclip.models.chat.asking import Usage
+    from cultureclip.models.chat.request import Answer
 
 MEASURED = "measured.json"
 """File in the folder of a preview."""
@@ -61,6 +66,32 @@ def rate_key(stage: str, settings: Settings) -> str:
     """
     values: dict[str, Any] = settings.model_dump(mode="json", include=_DECIDES.get(stage), exclude={"exclude"})
     return digest("rate", stage, json.dumps(values, sort_keys=True))
+
+
+def measure_answers(
+    stage: str, settings: Settings, how: str, items: int, answers: Sequence["Answer"], usage: "Usage"
+) -> Measured:
+    """Say what items took of a chat model, kept answers included.
+
+    The seconds are those of the answers given now, scaled to all of them; None where the model was not asked now.
+
+    Args:
+        stage: Name of the stage.
+        settings: Its parameters.
+        how: How it was measured, in words.
+        items: Number of items that the answers are for.
+        answers: All of them.
+        usage: How many were asked for now, and their seconds.
+    """
+    return Measured(
+        stage=stage,
+        key=rate_key(stage, settings),
+        how=how,
+        items=items,
+        seconds=usage.seconds / usage.asked * len(answers) if usage.asked else None,
+        tokens_read=sum(answer.prompt_tokens for answer in answers),
+        tokens_written=sum(answer.completion_tokens for answer in answers),
+    )
 
 
 def read_measured(path: Path) -> Measured | None:

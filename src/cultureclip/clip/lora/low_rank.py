@@ -4,7 +4,8 @@ Each adapted projection gives W x + scale * B A dropout(x), with B = 0 at the st
 weights instead of being added to them: the backward pass then needs no gradient of the size of W.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +114,11 @@ class LoraAttention(nn.Module):
         return output_projection(self, attend(q, k, v, self.num_heads, attn_mask)), None
 
 
+def unadapted(attention: Any) -> Any:
+    """Return the attention below an adapter, or the attention itself."""
+    return attention.base if isinstance(attention, LoraAttention) else attention
+
+
 def project(attention: nn.MultiheadAttention | LoraAttention, x: Tensor, names: Sequence[str]) -> list[Tensor]:
     """Return projections [..., width] of x, with their updates.
 
@@ -121,7 +127,7 @@ def project(attention: nn.MultiheadAttention | LoraAttention, x: Tensor, names: 
         x: [..., width].
         names: Neighbours among ``PACKED``, in its order: all of them, ``q``, or ``k`` and ``v``.
     """
-    base = attention.base if isinstance(attention, LoraAttention) else attention
+    base = unadapted(attention)
     start, width = PACKED.index(names[0]), base.embed_dim
     rows = slice(start * width, (start + len(names)) * width)
     packed = F.linear(x, base.in_proj_weight[rows], None if base.in_proj_bias is None else base.in_proj_bias[rows])
@@ -130,7 +136,7 @@ def project(attention: nn.MultiheadAttention | LoraAttention, x: Tensor, names: 
 
 def output_projection(attention: nn.MultiheadAttention | LoraAttention, mixed: Tensor) -> Tensor:
     """Return an attention's output [..., width] from its mixed values, with its update."""
-    base = attention.base if isinstance(attention, LoraAttention) else attention
+    base = unadapted(attention)
     return _updated(attention, "out", mixed, base.out_proj(mixed))
 
 
@@ -156,8 +162,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> 
 
 def _updated(module: nn.Module, name: str, x: Tensor, plain: Tensor) -> Tensor:
     """Return ``plain``, the frozen projection of x, with the module's update of that name if it has one that is on."""
-    updates: Mapping[str, nn.Module] = (
-        dict(module.updates.items()) if isinstance(module, LoraAttention | LoraPackedLinear) else {}
-    )
-    update = updates.get(name)
+    updates = module.updates if isinstance(module, LoraAttention | LoraPackedLinear) else None
+    update = updates[name] if updates is not None and name in updates else None
     return plain + update(x) if isinstance(update, LowRank) and update.enabled else plain

@@ -14,7 +14,7 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock, Transformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cultureclip.clip.lora.low_rank import PACKED, LoraAttention, attend, output_projection, project
+from cultureclip.clip.lora.low_rank import PACKED, attend, output_projection, project, unadapted
 from cultureclip.clip.towers.sequences import Sequences
 
 _STEEPNESS = 1.702
@@ -32,7 +32,7 @@ def is_known(transformer: Any) -> bool:
 def _is_plain(block: nn.Module) -> bool:
     if type(block) is not ResidualAttentionBlock or hasattr(block, "ln_1_kv"):
         return False
-    attention = block.attn.base if isinstance(block.attn, LoraAttention) else block.attn
+    attention = unadapted(block.attn)
     return type(attention) is nn.MultiheadAttention and attention.in_proj_weight is not None
 
 

@@ -13,6 +13,7 @@ from open_clip.model import CLIP
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cultureclip.clip.data.towers import embed_image
 from cultureclip.clip.towers.blocks import is_known, run_pooled
 from cultureclip.clip.towers.sequences import Sequences
 from cultureclip.models.text_tower import embed_text, pool_positions, project_text
@@ -35,8 +36,7 @@ def embed_image_pooled(model: Any, pixels: Tensor) -> Tensor:
     """Return image embeddings [N, D] of normalised pixels [N, 3, H, W], at their own length, fp32."""
     visual = model.visual
     if not pools_one_image_token(visual):
-        vectors: Tensor = model.encode_image(pixels)
-        return vectors.float()
+        return embed_image(model, pixels)
     patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
     start = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
     x = torch.cat([start, patches], dim=1) + visual.positional_embedding.to(patches.dtype)

@@ -11,7 +11,7 @@ from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import StorageError, UnparsableAnswerError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.job import engine_of, question_job
-from cultureclip.models.chat.request import Answer, ChatModel, Request, Structured
+from cultureclip.models.chat.request import Answer, ChatModel, Request, Structured, cost_of
 from cultureclip.models.chat.structured import SHOWN, parse_answer
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,7 @@ class Usage:
         """Return the counts, and the cost if prices per million tokens read and written are given."""
         metrics = asdict(self) | {"seconds": round(self.seconds, 3)}
         if prices is not None:
-            read, written = prices
-            metrics["cost"] = (self.prompt_tokens * read + self.completion_tokens * written) / 1e6
+            metrics["cost"] = cost_of(self.prompt_tokens, self.completion_tokens, prices)
         return metrics
 
 

@@ -191,12 +191,17 @@ class PricedModel(Protocol):
         """Prices per million tokens read and written; None if they are not configured."""
 
 
+def cost_of(read: float, written: float, prices: Prices) -> float:
+    """Return what tokens cost at prices per million tokens read and written."""
+    return (read * prices[0] + written * prices[1]) / 1e6
+
+
 def count_tokens(read: int, written: int, model: ChatModel) -> dict[str, float]:
     """Count tokens for a job's status, and what they cost where the model has prices."""
     counts: dict[str, float] = {"tokens read": read, "tokens written": written}
     prices = model.prices if isinstance(model, PricedModel) else None
     if prices is not None:
-        counts["cost"] = (read * prices[0] + written * prices[1]) / 1e6
+        counts["cost"] = cost_of(read, written, prices)
     return counts
 
 

@@ -13,7 +13,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
 from cultureclip.pipelines.preview import First, PreviewParameters
-from cultureclip.readiness.measured import Measured, rate_key
+from cultureclip.readiness.measured import Measured, measure_answers
 from cultureclip.report.estimate import Figure
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def estimate(
         total: Number of all concepts.
         prices: Prices per million tokens read and written; None if not configured.
     """
+    from cultureclip.models.chat.request import cost_of
     from cultureclip.report.estimate import SECONDS, project
 
     answers = [[exchanges[candidate.seed].answer for candidate in tries] for tries in written]
@@ -147,7 +148,7 @@ def estimate(
     if heard.asked:
         figures.append(questions.times(heard.seconds / heard.asked, "time", SECONDS, 1))
     if prices is not None:
-        costs = [(r * prices[0] + w * prices[1]) / 1e6 for r, w in zip(read, wrote, strict=True)]
+        costs = [cost_of(r, w, prices) for r, w in zip(read, wrote, strict=True)]
         figures.append(project("cost", costs, total, "in the currency of the prices", 4))
     return figures
 
@@ -158,21 +159,11 @@ def measured_rate(
     heard: "Usage",
     parameters: CaptioningParameters,
 ) -> Measured:
-    """Note what an accepted caption takes, for the preflight: refused tries are a part of it.
-
-    The seconds are those of the answers given now, scaled to all of the questions shown.
-    """
+    """Note what an accepted caption takes, for the preflight: refused tries are a part of it."""
     answers = [exchanges[candidate.seed].answer for tries in written for candidate in tries]
     accepted = sum(candidate.reason is None for tries in written for candidate in tries)
-    return Measured(
-        stage="captioning",
-        key=rate_key("captioning", parameters),
-        how=f"preview of {len(answers)} questions, {accepted} captions accepted",
-        items=accepted,
-        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
-        tokens_read=sum(answer.prompt_tokens for answer in answers),
-        tokens_written=sum(answer.completion_tokens for answer in answers),
-    )
+    how = f"preview of {len(answers)} questions, {accepted} captions accepted"
+    return measure_answers("captioning", parameters, how, accepted, answers, heard)
 
 
 def show(candidate: "Candidate", exchange: "Exchange") -> "Shown":

@@ -11,7 +11,7 @@ from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.filtering.parameters import FilteringParameters
 from cultureclip.pipelines.preview import PreviewParameters
-from cultureclip.readiness.measured import Measured, rate_key
+from cultureclip.readiness.measured import Measured, measure_answers
 
 if TYPE_CHECKING:
     from cultureclip.models.chat.asking import Exchange, Transcript
@@ -92,6 +92,7 @@ def estimate(reasons: pd.Series, heard: "Transcript", total: int, prices: tuple[
         total: Number of all images.
         prices: Prices per million tokens read and written; None if not configured.
     """
+    from cultureclip.models.chat.request import cost_of
     from cultureclip.report.estimate import SECONDS, project
 
     figures = [project("accepted images", reasons.isna().astype(int).tolist(), total)]
@@ -106,26 +107,16 @@ def estimate(reasons: pd.Series, heard: "Transcript", total: int, prices: tuple[
     if heard.asked:
         figures.append(questions.times(heard.seconds / heard.asked, "time", SECONDS, 1))
     if prices is not None:
-        costs = [(a.prompt_tokens * prices[0] + a.completion_tokens * prices[1]) / 1e6 for a in answers]
+        costs = [cost_of(answer.prompt_tokens, answer.completion_tokens, prices) for answer in answers]
         figures.append(project("cost", costs, per_image, "in the currency of the prices", 4))
     return figures
 
 
 def measured_rate(images: int, heard: "Transcript", parameters: FilteringParameters) -> Measured:
-    """Note what an image takes, for the preflight: of the chat model, which takes most of it.
-
-    The seconds are those of the answers given now, scaled to all of the questions shown.
-    """
+    """Note what an image takes, for the preflight: of the chat model, which takes most of it."""
     answers = [exchange.answer for exchange in heard.exchanges]
-    return Measured(
-        stage="filtering",
-        key=rate_key("filtering", parameters),
-        how=f"preview of {images} images, the chat model's time",
-        items=images,
-        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
-        tokens_read=sum(answer.prompt_tokens for answer in answers),
-        tokens_written=sum(answer.completion_tokens for answer in answers),
-    )
+    how = f"preview of {images} images, the chat model's time"
+    return measure_answers("filtering", parameters, how, images, answers, heard)
 
 
 def show(name: str, opinions: pd.DataFrame, reason: str | None, images: ImageSource, heard: "Transcript") -> "Shown":

@@ -11,7 +11,7 @@ from cultureclip.errors import ConfigurationError
 from cultureclip.ids import digest
 from cultureclip.pipelines.mining.parameters import MiningParameters
 from cultureclip.pipelines.preview import First, PreviewParameters
-from cultureclip.readiness.measured import Measured, rate_key
+from cultureclip.readiness.measured import Measured, measure_answers
 
 if TYPE_CHECKING:
     from cultureclip.concepts.sources.top_down import Proposed, TopDownSource
@@ -104,17 +104,9 @@ def estimate(
 
 
 def measured_rate(cells: int, heard: "Transcript", parameters: MiningParameters) -> Measured:
-    """Note what a region and category takes, for the preflight; seconds as in the estimate."""
+    """Note what a region and category takes, for the preflight."""
     answers = [exchange.answer for exchange in heard.exchanges]
-    return Measured(
-        stage="mining",
-        key=rate_key("mining", parameters),
-        how=f"preview of {cells} regions and categories",
-        items=cells,
-        seconds=heard.seconds / heard.asked * len(answers) if heard.asked else None,
-        tokens_read=sum(answer.prompt_tokens for answer in answers),
-        tokens_written=sum(answer.completion_tokens for answer in answers),
-    )
+    return measure_answers("mining", parameters, f"preview of {cells} regions and categories", cells, answers, heard)
 
 
 def show(proposed: Sequence["Proposed"], heard: "Transcript") -> list["Shown"]:
@@ -171,5 +163,6 @@ def _by_cell(
 
 
 def _cost(exchange: "Exchange", prices: tuple[float, float] | None) -> float:
-    read, written = prices or (0.0, 0.0)
-    return (exchange.answer.prompt_tokens * read + exchange.answer.completion_tokens * written) / 1e6
+    from cultureclip.models.chat.request import cost_of
+
+    return cost_of(exchange.answer.prompt_tokens, exchange.answer.completion_tokens, prices or (0.0, 0.0))
