@@ -75,7 +75,7 @@ def beat(path: Path) -> bool:
     return True
 
 
-def count_life(path: Path) -> int | None:
+def count_life(path: "Path | UPath") -> int | None:
     """Return a number that grows with every sign of life; None if the file is gone."""
     if is_remote(path):
         with suppress(FileNotFoundError):

@@ -19,7 +19,8 @@ def _open_place(value: Any, follow: ValidatorFunctionWrapHandler) -> Path:
         raise ValueError(f"{value} needs packages: pip install 'cultureclip[remote]'")
     from upath import UPath
 
-    place: Path = UPath(str(value), use_listings_cache=False)  # others write there
+    opened: Any = UPath(str(value), use_listings_cache=False)  # others write there; it behaves like a path and is none
+    place: Path = opened
     return place
 
 
