@@ -147,7 +147,7 @@ class _Scan:
             self.found.places[part], self.found.cosines[part] = best.sorted()
 
         # With one thread per product, a part's result is the same however many run at once.
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_WORKERS) as pool:
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_WORKERS, initializer=_use_one_thread) as pool:
             for _ in pool.map(search, self._cut(rows, blocks)):
                 pass
 
@@ -170,36 +170,31 @@ class _Scan:
     def _cosines(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         cosines: np.ndarray = self._embeddings[rows] @ self._embeddings[columns].T
         shared = self._cultures[rows] @ self._cultures[columns].T  # a row shares its own culture, too
-        cosines[shared.nonzero()] = -np.inf
+        cosines[np.repeat(np.arange(len(rows)), np.diff(shared.indptr)), shared.indices] = -np.inf
         return cosines
 
 
+def _use_one_thread() -> None:
+    """Let this thread's calls of faiss stay in it: OpenMP counts threads for each caller."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+
+
 class _Best:
-    """The k best columns so far of some rows."""
+    """The k best columns so far of some rows, in heaps: one comparison passes over most columns of a later block."""
 
     def __init__(self, rows: int, k: int) -> None:
-        self._k = k
-        self._places = np.full((rows, k), -1, np.int64)
-        self._cosines = np.full((rows, k), -np.inf, np.float32)
+        import faiss  # here, because importing it takes longer than a small project's commands
+
+        self._heaps = faiss.ResultHeap(rows, k, keep_max=True)
 
     def add(self, here: np.ndarray, columns: np.ndarray, cosines: np.ndarray) -> None:
-        """Take in the cosines of the rows ``here`` to ``columns``, [len(here), len(columns)]."""
-        better = (cosines > self._cosines[here].min(axis=1, keepdims=True)).any(axis=1)
-        here, cosines = here[better], cosines[better]
-        kept = _largest(cosines, self._k)
-        new = np.take_along_axis(cosines, kept, 1)
-        best = np.concatenate([self._cosines[here], new], axis=1)
-        place = np.concatenate([self._places[here], np.where(np.isneginf(new), -1, columns[kept])], axis=1)
-        kept = _largest(best, self._k)
-        self._cosines[here], self._places[here] = (np.take_along_axis(part, kept, 1) for part in (best, place))
+        """Take in the cosines of the rows ``here`` to ``columns``, [len(here), len(columns)]; -inf is not taken in."""
+        self._heaps.add_result_subset(here, cosines, columns)
 
     def sorted(self) -> Neighbours:
         """Return them, the nearest first."""
-        order = np.lexsort((self._places, -self._cosines), axis=1)
-        return Neighbours(*(np.take_along_axis(part, order, 1) for part in (self._places, self._cosines)))
-
-
-def _largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Return the columns of each row's k largest values, or of all values if there are fewer."""
-    first = max(0, values.shape[1] - k)
-    return np.argpartition(values, first, axis=1)[:, first:]
+        places, cosines = self._heaps.I, np.where(self._heaps.I < 0, -np.inf, self._heaps.D)
+        order = np.lexsort((places, -cosines), axis=1)
+        return Neighbours(*(np.take_along_axis(part, order, 1) for part in (places, cosines)))
