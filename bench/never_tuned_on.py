@@ -6,14 +6,13 @@ Takes the data of the last run, leaves half of the clusters of twins out of its 
 way at a time, trains the proposed objective on them with the run's settings and asks twin scores with several texts.
 Measured is the group score on the twins that were left out, on the others, and, of the run's own models, which were
 tuned on all rows, on those that it never tuned on. docs/never-tuned-on.md has the hypotheses, which were written before
-any run, and the results. Trainings are kept, so the script can be stopped and started again. Prints tables and, as its
-last line, one JSON object.
+any run, and the results. Trainings are kept, so the script can be stopped and started again. Prints tables, one test per
+hypothesis with Holm's correction and, as its last line, one JSON object.
 """
 
 import argparse
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import pandas as pd
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from machine import describe_machine
+from never_tuned_rows import TRAININGS, names_of
 
 from cultureclip.benchmarks.concept_texts import NAME_ALONE, describe_concept
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
@@ -37,11 +37,11 @@ from cultureclip.ids import digest
 from cultureclip.models.locate import locate
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
+from cultureclip.scoring.significance import correct_holm
 from cultureclip.statistics import ClusteredItems
 
 ROOT, METRICS, FLIPS = Path(__file__).parents[1], ("text", "image", "group"), 5000
 TABLES = ("cultwin", "images", "concepts", "twins", "general_pairs")
-SIDE = ("concept", "concept_id", "caption", "caption_id", "image_id")
 FEATURES = {f"name, {n or 'all'} features": f":{n}" if n else "" for n in (1, 2, 3, 0)}
 PROMPTS = {
     "name": NAME_ALONE,
@@ -52,87 +52,15 @@ PROMPTS = {
 }
 OWN = "all rows"
 """The run's own training, which leaves nothing out."""
-Rows = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
-
-
-def same_rows(rows: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG001 - one signature for all
-    """Return the rows of the run."""
-    return rows
-
-
-def without_names(rows: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
-    """Put the kind of thing where a caption has its concept's name or another name of it."""
-    facts = concepts.set_index("concept_id")
-
-    def write(concept: str, caption: str) -> str:
-        row = facts.loc[concept]
-        names = sorted((row["name"], *row["aliases"]), key=len, reverse=True)
-        pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
-        return re.sub(pattern, lambda _: row["universal"], caption, flags=re.IGNORECASE)
-
-    return _with_captions(rows, write)
-
-
-def with_definitions(rows: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
-    """Put key visual features and context where the caption was."""
-    facts = {row["concept_id"]: row for row in concepts.to_dict("records")}
-
-    def write(concept: str, caption: str) -> str:
-        return describe_concept(facts[concept], "{key_visual_features}. {context}") or caption
-
-    return _with_captions(rows, write)
-
-
-def of_half_the_concepts(rows: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG001
-    """Keep twins, in a random order, until they show half of the training concepts, and all others of these."""
-    train = rows[rows["split"] == "train"]
-    pairs = train.drop_duplicates("twin_id").sort_values("twin_id")[["pos_concept_id", "neg_concept_id"]]
-    wanted = len({*pairs["pos_concept_id"], *pairs["neg_concept_id"]}) // 2
-    kept: set[str] = set()
-    for pair in pairs.sample(frac=1, random_state=0).to_numpy().tolist():
-        if len(kept.union(pair)) <= wanted:
-            kept.update(pair)
-    shown = rows["pos_concept_id"].isin(kept) & rows["neg_concept_id"].isin(kept)
-    return rows[shown | (rows["split"] != "train")]
-
-
-def with_random_negatives(rows: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG001
-    """Give each training row the negative side of a random row that is about neither of its concepts."""
-    train, rng = rows[rows["split"] == "train"].sort_values("row_id"), np.random.default_rng(0)
-    own = train[["pos_concept_id", "neg_concept_id"]].to_numpy()
-    order = rng.permutation(len(train))
-
-    def clash(place: int, donor: int) -> bool:
-        return own[donor, 1] in own[place]
-
-    for place in range(len(order)):  # swap until no row has its own concepts
-        while clash(place, order[place]):
-            other = int(rng.integers(len(order)))
-            if not clash(place, order[other]) and not clash(other, order[place]):
-                order[[place, other]] = order[[other, place]]
-    columns = [f"neg_{field}" for field in SIDE]
-    changed = train.copy()
-    changed[columns] = train[columns].to_numpy()[order]
-    return pd.concat([changed, rows[rows["split"] != "train"]])
-
-
-def _with_captions(rows: pd.DataFrame, write: Callable[[str, str], str]) -> pd.DataFrame:
-    train = rows["split"] == "train"
-    changed = rows.copy()
-    for side in ("pos", "neg"):
-        texts = zip(rows[f"{side}_concept_id"], rows[f"{side}_caption"], strict=True)
-        written = pd.Series([write(*text) for text in texts], index=rows.index)
-        changed[f"{side}_caption"] = written.where(train, rows[f"{side}_caption"])
-    return changed
-
-
-TRAININGS: Mapping[str, Rows] = {
-    "today": same_rows,
-    "captions without names": without_names,
-    "definitions": with_definitions,
-    "half of the concepts": of_half_the_concepts,
-    "random negatives": with_random_negatives,
+TODAY, NAME, CHOSEN = "today", "name", "the prompt chosen for a"
+LINES = {
+    "a": [(TODAY, title) for title, template in PROMPTS.items() if "{name}" in template and title != NAME],
+    "b": [("captions without names", NAME)],
+    "c": [("definitions", NAME), ("definitions", CHOSEN)],
+    "d": [("half of the concepts", NAME)],
+    "e": [("random negatives", NAME)],
 }
+"""Hypothesis -> (training, prompt) that it may be tested with. Of several the best on dev is tested, on test alone."""
 
 
 class Demo:
@@ -170,11 +98,14 @@ class Demo:
         rows = self.tables["cultwin"]
         train = rows[rows["split"] == "train"]
         tuned = {*train["pos_concept_id"], *train["neg_concept_id"]}
-        id_of = {
-            describe_concept(row, NAME_ALONE): row["concept_id"] for row in self.tables["concepts"].to_dict("records")
-        }
+        concepts, twins = self.tables["concepts"], self.tables["twins"]
+        accepted = twins[twins["verdict"] == "accepted"]
+        asked = concepts[concepts["concept_id"].isin({*accepted["a_concept_id"], *accepted["b_concept_id"]})]
+        id_of = {describe_concept(row, NAME_ALONE): row["concept_id"] for row in asked.to_dict("records")}
+        if len(id_of) < len(asked):
+            raise SystemExit("two concepts of accepted twins have one name: texts do not tell them apart")
         found = []
-        for twin in self.asked["name"].twins:
+        for twin in self.asked[NAME].twins:
             sides = {id_of[text] for text in twin.texts}
             row = {"images": twin.images, "part": twin.part, "cluster": twin.cluster}
             state = {"never": not sides & tuned, "both": sides <= tuned, "left_out": sides <= self.left_out}
@@ -192,26 +123,36 @@ class Demo:
         return TRAININGS[name](rows[~out | (rows["split"] != "train")], concepts)
 
     def model(self, name: str, seed: int) -> Path:
-        """Train, or find what was trained, and return the merged model's folder."""
-        folder = self.work / "models" / f"{name}_{seed}".replace(" ", "_")
+        """Train, or find what was trained on these rows, and return the merged model's folder."""
+        settings = self.train.run_settings(self.objective)
+        checkpoint, _ = train_adapter(
+            self.rows_of(name),
+            self.tables["images"],
+            self.general,
+            locate(self.train.base),
+            card={"base": self.train.base},
+            name=f"{name}, seed {seed}",
+            objective=self.objective,
+            seed=seed,
+            settings=settings,
+            work_dir=Path(self.train.work_dir),
+            mirrorable=mirrorable_concepts(self.tables["concepts"], settings.augmentation.never_mirrored),
+        )
+        folder = self.work / "models" / checkpoint.card.training_key
         if not (folder / "merged").exists():
-            settings = self.train.run_settings(self.objective)
-            concepts = self.tables["concepts"]
-            checkpoint, _ = train_adapter(
-                self.rows_of(name),
-                self.tables["images"],
-                self.general,
-                locate(self.train.base),
-                card={"base": self.train.base},
-                name=f"{name}, seed {seed}",
-                objective=self.objective,
-                seed=seed,
-                settings=settings,
-                work_dir=Path(self.train.work_dir),
-                mirrorable=mirrorable_concepts(concepts, settings.augmentation.never_mirrored),
-            )
             save_checkpoint(checkpoint, folder)
         return folder / "merged"
+
+    def describe_rows(self, name: str) -> str:
+        """Say how many rows, twins and concepts a training has, and how many of its captions name what was left out."""
+        rows, concepts = self.rows_of(name), self.tables["concepts"]
+        train = rows[rows["split"] == "train"]
+        out = [names_of(row) for row in concepts[concepts["concept_id"].isin(self.left_out)].to_dict("records")]
+        captions = [*train["pos_caption"], *train["neg_caption"]]
+        told = sum(any(names.search(caption) for names in out) for caption in captions)
+        shown = {*train["pos_concept_id"], *train["neg_concept_id"]}
+        counts = f"{len(train)} rows of {train['twin_id'].nunique()} twins and {len(shown)} concepts"
+        return f"{name}: {counts}; {told} of {len(captions)} captions have a name that was left out"
 
     def answer(self, place: str | Path) -> dict[str, np.ndarray]:
         """Return prompt -> group credit of every item."""
@@ -224,23 +165,34 @@ class Demo:
         return credits
 
 
+Credits = Mapping[str, Mapping[str, np.ndarray]]
+"""Training -> prompt -> credit, [seeds, items]."""
+
+
 def compare(items: pd.DataFrame, values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Return a score, its difference to a reference, the interval and the sign-flip p-value."""
-    sample = ClusteredItems(items["cluster"].to_numpy())
-    own, found = sample.estimate_mean(values), sample.estimate_difference(values, reference)
-    p_value = sample.test_difference(values, reference, sample.draw_signs(FLIPS, 0))
-    ends = {"score": own.value, "difference": found.value, "low": found.low, "high": found.high}
+    """Return a score, its difference to a reference, the interval, the sign-flip p-value and the seeds' range.
+
+    Args:
+        items: The items, with their clusters.
+        values: Credits, [seeds, items].
+        reference: Those of the reference, with as many seeds or one.
+    """
+    sample, own, other = ClusteredItems(items["cluster"].to_numpy()), values.mean(0), reference.mean(0)
+    score, found = sample.estimate_mean(own), sample.estimate_difference(own, other)
+    p_value = sample.test_difference(own, other, sample.draw_signs(FLIPS, 0))
+    of_seeds = (values - reference).mean(1)
+    ends = {"score": score.value, "score_low": score.low, "score_high": score.high}
+    ends |= {"difference": found.value, "low": found.low, "high": found.high, "detectable": found.detectable}
+    ends |= {"least_seed": float(of_seeds.min()), "most_seed": float(of_seeds.max())}
     return ends | {"p": p_value, "n": len(items), "clusters": sample.count}
 
 
-def report(
-    demo: Demo, credits: Mapping[str, Mapping[str, np.ndarray]], parts: Sequence[str], of: str, today: str
-) -> list[dict[str, Any]]:
+def report(demo: Demo, credits: Credits, parts: Sequence[str], of: str, today: str) -> list[dict[str, Any]]:
     """Compare trainings and prompts with one training and the name alone, and with the base at the same prompt.
 
     Args:
         demo: The items.
-        credits: Training -> prompt -> credit of every item.
+        credits: The credits of all items.
         parts: ``dev``, ``test`` or both.
         of: Column of the items that are compared.
         today: The training that the others are compared with.
@@ -249,28 +201,58 @@ def report(
     items, rows = demo.items[chosen], []
     if items["cluster"].nunique() < 2:
         return []
-    reference = credits[today]["name"][chosen]
+    reference = credits[today][NAME][:, chosen]
     for name, of_prompt in credits.items():
         for prompt, values in of_prompt.items():
             row = {"part": "+".join(parts), "of": of, "training": name, "prompt": prompt}
-            to_base = compare(items, values[chosen], credits["base"][prompt][chosen])
+            to_base = compare(items, values[:, chosen], credits["base"][prompt][:, chosen])
             over = {f"base_{key}": to_base[key] for key in ("difference", "low", "high")}
-            rows.append(row | compare(items, values[chosen], reference) | over)
+            rows.append(row | compare(items, values[:, chosen], reference) | over)
     return rows
+
+
+def test_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Test each hypothesis once on what was left out, with Holm's correction over those that there are figures of.
+
+    A hypothesis with one setting is tested on both parts, one with several by its best on dev, on test.
+    """
+    found = {(r["part"], r["training"], r["prompt"]): r for r in rows if r["of"] == "left_out"}
+    tested, prompt_of_a = {}, NAME
+    for line, settings in LINES.items():
+        known = [(t, prompt_of_a if prompt == CHOSEN else prompt) for t, prompt in settings]
+        known = [setting for setting in known if ("dev", *setting) in found]
+        if not known:
+            continue
+        best = max(known, key=lambda setting: found["dev", *setting]["score"])
+        prompt_of_a = best[1] if line == "a" else prompt_of_a
+        tested[line] = found["test" if len(settings) > 1 else "dev+test", *best]
+    corrected = correct_holm(np.array([row["p"] for row in tested.values()]))
+    for (line, row), p_holm in zip(tested.items(), corrected, strict=True):
+        yield {"line": line, **row, "p_holm": float(p_holm)}
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one block of figures, in points."""
     if rows:
         print("\n{part}, {of}: n = {n} twins in {clusters} clusters".format_map(rows[0]))
-        print(
-            "| training | prompt | group | to today, name | to the base, same prompt | p |\n|---|---|---|---|---|---|"
-        )
+        print("| training | prompt | group | to today, name | seeds | to the base, same prompt | p |")
+        print("|---|---|---|---|---|---|---|")
     for row in rows:
-        ends = [100 * row[key] for key in ("score", "difference", "low", "high")]
+        ends = [100 * row[key] for key in ("score", "difference", "low", "high", "least_seed", "most_seed")]
         base = [100 * row[f"base_{key}"] for key in ("difference", "low", "high")]
-        line = "| {} | {} | {:.1f} | {:+.1f} ({:+.1f} to {:+.1f})".format(row["training"], row["prompt"], *ends)
+        line = "| {} | {} | {:.1f} | {:+.1f} ({:+.1f} to {:+.1f}) | {:+.1f} to {:+.1f}"
+        line = line.format(row["training"], row["prompt"], *ends)
         print(line + " | {:+.1f} ({:+.1f} to {:+.1f}) | {:.3f} |".format(*base, row["p"]))
+
+
+def show_lines(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Print one test per hypothesis."""
+    print("\n| | training | prompt | part | n | clusters | to today, name | p | p, Holm |\n" + "|---" * 9 + "|")
+    for row in lines:
+        ends = [100 * row[key] for key in ("difference", "low", "high")]
+        cells = [row[key] for key in ("line", "training", "prompt", "part", "n", "clusters")]
+        print("| {} | {} | {} | {} | {} | {}".format(*cells), end=" | ")
+        print("{:+.1f} ({:+.1f} to {:+.1f}) | {:.3f} | {:.3f} |".format(*ends, row["p"], row["p_holm"]))
 
 
 def main() -> None:
@@ -284,21 +266,24 @@ def main() -> None:
     demo = Demo(options.work)
     print(demo.items.groupby("part")[["never", "both", "left_out", "tuned_on"]].sum().to_string())
     names = list(dict.fromkeys(options.trainings))
+    print("\n".join(demo.describe_rows(name) for name in names), flush=True)
     models = {(name, seed): demo.model(name, seed) for seed in options.seeds for name in names}
-    credits = {"base": demo.answer(demo.evaluation.base_model)}
+    credits = {"base": {prompt: values[None] for prompt, values in demo.answer(demo.evaluation.base_model).items()}}
     for name in names:
         answers = [demo.answer(models[name, seed]) for seed in options.seeds]
-        credits[name] = {prompt: np.mean([a[prompt] for a in answers], axis=0) for prompt in PROMPTS}
+        credits[name] = {prompt: np.stack([a[prompt] for a in answers]) for prompt in PROMPTS}
     own = {name: credits[name] for name in ("base", OWN) if name in credits}
     changed = {name: values for name, values in credits.items() if name != OWN}
     rows = []
     for parts in (("dev",), ("test",), ("dev", "test")):
-        blocks = [report(demo, changed, parts, of, "today") for of in ("left_out", "tuned_on") if "today" in names]
+        blocks = [report(demo, changed, parts, of, TODAY) for of in ("left_out", "tuned_on") if TODAY in names]
         blocks += [report(demo, own, parts, of, OWN) for of in ("never", "both") if OWN in own]
         for block in blocks:
             show(block)
             rows += block
-    print(json.dumps({"seeds": options.seeds, "rows": rows}))
+    lines = list(test_lines(rows))
+    show_lines(lines)
+    print(json.dumps({"seeds": options.seeds, "lines": lines, "rows": rows}))
 
 
 if __name__ == "__main__":
