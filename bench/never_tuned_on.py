@@ -6,8 +6,8 @@ Takes the data of the last run, leaves half of the clusters of twins out of its 
 way at a time, trains the proposed objective on them with the run's settings and asks twin scores with several texts.
 Measured is the group score on the twins that were left out, on the others, and, of the run's own models, which were
 tuned on all rows, on those that it never tuned on. docs/never-tuned-on.md has the hypotheses, which were written before
-any run, and the results. Trainings are kept, so the script can be stopped and started again. Prints tables, one test per
-hypothesis with Holm's correction and, as its last line, one JSON object.
+any run, and the results. Trainings are kept, so the script can be stopped and started again. Prints tables, one test
+per hypothesis with Holm's correction and, as its last line, one JSON object.
 """
 
 import argparse
