@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from cultureclip.judging.calibration.corrected import estimate_good_share
 from cultureclip.judging.calibration.settings import ThresholdSettings
 from cultureclip.judging.calibration.threshold import GRID, find_accepting, find_refusing
+from cultureclip.prediction_powered import estimate_good_share
 
 RATES = (0.03, 0.5, 0.97)
 SIZES = (30, 300)

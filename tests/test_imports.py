@@ -28,7 +28,7 @@ FLOORS = (
     {"prompts"},
     {"models"},
     {"engine", "provenance"},
-    {"pictures", "reading"},
+    {"pictures", "reading", "prediction_powered"},
     {"errors", "graphs", "ids", "drawings", "session_config", "settings_base", "statistics", "tables"},
 )
 """Rooms and single modules from the top of the house to the ground; those of one floor do not know each other."""

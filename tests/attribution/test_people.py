@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import pearsonr, spearmanr
 
-from cultureclip.attribution.people import compare_with_people, correlate
+from cultureclip.attribution.people import compare_with_people, correlate, share_strong
 from cultureclip.attribution.settings import ImageSettings, RatedSettings
 from cultureclip.benchmarks.culture_ratings import read_rated
 from cultureclip.errors import ConfigurationError, SourceDataError
@@ -95,6 +95,27 @@ def test_grades_are_joined_by_image_and_label():
     assert (found["pairs"], found["images"], found["not_asked"], found["grades_missing"]) == (3, 2, 2, 1)
     assert found["pearson"]["value"] == pytest.approx(pearsonr([4, 1, 2], [5, 1, 2]).statistic)
     assert found["spearman"]["value"] == pytest.approx(1)
+
+
+def test_the_share_of_strong_pairs_is_corrected_by_people():
+    """The judge calls every second pair strong; people find half of these and a tenth of the others strong."""
+    pairs = pd.DataFrame([(f"i{i:03}", label) for i in range(200) for label in "abcd"], columns=["image_id", "label"])
+    strong = np.arange(len(pairs)) % 2 == 0
+    graded = pairs.assign(grade=np.where(strong, 5, 2)).astype({"grade": "Int64"})
+    graded.loc[7, "grade"] = pd.NA
+    rng = np.random.default_rng(0)
+    places = rng.choice(len(pairs), 300, replace=False)
+    ratings = pairs.iloc[places].assign(rating=np.where(rng.random(300) < np.where(strong[places], 0.5, 0.1), 4.5, 3.9))
+    ratings.loc[len(pairs)] = ["not graded", "a", 5.0]
+    found = share_strong(graded, ratings, "grade")
+    seen = graded.merge(ratings, on=["image_id", "label"]).dropna()
+    by_people = (seen["rating"] >= 4).groupby(seen["grade"] >= 4).mean()
+    assert found["images"] == 799
+    assert found["rated"] == len(seen)
+    assert found["judge"]["value"] == pytest.approx(400 / 799)
+    assert found["corrected"]["value"] == pytest.approx((400 * by_people[True] + 399 * by_people[False]) / 799)
+    assert found["corrected"]["low"] < 0.3 < found["corrected"]["high"] < found["judge"]["low"]
+    assert share_strong(graded, ratings.tail(1), "grade") is None
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])

@@ -1,10 +1,14 @@
 """People's ratings of images, compared with the grades."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
+
+from cultureclip.attribution.audit import REACHED
+from cultureclip.prediction_powered import estimate_good_share
 
 LEVEL = 0.95
 _SEED = 0
@@ -22,9 +26,9 @@ def compare_with_people(
         resamples: Resamples of the bootstrap.
 
     Returns:
-        ``pearson`` and ``spearman``, each from :func:`correlate`; ``pairs`` and ``images`` that were compared;
-        ``not_asked``, ratings of images and labels that were not graded; ``grades_missing``, ratings whose grade is
-        null.
+        ``pearson`` and ``spearman``, each from :func:`correlate`; ``strong`` from :func:`share_strong`; ``pairs`` and
+        ``images`` that were compared; ``not_asked``, ratings of images and labels that were not graded;
+        ``grades_missing``, ratings whose grade is null.
     """
     joined = ratings.merge(attributions[["image_id", "label", column]], on=["image_id", "label"], how="left")
     asked = joined["label"].isin(attributions["label"]) & joined["image_id"].isin(attributions["image_id"])
@@ -34,11 +38,33 @@ def compare_with_people(
     return {
         "pearson": correlate(grades, rated, clusters, "pearson", resamples),
         "spearman": correlate(grades, rated, clusters, "spearman", resamples),
+        "strong": share_strong(attributions, ratings, column),
         "pairs": len(both),
         "images": int(both["image_id"].nunique()),
         "not_asked": int((~asked).sum()),
         "grades_missing": int((asked & joined[column].isna()).sum()),
     }
+
+
+def share_strong(attributions: pd.DataFrame, ratings: pd.DataFrame, column: str) -> dict[str, Any] | None:
+    """Estimate how many graded pairs of image and label are strong (4 or more) by people, who rated some of them.
+
+    Args:
+        attributions: Table ATTRIBUTIONS.
+        ratings: ``image_id``, ``label``, ``rating``.
+        column: Column of the grades.
+
+    Returns:
+        The fields of :class:`~cultureclip.prediction_powered.GoodShare` over pairs with a grade, intervals over images;
+        None where people rated none of these.
+    """
+    graded = attributions[attributions[column].notna()]
+    joined = graded.merge(ratings[["image_id", "label", "rating"]], on=["image_id", "label"], how="left")
+    places = np.flatnonzero(joined["rating"].notna())
+    if not len(places):
+        return None
+    says, rated = joined[column].to_numpy(float) >= REACHED, joined["rating"].to_numpy(float)[places] >= REACHED
+    return asdict(estimate_good_share(says, joined["image_id"].to_numpy(), places, rated))
 
 
 def correlate(

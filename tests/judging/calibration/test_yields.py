@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.judging.calibration.corrected import estimate_good_share
 from cultureclip.judging.calibration.yields import YIELDS, tabulate_yields
+from cultureclip.prediction_powered import estimate_good_share
 from cultureclip.statistics import ClusteredItems
 from tests.judging.calibration.conftest import draw_images
 

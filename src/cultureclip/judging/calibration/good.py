@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from cultureclip.judging.calibration.corrected import GoodShare, estimate_good_share
 from cultureclip.judging.rating import refuse_by_ratings
 from cultureclip.judging.reasons import Reason
 from cultureclip.judging.settings import RatingRule
+from cultureclip.prediction_powered import GoodShare, estimate_good_share
 
 
 def find_good(people: pd.DataFrame, rule: RatingRule) -> pd.Series:

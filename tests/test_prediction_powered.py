@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cultureclip.judging.calibration.corrected import estimate_good_share
+from cultureclip.prediction_powered import estimate_good_share
 from cultureclip.statistics import ClusteredItems
 
 
