@@ -64,8 +64,10 @@ def test_a_pipeline_built_late_is_the_one_that_its_module_creates(pipelines):
         "captions",
         "captioning.usage",
         "captioning.dialogue_usage",
+        "captioning.claim_usage",
         "captioning_metrics",
         "dialogues",
+        "claims",
     }
     with pytest.raises(AttributeError, match="no_such"):
         _ = late.no_such

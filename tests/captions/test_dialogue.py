@@ -76,7 +76,7 @@ def test_a_line_that_failed_ends_its_dialogue_and_says_nothing(tmp_path, finish,
 
 def test_captions_are_asked_for_with_what_the_own_voice_said(tmp_path):
     table, _ = hold(tmp_path, speak)
-    asked = {concept.name: concept for concept in concepts_to_caption(*tables(), table)}
+    asked = {concept.name: concept for concept in concepts_to_caption(*tables(), said_of(table))}
     content = {"system": "Answer.", "templates": {"plain": "{name} in {language}. Its people say: {said}"}}
     content["templates"]["translate"] = "{caption}"
     config = settings()

@@ -26,7 +26,9 @@ from tests.support.chat_server import chat_server, completion
 from tests.support.tiny_llama import write_tiny_llama
 from tests.test_hooks import Workplace, place  # noqa: F401 - a fixture
 
-VOICES = yaml.safe_load((PROMPT_FILE.parent / "voices.yml").read_text(encoding="utf-8"))
+VOICES, CLAIMS = (
+    yaml.safe_load((PROMPT_FILE.parent / f"{name}.yml").read_text(encoding="utf-8")) for name in ("voices", "claims")
+)
 CONCEPTS = 60
 NAMES = [f"garment{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(CONCEPTS)]
 IDS = [concept_id(name, ["JP"], "Clothing") for name in NAMES]
@@ -59,7 +61,7 @@ def settings(server) -> CaptioningParameters:
 
 def preview(items, store, parameters):
     chosen = choose_concepts(*tables(), PreviewParameters(items=items))
-    first, said = let_voices_speak(chosen, *tables(), store, VOICES, parameters)
+    first, said = let_voices_speak(chosen, *tables(), store, VOICES, CLAIMS, parameters)
     return preview_captions(first, said, store, yaml.safe_load(PROMPT_FILE.read_text(encoding="utf-8")), parameters)
 
 
@@ -147,7 +149,7 @@ def test_voices_speak_in_a_preview_about_the_first_concepts_alone_and_the_stage_
             settings(server).model_dump() | {"voices": {"lines": 2, "max_new_tokens": 20}}
         )
         chosen = choose_concepts(*tables(), PreviewParameters(items=3))
-        first, figures = let_voices_speak(chosen, *tables(), store, VOICES, parameters)
+        first, figures = let_voices_speak(chosen, *tables(), store, VOICES, CLAIMS, parameters)
         asked = len(server.seen)
         assert 3 < asked < 2 * len(tables()[0])
         assert all(concept.said for concept in first.items)

@@ -15,6 +15,8 @@ from cultureclip.benchmarks.excluded import without_excluded
 from cultureclip.benchmarks.protocols.benchmark import Declaration
 from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question
+from cultureclip.captions.claims.claim import CLAIMS
+from cultureclip.captions.dialogue import DIALOGUES
 from cultureclip.concepts.assignment import EXCLUDED, check_pairs
 from cultureclip.concepts.exclusions import Exclusions, leave_out
 from cultureclip.errors import ConfigurationError
@@ -27,6 +29,7 @@ from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.train.nodes import for_instance
 from cultureclip.scoring.models import ModelName
 from cultureclip.settings import CONFIG_LOADER_ARGS
+from cultureclip.tables import make_table
 from tests.exchange.test_export import IDS, make_concepts, make_rows
 from tests.support.parameters import CONF, change_stage
 
@@ -129,7 +132,8 @@ def test_captioning_and_its_preview_ask_nothing_of_it(monkeypatch):
     monkeypatch.setattr("cultureclip.captions.prompts.read_caption_prompt", lambda *_: None)
     monkeypatch.setattr("cultureclip.models.chat.open.open_chat_model", lambda *_: None)
     with pytest.raises(StopIteration):
-        write_captions(all_twins(), all_concepts(), None, None, {}, change_stage("captioning", exclude=LIST))
+        nothing = [make_table([], schema) for schema in (DIALOGUES, CLAIMS)]
+        write_captions(all_twins(), all_concepts(), *nothing, None, {}, change_stage("captioning", exclude=LIST))
     assert {*seen[0]["a_concept_id"], *seen[0]["b_concept_id"]} == KEPT
     seen = catch(monkeypatch, "cultureclip.captions.dialogue.Dialogues.hold")
     speaking = change_stage("captioning", exclude=LIST, voices={"lines": 2, "max_new_tokens": 20})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cultureclip.captions.checks import CaptionReport, Reason, check_caption
+from cultureclip.captions.claims.claim import SpokenClaim
 from cultureclip.captions.facts import ConceptFacts
 from cultureclip.captions.language import ENGLISH, culture_in, is_written_in, says
 from cultureclip.captions.prompts import parse_caption
@@ -36,6 +37,7 @@ class Candidate:
         units: What the caption states, and which of it the facts support.
         reason: Why it is not accepted; None where it is.
         revises: The caption that it corrects, if it does.
+        claim: The claim of a dialogue that it is, if it is one; such a try was not asked for.
     """
 
     concept: ConceptFacts
@@ -50,6 +52,7 @@ class Candidate:
     units: UnitReport | None = None
     reason: Reason | None = None
     revises: str | None = None
+    claim: SpokenClaim | None = None
 
     @property
     def english(self) -> str | None:
@@ -71,6 +74,8 @@ class Candidate:
             seen |= {"units": self.units.units, "unsupported_units": self.units.problems, **shares}
         if self.revises is not None:
             seen["revises"] = self.revises
+        if self.claim is not None:
+            seen["claim"] = self.claim.claim_id
         return json.dumps(seen, ensure_ascii=False)
 
 

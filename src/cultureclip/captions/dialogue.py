@@ -166,10 +166,14 @@ class Dialogues:
         }
 
 
-def said_of(dialogues: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return what the voice of each concept's own culture said, in all dialogues, by concept id."""
-    spoken = dialogues[dialogues["verdict"] == "accepted"].sort_values(["twin_id", "turn"])
-    return {str(concept): tuple(map(str, lines)) for concept, lines in spoken.groupby("concept_id")["text"]}
+def said_of(lines: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return what the voice of each concept's own culture said, in all dialogues, by concept id.
+
+    Args:
+        lines: Table DIALOGUES, or the claims that were taken from it: table CLAIMS.
+    """
+    spoken = lines[lines["verdict"] == "accepted"].sort_values(["twin_id", "turn"], kind="stable")
+    return {str(concept): tuple(map(str, texts)) for concept, texts in spoken.groupby("concept_id")["text"]}
 
 
 def _in_turn(sides: tuple[str, str], turn: int, known: Mapping[str, ConceptFacts]) -> tuple[ConceptFacts, ConceptFacts]:

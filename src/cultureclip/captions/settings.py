@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cultureclip.captions.claims.settings import ClaimSettings
 from cultureclip.captions.dialogue import VoiceSettings
 from cultureclip.captions.language import ENGLISH, language_name
 from cultureclip.ids import draw_seed
@@ -80,6 +81,7 @@ class CaptionSettings(Settings):
         temperature: Of sampling; 0 takes the likeliest token.
         top_p: Of nucleus sampling.
         voices: Dialogue of two voices that is held first; None for none.
+        claims: What is taken from the dialogues; None: captions are asked for with the lines as they were said.
         sentence_encoder: Model that tells near-duplicates; needed where ``rules.max_similarity`` is below 1.
         rules: Bounds of the checks.
     """
@@ -93,6 +95,7 @@ class CaptionSettings(Settings):
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
     voices: VoiceSettings | None = None
+    claims: ClaimSettings | None = None
     sentence_encoder: ModelPath | None = None
     rules: CaptionRules
 
@@ -108,4 +111,16 @@ class CaptionSettings(Settings):
                 raise ValueError(f"max_tries {self.max_tries} is below the {kind.wanted} captions wanted of {name}")
         if self.rules.max_similarity < 1 and self.sentence_encoder is None:
             raise ValueError("rules.max_similarity below 1 needs a sentence_encoder")
+        return self
+
+    @model_validator(mode="after")
+    def _claims_have_a_source(self) -> Self:
+        if self.claims is None:
+            return self
+        if self.voices is None:
+            raise ValueError("claims are taken from dialogues: set voices, or claims to null")
+        kind = self.claims.caption_kind
+        if kind is not None and (kind not in self.kinds or self.kinds[kind].language != ENGLISH):
+            known = ", ".join(name for name, one in self.kinds.items() if one.language == ENGLISH)
+            raise ValueError(f"claims.caption_kind {kind!r} is not a kind in English; there are: {known}")
         return self

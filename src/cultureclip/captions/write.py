@@ -17,7 +17,7 @@ from cultureclip.captions.candidates import (
     read_translation,
 )
 from cultureclip.captions.checks import Reason
-from cultureclip.captions.dialogue import said_of
+from cultureclip.captions.claims.claim import SpokenClaim, as_caption
 from cultureclip.captions.facts import ConceptFacts
 from cultureclip.captions.language import ENGLISH
 from cultureclip.captions.prompts import caption_turns, revision_turns, translation_turns
@@ -39,7 +39,8 @@ def write_captions(
     twins: pd.DataFrame,
     concepts: pd.DataFrame,
     *,
-    dialogues: pd.DataFrame | None = None,
+    said: Mapping[str, tuple[str, ...]] | None = None,
+    claims: Mapping[str, Sequence[SpokenClaim]] | None = None,
     store: KeyedStore,
     model: ChatModel,
     prompt: Prompt,
@@ -56,7 +57,8 @@ def write_captions(
     Args:
         twins: Table TWINS.
         concepts: Table CONCEPTS.
-        dialogues: Table DIALOGUES, if voices spoke.
+        said: What the voice of each concept's culture said, by concept id.
+        claims: Claims that are tried as captions before the model is asked, by concept id.
         store: Where answers are kept.
         model: Who writes; it is loaded only when something has to be written.
         prompt: How it is asked.
@@ -72,8 +74,8 @@ def write_captions(
         SourceDataError: a twin names a concept that is not in ``concepts``.
     """
     accepted = twins[twins["verdict"] == "accepted"]
-    asked = concepts_to_caption(twins, concepts, dialogues)
-    writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker(), engine)
+    asked = concepts_to_caption(twins, concepts, said)
+    writer = Writer(store, model, prompt, settings, usage or Usage(), checker or WordChecker(), engine, claims or {})
     candidates = writer.ask_until_enough(asked)
     sides = [
         (str(twin), str(concept))
@@ -88,19 +90,18 @@ def write_captions(
 
 
 def concepts_to_caption(
-    twins: pd.DataFrame, concepts: pd.DataFrame, dialogues: pd.DataFrame | None = None
+    twins: pd.DataFrame, concepts: pd.DataFrame, said: Mapping[str, tuple[str, ...]] | None = None
 ) -> list[ConceptFacts]:
     """List the concepts of accepted twins, in the order of their ids.
 
     Args:
         twins: Table TWINS.
         concepts: Table CONCEPTS.
-        dialogues: Table DIALOGUES, if voices spoke.
+        said: What the voice of each concept's culture said, by concept id.
 
     Raises:
         SourceDataError: a twin names a concept that is not in ``concepts``.
     """
-    said = {} if dialogues is None else said_of(dialogues)
     accepted = twins[twins["verdict"] == "accepted"]
     rows: dict[str, dict[str, Any]] = {str(row["concept_id"]): dict(row) for _, row in concepts.iterrows()}
     partners: dict[str, list[str]] = {}
@@ -110,7 +111,7 @@ def concepts_to_caption(
                 raise SourceDataError(one, "a twin names this concept, the concept table has none", "Run mining again")
             partners.setdefault(one, []).append(other)
     return [
-        ConceptFacts.from_row(rows[one], twins=[rows[other] for other in others], said=said.get(one, ()))
+        ConceptFacts.from_row(rows[one], twins=[rows[other] for other in others], said=(said or {}).get(one, ()))
         for one, others in sorted(partners.items())
     ]
 
@@ -126,6 +127,7 @@ class Writer:
         usage: Counts to add to.
         checker: Who tells whether a caption's units are supported.
         engine: Where the model is asked, and shared with whom.
+        claims: Claims that are tried as captions of ``settings.claims.caption_kind``, by concept id.
     """
 
     def __init__(
@@ -137,9 +139,10 @@ class Writer:
         usage: Usage,
         checker: FactChecker,
         engine: EngineSettings = HERE,
+        claims: Mapping[str, Sequence[SpokenClaim]] | None = None,
     ) -> None:
         self.store, self.model, self.prompt, self.settings = store, model, prompt, settings
-        self.usage, self._checker, self._engine = usage, checker, engine
+        self.usage, self._checker, self._engine, self._claims = usage, checker, engine, claims or {}
         self._encoder: SentenceEncoder | None = None
         self._vectors: dict[str, np.ndarray] = {}
         self._places = {kind: place * settings.max_tries for place, kind in enumerate(settings.kinds)}
@@ -150,9 +153,10 @@ class Writer:
         Returns:
             Candidates by concept id, kind by kind and try by try.
         """
-        written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
+        written = self._try_claims(asked)
         wanted = sum(kind.wanted for kind in self.settings.kinds.values())
         with progress_bar(total=len(asked) * wanted, desc="captions accepted") as bar:
+            bar.update(sum(len(_accepted(found)) for found in written.values()))
             while blanks := list(self._open_questions(asked, written)):
                 requests = [self.request(blank) for blank in blanks]
                 answers: dict[int, Answer] = {}
@@ -165,6 +169,25 @@ class Writer:
                     earlier.append(final)
                     bar.update(final.reason is None)
         return {one: sorted(found, key=lambda c: (self._places[c.kind], c.number)) for one, found in written.items()}
+
+    def _try_claims(self, asked: Sequence[ConceptFacts]) -> dict[str, list[Candidate]]:
+        """Check claims as captions, as many as each concept needs; nobody is asked."""
+        written: dict[str, list[Candidate]] = {concept.concept_id: [] for concept in asked}
+        kind = self.settings.claims.caption_kind if self.settings.claims else None
+        if kind is None:
+            return written
+        spoken = [(concept, claim) for concept in asked for claim in self._claims.get(concept.concept_id, ())]
+        blanks = [self._claimed(concept, kind, claim) for concept, claim in spoken]
+        answers = [Answer(text=f"Caption: {as_caption(claim.text)}", finish="stop") for _, claim in spoken]
+        for candidate in self._check(list(zip(blanks, answers, strict=True))):
+            earlier = written[candidate.concept.concept_id]
+            if len(_accepted(earlier)) < self.settings.kinds[kind].wanted:
+                earlier.append(check_repeats(candidate, _accepted(earlier), self._vectors, self.settings.rules))
+        return written
+
+    def _claimed(self, concept: ConceptFacts, kind: str, claim: SpokenClaim) -> Candidate:
+        blank = self.blank(concept, kind, 0)
+        return replace(blank, seed=seed_from_id(digest("claim seed", claim.claim_id)), claim=claim)
 
     def _ask(self, requests: Sequence[Request], job: str) -> Iterator[tuple[int, Answer]]:
         return answer_all(self.model, requests, self.store, self.usage, self._engine, job)
@@ -202,8 +225,9 @@ class Writer:
         """Yield the next candidates: as many as a concept still lacks of a kind, within its tries."""
         for concept in asked:
             for name, kind in self.settings.kinds.items():
-                tried = [candidate for candidate in written[concept.concept_id] if candidate.kind == name]
-                lacking = kind.wanted - len(_accepted(tried))
+                of_kind = [candidate for candidate in written[concept.concept_id] if candidate.kind == name]
+                lacking = kind.wanted - len(_accepted(of_kind))
+                tried = [candidate for candidate in of_kind if candidate.claim is None]
                 to_revise = [c for c in tried[-lacking:] if self._can_be_revised(c)] if lacking else []
                 for number in range(len(tried), min(len(tried) + lacking, self.settings.max_tries)):
                     yield self.blank(concept, name, number, to_revise.pop(0) if to_revise else None)
@@ -249,7 +273,9 @@ def _accepted(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _row(twin_id: str, candidate: Candidate, writer: Writer) -> dict[str, object]:
-    concept_id, fingerprint, prompt_id = candidate.concept.concept_id, writer.model.fingerprint, writer.prompt.id
+    concept_id, claim = candidate.concept.concept_id, candidate.claim
+    made_by = (writer.model.name, writer.model.fingerprint, writer.prompt.id)
+    model, fingerprint, prompt_id = (claim.model, claim.revision, claim.prompt_id) if claim else made_by
     return {
         "caption_id": digest("caption", twin_id, concept_id, candidate.text, fingerprint, prompt_id, candidate.seed),
         "twin_id": twin_id,
@@ -258,7 +284,7 @@ def _row(twin_id: str, candidate: Candidate, writer: Writer) -> dict[str, object
         "language": candidate.language,
         "text": candidate.text,
         "english": candidate.english,
-        "model": writer.model.name,
+        "model": model,
         "revision": fingerprint,
         "prompt_id": prompt_id,
         "seed": candidate.seed,

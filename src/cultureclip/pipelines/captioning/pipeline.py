@@ -2,11 +2,16 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.captioning.nodes import hold_dialogues, summarise_captions, write_captions
+from cultureclip.pipelines.captioning.nodes import (
+    collect_claims,
+    hold_dialogues,
+    summarise_captions,
+    write_captions,
+)
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's signature
-    """Build the pipeline twins, concepts, caption_store, prompts -> dialogues, captions, captioning_metrics."""
+    """Build the pipeline twins, concepts, caption_store, prompts -> dialogues, claims, captions, metrics."""
     parameters = ["params:captioning", "params:engine"]
     return Pipeline(
         [
@@ -17,21 +22,27 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
                 name="hold_dialogues",
             ),
             Node(
+                collect_claims,
+                inputs=["dialogues", "concepts", "caption_store", "claims_prompt", "params:captioning"],
+                outputs=["claims", "claim_usage"],
+                name="collect_claims",
+            ),
+            Node(
                 write_captions,
-                inputs=["twins", "concepts", "dialogues", "caption_store", "caption_prompt", *parameters],
+                inputs=["twins", "concepts", "dialogues", "claims", "caption_store", "caption_prompt", *parameters],
                 outputs=["captions", "usage"],
                 name="write_captions",
             ),
             Node(
                 summarise_captions,
-                inputs=["captions", "dialogues", "concepts", "usage", "dialogue_usage"],
+                inputs=["captions", "dialogues", "claims", "concepts", "usage", "dialogue_usage", "claim_usage"],
                 outputs="captioning_metrics",
                 name="summarise_captions",
             ),
         ],
         namespace="captioning",
         tags="captioning",
-        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt"},
-        outputs={"captions", "dialogues", "captioning_metrics"},
+        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt", "claims_prompt"},
+        outputs={"captions", "dialogues", "claims", "captioning_metrics"},
         parameters=set(parameters),
     )

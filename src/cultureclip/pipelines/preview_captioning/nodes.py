@@ -47,6 +47,7 @@ def let_voices_speak(
     concepts: pd.DataFrame,
     caption_store: KeyedStore,
     voices_prompt: dict[str, Any],
+    claims_prompt: dict[str, Any],
     parameters: CaptioningParameters,
 ) -> tuple[First[ConceptFacts], list[Figure]]:
     """Let voices talk about the twins of the first concepts, where ``voices`` are configured.
@@ -54,8 +55,9 @@ def let_voices_speak(
     Returns:
         The concepts with what was said of them, and the estimated lines of all dialogues.
     """
+    from cultureclip.captions.dialogue import said_of
     from cultureclip.captions.write import concepts_to_caption
-    from cultureclip.pipelines.captioning.nodes import hold_dialogues
+    from cultureclip.pipelines.captioning.nodes import collect_claims, hold_dialogues
     from cultureclip.report.estimate import project
 
     if parameters.voices is None:
@@ -65,7 +67,9 @@ def let_voices_speak(
     near = accepted[accepted["a_concept_id"].isin(ids) | accepted["b_concept_id"].isin(ids)]
     dialogues, _ = hold_dialogues(near, concepts, caption_store, voices_prompt, parameters)
     lines = dialogues.groupby("twin_id").size().tolist()
-    told = {concept.concept_id: concept for concept in concepts_to_caption(near, concepts, dialogues)}
+    claims, _ = collect_claims(dialogues, concepts, caption_store, claims_prompt, parameters)
+    said = said_of(claims if parameters.claims else dialogues)
+    told = {concept.concept_id: concept for concept in concepts_to_caption(near, concepts, said)}
     spoken = [replace(concept, said=told[concept.concept_id].said) for concept in first.items]
     return First(spoken, first.total), [project("lines of dialogues", lines, len(accepted))]
 

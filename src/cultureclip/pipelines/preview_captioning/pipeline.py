@@ -12,7 +12,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
             Node(choose_concepts, ["twins", "concepts", "params:preview"], "first_concepts", name="choose_concepts"),
             Node(
                 let_voices_speak,
-                ["first_concepts", "twins", "concepts", "caption_store", "voices_prompt", "params:captioning"],
+                [
+                    *("first_concepts", "twins", "concepts", "caption_store", "voices_prompt", "claims_prompt"),
+                    "params:captioning",
+                ],
                 ["told_concepts", "dialogue_figures"],
                 name="let_voices_speak",
             ),
@@ -25,7 +28,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:  # noqa: ARG001 - Kedro's sig
         ],
         namespace="preview_captioning",
         tags="preview_captioning",
-        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt"},
+        inputs={"twins", "concepts", "caption_store", "caption_prompt", "voices_prompt", "claims_prompt"},
         outputs={"captioning_preview"},
         parameters={"params:preview", "params:captioning"},
     )
