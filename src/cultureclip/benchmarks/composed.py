@@ -6,7 +6,8 @@ from typing import Literal
 
 from PIL import Image, ImageOps
 
-from cultureclip.reading.pictures import Encoded, decode_image
+from cultureclip.benchmarks.pictures import Located
+from cultureclip.reading.pictures import decode_image
 
 Place = Literal["above", "background"]
 """Where a cue stands."""
@@ -53,8 +54,8 @@ COMPOSE = {"above": stack, "background": inset}
 class Composed:
     """A picture composed of two others at each read: nothing is written beside the benchmark's files."""
 
-    cue: Encoded
-    item: Encoded
+    cue: Located
+    item: Located
     place: Place = "above"
 
     def read(self) -> bytes:
@@ -63,3 +64,8 @@ class Composed:
         buffer = io.BytesIO()
         COMPOSE[self.place](cue, item).save(buffer, "BMP")
         return buffer.getvalue()
+
+    def stamp(self) -> str | None:
+        """Return the stamps of both pictures."""
+        cue, item = self.cue.stamp(), self.item.stamp()
+        return cue and item and f"{self.place}|{cue}|{item}"

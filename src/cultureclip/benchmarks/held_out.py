@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import imagehash
@@ -13,10 +14,12 @@ from cultureclip.benchmarks.pictures import LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
 from cultureclip.benchmarks.protocols.items import named_concept, picture_key
 from cultureclip.errors import LeakError
-from cultureclip.reading.pictures import to_rgb
+from cultureclip.ids import digest
+from cultureclip.reading.pictures import RULES, to_rgb
 
 _LISTED = 10
 _HASH_EDGE = 8
+_SHAPE = (4, _HASH_EDGE**2 // 8)
 _ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 """Number of set bits of each byte."""
 
@@ -99,10 +102,11 @@ def _leaked_concepts(benchmarks: Sequence[Benchmark], cultwin: pd.DataFrame) -> 
 
 
 class _HeldPictures:
-    """Held-out pictures, decoded only as far as a comparison needs: there may be thousands of photographs.
+    """Held-out pictures. Those of published benchmarks are compared without decoding: there may be thousands.
 
-    Equal pixels need equal sizes, so pictures of one size are hashed when the first training picture of that size
-    arrives. The search for near-duplicates decodes all pictures once.
+    Equal pixels need equal sizes, so pictures of one size are compared when the first training picture of that size
+    arrives, by the keys of their pixels that the intake found. The search for near-duplicates decodes all pictures
+    once, and where results are kept never again.
 
     Args:
         benchmarks: Benchmarks that hold out images.
@@ -132,7 +136,7 @@ class _HeldPictures:
             return None
         if size not in self._hashed:
             self._hashed[size] = {
-                picture_key(self._pictures[key].images[key]): self._pictures[key].name for key in self._of_size[size]
+                _content_of(self._pictures[key].images, key): self._pictures[key].name for key in self._of_size[size]
             }
         return self._hashed[size].get(picture_key(pixels))
 
@@ -144,26 +148,59 @@ def _size_of(images: Mapping[str, np.ndarray], key: str) -> tuple[int, int]:
     return images[key].shape[1], images[key].shape[0]
 
 
+def _content_of(images: Mapping[str, np.ndarray], key: str) -> str:
+    """Return the key of a picture's pixels, without decoding if it belongs to a published benchmark."""
+    return images.content_of(key) if isinstance(images, LazyPictures) else picture_key(images[key])
+
+
 class _NearFinder:
     """Perceptual hashes of held-out pictures, compared per channel, because flags may differ in colour alone."""
 
     def __init__(self, held: Mapping[str, Benchmark], distance: int) -> None:
-        self.owners = [benchmark.name for _, benchmark in sorted(held.items(), key=lambda item: item[0])]
-        self.distance = distance
-        hashes = [self._bits(held[key].images[key]) for key in sorted(held)]
-        self.hashes = np.stack(hashes) if hashes else np.zeros((0, 4, _HASH_EDGE**2 // 8), np.uint8)
-
-    @staticmethod
-    def _bits(pixels: np.ndarray) -> np.ndarray:
-        """Return 64 bits of brightness, red, green and blue, eight per byte: uint8 [4, 8]."""
-        picture = Image.fromarray(pixels)
-        channels = (picture.convert("L"), *picture.split())
-        hashes = [imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels]
-        return np.packbits(hashes, axis=1)
+        self.distance, found = distance, _hash_all(held)
+        self.owners = [held[key].name for key in found]
+        self.hashes = np.stack([*found.values()]) if found else np.zeros((0, *_SHAPE), np.uint8)
 
     def find(self, pixels: np.ndarray) -> str | None:
         """Return the name of the benchmark with a picture within the distance in every channel, or None."""
-        distances = _ONES[self.hashes ^ self._bits(pixels)].sum(axis=2).max(axis=1)
+        distances = _ONES[self.hashes ^ _hash(pixels)].sum(axis=2).max(axis=1)
         if not len(distances) or distances.min() > self.distance:
             return None
         return self.owners[int(distances.argmin())]
+
+
+def _hash_all(held: Mapping[str, Benchmark]) -> dict[str, np.ndarray]:
+    """Return the perceptual hashes of all pictures by their keys, which are sorted."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key, benchmark in held.items():
+        keys[benchmark.name].append(key)
+    images = {benchmark.name: benchmark.images for benchmark in held.values()}
+    hashes: dict[str, np.ndarray] = {}
+    for name, own in keys.items():
+        hashes |= _hash_pictures(images[name], own)
+    return dict(sorted(hashes.items()))
+
+
+def _hash_pictures(images: Mapping[str, np.ndarray], keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return perceptual hashes by key; a published benchmark's are kept, so each picture is decoded for them once."""
+    store = images.kept if isinstance(images, LazyPictures) else None
+    places = {key: digest("near", _SHAPE, RULES, imagehash.__version__, key) for key in keys}
+    known = {} if store is None else store.get(places.values())
+    left = [key for key in keys if places[key] not in known]
+    with ThreadPoolExecutor() as pool:
+        new = dict(zip(left, pool.map(lambda key: _hash(images[key]), left), strict=True))
+    if store is not None:
+        store.put({places[key]: bits.tobytes().hex() for key, bits in new.items()})
+    return {key: new[key] if key in new else _unpack(known[places[key]]) for key in keys}
+
+
+def _unpack(text: str) -> np.ndarray:
+    return np.frombuffer(bytes.fromhex(text), np.uint8).reshape(_SHAPE)
+
+
+def _hash(pixels: np.ndarray) -> np.ndarray:
+    """Return 64 bits of brightness, red, green and blue, eight per byte: uint8 [4, 8]."""
+    picture = Image.fromarray(pixels)
+    channels = (picture.convert("L"), *picture.split())
+    hashes = [imagehash.phash(channel, hash_size=_HASH_EDGE).hash.ravel() for channel in channels]
+    return np.packbits(hashes, axis=1)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest
 from cultureclip.reading.names import find_inside
@@ -19,9 +21,17 @@ from cultureclip.reading.pictures import (
     decode_image,
     read_picture,
 )
+from cultureclip.reading.stamps import stamp_file
 from cultureclip.reading.text import RefusedError
 
 OUTSIDE = "picture lies outside its owner's folder"
+
+
+class Located(Encoded, Protocol):
+    """Location of an image file's bytes, which tells whether they are still those that were read before."""
+
+    def stamp(self) -> str | None:
+        """Return a text that other bytes would not have, without reading them; None if only reading can tell."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,13 @@ class FileIn:
         except RefusedError as error:
             raise ImageError(OUTSIDE) from error
         return read_picture(path)
+
+    def stamp(self) -> str | None:
+        """Return the file's stamp."""
+        try:
+            return stamp_file(find_inside(self.folder, self.name)) if self.name else None
+        except RefusedError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -63,13 +80,25 @@ class Slice:
         except OSError as error:
             raise ImageError(UNREADABLE) from error
 
+    def stamp(self) -> str | None:
+        """Return the archive's stamp with the part's place."""
+        archive = stamp_file(self.path)
+        return archive and f"{archive}|{self.offset}|{self.size}"
+
 
 @dataclass(frozen=True)
 class StoredImage:
-    """Location, width and height of a picture that the intake could decode."""
+    """A picture that the intake could decode.
 
-    where: Encoded
+    Attributes:
+        where: Its location.
+        size: Its width and height.
+        content: Key of its pixels: :func:`~cultureclip.benchmarks.protocols.items.picture_key`.
+    """
+
+    where: Located
     size: tuple[int, int]
+    content: str
 
 
 class LazyPictures(Mapping[str, np.ndarray]):
@@ -77,10 +106,11 @@ class LazyPictures(Mapping[str, np.ndarray]):
 
     Args:
         stored: Pictures found at the intake, by key.
+        kept: Where what is found out about pictures is kept; None: nowhere.
     """
 
-    def __init__(self, stored: Mapping[str, StoredImage]) -> None:
-        self.stored = dict(stored)
+    def __init__(self, stored: Mapping[str, StoredImage], kept: KeyedStore | None = None) -> None:
+        self.stored, self.kept = dict(stored), kept
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return the pixels of a picture.
@@ -108,6 +138,10 @@ class LazyPictures(Mapping[str, np.ndarray]):
         """Return a picture's width and height without decoding it."""
         return self.stored[key].size
 
+    def content_of(self, key: str) -> str:
+        """Return the key of a picture's pixels without decoding it."""
+        return self.stored[key].content
+
     def only(self, keys: set[str]) -> "LazyPictures":
         """Return the pictures with these keys."""
-        return LazyPictures({key: stored for key, stored in self.stored.items() if key in keys})
+        return LazyPictures({key: stored for key, stored in self.stored.items() if key in keys}, self.kept)

@@ -9,6 +9,7 @@ from cultureclip.benchmarks.entry import Entry
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
 from cultureclip.benchmarks.protocols.registry import load_protocol
 from cultureclip.benchmarks.rows import take_in
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest
 from cultureclip.reading.names import stored_form
@@ -35,16 +36,19 @@ class AbsentBenchmark:
         return card | nothing | {"chances": {}, "data_hash": digest(self.name, "absent")}
 
 
-def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
+def open_benchmark(entry: Entry, path: Path, kept: Path | None = None) -> Benchmark | AbsentBenchmark:
     """Read a benchmark's rows and try its pictures; the pixels stay on disk.
 
     Args:
         entry: The catalog entry.
         path: The benchmark's folder or file.
+        kept: File of what earlier loads found out about pictures: those of unchanged files are not read again. None:
+            all are.
 
     Raises:
         SourceDataError: if its files are damaged or do not match the entry. A single bad row is not an error: the
             benchmark's card counts bad rows by reason.
+        StorageError: if ``kept`` cannot be read or written.
     """
     if (path / INCOMPLETE).exists():
         raise SourceDataError(
@@ -55,7 +59,8 @@ def open_benchmark(entry: Entry, path: Path) -> Benchmark | AbsentBenchmark:
         return AbsentBenchmark(_declare(entry, path), str(path / entry.format.pattern()))
     protocol = load_protocol(entry.protocol)
     try:
-        intake = take_in(entry.format.read_as(path, entry.columns, protocol))
+        store = None if kept is None else KeyedStore(kept)
+        intake = take_in(entry.format.read_as(path, entry.columns, protocol), store)
         intake = replace(intake, templates=normalise(entry.templates) or intake.templates)
         return protocol.build(_declare(entry, path), intake)
     except SourceDataError as error:  # say which of the listed benchmarks it is

@@ -1,29 +1,26 @@
-"""The rows of values and pictures that every format gives, and their intake: each picture is hashed and tried once."""
+"""The rows of values and pictures that every format gives, and their intake: each picture is decoded once."""
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cultureclip.benchmarks.pictures import LazyPictures, StoredImage
-from cultureclip.benchmarks.protocols.items import Unposed, picture_key
+from cultureclip.benchmarks.decoded import Decoded, decode_once
+from cultureclip.benchmarks.pictures import LazyPictures, Located, StoredImage
+from cultureclip.benchmarks.protocols.items import Unposed
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import SourceDataError
-from cultureclip.ids import bytes_digest
 from cultureclip.reading.names import unicode_forms
-from cultureclip.reading.pictures import Encoded, ImageError, decode_image
+from cultureclip.reading.pictures import ImageError
 from cultureclip.reading.text import normalise
 
 Cell = TypeVar("Cell")
 _HALF = re.compile("[\ud800-\udfff]")
 _LISTED = 20
-_WORKERS = 8
-"""Threads: hashing and decoding release Python's lock, and reading waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Row:
 
     place: str
     values: Mapping[str, Any]
-    pictures: Mapping[str, tuple[Encoded, ...]]
+    pictures: Mapping[str, tuple[Located, ...]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,15 @@ class Taken:
 
 @dataclass(frozen=True)
 class Intake:
-    """The rows and pictures that remain after every picture was tried."""
+    """The rows and pictures that remain after every picture was tried.
+
+    Attributes:
+        rows: The rows.
+        pictures: Their pictures.
+        left_out: What is left out, and why.
+        classes: See :class:`Source`.
+        templates: See :class:`Source`.
+    """
 
     rows: tuple[Taken, ...]
     pictures: LazyPictures
@@ -208,12 +213,20 @@ def rename(cells: Mapping[str, Cell], columns: Mapping[str, str]) -> dict[str, C
     return named | {name: cell for name, cell in cells.items() if name not in taken}
 
 
-def take_in(source: Source) -> Intake:
-    """Hash and try every picture once, so that a broken one is counted now and not found in the middle of a run.
+def take_in(source: Source, kept: KeyedStore | None = None) -> Intake:
+    """Decode every picture once, so that a broken one is counted now and not found in the middle of a run.
 
     Files with the same pixels are one picture, whatever their format or metadata. Its key is the smallest of the files'
     keys. A picture that cannot be used is left out with its reason; other pictures of its column stay. A row with a
     text that cannot be encoded is left out too.
+
+    Args:
+        source: The rows.
+        kept: What earlier loads found out about pictures: those of unchanged files are not read; None: all are.
+
+    Raises:
+        SourceDataError: if a table of pictures is damaged.
+        StorageError: if the store cannot be read or written.
     """
     rows, left_out = [], []
     for row in source.rows:
@@ -222,18 +235,17 @@ def take_in(source: Source) -> Intake:
         else:
             left_out.append(Unposed(row.place, "a text is not valid Unicode"))
     places = dict.fromkeys(where for row in rows for pictures in row.pictures.values() for where in pictures)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        found = _by_content(dict(zip(places, pool.map(_try, places), strict=True)))
+    found = _by_content(decode_once(places, kept))
     taken = []
     for row in rows:
         images: dict[str, tuple[str, ...]] = {}
         for column, pictures in row.pictures.items():
             results = [found[where] for where in pictures]
-            images[column] = tuple(result.key for result in results if not isinstance(result, ImageError))
+            images[column] = tuple(result[0] for result in results if not isinstance(result, ImageError))
             left_out += [Unposed(row.place, str(error)) for error in results if isinstance(error, ImageError)]
         taken.append(Taken(row.place, row.values, images))
-    stored = {result.key: result.stored for result in found.values() if not isinstance(result, ImageError)}
-    return Intake(tuple(taken), LazyPictures(stored), tuple(left_out), source.classes, source.templates)
+    stored = dict(result for result in found.values() if not isinstance(result, ImageError))
+    return Intake(tuple(taken), LazyPictures(stored, kept), tuple(left_out), source.classes, source.templates)
 
 
 def _is_unicode(value: object) -> bool:
@@ -247,29 +259,12 @@ def _is_unicode(value: object) -> bool:
     return not isinstance(value, list | tuple) or all(map(_is_unicode, value))
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """A decodable picture: the digest of its file's bytes, the digest of its pixels, and its location."""
-
-    key: str
-    content: str
-    stored: StoredImage
-
-
-def _try(where: Encoded) -> _Tried | ImageError:
-    """Decode a picture, or return the error that says why it cannot be decoded."""
-    try:
-        data = where.read()
-        pixels = np.asarray(decode_image(data))
-    except ImageError as error:
-        return error
-    return _Tried(bytes_digest(data), picture_key(pixels), StoredImage(where, (pixels.shape[1], pixels.shape[0])))
-
-
-def _by_content(found: Mapping[Encoded, _Tried | ImageError]) -> dict[Encoded, _Tried | ImageError]:
-    """Return the same pictures, each as the one of smallest key that has the same pixels."""
-    first: dict[str, _Tried] = {}
-    for tried in found.values():
-        if isinstance(tried, _Tried) and tried.key <= first.get(tried.content, tried).key:
-            first[tried.content] = tried
-    return {where: first[tried.content] if isinstance(tried, _Tried) else tried for where, tried in found.items()}
+def _by_content(
+    found: Mapping[Located, Decoded | ImageError],
+) -> dict[Located, tuple[str, StoredImage] | ImageError]:
+    """Return the key of each picture and where it is read: of several with the same pixels, the one of smallest key."""
+    first: dict[str, tuple[str, StoredImage]] = {}
+    for where, picture in found.items():
+        if isinstance(picture, Decoded) and picture.key <= first.get(picture.content, (picture.key,))[0]:
+            first[picture.content] = picture.key, picture.at(where)
+    return {where: first[one.content] if isinstance(one, Decoded) else one for where, one in found.items()}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # kedro-viz and listings need the catalog without the readers
 class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"]):
     """Loads a benchmark whose pictures stay on disk. An absent benchmark is reported and is not an error.
 
+    A picture is decoded at the first load. Later loads only look whether its file has changed, where ``kept`` is given.
+
     Example:
         .. code-block:: yaml
 
@@ -27,13 +29,18 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
               format: {type: parquet, files: "data/test-*.parquet"}
               source: https://huggingface.co/datasets/Malvinan/CROPE
               licence: CC-BY-4.0
+              kept: data/02_intermediate/benchmark_pictures.sqlite
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **entry: Any) -> None:
+    def __init__(
+        self, *, filepath: str, kept: str | None = None, metadata: dict[str, Any] | None = None, **entry: Any
+    ) -> None:
         """Name the benchmark.
 
         Args:
             filepath: Folder or file of the benchmark; need not exist.
+            kept: File of what loads found out about pictures; made if it is missing, and benchmarks may share one.
+                None: every load decodes every picture.
             metadata: Anything, kept for plugins.
             entry: The fields of :class:`cultureclip.benchmarks.entry.Entry`.
 
@@ -44,7 +51,7 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
 
         from cultureclip.benchmarks.entry import Entry
 
-        self._filepath = Path(filepath)
+        self._filepath, self._kept = Path(filepath), None if kept is None else Path(kept)
         self.metadata = metadata
         try:
             self._entry = Entry(**entry)
@@ -58,10 +65,11 @@ class BenchmarkDataset(AbstractDataset[NoReturn, "Benchmark | AbsentBenchmark"])
 
         Raises:
             SourceDataError: if the files are damaged.
+            StorageError: if ``kept`` cannot be read or written.
         """
         from cultureclip.benchmarks.published import open_benchmark
 
-        return open_benchmark(self._entry, self._filepath)
+        return open_benchmark(self._entry, self._filepath, self._kept)
 
     def save(self, data: NoReturn) -> NoReturn:  # noqa: ARG002 - Kedro's signature
         """Refuse to save.

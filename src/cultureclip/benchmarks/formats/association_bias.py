@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cultureclip.benchmarks.formats.parquet import ParquetFormat
+from cultureclip.benchmarks.pictures import Located
 from cultureclip.benchmarks.protocols.association_bias import CANDIDATES
 from cultureclip.benchmarks.rows import IMAGE, Format, Row, Source
 from cultureclip.errors import SourceDataError
-from cultureclip.reading.pictures import Encoded
 
 
 class AssociationBiasFormat(Format):
@@ -50,7 +50,7 @@ def _make_row(place: str, asked: Mapping[str, Any], shown: Mapping[str, Row]) ->
         "concept_in_native": native,
         "region": asked.get("query_country"),
     }
-    pictures: dict[str, tuple[Encoded, ...]] = {}
+    pictures: dict[str, tuple[Located, ...]] = {}
     for column, owner in CANDIDATES.items():
         candidate = shown.get(str(asked.get(f"{owner}_candidate_image_id")))
         if candidate and candidate.pictures.get(IMAGE):

@@ -14,12 +14,13 @@ from pydantic import Field
 from cultureclip.benchmarks.composed import Composed, Place
 from cultureclip.benchmarks.formats.csv_table import CsvFormat
 from cultureclip.benchmarks.formats.registry import AnyFormat
+from cultureclip.benchmarks.pictures import Located
 from cultureclip.benchmarks.rows import IMAGE, ColumnKinds, Format, Row, Source
 from cultureclip.concepts.countries import find_country
 from cultureclip.concepts.keys import fold
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import digest, seed_from_id
-from cultureclip.reading.pictures import Encoded, ImageError
+from cultureclip.reading.pictures import ImageError
 
 
 class CuedFormat(Format):
@@ -60,7 +61,7 @@ class CuedFormat(Format):
         cues = list(_read_cues(Path(self.cues)))
         return replace(source, rows=(self._add(row, cues) for row in source.rows))
 
-    def _add(self, row: Row, cues: Sequence[tuple[Encoded, str]]) -> Row:
+    def _add(self, row: Row, cues: Sequence[tuple[Located, str]]) -> Row:
         if IMAGE not in row.pictures:
             return row
         own = row.values.get(self.column)
@@ -89,6 +90,10 @@ class _NoCue:
         """
         raise ImageError(self.why)
 
+    def stamp(self) -> str | None:
+        """Return nothing: there are no bytes."""
+        return None
+
 
 @dataclass(frozen=True)
 class _Columns:
@@ -96,7 +101,7 @@ class _Columns:
     lists: tuple[str, ...] = ()
 
 
-def _read_cues(path: Path) -> Iterator[tuple[Encoded, str]]:
+def _read_cues(path: Path) -> Iterator[tuple[Located, str]]:
     if not path.is_file():
         raise SourceDataError(path, "there are no cues", "Give a CSV with the columns cue and region under cues")
     for row in CsvFormat(type="csv").read_as(path, {}, _Columns()).rows:

@@ -1,7 +1,7 @@
 """Rows of tables in Arrow's types, and the pictures in their cells as the Hugging Face libraries store them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from cultureclip.benchmarks.pictures import FileIn
 from cultureclip.benchmarks.rows import Row
 from cultureclip.reading.json_text import parse_object
 from cultureclip.reading.pictures import MISSING, ImageError
+from cultureclip.reading.stamps import stamp_file
 from cultureclip.reading.text import RefusedError
 
 BATCH = 16
@@ -30,16 +31,30 @@ class Cells(Protocol):
             SourceDataError: if it can no longer be read.
         """
 
+    @property
+    def file(self) -> Path:
+        """The file that the table is in."""
+
 
 @dataclass(frozen=True)
 class PictureCell:
-    """An image in a table: its row, its column, and its position if the cell holds a list."""
+    """An image in a table.
+
+    Attributes:
+        cells: The table.
+        folder: Folder of the files that cells name.
+        row: Its row.
+        column: Its column.
+        place: Its position if the cell holds a list.
+        named: File that the cell names, beside the bytes or instead of them; empty if it names none.
+    """
 
     cells: Cells = field(repr=False)
     folder: Path
     row: int
     column: str
     place: int | None = None
+    named: str = ""
 
     def read(self) -> bytes:
         """Return the bytes in the cell, or the bytes of the file that the cell names.
@@ -56,6 +71,11 @@ class PictureCell:
         if not fields.get("path"):
             raise ImageError(MISSING)
         return FileIn(self.folder, fields["path"]).read()
+
+    def stamp(self) -> str | None:
+        """Return the table's stamp with the cell's place, and the stamp of a file that the cell names."""
+        table, beside = stamp_file(self.cells.file), FileIn(self.folder, self.named)
+        return table and f"{table}|{self.row}|{self.column}|{self.place}|{beside.stamp()}"
 
 
 def find_image_columns(schema: pa.Schema) -> set[str]:
@@ -82,11 +102,17 @@ def make_row(place: str, record: Mapping[str, Any], images: Collection[str], pic
             values |= _flatten(column, value)
         elif isinstance(value, list):
             pictures[column] = tuple(
-                PictureCell(whole.cells, whole.folder, whole.row, column, place) for place in range(len(value))
+                replace(whole, place=place, named=_name_in(image)) for place, image in enumerate(value)
             )
         else:
-            pictures[column] = (whole,)
+            pictures[column] = (replace(whole, named=_name_in(value)),)
     return Row(place, values, pictures)
+
+
+def _name_in(image: object) -> str:
+    """Return the file that an image's cell names."""
+    name = image.get("path") if isinstance(image, dict) else image
+    return name if isinstance(name, str) else ""
 
 
 def _is_image(kind: pa.DataType) -> bool:

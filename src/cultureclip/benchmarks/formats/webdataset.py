@@ -9,11 +9,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cultureclip.benchmarks.formats.tar_samples import Sample, read_samples
+from cultureclip.benchmarks.pictures import Located
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object
 from cultureclip.reading.names import stored_form
-from cultureclip.reading.pictures import SUFFIXES, Encoded
+from cultureclip.reading.pictures import SUFFIXES
 from cultureclip.reading.text import RefusedError, decode, read_lines, split_lines
 
 _LONGEST_NUMBER = 18
@@ -67,7 +68,7 @@ def _make_row(sample: Sample) -> Row:
     for kind, data in sample.texts.items():
         values |= _PARSERS[kind](data)
     picture = next((where for kind, where in sample.members.items() if kind in SUFFIXES), None)
-    pictures: dict[str, tuple[Encoded, ...]] = {} if picture is None else {"image": (picture,)}
+    pictures: dict[str, tuple[Located, ...]] = {} if picture is None else {"image": (picture,)}
     return Row(sample.place, values, pictures)
 
 

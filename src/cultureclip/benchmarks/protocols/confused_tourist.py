@@ -12,23 +12,23 @@ Tied answers share the credit, and other right answers for a picture are not off
 is left to offer.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-from PIL import Image
 
 from cultureclip.benchmarks.composed import Composed
-from cultureclip.benchmarks.pictures import LazyPictures, StoredImage
+from cultureclip.benchmarks.decoded import decode_once
+from cultureclip.benchmarks.pictures import LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, hide_also_right, right_answers
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
-from cultureclip.ids import bytes_digest, digest
+from cultureclip.ids import digest
+from cultureclip.reading.pictures import ImageError
 
 SALT = "confused-tourist"
 """Part of every item's id; another salt would give the same items other ids."""
@@ -179,7 +179,7 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
     complete, left_out = complete_rows(intake, "name", "region", "cue_region")
     right = right_answers((image, region) for _, image, (_, region, _) in complete)
     stored = dict(intake.pictures.stored)
-    items: dict[CuedItem, None] = {}
+    posed: list[tuple[str, Composed, CuedItem]] = []
     for row, clean, (name, region, cue_region) in complete:
         cue = row.image("cue")
         if cue is None:
@@ -189,17 +189,26 @@ def build(declaration: Declaration, intake: Intake) -> Benchmark:
             left_out.append(Unposed(row.place, "the cue's country is right for the picture"))
             continue
         where = Composed(intake.pictures.stored[cue].where, intake.pictures.stored[clean].where)
-        data = where.read()
-        cued = bytes_digest(data)
-        stored[cued] = StoredImage(where, Image.open(io.BytesIO(data)).size)
         kind = text_of(row, "category")
-        item = CuedItem(clean=clean, cued=cued, name=name, region=region, cue_region=cue_region, category=kind)
+        item = CuedItem(clean=clean, cued="", name=name, region=region, cue_region=cue_region, category=kind)
+        posed.append((row.place, where, item))
+    stacked = decode_once({where for _, where, _ in posed}, intake.pictures.kept)
+    items: dict[CuedItem, None] = {}
+    for place, where, bare in posed:
+        found = stacked[where]
+        if isinstance(found, ImageError):
+            left_out.append(Unposed(place, str(found)))
+            continue
+        stored[found.key] = found.at(where)
+        item = replace(bare, cued=found.key)
         if item in items:
-            left_out.append(Unposed(row.place, "the same item and cue were asked about before"))
+            left_out.append(Unposed(place, "the same item and cue were asked about before"))
         items[item] = None
     clusters = cluster_by_picture((item.clean, named_concept(item.name)) for item in items)
     asked = tuple(replace(item, cluster=clusters[named_concept(item.name)]) for item in items)
-    pictures = LazyPictures(stored).only({key for item in asked for key in (item.clean, item.cued)})
+    pictures = LazyPictures(stored, intake.pictures.kept).only(
+        {key for item in asked for key in (item.clean, item.cued)}
+    )
     return ConfusedTouristBenchmark(declaration, pictures, asked, unposed=tuple(left_out))
 
 
