@@ -124,9 +124,10 @@ def _list_folders(
 
 
 def _root_of(catalog: CatalogProtocol[Any, Any], name: str) -> Path | None:
+    """Return where a dataset lies on this machine's disks; None if it does not, as in an object store."""
     dataset = catalog.get(name)
     path = None if dataset is None else dataset._describe().get("filepath")
-    return None if path is None else Path(str(path))
+    return None if path is None or "://" in str(path) else Path(str(path))
 
 
 def _place_of(catalog: CatalogProtocol[Any, Any], name: str) -> Path | None:

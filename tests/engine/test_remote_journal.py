@@ -6,15 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from pydantic import ValidationError
 
-from cultureclip.engine import settings as settings_module
 from cultureclip.engine.journal import DONE, FAILED, Journal
 from cultureclip.engine.settings import EngineSettings
 from cultureclip.engine.status import read_jobs
@@ -22,34 +19,11 @@ from tests.support.jobs import calls, run_files
 
 ROOT = Path(__file__).parents[2]
 IDS = [f"{number:03}" for number in range(40)]
-needs_server = [pytest.importorskip(name) for name in ("moto.server", "s3fs", "upath")]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of the server; one request at a time, so that its conditional puts are atomic as those of S3 are."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
-
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 @pytest.fixture
-def place(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A new folder of journals; who reaches it is said by the environment alone."""
-    import s3fs
-
-    found = {"AWS_ENDPOINT_URL": server, "AWS_DEFAULT_REGION": "us-east-1"}
-    found |= {"AWS_ACCESS_KEY_ID": "loopback", "AWS_SECRET_ACCESS_KEY": "loopback"}
-    for name, value in found.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    bucket = tmp_path.name.replace("_", "-").lower()[:50]
-    s3fs.S3FileSystem().mkdir(bucket)
-    return f"s3://{bucket}/jobs"
+def place(bucket: str) -> str:
+    return f"{bucket}/jobs"
 
 
 def engine(place: str, **changes: object) -> EngineSettings:
@@ -134,6 +108,13 @@ def test_runs_that_join_late_and_die_leave_a_whole_job(place, tmp_path):
 
 
 def test_a_place_whose_packages_are_missing_is_refused_at_once(monkeypatch):
-    monkeypatch.setattr(settings_module, "find_spec", lambda _: None)
-    with pytest.raises(ValidationError, match=r"s3://bucket/jobs needs packages: pip install 'cultureclip\[remote\]'"):
+    monkeypatch.setitem(sys.modules, "upath", None)
+    with pytest.raises(
+        ValidationError, match=r"s3://bucket/jobs: cannot be opened .*pip install 'cultureclip\[remote\]'"
+    ):
         EngineSettings(journal="s3://bucket/jobs")
+
+
+def test_an_address_without_a_known_protocol_is_refused_at_once():
+    with pytest.raises(ValidationError, match=r"gopher://bucket/jobs: cannot be opened"):
+        EngineSettings(journal="gopher://bucket/jobs")

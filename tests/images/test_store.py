@@ -123,7 +123,7 @@ def test_a_disk_that_fails_is_no_damage_and_loses_no_part(store, monkeypatch, pl
     with monkeypatch.context() as patch:
         owner, name = {
             "parquet": (pq, "ParquetFile"),
-            "checksum": (Path, "read_text"),
+            "checksum": (Path, "read_bytes"),
             "status": (Path, "stat"),
         }[place]
         patch.setattr(owner, name, fail)

@@ -1,10 +1,10 @@
 """The folder of all generated images, as a Kedro dataset."""
 
-from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from cultureclip.engine.files import open_place
 from cultureclip.images.store import ShardStore
 
 
@@ -23,10 +23,10 @@ class ImageStoreDataset(AbstractDataset[NoReturn, ShardStore]):
         """Name the store.
 
         Args:
-            filepath: Folder of the store; need not exist yet.
+            filepath: Folder of the store, or an address such as ``s3://bucket/images``; need not exist yet.
             metadata: Anything, kept for plugins.
         """
-        self._filepath = Path(filepath)
+        self._filepath = open_place(filepath)
         self.metadata = metadata
 
     def load(self) -> ShardStore:

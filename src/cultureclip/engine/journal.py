@@ -4,7 +4,7 @@
 
 - ``held/<slice>.<token>``: somebody works on it. The file is created exclusively, so one creator wins. Its first line
   says who holds it, and each later byte is a sign of life: its size is a counter. Nobody compares clocks. In an object
-  store the bytes are those of ``signs/<slice>.<token>`` (:mod:`cultureclip.engine.journal_files`).
+  store the bytes are those of ``signs/<slice>.<token>`` (:mod:`cultureclip.engine.leases`).
 - ``done/``, ``failed/``, ``blocked/``: written beside and renamed, so a state is there whole or not at all.
 
 A slice whose holder is dead or silent is taken over under the next token. A holder that comes back finds its file gone
@@ -22,7 +22,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from cultureclip.engine import journal_files
+from cultureclip.engine import files, leases
 from cultureclip.engine.disk import cannot_write
 from cultureclip.engine.temporary import is_temporary, process_scope
 
@@ -48,7 +48,7 @@ class Lease:
 
     def beat(self) -> bool:
         """Give a sign of life; False if the slice was taken over."""
-        return journal_files.beat(self.path)
+        return leases.beat(self.path)
 
     def is_held(self) -> bool:
         """Whether nobody has taken the slice over."""
@@ -106,7 +106,7 @@ class Journal:
         """
         for state in (DONE, FAILED, BLOCKED, HELD):
             try:
-                journal_files.make_folder(self.folder / state)
+                files.make_folder(self.folder / state)
             except OSError as error:
                 raise cannot_write(self.folder, error) from error
         before = self.facts()
@@ -120,7 +120,7 @@ class Journal:
 
     def names(self, state: str) -> set[str]:
         """Return the names of the slices in a state that is not ``held``."""
-        return {name for name in journal_files.list_names(self.folder / state) if not is_temporary(name)}
+        return {name for name in files.list_names(self.folder / state) if not is_temporary(name)}
 
     def is_in(self, state: str, name: str) -> bool:
         """Whether a slice is in a state that is not ``held``."""
@@ -132,12 +132,12 @@ class Journal:
 
     def forget(self, state: str, name: str) -> None:
         """Take a slice out of a state."""
-        journal_files.remove(self.folder / state / name)
+        files.remove(self.folder / state / name)
 
     def holders(self) -> dict[str, tuple[int, Path]]:
         """Return the highest token of each slice that somebody holds, and its file."""
         found: dict[str, tuple[int, Path]] = {}
-        for file in journal_files.list_names(self.folder / HELD):
+        for file in files.list_names(self.folder / HELD):
             name, _, token = file.rpartition(".")
             if token.isdecimal() and (name not in found or int(token) > found[name][0]):
                 found[name] = (int(token), self.folder / HELD / file)
@@ -162,7 +162,7 @@ class Journal:
 
     def release(self, lease: Lease) -> None:
         """Give a slice back, or end the work on it."""
-        journal_files.remove(lease.path)
+        leases.remove(lease.path)
 
     def settle(self, lease: Lease, state: str, facts: Mapping[str, Any]) -> bool:
         """Put a slice into a state, and give the lease back; False if it was taken over, and nothing is written."""
@@ -184,7 +184,7 @@ class Journal:
             if name not in kept:
                 self._write(self.folder / DONE / name, {"items": items})
                 if name in held:
-                    journal_files.remove(held[name][1])
+                    leases.remove(held[name][1])
                 self.forget(FAILED, name)
                 self.forget(BLOCKED, name)
 
@@ -192,17 +192,17 @@ class Journal:
         path = self.folder / HELD / f"{name}.{token}"
         header = json.dumps({"scope": process_scope(), "process": os.getpid(), "tries": tries}) + "\n"
         try:
-            if not journal_files.create(path, header.encode()):
+            if not leases.create(path, header.encode()):
                 return None
         except OSError as error:
             raise cannot_write(path, error) from error
         if before is not None:
-            journal_files.remove(before)  # its holder is told by that
+            leases.remove(before)  # its holder is told by that
         return Lease(name, path, tries)
 
     def is_silent(self, name: str, path: Path) -> bool:
         """Whether a holder has given no sign of life for too long, since this process first looked."""
-        size = journal_files.count_life(path)
+        size = leases.count_life(path)
         if size is None:
             return False
         seen = self._seen.get(name)
@@ -213,13 +213,13 @@ class Journal:
 
     def _write(self, path: Path, facts: Mapping[str, Any]) -> None:
         try:
-            journal_files.write(path, json.dumps(facts, ensure_ascii=False))
+            files.write(path, json.dumps(facts, ensure_ascii=False).encode())
         except OSError as error:
             raise cannot_write(path, error) from error
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    content = journal_files.read(path)
+    content = files.read(path)
     found: dict[str, Any] = {} if content is None else json.loads(content)
     return found
 
@@ -227,7 +227,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 def _read_header(path: Path) -> dict[str, Any]:
     """Read who holds a lease; a file whose creator was killed before it wrote has no header, and is silent forever."""
     with suppress(ValueError):
-        found: dict[str, Any] = json.loads((journal_files.read(path) or b"").partition(b"\n")[0])
+        found: dict[str, Any] = json.loads((files.read(path) or b"").partition(b"\n")[0])
         return found
     return {}
 

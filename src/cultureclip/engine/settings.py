@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
+from cultureclip.engine.files import open_place
+from cultureclip.errors import ConfigurationError
 from cultureclip.settings_base import Device, Settings
 
 
@@ -15,13 +17,10 @@ def _open_place(value: Any, follow: ValidatorFunctionWrapHandler) -> Path:
     if "://" not in str(value):
         path: Path = follow(value)
         return path
-    if find_spec("upath") is None:
-        raise ValueError(f"{value} needs packages: pip install 'cultureclip[remote]'")
-    from upath import UPath
-
-    opened: Any = UPath(str(value), use_listings_cache=False)  # others write there; it behaves like a path and is none
-    place: Path = opened
-    return place
+    try:
+        return open_place(str(value))
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
 
 
 Place = Annotated[Path, WrapValidator(_open_place), PlainSerializer(str, when_used="json")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cultureclip.engine import journal_files
+from cultureclip.engine import files
 from cultureclip.engine.journal import BLOCKED, DONE, FAILED, JOB, Journal
 
 STATUS = "status.txt"
@@ -112,7 +112,7 @@ class StatusFile:
             return
         self._last = time.monotonic()
         try:
-            journal_files.write(self._path, self._fold.progress().line() + "\n")
+            files.write(self._path, f"{self._fold.progress().line()}\n".encode())
         except OSError:
             return
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Lock
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from cultureclip.benchmarks.pictures import FileIn, Slice
 from cultureclip.engine.disk import cannot_write
+from cultureclip.engine.files import is_remote
 from cultureclip.engine.progress import progress_bar
 from cultureclip.engine.temporary import remove, sweep, temporary_beside
 from cultureclip.errors import SourceDataError
@@ -88,11 +90,12 @@ class Spool:
 
 @contextmanager
 def spooling(store: ShardStore) -> Iterator[Spool]:
-    """Give a spool beside the store's parts for the block: there is room for the pictures."""
-    path = temporary_beside(store.root / "spool")
+    """Give a spool for the block: beside the store's parts, where there is room; of an object store, here."""
+    place = Path(gettempdir()) if is_remote(store.root) else store.root
+    path = temporary_beside(place / "spool")
     try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        sweep(store.root, "spool")
+        place.mkdir(parents=True, exist_ok=True)
+        sweep(place, "spool")
         handle = path.open("wb")
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.engine import files
 from cultureclip.engine.disk import is_disk_failure
 from cultureclip.errors import DamagedImageError, DamagedShardError, StorageError
 from cultureclip.ids import bytes_digest
@@ -34,8 +34,11 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def write_part(folder: Path, table: pa.Table) -> Path:
+def write_part(folder: Path, table: pa.Table) -> tuple[Path, int]:
     """Store rows as one part, completely or not at all.
+
+    Returns:
+        Its path and its length in bytes.
 
     Raises:
         StorageError: if the disk is full, or the folder cannot be written.
@@ -44,7 +47,7 @@ def write_part(folder: Path, table: pa.Table) -> Path:
     part = folder / f"part-{bytes_digest(content)[:20]}.parquet"
     _write(part, content)
     confirm(part, content)
-    return part
+    return part, len(content)
 
 
 def confirm(part: Path, content: bytes) -> None:
@@ -65,8 +68,8 @@ def read_checksum(part: Path) -> tuple[int, str]:
     """
     file = beside(part, CHECKSUM)
     with reading(file):
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    found = _CHECKSUM_TEXT.fullmatch(text)
+        text = files.read(file) or b""
+    found = _CHECKSUM_TEXT.fullmatch(text.decode(errors="replace"))
     if found is None or found[3] != part.name:
         raise set_aside(part, "its checksum file is damaged or gone")
     return int(found[1]), found[2]
@@ -81,7 +84,7 @@ def read_whole(part: Path) -> bytes:
     """
     _, checksum = read_checksum(part)
     with reading(part):
-        content = part.read_bytes() if part.is_file() else b""
+        content = files.read(part) or b""
     if bytes_digest(content) != checksum:
         raise set_aside(part, "its bytes do not match its checksum file")
     return content
@@ -96,7 +99,7 @@ def read_rows(part: Path, columns: list[str], rows: Sequence[int] | None = None)
         StorageError: if the disk fails; the part stays.
     """
     try:
-        with reading(part), pq.ParquetFile(part, page_checksum_verification=True) as file:
+        with reading(part), open_parquet(part) as file:
             schema = file.schema_arrow
             if [schema.field(name).type for name in columns] != [SCHEMA.field(name).type for name in columns]:
                 raise ValueError(f"its columns are {schema.names}")
@@ -107,6 +110,11 @@ def read_rows(part: Path, columns: list[str], rows: Sequence[int] | None = None)
         raise
     except UNREADABLE as error:
         raise set_aside(part, f"not a whole parquet file ({error})") from error
+
+
+def open_parquet(part: Path) -> pq.ParquetFile:
+    """Open a part to read some of it. Of an object store, what is read is fetched in few large ranges."""
+    return pq.ParquetFile(files.source(part), page_checksum_verification=True, pre_buffer=files.is_remote(part))
 
 
 def _take(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -138,8 +146,7 @@ def check_picture(part: Path, image_id: str, row: dict[str, Any]) -> bytes:
 def set_aside(part: Path, cause: str) -> DamagedShardError:
     """Take a part out of the store (checksum file first: then it no longer counts) and build the error."""
     for path in (beside(part, CHECKSUM), part):
-        if path.exists():
-            path.replace(beside(path, DAMAGED))
+        files.move(path, beside(path, DAMAGED))
     remedy = f"Save what is whole in it: kedro store repair. {REMEDY}"
     return DamagedShardError(part, f"{cause}; moved aside to {part.name}{DAMAGED}", remedy)
 
@@ -148,7 +155,7 @@ def remove(part: Path) -> None:
     """Delete a part, its checksum file first."""
     for path in (beside(part, CHECKSUM), part):
         with reading(path):
-            path.unlink(missing_ok=True)
+            files.remove(path)
 
 
 @contextmanager
@@ -170,8 +177,7 @@ def _checksum_text(part: Path, size: int, checksum: str) -> str:
 def _write(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; a disk error says the remedy."""
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        files.write(path, content)
     except OSError as error:
         remedy = "Free disk space, or give `image_store` another folder, then run again: stored images stay"
         raise StorageError(path, f"cannot be written ({error.strerror or error})", remedy) from error

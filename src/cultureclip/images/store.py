@@ -1,5 +1,7 @@
 """A content-addressed store of images in shards, safe against ``kill -9``, full disks and two writers at once.
 
+It lies on a disk or in an object store (:mod:`cultureclip.engine.files`).
+
 Layout: ``<root>/<shard>/part-<hash of its bytes>.parquet`` and, written last, ``part-….parquet.sha256``. A part counts
 only when its checksum file exists and matches. Parts never change, so they are read without locks. ``<root>/.index``
 is a cache of what is where (:mod:`cultureclip.images.store_index`).
@@ -15,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from cultureclip.engine.files import list_folders, list_names, open_place
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import DamagedImageError, DamagedShardError, MissingInputError, SourceDataError
 from cultureclip.images import parts
-from cultureclip.images.parts import CHECKSUM, REMEDY
+from cultureclip.images.parts import CHECKSUM, DAMAGED, PART, REMEDY
 from cultureclip.images.records import FACTS, ImageRecord, decode_image, to_table
 from cultureclip.images.store_index import PartFacts, StoreIndex
 
@@ -29,11 +32,11 @@ class ShardStore:
     """Images by id.
 
     Args:
-        root: Folder of the store; created at the first write.
+        root: Folder of the store, or its address in an object store; created at the first write.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = open_place(root)
         self.index = StoreIndex(self.root)
 
     def __reduce__(self) -> tuple[type["ShardStore"], tuple[Path]]:
@@ -79,12 +82,25 @@ class ShardStore:
 
         They stay where they are: a writer may be about to confirm them.
         """
-        confirmed = {path.with_suffix("") for path in self.root.glob(f"*/part-*.parquet{CHECKSUM}")}
-        found = sorted(set(self.root.glob("*/part-*.parquet")) - confirmed)
+        found = []
+        for folder, names in self._list():
+            found += [folder / name for name in names if PART.fullmatch(name) and f"{name}{CHECKSUM}" not in names]
         for part in found:
             cause = "no checksum file (a writer was stopped, or the file was deleted), so none of its images counts"
             logger.warning("%s: %s. %s, or confirm whole parts: kedro store repair", part, cause, REMEDY)
         return found
+
+    def find_set_aside(self) -> list[Path]:
+        """Find the damaged parts that were moved aside."""
+        return [
+            folder / name for folder, names in self._list() for name in names if name.endswith(f".parquet{DAMAGED}")
+        ]
+
+    def _list(self) -> Iterator[tuple[Path, list[str]]]:
+        """Yield the folders of the shards, and the names of the files in each."""
+        with parts.reading(self.root):
+            for folder in list_folders(self.root):
+                yield folder, sorted(list_names(folder))
 
     def write_part(self, shard: str, records: Sequence[ImageRecord]) -> Path:
         """Store records as one part, completely or not at all.
@@ -106,9 +122,9 @@ class ShardStore:
 
     def write_table(self, shard: str, table: pa.Table) -> Path:
         """Store rows that were read from this store as one part; errors as :meth:`write_part`."""
-        part = parts.write_part(self.root / shard, table)
+        part, size = parts.write_part(self.root / shard, table)
         ids, sizes = (tuple(table[name].to_pylist()) for name in ("image_id", "batch_size"))
-        self.index.note_written(part, PartFacts(part.stat().st_size, ids, sizes))
+        self.index.note_written(part, PartFacts(size, ids, sizes))
         return part
 
     def read(self, ids: Sequence[str]) -> dict[str, Image.Image]:

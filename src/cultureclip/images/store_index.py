@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.engine import files
 from cultureclip.engine.temporary import sweep
 from cultureclip.errors import DamagedShardError
 from cultureclip.images.parts import CHECKSUM, PART, checksum_size, read_checksum, read_rows, reading, set_aside
@@ -58,7 +58,8 @@ class _Folder:
 class StoreIndex:
     """The parts that count, and where each image is.
 
-    A folder is listed again only after it changed, and a part is opened for its ids once. Threads may share an index.
+    A folder of a disk is listed again only after it changed, and a part is opened for its ids once. Threads may share
+    an index.
 
     Args:
         root: Folder of the store.
@@ -84,7 +85,9 @@ class StoreIndex:
             if self._cached is None:
                 self._cached = _load(self.root)
             parts: list[Path] = []
-            for folder in _subfolders(self.root):
+            with reading(self.root):
+                folders = files.list_folders(self.root)
+            for folder in folders:
                 parts += self._list(folder)
             for gone in self.parts.keys() - set(parts):
                 self.forget(gone)
@@ -98,14 +101,15 @@ class StoreIndex:
     def _list(self, folder: Path) -> list[Path]:
         """Return the parts of a folder that count; ``_cached`` knows each of them then, or ``parts``."""
         with reading(folder):
-            changed = folder.stat().st_mtime_ns
+            changed = files.changed_ns(folder)
         known = self._folders.get(folder)
-        if known is not None and known.changed == changed:
+        if changed is not None and known is not None and known.changed == changed:
             return known.parts
-        settled = time.time_ns() - changed > _SETTLED_NS
-        sweep(folder)
+        settled = changed is not None and time.time_ns() - changed > _SETTLED_NS
+        if not files.is_remote(folder):
+            sweep(folder)
         with reading(folder):
-            sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.name.startswith("part-")}
+            sizes = files.list_sizes(folder)
         parts = []
         for name in sorted(sizes):
             part = folder / name.removesuffix(CHECKSUM)
@@ -127,7 +131,7 @@ class StoreIndex:
         assert self._cached is not None  # noqa: S101 - refresh has loaded it
         known = self.parts.get(part) or self._cached.get(part)
         if known is None and size is not None:
-            known = self._cached[part] = _read_facts(part)
+            known = self._cached[part] = _read_facts(part, size)
             self._unsaved.add(part)
         if known is None or size != known.size:
             raise set_aside(part, "missing or not as long as its checksum file says")
@@ -177,7 +181,7 @@ class StoreIndex:
         """Write the cache; a store that cannot be written works without."""
         known = self.parts.items()
         columns = {
-            "part": [part.relative_to(self.root).as_posix() for part, _ in known],
+            "part": [f"{part.parent.name}/{part.name}" for part, _ in known],
             "size": [facts.size for _, facts in known],
             "image_ids": [facts.ids for _, facts in known],
             "batch_sizes": [facts.batch_sizes for _, facts in known],
@@ -186,23 +190,16 @@ class StoreIndex:
         pq.write_table(pa.table(columns, schema=_SCHEMA), sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
         try:
-            with replacing(self.root / FILE) as temporary:
-                temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            files.write(self.root / FILE, hashlib.sha256(content).digest() + content)
             self._unsaved.clear()
         except OSError as error:
             logger.info("%s: cannot be written (%s), so the next run opens every part for its ids", self.root, error)
 
 
-def _subfolders(root: Path) -> list[Path]:
-    with reading(root):
-        return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-
-
-def _read_facts(part: Path) -> PartFacts:
-    size, _ = read_checksum(part)
-    with reading(part):
-        if part.stat().st_size != size:
-            raise set_aside(part, "missing or not as long as its checksum file says")
+def _read_facts(part: Path, size: int) -> PartFacts:
+    stated, _ = read_checksum(part)
+    if stated != size:
+        raise set_aside(part, "missing or not as long as its checksum file says")
     table = read_rows(part, ["image_id", "batch_size"])
     return PartFacts(size, tuple(table["image_id"].to_pylist()), tuple(table["batch_size"].to_pylist()))
 
@@ -211,7 +208,7 @@ def _load(root: Path) -> dict[Path, PartFacts]:
     """Read the cache; empty if there is none, or if it is damaged."""
     file = root / FILE
     with reading(file):
-        content = file.read_bytes() if file.is_file() else b""
+        content = files.read(file)
     if not content:
         return {}
     digest, body = content[:_DIGEST], content[_DIGEST:]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cultureclip.engine import files
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import ConfigurationError, DamagedImageError, DamagedShardError
 from cultureclip.ids import bytes_digest
@@ -63,16 +64,17 @@ def repair(store: ShardStore) -> Repaired:
         StorageError: if the disk fails or is full; the damaged parts that are left stay.
     """
     done = Repaired()
-    files = [*store.root.glob(f"*/part-*.parquet{DAMAGED}"), *store.find_unconfirmed()]
-    for file in progress_bar(sorted(files), desc="repair", unit="part"):
+    suspects = [*store.find_set_aside(), *store.find_unconfirmed()]
+    for file in progress_bar(sorted(suspects), desc="repair", unit="part"):
         part = file.with_name(file.name.removesuffix(DAMAGED))
         match = PART.fullmatch(part.name)
         if match is None:
             continue
         with parts.reading(file):
-            content = file.read_bytes()
+            content = files.read(file) or b""
         if bytes_digest(content).startswith(match[1]):
-            file.replace(part)
+            if file != part:
+                files.move(file, part)
             parts.confirm(part, content)
             done.confirmed += 1
         else:
@@ -82,8 +84,8 @@ def repair(store: ShardStore) -> Repaired:
             logger.warning("%s: %d whole pictures were stored again; the damaged part is removed", file, len(table))
             done.saved += len(table)
             done.removed += 1
-            file.unlink()
-        parts.beside(parts.beside(part, CHECKSUM), DAMAGED).unlink(missing_ok=True)
+            files.remove(file)
+        files.remove(parts.beside(parts.beside(part, CHECKSUM), DAMAGED))
     store.index.refresh()
     return done
 
@@ -103,7 +105,7 @@ def _save_rows(file: Path) -> pa.Table:
 
 def _readable_groups(file: Path) -> Iterator[pa.Table]:
     try:
-        with parts.reading(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        with parts.reading(file), parts.open_parquet(file) as parquet:
             for group in range(parquet.num_row_groups):
                 try:
                     table = parquet.read_row_group(group)
@@ -192,7 +194,7 @@ def collect(store: ShardStore, keep: Collection[str], min_age_s: float, *, delet
     for part, facts in progress_bar(list(store.index.parts.items()), desc="collect", unit="part"):
         foreign = [image_id for image_id in facts.ids if image_id not in wanted]
         with parts.reading(part):
-            young = time.time() - part.stat().st_mtime < min_age_s
+            young = time.time() - files.written_s(part) < min_age_s
         if young or not foreign:
             continue
         try:

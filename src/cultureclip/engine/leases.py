@@ -1,7 +1,6 @@
-"""The things that a journal does with files and that a shared folder and an object store do in different ways.
+"""The leases of a journal, which a shared folder and an object store keep in different ways.
 
-A shared folder has files that one process alone can create, that grow, and that take another's place. An object store,
-reached by fsspec (``s3://bucket/jobs``), has none of these. Its objects are there whole or not at all, and it has a put
+A shared folder has files that one process alone can create, and that grow. An object store has neither. It has a put
 that fails if the object exists (``If-None-Match: *``), by which one creator wins. An object does not grow, so signs of
 life are an object of their own, written again with a byte more.
 """
@@ -10,20 +9,15 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from cultureclip.engine.atomic import replacing
+from cultureclip.engine.files import is_remote
 
 if TYPE_CHECKING:
     from upath import UPath
 
 _SIGNS = "signs"
 """Folder of the signs of life beside the folder of leases, in an object store."""
-
-
-def is_remote(path: "Path | UPath") -> "TypeGuard[UPath]":
-    """Tell whether a path is one of an object store."""
-    return not isinstance(path, Path)
 
 
 def create(path: Path, content: bytes) -> bool:
@@ -94,41 +88,6 @@ def remove(path: Path) -> None:
                 place.fs.rm_file(place.path)
     else:
         path.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, with those above it; an object store has none."""
-    if not is_remote(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def list_names(folder: Path) -> list[str]:
-    """Return the names of the files in a folder, which need not exist."""
-    with suppress(FileNotFoundError):
-        if is_remote(folder):
-            return [str(name).rpartition("/")[2] for name in folder.fs.ls(folder.path, detail=False)]
-        return [path.name for path in folder.iterdir()]
-    return []
-
-
-def read(path: Path) -> bytes | None:
-    """Return a file's content; None if it is not there."""
-    with suppress(FileNotFoundError):
-        return bytes(path.fs.cat_file(path.path)) if is_remote(path) else path.read_bytes()
-    return None
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, in the place of one that may be there.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    if is_remote(path):
-        path.fs.pipe_file(path.path, text.encode())
-        return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _signs(path: "UPath") -> "UPath":
