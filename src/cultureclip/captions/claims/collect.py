@@ -57,8 +57,8 @@ def collect_claims(
     facts = {str(row["concept_id"]): ConceptFacts.from_row(dict(row)) for _, row in concepts.iterrows()}
     spoken = dialogues[dialogues["verdict"] == "accepted"].sort_values(["twin_id", "turn"])
     lines = [
-        Claim(twin_id=str(row.twin_id), turn=int(row.turn), concept_id=str(row.concept_id), text=str(row.text))
-        for row in spoken.itertuples()
+        Claim(twin_id=row["twin_id"], turn=row["turn"], concept_id=row["concept_id"], text=row["text"])
+        for row in spoken.to_dict("records")
     ]
     if settings.filter_dialogues:
         lines = _filter_dialogues(lines, facts, judge)
