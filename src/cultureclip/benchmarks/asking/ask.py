@@ -8,6 +8,7 @@ from typing import Any
 
 from cultureclip.benchmarks.asking.answers import READERS, Reading
 from cultureclip.benchmarks.asking.captions import score_caption
+from cultureclip.benchmarks.asking.cider import Cider
 from cultureclip.benchmarks.asking.questions import ChatQuestion
 from cultureclip.benchmarks.asking.settings import AskingSettings
 from cultureclip.benchmarks.asking.turns import ask_turns, shown_order
@@ -33,17 +34,20 @@ class Answered:
     Attributes:
         question: The question.
         reading: What the answer says.
+        cider: Of all pictures that captions are asked of; None where none are.
     """
 
     question: ChatQuestion
     reading: Reading
+    cider: Cider | None = None
 
     @property
     def predictions(self) -> Iterator[Prediction]:
         """One prediction; of a caption one per figure."""
         question = self.question
         if question.kind == "caption":
-            scores = score_caption("" if self.reading.why else self.reading.text, question.culture, question.references)
+            text = "" if self.reading.why else self.reading.text
+            scores = score_caption(text, question.culture, question.references, self.cider)
             for metric, score in scores.items():
                 item = question.item_id.partition(":")[2]
                 yield self._predict(f"{caption_metric(question, metric)}:{item}", (self.reading.text,), (score,), score)
@@ -115,14 +119,15 @@ def ask_model(
     Raises:
         ConfigurationError: if a model that reads text alone is shown a picture.
     """
-    ahead = iter(questions)
+    ahead, captioned = iter(questions), {q.image: q.references for q in questions if q.references}
+    cider = Cider(captioned) if captioned else None
     while part := list(islice(ahead, _AT_ONCE)):
         requests = [_request(question, prompt, benchmark, settings) for question in part]
         answers = dict(answer_all(model, requests, store, usage, engine, f"{benchmark.name} questions"))
         for place, question in enumerate(part):
             reading = READERS[question.kind](answers[place], shown_order(question))
             usage.failed += reading.why is not None
-            yield Answered(question, reading)
+            yield Answered(question, reading, cider)
 
 
 def count_answers(answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:

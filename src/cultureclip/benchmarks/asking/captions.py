@@ -3,27 +3,29 @@
 import re
 from collections.abc import Sequence
 
+from cultureclip.benchmarks.asking.cider import Cider
 from cultureclip.captions.cultures import names_culture
 from cultureclip.concepts.countries import find_country
 
-REGION, ROUGE = "region", "ROUGE-L"
+REGION, ROUGE, CIDER = "region", "ROUGE-L", "CIDEr"
 _OWN = {"Korea": ("KR",)}
 """RAVENEA's names of regions that could be several."""
 _WORD = re.compile(r"\w+")
 
 
-def score_caption(text: str, culture: str, references: Sequence[str]) -> dict[str, float]:
+def score_caption(text: str, culture: str, references: Sequence[str], cider: Cider | None = None) -> dict[str, float]:
     """Score a caption.
 
     Args:
         text: The caption; empty if there is none, which scores 0.
         culture: Region of the picture.
         references: Captions by people.
+        cider: Of all pictures that captions are asked of; None: it is not computed.
 
     Returns:
         ``region``: 1 if it names the region as its owner does, or the region or its people as
         :mod:`cultureclip.captions.region_score` finds them, in whole words; absent without a region. ``ROUGE-L``: see
-        :func:`rouge_l`; absent without references.
+        :func:`rouge_l`; absent without references. ``CIDEr``: see :mod:`.cider`; likewise.
     """
     scores: dict[str, float] = {}
     if culture:
@@ -32,6 +34,8 @@ def score_caption(text: str, culture: str, references: Sequence[str]) -> dict[st
         scores[REGION] = float(as_written or any(names_culture(text, code) for code in codes))
     if references:
         scores[ROUGE] = max(rouge_l(text, reference) for reference in references)
+    if references and cider is not None:
+        scores[CIDER] = cider.score(text, references)
     return scores
 
 

@@ -4,6 +4,7 @@ A chat model writes a caption, without and with the document of highest grade (`
 
     region     share of captions that name the picture's region or its people, as whole words (RegionScore)
     ROUGE-L    the longest common subsequence of words with the closest caption by people
+    CIDEr      CIDEr-D, in [0, 1]: n-grams shared with captions by people, those of few pictures first
 
 A CLIP is asked which of the people's captions belongs to which picture: image-text retrieval.
 """
@@ -11,7 +12,7 @@ A CLIP is asked which of the people's captions belongs to which picture: image-t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from cultureclip.benchmarks.asking.captions import REGION, ROUGE
+from cultureclip.benchmarks.asking.captions import CIDER, REGION, ROUGE
 from cultureclip.benchmarks.asking.questions import ChatQuestion
 from cultureclip.benchmarks.protocols import image_text_retrieval
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
@@ -81,6 +82,9 @@ PROTOCOL = Protocol(
     build=build,
     columns=(IMAGE, "captions", "region", "category", "document"),
     lists=("captions",),
-    metrics=(REGION, f"{REGION}{DOCUMENT}", ROUGE, f"{ROUGE}{DOCUMENT}", *image_text_retrieval.PROTOCOL.metrics),
+    metrics=(
+        *(f"{figure}{context}" for figure in (REGION, ROUGE, CIDER) for context in ("", DOCUMENT)),
+        *image_text_retrieval.PROTOCOL.metrics,
+    ),
     exported=image_text_retrieval.PROTOCOL.exported,
 )
