@@ -24,20 +24,37 @@ def test_the_share_is_that_of_a_loop_over_the_same_resamples() -> None:
     general = draw([0.6, 0.5, 0.55], rng.choice(["x", "y", "z", "shared"], 30), rng)
     names = sorted({*culture.clusters, *general.clusters})
     strata = np.array([1 * (n in culture.clusters) + 2 * (n in general.clusters) for n in names])
-    drawn = pareto._draw(strata, 300, np.random.default_rng(5))
+    stream = np.random.default_rng(5)
+    drawn = pareto._draw(strata, 300, stream)
+    scores = []
+    for ability in (culture, general):
+        concepts = sorted(set(ability.clusters))
+        per_concept = ability.weights.sum() / len(concepts)
+        value = (ability.weights[:, None] * ability.credit).sum(0) / ability.weights.sum()
+        right = stream.random((300, 3)) < (value.mean() * len(concepts) + 0.5) / (len(concepts) + 1)
+        means = []
+        for counts, answers in zip(drawn, right, strict=True):
+            times = dict(zip(names, counts, strict=True))
+            weights = ability.weights * np.array([times[c] for c in ability.clusters])
+            total = (weights[:, None] * ability.credit).sum(0) + per_concept * answers
+            means.append(total / (weights.sum() + per_concept))
+        stretch = np.sqrt(len(concepts) / stream.chisquare(len(concepts) - 1, (300, 1)))
+        scores.append(np.round(value + (np.array(means) - np.mean(means, axis=0)) * stretch, 10))
     optimal = np.zeros(3)
-    for counts in drawn:
-        times = dict(zip(names, counts, strict=True))
-        points = []
-        for model in range(3):
-            point = []
-            for ability in (culture, general):
-                weights = ability.weights * np.array([times[c] for c in ability.clusters])
-                point.append(round(float((weights * ability.credit[:, model]).sum() / weights.sum()), 12))
-            points.append(point)
+    for points in np.stack(scores, axis=2).tolist():
         for model, (x, y) in enumerate(points):
-            optimal[model] += not any(a >= x and b >= y and (a, b) != (x, y) for a, b in points)
+            optimal[model] += not any(a >= x and b >= y and [a, b] != [x, y] for a, b in points)
     np.testing.assert_allclose(front_probabilities(culture, general, 5, 300), optimal / 300)
+
+
+def test_few_concepts_do_not_rule_a_model_out() -> None:
+    """The second model is a plain bootstrap's equal only where no concept is drawn that it alone gets wrong."""
+    clusters = np.arange(7).astype(str)
+    culture = Ability(clusters, np.ones(7), np.zeros((7, 2)))
+    general = Ability(clusters, np.ones(7), np.stack([np.ones(7), np.arange(7) > 2], axis=1).astype(float))
+    plain = (4 / 7) ** 7
+    assert plain < 0.02
+    assert front_probabilities(culture, general, 0)[1] > 0.05
 
 
 def test_each_ability_keeps_its_number_of_concepts_in_every_resample() -> None:

@@ -4,6 +4,11 @@ It is the share of resamples of concepts in which this holds (cluster bootstrap)
 models and both abilities at once, so that paired differences keep their sign where they are sure. Concepts that count
 for one ability only are drawn apart from those that count for both, so that each ability has as many concepts as were
 asked about.
+
+A plain bootstrap is too sure where concepts are few, or where nearly all models are right or wrong. So each resample of
+C concepts has one more, imagined one, which every model gets right with the mean rate of all (models that gave the same
+answers get the same), and its deviations are scaled by sqrt(C / chi-squared with C - 1 degrees of freedom), which gives
+them the tails of Student's t. ``bench/pareto_coverage.py`` measures what that does.
 """
 
 from collections.abc import Iterator
@@ -45,8 +50,12 @@ def front_probabilities(first: Ability, second: Ability, seed: int, resamples: i
     pattern = sum(
         bit * np.isin(np.arange(len(names)), place).astype(int) for bit, place in zip((1, 2), places, strict=True)
     )
-    drawn = _draw(np.asarray(pattern), resamples, np.random.default_rng(seed))
-    one, other = (_scores(ability, place, drawn) for ability, place in zip((first, second), places, strict=True))
+    rng = np.random.default_rng(seed)
+    drawn = _draw(np.asarray(pattern), resamples, rng)
+    alike = np.unique(np.concatenate([first.credit, second.credit]), axis=1, return_inverse=True)[1].reshape(-1)
+    one, other = (
+        _scores(ability, place, drawn, alike, rng) for ability, place in zip((first, second), places, strict=True)
+    )
     shares: np.ndarray = find_front(one, other).mean(axis=0)
     return shares
 
@@ -75,13 +84,19 @@ def _draw(strata: np.ndarray, resamples: int, rng: np.random.Generator) -> np.nd
     return drawn
 
 
-def _scores(ability: Ability, index: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of every resample and model."""
-    count = drawn.shape[1]
-    totals = drawn @ np.bincount(index, ability.weights, minlength=count)
+def _scores(
+    ability: Ability, index: np.ndarray, drawn: np.ndarray, alike: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return a score of every resample and model; models of one number in ``alike`` imagine the same."""
+    count, concepts = drawn.shape[1], len(np.unique(index))
+    weights = np.bincount(index, ability.weights, minlength=count)
     sums = np.stack(list(_sums(ability, index, count)), axis=1)
-    scores: np.ndarray = np.round(drawn @ sums / totals[:, None], _DIGITS)
-    return scores
+    values, usual = sums.sum(0) / weights.sum(), weights.sum() / concepts
+    chance = (values.mean() * concepts + 0.5) / (concepts + 1)
+    imagined = (rng.random((len(drawn), alike.max() + 1)) < chance)[:, alike]
+    means = (drawn @ sums + usual * imagined) / (drawn @ weights + usual)[:, None]
+    spread = np.sqrt(concepts / rng.chisquare(max(concepts - 1, 1), (len(drawn), 1)))
+    return np.asarray(np.round(values + (means - means.mean(0)) * spread, _DIGITS))
 
 
 def _sums(ability: Ability, index: np.ndarray, count: int) -> Iterator[np.ndarray]:
