@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
-from cultureclip.audit.intervals import CrossedItems, jackknife, transform
+from cultureclip.audit.intervals import CrossedItems, estimate_mean, jackknife, transform
 from cultureclip.statistics import ClusteredItems, Estimate
 
 
@@ -43,9 +44,10 @@ def test_the_variance_is_the_sum_of_both_ways_less_the_cells():
     questions, wordings = crossed(6, 4)
     items = CrossedItems(questions, wordings)
     expected = [m.var(ddof=1) / len(m) for m in (table.mean(1), table.mean(0), table.reshape(-1))]
-    variance, freedom = items._spread(table.reshape(-1))
+    variance, quantile = items._spread(table.reshape(-1))
     assert variance == pytest.approx(max(expected[0] + expected[1] - expected[2], *expected[:2]))
-    assert 3 <= freedom <= 5
+    of_wordings = expected[1] / variance  # t with 3 degrees of freedom for this part, with 5 for the rest
+    assert quantile == pytest.approx(of_wordings * 3.182446 + (1 - of_wordings) * 2.570582, abs=1e-5)
 
 
 def test_answers_that_all_agree_are_no_proof():
@@ -55,6 +57,30 @@ def test_answers_that_all_agree_are_no_proof():
     assert none.value == none.low == 0
     assert 0.2 < none.high < 0.5
     assert items.estimate_difference(np.ones(40), np.ones(40)).high > 0.2
+
+
+def test_a_rare_kind_of_group_may_not_have_been_seen():
+    """One small error in thirty groups: its variance alone would say that the mean is known to half a point."""
+    groups = np.repeat(np.arange(30), 2)
+    values = np.ones(60)
+    values[7] = 5 / 6
+    plain, found = ClusteredItems(groups).estimate_mean(values), estimate_mean(values, groups)
+    assert plain.low > 0.97
+    assert found.value == plain.value
+    assert 0.85 < found.low < 0.95
+    half = np.append(values, [0, 1]), np.append(groups, [30, 31]), np.append(np.ones(60), [1, 1])
+    padded = ClusteredItems(half[1], half[2])
+    size = padded.mean(half[0]) * (1 - padded.mean(half[0])) / padded.standard_error(half[0]) ** 2
+    size *= (1.959964 / 2.045230) ** 2
+    assert (found.low, found.high) == pytest.approx(proportion_confint(found.value * size, size, method="wilson"))
+
+
+def test_where_many_groups_vary_the_interval_is_the_usual_one():
+    rng = np.random.default_rng(0)
+    groups, values = np.repeat(np.arange(40), 3), rng.integers(0, 2, 120).astype(float)
+    plain, found = ClusteredItems(groups).estimate_mean(values), estimate_mean(values, groups)
+    assert (found.value, found.low, found.high) == pytest.approx((plain.value, plain.low, plain.high))
+    assert estimate_mean(np.ones(2), np.zeros(2)) == Estimate(1, 0, 1)
 
 
 def test_one_question_says_nothing():

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cultureclip.audit.intervals import estimate_mean
 from cultureclip.models.chat.request import Structured
-from cultureclip.statistics import ClusteredItems, Estimate
+from cultureclip.statistics import Estimate
 
 MOST_UNITS = 50
 """Most units of an answer that are judged: one that lists more states nothing."""
@@ -83,7 +84,7 @@ def estimate_score(scores: Sequence[float | None], groups: Sequence[str]) -> Est
     if not known:
         return None
     values, clusters = zip(*known, strict=True)
-    return ClusteredItems(np.array(clusters)).estimate_mean(np.array(values, float))
+    return estimate_mean(np.array(values, float), np.array(clusters))
 
 
 def _share(judged: Sequence[bool | None]) -> float | None:
