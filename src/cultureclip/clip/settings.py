@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cultureclip.clip.launch_settings import LaunchSettings
 from cultureclip.settings_base import CPU, Device, Settings
 
 Target = Literal["q", "k", "v", "out", "mlp"]
@@ -199,33 +200,6 @@ class TrainerSettings(Settings):
             raise ValueError(
                 f"warmup_steps {self.warmup_steps} of {self.steps} steps: the rate would not fall; set fewer, or 0"
             )
-        return self
-
-
-class LaunchSettings(Settings):
-    """On how many processes a training runs. One runs inside the pipeline; more are started by ``torchrun``.
-
-    Attributes:
-        processes: On this machine.
-        backend: Communication: ``gloo`` on CPUs, ``nccl`` on GPUs.
-        nodes: Machines; on the others a person starts the worker over the same shared folder (docs/training.md).
-        rendezvous: Meeting point of the machines, ``host:port``.
-    """
-
-    processes: Annotated[int, Field(ge=1, le=1024)] = 1
-    backend: Literal["gloo", "nccl"] = "gloo"
-    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    rendezvous: Annotated[str, Field(pattern=r"^[^:]+:\d+$")] | None = None
-
-    @property
-    def world(self) -> int:
-        """Processes on all machines."""
-        return self.processes * self.nodes
-
-    @model_validator(mode="after")
-    def _nodes_meet(self) -> Self:
-        if (self.nodes > 1) != (self.rendezvous is not None):
-            raise ValueError("nodes and rendezvous belong together: set both, or neither")
         return self
 
 

@@ -44,7 +44,7 @@ def run_ray(board: Board[Task, Result]) -> Iterator[Result]:
         JobError: if workers die at whatever they begin, or without a journal if a slice fails.
     """
     settings = board.settings
-    _connect(settings)
+    connect(settings.cluster, len(settings.places) * settings.threads_each)
     places = settings.places[: len(board.job.slices)]
     crew = Crew(board, [_Seat(board.job, device, settings) for device in places], _wait)
     try:
@@ -53,24 +53,32 @@ def run_ray(board: Board[Task, Result]) -> Iterator[Result]:
         crew.close()
 
 
-def _connect(settings: EngineSettings) -> None:
-    """Connect to the cluster, or start one on this machine; the connection lasts until the process ends."""
+def connect(address: str | None, cpus: int) -> None:
+    """Connect to a cluster, or start one on this machine; the connection lasts until the process ends.
+
+    Args:
+        address: The cluster's; None: that of the environment variable ``RAY_ADDRESS``, and without it Ray is started.
+        cpus: CPUs that the work asks for in all; a Ray that is started here lends at least so many.
+
+    Raises:
+        ConfigurationError: if there is no cluster at the address.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # an actor without a GPU keeps its environment
     import ray
 
     if ray.is_initialized():
         return
-    address = settings.cluster or os.environ.get(_RAY_ADDRESS)
+    address = address or os.environ.get(_RAY_ADDRESS)
     options: dict[str, Any] = {"address": address}
     if address is None:
-        cores = max(os.cpu_count() or 1, len(settings.places) * settings.threads_each)
+        cores = max(os.cpu_count() or 1, cpus)
         options = {"num_cpus": cores, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        remedy = "Start the cluster (ray start --head), or leave engine.cluster out to start Ray on this machine"
-        raise ConfigurationError(f"engine.cluster {address}", f"Ray cannot be reached ({error})", remedy) from error
+        remedy = "Start the cluster (ray start --head), or leave cluster out to start Ray on this machine"
+        raise ConfigurationError(f"cluster {address}", f"Ray cannot be reached ({error})", remedy) from error
 
 
 def _wait(lines: list[Any], seconds: float) -> Sequence[Any]:

@@ -1,11 +1,12 @@
 """Training on several processes, started as the product starts them.
 
-``torchrun`` and two processes take seconds to start: what does not need them is run in a group of forked ones.
+``torchrun``, Ray and two processes take seconds to start: what does not need them is run in a group of forked ones.
 """
 
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from pydantic import ValidationError
 
-from cultureclip.clip.settings import LaunchSettings, LoraSettings, ReplaySettings, RunSettings, TrainerSettings
-from cultureclip.clip.training import launch, worker
+from cultureclip.clip.launch_settings import LaunchSettings
+from cultureclip.clip.settings import LoraSettings, ReplaySettings, RunSettings, TrainerSettings
+from cultureclip.clip.training import launch, ray_train, worker
 from cultureclip.clip.training.distributed import Group
 from cultureclip.clip.training.training_log import read_log
 from cultureclip.errors import StorageError, TrainingError
@@ -53,6 +56,14 @@ def two_processes(base_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch.subprocess, "run", run_group)
         return run(base_folder, tmp_path_factory.mktemp("two"), settings(2, anchor=1.0))
+
+
+@pytest.fixture(scope="module")
+def in_ray():
+    """Settings of the same on two workers of a Ray that is started here."""
+    ray = pytest.importorskip("ray")
+    yield settings(2, anchor=1.0).model_copy(update={"launch": LaunchSettings(kind="ray", processes=2)})
+    ray.shutdown()
 
 
 def assert_equal_trainings(found, expected):
@@ -133,6 +144,62 @@ def test_killed_group_goes_on_to_the_same_bits(two_processes, base_folder, tmp_p
         assert torch.equal(resumed.adapter[name], tensor), name
 
 
+def test_two_workers_of_ray_equal_one_process(one_process, in_ray, base_folder, tmp_path):
+    handler, here = signal.getsignal(signal.SIGINT), Path.cwd()
+    assert_equal_trainings(run(base_folder, tmp_path, in_ray), one_process)
+    assert not list(tmp_path.glob("*/job"))
+    assert (signal.getsignal(signal.SIGINT), Path.cwd()) == (handler, here)
+
+
+def test_a_killed_worker_of_ray_ends_the_training_which_then_goes_on(
+    two_processes, in_ray, base_folder, tmp_path, monkeypatch
+):
+    real = ray_train._train_here
+
+    def dying(where):
+        from cultureclip.clip.training.trainer import Trainer
+
+        step = Trainer._step
+
+        def die(self, optimizer, number):
+            if number == 4 and self.group.rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(self, optimizer, number)
+
+        Trainer._step = die
+        real(where)
+
+    monkeypatch.setattr(ray_train, "_train_here", dying)
+    with pytest.raises(TrainingError, match=r"a process of 2 died"):
+        run(base_folder, tmp_path, in_ray)
+    monkeypatch.setattr(ray_train, "_train_here", real)
+    assert [row["step"] for row in read_log(next(tmp_path.glob("*/log.jsonl")))] == [0, 3]
+    resumed, log = run(base_folder, tmp_path, in_ray)
+    assert [row["step"] for row in log] == [0, 3, 6]
+    for name, tensor in two_processes[0].adapter.items():
+        assert torch.equal(resumed.adapter[name], tensor), name
+
+
+def test_an_error_in_a_worker_of_ray_reaches_the_caller_typed(in_ray, base_folder, tmp_path):
+    own = settings(2, lr=1.0, max_grad_norm=1e30, steps=50, warmup_steps=0, weight_decay=10)
+    own = own.model_copy(update={"lora": own.lora.model_copy(update={"alpha": 1e3}), "launch": in_ray.launch})
+    with pytest.raises(TrainingError, match=r"s3, step \d+: the (loss|gradient's norm) is (nan|inf)"):
+        run(base_folder, tmp_path, own)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"kind": "ray"}, "set processes to 2 or more, and no nodes"),
+        ({"kind": "ray", "processes": 2, "nodes": 2, "rendezvous": "head:1"}, "set processes to 2 or more"),
+        ({"processes": 2, "cluster": "auto"}, "set kind: ray"),
+    ],
+)
+def test_a_launch_that_contradicts_itself_is_refused(fields, match):
+    with pytest.raises(ValidationError, match=match):
+        LaunchSettings(**fields)
+
+
 def test_an_error_in_the_processes_reaches_the_caller_typed(base_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(launch.subprocess, "run", run_group)
     own = settings(2, lr=1.0, max_grad_norm=1e30, steps=50, warmup_steps=0, weight_decay=10)
@@ -171,7 +238,7 @@ def test_more_processes_than_twins_are_refused(base_folder, tmp_path):
 def test_a_process_that_dies_is_reported(base_folder, tmp_path, monkeypatch):
     own, dying = settings(2), [sys.executable, "-c", "raise SystemExit(3)"]
     monkeypatch.setattr(launch, "launch_command", lambda *_: dying)
-    with pytest.raises(TrainingError, match=r"a process of 2 died \(exit code 3\)"):
+    with pytest.raises(TrainingError, match=r"a process of 2 died: exit code 3"):
         run(base_folder, tmp_path, own)
 
 

@@ -145,6 +145,8 @@ def test_key_is_silent_about_what_cannot_change_the_outcome():
     meeting = {"nodes": 2, "rendezvous": "head:29400"}
     here, there = (LaunchSettings(**meeting | changes) for changes in ({}, {"rendezvous": "head:2", "backend": "nccl"}))
     assert key(SETTINGS.model_copy(update={"launch": here})) == key(SETTINGS.model_copy(update={"launch": there}))
+    here, there = (LaunchSettings(processes=2, **changes) for changes in ({}, {"kind": "ray", "cluster": "auto"}))
+    assert key(SETTINGS.model_copy(update={"launch": here})) == key(SETTINGS.model_copy(update={"launch": there}))
 
 
 def test_early_stop_ends_the_same_after_a_kill(base_folder, tmp_path, monkeypatch):

@@ -58,13 +58,19 @@ class Group:
 
 @contextmanager
 def joined_group(backend: str) -> Iterator[Group]:
-    """Join the group that ``torchrun`` started this process for (it sets the environment), and leave it in the end.
+    """Join the group that this process was started for, and leave it in the end.
+
+    ``torchrun`` says in the environment which group that is. A worker of Ray Train is in its group already, and Ray
+    takes it out.
 
     Args:
         backend: ``gloo`` on CPUs, ``nccl`` on GPUs.
     """
-    dist.init_process_group(backend)
+    joins = not dist.is_initialized()
+    if joins:
+        dist.init_process_group(backend)
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
     finally:
-        dist.destroy_process_group()
+        if joins:
+            dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Training on several processes, started by ``torchrun`` from the process that the pipeline runs in.
+"""Training on several processes, started by ``torchrun`` or by Ray Train from the process that the pipeline runs in.
 
 The pipeline's own process never joins the group: a launcher would run the whole pipeline once per process.
 """
@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from filelock import FileLock, Timeout
 from cultureclip import errors
 from cultureclip.clip.data.batches import TwinData
 from cultureclip.clip.data.replay import Replay
-from cultureclip.clip.settings import LaunchSettings
+from cultureclip.clip.launch_settings import LaunchSettings
+from cultureclip.clip.training.ray_train import run_ray_train
 from cultureclip.clip.training.worker import DEV_NAME, ERROR_NAME, GROUP_LOCK, JOB_NAME, REPLAY_NAME, TRAIN_NAME, Job
 from cultureclip.engine.atomic import replacing
 from cultureclip.errors import TrainingError
@@ -58,19 +60,14 @@ def launch_training(job: Job, data: TwinData, dev: TwinData | None, replay: Repl
     with replacing(folder / JOB_NAME) as temporary:
         temporary.write_text(job.model_dump_json(indent=1), encoding="utf-8")
     launch = job.settings.launch
-    command = launch_command(launch, folder)
-    if launch.nodes > 1:
-        logger.info(
-            "%s: start on each other machine, in this folder: %s", job.name, shlex.join(["python", *command[1:]])
-        )
-    code = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own module)
+    end = STARTERS[launch.kind](job, folder)
     if (folder / ERROR_NAME).exists():
         record = json.loads((folder / ERROR_NAME).read_text(encoding="utf-8"))
         raise getattr(errors, record["type"])(*record["arguments"])
-    if code:
+    if end is not None:
         raise TrainingError(
             job.name,
-            f"a process of {launch.world} died (exit code {code}); its last words are above",
+            f"a process of {launch.world} died: {end}",
             "Run again: it goes on from the last saved state. If memory ran out, set a smaller trainer.chunk",
         )
     shutil.rmtree(folder)
@@ -87,6 +84,26 @@ def _refuse_survivors(job: Job) -> None:
             f"processes that outlived their run still train in {job.folder}",
             "Stop them (torch.distributed.run), or wait for them; then run again",
         ) from error
+
+
+def run_torchrun(job: Job, folder: Path) -> str | None:
+    """Train on processes of this machine, and of others where a person starts them.
+
+    Returns:
+        How a process ended that did not end well; None if all did.
+    """
+    launch = job.settings.launch
+    command = launch_command(launch, folder)
+    if launch.nodes > 1:
+        logger.info(
+            "%s: start on each other machine, in this folder: %s", job.name, shlex.join(["python", *command[1:]])
+        )
+    code = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own module)
+    return f"exit code {code}, its last words are above" if code else None
+
+
+STARTERS: dict[str, Callable[[Job, Path], str | None]] = {"torchrun": run_torchrun, "ray": run_ray_train}
+"""``launch.kind`` -> what has processes work on a job's folder, waits for them, and says how one died."""
 
 
 def launch_command(launch: LaunchSettings, folder: Path) -> list[str]:

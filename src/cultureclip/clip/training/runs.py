@@ -35,7 +35,7 @@ _TEXT_COLUMNS = [f"{side}_{field}" for side in SIDES for field in ("concept", "c
 _WITHOUT_EFFECT = {
     "augmentation": {"never_mirrored"},  # the key has the setting's result
     "trainer": {"device", "tracker"},
-    "launch": {"backend", "rendezvous"},
+    "launch": {"kind", "backend", "rendezvous", "cluster"},
 }
 
 

@@ -1,7 +1,8 @@
 """One process of a training on several: ``torchrun -m cultureclip.clip.training.worker <job folder>``.
 
 The job folder holds everything a process needs; :mod:`cultureclip.clip.training.launch` writes it and starts the
-processes of one machine. On further machines, run the same command over the same shared folder.
+processes of one machine. On further machines, run the same command over the same shared folder. In a Ray cluster, Ray
+Train calls :func:`main` (:mod:`cultureclip.clip.training.ray_train`).
 """
 
 import json

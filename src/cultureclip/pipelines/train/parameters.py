@@ -1,5 +1,6 @@
 """Parameters of the train stage."""
 
+from importlib.util import find_spec
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -91,6 +92,13 @@ class TrainParameters(RunSettings, Trainings, Excluding):
     def _replay_has_a_source(self) -> Self:
         if self.replays and self.general_pairs.source is None:
             raise ValueError("replay.batch needs pairs: set general_pairs.source, or replay.batch to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_launches(self) -> Self:
+        kinds = {self.run_settings(name).launch.kind for name in self.objectives}
+        if "ray" in kinds and find_spec("ray") is None:
+            raise ValueError("launch.kind: ray needs the package ray: pip install 'cultureclip[ray]'")
         return self
 
     @property
