@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from cultureclip.errors import ConfigurationError, WeightsError
+from cultureclip.models import shared_prefix, text
 from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
 from cultureclip.models.precision import fast_dtype, native_dtype
 from cultureclip.models.sampling import common_prefix, draw
@@ -276,3 +277,25 @@ def test_a_quantisation_reaches_the_library_and_its_refusal_is_named(tmp_path, q
 def test_a_gguf_file_is_not_quantised_again():
     with pytest.raises(ValueError, match="leave out one of the two"):
         LanguageModelSettings(path="x", gguf_file="y.gguf", quantization={"quant_method": "hqq"})
+
+
+def test_tokens_that_all_rows_share_are_read_where_they_are_with_the_numbers_of_copies(folder, monkeypatch):
+    """Several key heads, rows of several lengths, later tokens, and attention weights in parts."""
+    shared = open_language_model(folder, dtype="float32", batch=5)
+    monkeypatch.setattr(text, "can_share", lambda _: False)
+    copied = open_language_model(folder, dtype="float32", batch=5)
+    expected = log_odds(copied, ITEMS), ask(copied, PROMPTS, [1, 2, 3, 4, 5], 12, 1.0, 0.95)
+    monkeypatch.undo()
+    for most in (shared_prefix.MOST_WEIGHTS, 200):
+        monkeypatch.setattr(shared_prefix, "MOST_WEIGHTS", most)
+        np.testing.assert_allclose(log_odds(shared, ITEMS), expected[0], atol=1e-5)
+        assert ask(shared, PROMPTS, [1, 2, 3, 4, 5], 12, 1.0, 0.95) == expected[1]
+
+
+def test_only_models_whose_layers_see_all_tokens_share_them(folder):
+    model = open_language_model(folder, dtype="float32").model
+    assert shared_prefix.can_share(model)
+    model.config.layer_types = ["full_attention", "sliding_attention"]
+    assert not shared_prefix.can_share(model)
+    model.config.layer_types, model.config.model_type = None, "gemma3_text"
+    assert not shared_prefix.can_share(model)

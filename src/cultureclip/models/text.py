@@ -1,7 +1,8 @@
 """A causal language model on local weights: seeded batched generation, and the probabilities of given answers.
 
-Prompts that ask the same question of many things share their first tokens. Those are computed once and their key-value
-cache is copied into each batch, which is most of the work when the prompt holds examples.
+Prompts that ask the same question of many things share their first tokens. Those are computed once, which is most of
+the work when the prompt holds examples. On a CPU all rows of a batch then read one key-value cache of them; elsewhere
+each row gets a copy.
 """
 
 import copy
@@ -22,6 +23,7 @@ from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 from cultureclip.models.placement import Placement
 from cultureclip.models.sampling import common_prefix, draw, single_token
 from cultureclip.models.settings import LanguageModelSettings
+from cultureclip.models.shared_prefix import can_share, let_share
 from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
 from cultureclip.settings_base import Device
 
@@ -72,7 +74,10 @@ class LanguageModel:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         with fitting_into_memory(self.folder, MEMORY_REMEDY, f"the memory of {self.placement.device}"):
-            return read_weights(self.folder, self.gguf_file, self.placement)
+            model, tokenizer = read_weights(self.folder, self.gguf_file, self.placement)
+        if can_share(model):
+            let_share(model)
+        return model, tokenizer
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the weights out: another process reads its own."""
@@ -205,26 +210,30 @@ class LanguageModel:
             Next-token logits float32 [B, V] on the CPU, the grown cache, the attention mask [B, all tokens].
         """
         rows, width = len(endings), max(map(len, endings))
-        cache = copy.deepcopy(shared)
-        if cache is not None:
+        cache = None
+        if shared is not None and not can_share(self.model):
+            cache = copy.deepcopy(shared)
             cache.batch_repeat_interleave(rows)
-        done = 0 if cache is None else cache.get_seq_length()
+        done = 0 if shared is None else shared.get_seq_length()
         inputs = torch.tensor([[0] * (width - len(e)) + e for e in endings])
         mask = torch.ones((rows, done + width), dtype=torch.long)
         for row, ending in enumerate(endings):
             mask[row, done : done + width - len(ending)] = 0
-        return (*self._step(inputs, mask, cache), mask)
+        return (*self._step(inputs, mask, cache, shared), mask)
 
-    def _step(self, inputs: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
+    def _step(self, inputs: torch.Tensor, mask: torch.Tensor, cache: Any, shared: Any) -> tuple[torch.Tensor, Any]:
+        """Read the next tokens of each row; ``mask`` is over all tokens, ``cache`` of those that are the row's own."""
         device = self.model.device
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        apart = {"prefix": shared} if shared is not None and can_share(self.model) else {}
         result = self.model(
             inputs.to(device),
-            attention_mask=mask.to(device),
+            attention_mask=mask[:, shared.get_seq_length() :].to(device) if apart else mask.to(device),
             position_ids=positions.to(device),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **apart,
         )
         logits = result.logits[:, -1].float().cpu()
         # a model may rule out a token with minus infinity, so the largest of each row is looked at
@@ -252,7 +261,7 @@ class LanguageModel:
                 tokens, mask = tokens[kept], mask[kept]
                 cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
-            logits, cache = self._step(tokens[:, None], mask, cache)
+            logits, cache = self._step(tokens[:, None], mask, cache, shared)
         return [self._decode(answer, sampling.stop, seen) for answer, seen in zip(answers, read, strict=True)]
 
     def _decode(self, answer: list[int], stop: str | None, read: int) -> Answer:
