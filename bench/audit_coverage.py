@@ -19,11 +19,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 from scipy.stats import norm
 
-from cultureclip.audit.awareness import estimate_alignment
-from cultureclip.audit.distributions import estimate_distance, estimate_divergence
-from cultureclip.audit.hofstede import IndexSettings, compute_indices, estimate_indices, estimate_tau
-from cultureclip.audit.intervals import CrossedItems
-from cultureclip.audit.knowledge import estimate_score
+from cultureclip.audit.measures.awareness import estimate_alignment
+from cultureclip.audit.measures.distributions import estimate_distance, estimate_divergence
+from cultureclip.audit.measures.hofstede import IndexSettings, compute_indices, estimate_indices, estimate_tau
+from cultureclip.audit.measures.intervals import CrossedItems
+from cultureclip.audit.tasks.knowledge import estimate_score
 from cultureclip.statistics import ClusteredItems, Estimate
 
 SIZES = (30, 300)

@@ -14,13 +14,13 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5Config, T5EncoderModel, T5TokenizerFast
 
-from cultureclip.models.image_families import FAMILIES
-from cultureclip.models.image_memory import set_decoding
-from cultureclip.models.image_pipeline import cast_layerwise
-from cultureclip.models.locate import locate
+from cultureclip.models.diffusion.image_families import FAMILIES
+from cultureclip.models.diffusion.image_memory import set_decoding
+from cultureclip.models.diffusion.image_pipeline import cast_layerwise
+from cultureclip.models.diffusion.text_to_image import TextToImage, load_text_to_image, put_to_work
 from cultureclip.models.memory import is_out_of_memory
 from cultureclip.models.settings import ImageMemory
-from cultureclip.models.text_to_image import TextToImage, load_text_to_image, put_to_work
+from cultureclip.models.weights.locate import locate
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 POCKET = {"num_inference_steps": 12, "guidance_scale": 1.0, "height": 48, "width": 48, "max_sequence_length": 0}

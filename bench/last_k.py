@@ -29,7 +29,7 @@ from cultureclip.clip.export.checkpoint import save_checkpoint
 from cultureclip.clip.settings import AugmentationSettings, RunSettings
 from cultureclip.clip.training.runs import train_adapter
 from cultureclip.concepts.general_pairs import PairPictures
-from cultureclip.models.locate import locate
+from cultureclip.models.weights.locate import locate
 from cultureclip.pipelines.train.parameters import TrainParameters
 
 ROOT, BLOCKS, OBJECTIVE, GENERAL = Path(__file__).parents[1], 2, "cultureclip", "general-retrieval"

@@ -34,7 +34,7 @@ from cultureclip.clip.training.runs import train_adapter
 from cultureclip.concepts.general_pairs import PairPictures
 from cultureclip.graphs import connect
 from cultureclip.ids import digest
-from cultureclip.models.locate import locate
+from cultureclip.models.weights.locate import locate
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.scoring.significance import correct_holm

@@ -10,8 +10,8 @@ import torch
 from open_clip.factory import get_model_config
 
 from cultureclip.clip.data.batches import TwinData
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder, load_encoder
+from cultureclip.models.weights.checkpoint import save_atomically
 
 NAME = "ViT-B-32-quickgelu"
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]

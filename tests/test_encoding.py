@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 from cultureclip.datasets.json_dataset import JSONDataset
 from cultureclip.datasets.plotly_dataset import PlotlyDataset
 from cultureclip.datasets.text_dataset import TextDataset
-from cultureclip.report.leaderboard import find_results, merge_results, tabulate_rows, to_html, to_latex
+from cultureclip.report.exports.leaderboard import find_results, merge_results, tabulate_rows, to_html, to_latex
 from cultureclip.report.markdown import to_markdown
 
 assert locale.getpreferredencoding(False) != "UTF-8"

@@ -25,8 +25,8 @@ from cultureclip.ids import digest, twin_id
 from cultureclip.judging import verdicts
 from cultureclip.judging.rating import CRITERIA
 from cultureclip.judging.reasons import Reason as ImageReason
+from cultureclip.models.diffusion.text_to_image import check_call, load_text_to_image
 from cultureclip.models.encoder import load_encoder
-from cultureclip.models.text_to_image import check_call, load_text_to_image
 from cultureclip.pipeline_registry import MODULES
 from cultureclip.pipelines.parameters import PARAMETERS
 from cultureclip.provenance import walk

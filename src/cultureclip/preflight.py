@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from cultureclip.datasets.versions import WholeVersions
 from cultureclip.errors import ConfigurationError, MissingInputError, WeightsError
-from cultureclip.models.files import are_same_weights, find_weights
 from cultureclip.models.named import find_models, find_place
 from cultureclip.models.settings import JudgePath
+from cultureclip.models.weights.files import are_same_weights, find_weights
 from cultureclip.pipeline_registry import MODULES, find_producer
 from cultureclip.provenance import walk
 from cultureclip.reading.text import first_line

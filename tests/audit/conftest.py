@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from cultureclip.audit.asking import Asker
-from cultureclip.audit.prompts import read_audit_prompt
+from cultureclip.audit.questionnaires.asking import Asker
+from cultureclip.audit.questionnaires.prompts import read_audit_prompt
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.models.chat.request import Answer, Request
 from cultureclip.prompts import Prompt

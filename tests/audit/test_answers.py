@@ -2,7 +2,7 @@
 
 import pytest
 
-from cultureclip.audit.answers import CUT_OFF, OUT_OF_RANGE, REFUSED, UNPARSABLE, read_option, shorten
+from cultureclip.audit.questionnaires.answers import CUT_OFF, OUT_OF_RANGE, REFUSED, UNPARSABLE, read_option, shorten
 from cultureclip.models.chat.request import Answer
 
 OPTIONS = ["never", "sometimes", "always"]

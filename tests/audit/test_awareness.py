@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.audit.awareness import (
+from cultureclip.audit.measures.awareness import (
     alignment_by_rule,
     estimate_alignment,
     estimate_change,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cultureclip.audit.distributions import (
+from cultureclip.audit.measures.distributions import (
     MOST,
     count_options,
     estimate_distance,

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.audit.open_questions import read_open_questions
-from cultureclip.audit.population import modal_answers, read_population
-from cultureclip.audit.published import read_published
-from cultureclip.audit.questionnaire import QUESTIONS, read_questionnaire
-from cultureclip.audit.triplets import read_triplets
+from cultureclip.audit.measures.published import read_published
+from cultureclip.audit.questionnaires.population import modal_answers, read_population
+from cultureclip.audit.questionnaires.questionnaire import QUESTIONS, read_questionnaire
+from cultureclip.audit.tasks.open_questions import read_open_questions
+from cultureclip.audit.tasks.triplets import read_triplets
 from cultureclip.errors import SourceDataError
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.audit.hofstede import (
+from cultureclip.audit.measures.hofstede import (
     INDICES,
     IndexSettings,
     compute_indices,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from cultureclip.audit.intervals import CrossedItems, estimate_mean, jackknife, transform
+from cultureclip.audit.measures.intervals import CrossedItems, estimate_mean, jackknife, transform
 from cultureclip.statistics import ClusteredItems, Estimate
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cultureclip.audit.knowledge import (
+from cultureclip.audit.tasks.knowledge import (
     MOST_UNITS,
     KnowledgeUnits,
     UnitScores,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.audit.matching import (
+from cultureclip.audit.tasks.matching import (
     Thing,
     Triplet,
     band_of,

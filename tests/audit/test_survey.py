@@ -7,20 +7,20 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from cultureclip.audit.answers import ANSWERS
-from cultureclip.audit.awareness import pair_answers, select_instances
 from cultureclip.audit.culture_summary import (
     summarise_alignment,
     summarise_change,
     summarise_distances,
     summarise_indices,
 )
-from cultureclip.audit.distances import DISTANCES, compare_answers
-from cultureclip.audit.hofstede import INDICES, IndexSettings
-from cultureclip.audit.population import POPULATION_COLUMNS
+from cultureclip.audit.measures.awareness import pair_answers, select_instances
+from cultureclip.audit.measures.distances import DISTANCES, compare_answers
+from cultureclip.audit.measures.hofstede import INDICES, IndexSettings
+from cultureclip.audit.questionnaires.answers import ANSWERS
+from cultureclip.audit.questionnaires.population import POPULATION_COLUMNS
+from cultureclip.audit.questionnaires.survey import ask_survey, count_questions
 from cultureclip.audit.settings import SurveySettings
 from cultureclip.audit.summary import summarise_answers
-from cultureclip.audit.survey import ask_survey, count_questions
 from cultureclip.models.chat.request import Answer
 
 NO_TABLE = pd.DataFrame()

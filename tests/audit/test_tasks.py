@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from cultureclip.audit.knowledge_task import ask_open_questions
-from cultureclip.audit.matching import Thing, Triplet
-from cultureclip.audit.matching_task import ask_matches
-from cultureclip.audit.open_questions import OpenQuestion
-from cultureclip.audit.prompts import read_audit_prompt
+from cultureclip.audit.questionnaires.prompts import read_audit_prompt
 from cultureclip.audit.settings import KnowledgeSettings, MatchingSettings
 from cultureclip.audit.summary import summarise_knowledge, summarise_matches
+from cultureclip.audit.tasks.knowledge_task import ask_open_questions
+from cultureclip.audit.tasks.matching import Thing, Triplet
+from cultureclip.audit.tasks.matching_task import ask_matches
+from cultureclip.audit.tasks.open_questions import OpenQuestion
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer
 from tests.support.tiny_clip import write_tiny_clip

@@ -18,7 +18,7 @@ from cultureclip.errors import SourceDataError
 from cultureclip.exchange.makers import describe_teachers
 from cultureclip.pipelines.teacher_audit import create_pipeline
 from cultureclip.pipelines.teacher_audit.parameters import TeacherAuditParameters
-from cultureclip.report.teacher_audit import AuditPage, draw_indices
+from cultureclip.report.views.teacher_audit import AuditPage, draw_indices
 from cultureclip.run_manifest import AUDIT_METRICS, read_audits
 from tests.support.chat_server import chat_server, completion
 from tests.support.parameters import load_parameters

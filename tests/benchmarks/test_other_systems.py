@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.culture_questions import Described, ask_culture_questions
-from cultureclip.benchmarks.protocols.cunit import CunitBenchmark, CunitConcept, ask_cunit, jaccard, read_annotations
+from cultureclip.benchmarks.protocols.choices.culture_questions import Described, ask_culture_questions
+from cultureclip.benchmarks.protocols.choices.cunit import (
+    CunitBenchmark,
+    CunitConcept,
+    ask_cunit,
+    jaccard,
+    read_annotations,
+)
 from cultureclip.benchmarks.protocols.items import Shown, metric_of
-from cultureclip.benchmarks.protocols.ravenea import (
+from cultureclip.benchmarks.protocols.rankings.ravenea import (
     Document,
     RaveneaBenchmark,
     RaveneaItem,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cultureclip.benchmarks.excluded import without_excluded
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question
 from cultureclip.captions.claims.claim import CLAIMS
 from cultureclip.captions.dialogue import DIALOGUES
@@ -151,8 +151,8 @@ def test_captioning_and_its_preview_ask_nothing_of_it(monkeypatch):
 def test_synthesis_plans_no_image_of_it(monkeypatch):
     seen = catch(monkeypatch, "cultureclip.images.requests.plan_requests")
     monkeypatch.setattr("cultureclip.images.requests.read_recipe", lambda _: SimpleNamespace(call={}, scheduler={}))
-    monkeypatch.setattr("cultureclip.models.text_to_image.check_call", lambda *_: None)
-    monkeypatch.setattr("cultureclip.models.text_to_image.check_scheduler", lambda *_: None)
+    monkeypatch.setattr("cultureclip.models.diffusion.text_to_image.check_call", lambda *_: None)
+    monkeypatch.setattr("cultureclip.models.diffusion.text_to_image.check_scheduler", lambda *_: None)
     with pytest.raises(StopIteration):
         plan_images(all_captions(), all_concepts(), change_stage("synthesis", exclude=LIST))
     assert set(seen[0]["concept_id"]) == KEPT

@@ -189,7 +189,7 @@ def test_concepts_without_a_picture_are_drawn_from_their_features_once(
     assert looks["concept_id"].tolist() == looks["stands_for"].tolist() == ["a", "b", "c"]  # d has nothing to draw
     assert looks["pictures"].tolist() == [1, 2, 2]
     assert len(stores[1].present()) == 4
-    monkeypatch.setattr("cultureclip.models.text_to_image.load_text_to_image", None)  # nothing is drawn again
+    monkeypatch.setattr("cultureclip.models.diffusion.text_to_image.load_text_to_image", None)  # nothing is drawn again
     again = embed_looks(concepts, make_table([], CONCEPT_SOURCES), *stores, settings)
     pd.testing.assert_frame_equal(looks, again)
 

@@ -20,7 +20,7 @@ from cultureclip.images.requests import plan_requests
 from cultureclip.images.store import ShardStore
 from cultureclip.images.store_index import PartFacts
 from cultureclip.images.worker import generate_halving
-from cultureclip.models.text_to_image import TextToImage, load_text_to_image
+from cultureclip.models.diffusion.text_to_image import TextToImage, load_text_to_image
 from cultureclip.pipelines.synthesis.nodes import plan_images
 from cultureclip.pipelines.synthesis.parameters import SynthesisParameters
 from tests.images.conftest import TEXTS
@@ -187,7 +187,7 @@ def test_each_batch_begins_whole_whatever_fitted_before(tiny_sd3):
 
 
 def test_the_batch_size_used_is_recorded_for_every_image(requests, generate, tmp_path, tiny_sd3, monkeypatch):
-    from cultureclip.models import text_to_image
+    from cultureclip.models.diffusion import text_to_image
 
     model = short_of_memory(tiny_sd3, limit=2)
     monkeypatch.setattr(text_to_image, "load_text_to_image", lambda *_: model)
@@ -245,7 +245,7 @@ def test_padded_batches_have_one_shape(requests, generate, tiny_sd3, tmp_path):
 
 
 def test_pictures_of_another_batch_size_stay_within_the_stated_tolerance():
-    from cultureclip.models.locate import locate
+    from cultureclip.models.weights.locate import locate
 
     model = load_text_to_image(locate("package:cultureclip/pocket/weights/generator"), "cpu", "float32")
     call = {"num_inference_steps": 12, "guidance_scale": 1.0, "height": 48, "width": 48, "max_sequence_length": 0}

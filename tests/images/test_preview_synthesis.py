@@ -13,7 +13,7 @@ from cultureclip.images import generation
 from cultureclip.images.batches import plan_missing, take_batches
 from cultureclip.images.generation import GenerationReport, generate_missing
 from cultureclip.images.store import ShardStore
-from cultureclip.models.text_to_image import TextToImage
+from cultureclip.models.diffusion.text_to_image import TextToImage
 from cultureclip.pipelines.preview import PreviewParameters
 from cultureclip.pipelines.preview_synthesis.nodes import choose_images, estimate, preview_images
 from cultureclip.pipelines.synthesis.nodes import plan_images

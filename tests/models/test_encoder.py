@@ -26,7 +26,7 @@ from transformers import (
 from cultureclip.errors import WeightsError
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
 from cultureclip.models.families import fingerprint_model, load_model
-from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.weights.fingerprint import fingerprint
 from cultureclip.pocket.tokenizer import train_tokenizer
 from tests.support.tiny_clip import WORDS, write_tiny_clip
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.files import are_same_weights, check_model, find_weights
-from cultureclip.models.gguf_files import check_gguf
+from cultureclip.models.weights.files import are_same_weights, check_model, find_weights
+from cultureclip.models.weights.gguf_files import check_gguf
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_llama import write_tiny_llama
 from tests.support.tiny_models import copy_model
@@ -107,7 +107,7 @@ def test_an_empty_folder_and_pickled_weights_are_refused(tmp_path: Path) -> None
 
 
 def test_a_check_needs_no_torch(models: Path) -> None:
-    code = "import sys; from pathlib import Path; from cultureclip.models.files import check_model\n"
+    code = "import sys; from pathlib import Path; from cultureclip.models.weights.files import check_model\n"
     code += f"[check_model(Path({str(models)!r}) / n) for n in ('clip', 'qwen', 'sd35')]; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 

@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.checkpoint import load_tensors
+from cultureclip.models.diffusion.text_to_image import load_text_to_image
 from cultureclip.models.encoder import load_encoder
 from cultureclip.models.families import load_model
 from cultureclip.models.finite import is_finite
-from cultureclip.models.locate import locate
 from cultureclip.models.sentence import load_sentence_encoder
-from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.models.weights.checkpoint import load_tensors
+from cultureclip.models.weights.locate import locate
 from tests.models.test_encoder import clip_folder, siglip_folder  # noqa: F401  fixtures
 from tests.models.test_text import requests
 from tests.support.tiny_clip import write_tiny_clip

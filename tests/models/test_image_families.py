@@ -9,10 +9,10 @@ from diffusers import AutoPipelineForText2Image
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.images.requests import read_recipe
-from cultureclip.models import image_pipeline
-from cultureclip.models.image_families import FAMILIES, choose_dtype, complete_call, find_family
+from cultureclip.models.diffusion import image_pipeline
+from cultureclip.models.diffusion.image_families import FAMILIES, choose_dtype, complete_call, find_family
+from cultureclip.models.diffusion.text_to_image import LoadOptions, TextToImage, check_call, load_text_to_image
 from cultureclip.models.settings import ImageMemory
-from cultureclip.models.text_to_image import LoadOptions, TextToImage, check_call, load_text_to_image
 from tests.support.tiny_generators import CALLS, write_tiny_generator
 from tests.support.tiny_models import copy_model, tiny_settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.locate import locate
+from cultureclip.models.weights.locate import locate
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_locations_of_each_form_are_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert weights.is_dir()
     snapshot = tmp_path / "hub" / "models--o--n" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
-    code = f"from cultureclip.models.locate import locate; print(locate('hf:o/n@{'0' * 40}'))"
+    code = f"from cultureclip.models.weights.locate import locate; print(locate('hf:o/n@{'0' * 40}'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},

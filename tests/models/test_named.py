@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from cultureclip.models.locate import locate
 from cultureclip.models.named import describe_models
-from cultureclip.models.origin import Origin, find_origin
-from cultureclip.models.parameter_counts import count_parameters
+from cultureclip.models.weights.locate import locate
+from cultureclip.models.weights.origin import Origin, find_origin
+from cultureclip.models.weights.parameter_counts import count_parameters
 from tests.support.parameters import change_stage, load_parameters
 from tests.support.tiny_clip import write_tiny_clip
 from tests.support.tiny_models import write_tiny_sd3

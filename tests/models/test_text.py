@@ -10,8 +10,8 @@ from transformers import LlamaForCausalLM
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models import shared_prefix, text
 from cultureclip.models.chat.request import Answer, Request, Sampling, Turn
+from cultureclip.models.diffusion.sampling import common_prefix, draw
 from cultureclip.models.precision import fast_dtype, native_dtype
-from cultureclip.models.sampling import common_prefix, draw
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.text import LanguageModel, load_language_model
 from tests.support.tiny_llama import open_language_model, write_tiny_llama

@@ -8,8 +8,8 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.models.diffusers_files import fingerprint
-from cultureclip.models.text_to_image import LoadOptions, check_call, load_text_to_image
+from cultureclip.models.diffusion.diffusers_files import fingerprint
+from cultureclip.models.diffusion.text_to_image import LoadOptions, check_call, load_text_to_image
 from tests.support.tiny_models import TINY_CALL, copy_model, write_tiny_sd3
 
 TRANSFORMER = Path("transformer", "diffusion_pytorch_model.safetensors")

@@ -13,8 +13,8 @@ import torch
 
 from cultureclip.concepts.atlas import read_concepts
 from cultureclip.ids import digest
+from cultureclip.models.diffusion.text_to_image import load_text_to_image
 from cultureclip.models.encoder import load_encoder
-from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pictures.emoji import STYLES, list_emoji, split_emoji
 from cultureclip.pocket.autoencoder import train_autoencoder
 from cultureclip.pocket.build import _prepare, build_encoder, state_file

@@ -24,8 +24,8 @@ from cultureclip.judging.settings import RatingRule
 from cultureclip.judging.vision_language import rate_images, read_rating_prompt
 from cultureclip.models.chat.request import Picture
 from cultureclip.models.chat.structured import parse_answer
+from cultureclip.models.diffusion.text_to_image import load_text_to_image
 from cultureclip.models.encoder import load_encoder
-from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pocket.measure import measurement_prompt
 from cultureclip.pocket.settings import VisionJudgeSettings
 from cultureclip.pocket.vision_judge import training

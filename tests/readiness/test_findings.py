@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cultureclip.models.named import NamedModel
-from cultureclip.models.parameter_counts import ParameterCounts
+from cultureclip.models.weights.parameter_counts import ParameterCounts
 from cultureclip.readiness.disk import find_too_full, list_file_systems
 from cultureclip.readiness.finding import Survey
 from cultureclip.readiness.history import read_runs

@@ -15,7 +15,7 @@ import pytest
 from cultureclip.benchmarks.downloads.fetch import fetch_benchmark
 from cultureclip.benchmarks.downloads.origins import INCOMPLETE, UrlFile, UrlOrigin
 from cultureclip.errors import DownloadError, SourceDataError
-from cultureclip.report.leaderboard import find_results, merge_results, tabulate_rows, to_html, to_latex
+from cultureclip.report.exports.leaderboard import find_results, merge_results, tabulate_rows, to_html, to_latex
 from cultureclip.report.markdown import to_markdown
 
 

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from cultureclip.report.charts import draw_losses, nice_ticks
-from cultureclip.report.confusions_view import find_pictures, split_shared
 from cultureclip.report.data import ReportData
-from cultureclip.report.forgetting_view import build_forgetting
 from cultureclip.report.pages import render_pages
-from cultureclip.report.run_view import describe_run
-from cultureclip.report.stages import count_stages
-from cultureclip.report.trade_off import draw_trade_off
+from cultureclip.report.views.confusions_view import find_pictures, split_shared
+from cultureclip.report.views.forgetting_view import build_forgetting
+from cultureclip.report.views.run_view import describe_run
+from cultureclip.report.views.stages import count_stages
+from cultureclip.report.views.trade_off import draw_trade_off
 from cultureclip.scoring.models import ModelName
 from tests.support.report_data import HOSTILE, SETTINGS, change, make_data
 

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.benchmarks.protocols.linear_probe import LinearProbeBenchmark
+from cultureclip.benchmarks.protocols.classes.linear_probe import LinearProbeBenchmark
 from cultureclip.errors import ConfigurationError, SourceDataError
-from cultureclip.report.leaderboard import (
+from cultureclip.report.exports.leaderboard import (
     find_results,
     merge_results,
     tabulate_rows,
     to_html,
     to_latex,
 )
-from cultureclip.report.leaderboard_ranks import rank_rows
+from cultureclip.report.exports.leaderboard_ranks import rank_rows
+from cultureclip.report.exports.results import RunFacts, make_results
 from cultureclip.report.markdown import to_markdown
-from cultureclip.report.results import RunFacts, make_results
 from cultureclip.scoring.ranks import RankedItems, rank_models, say_rank
 from cultureclip.scoring.scores import score_all_groups
 from tests.scoring.test_scores import HASHES, make_predictions, score

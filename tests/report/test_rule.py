@@ -11,7 +11,7 @@ from cultureclip.pipelines.reporting.nodes import _check_abilities, _check_group
 from cultureclip.report.data import ReportData
 from cultureclip.report.pages import render_pages
 from cultureclip.report.rule import compare_parts, pick_headlines
-from cultureclip.report.score_view import build_blocks, mean_recalls
+from cultureclip.report.views.score_view import build_blocks, mean_recalls
 from cultureclip.scoring.models import ModelName
 from cultureclip.scoring.scores import plan_scores
 from tests.report.test_pages import Page

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from cultureclip.report.data import ReportData
-from cultureclip.report.name_bias_view import build_name_bias
 from cultureclip.report.page import count_columns
 from cultureclip.report.pages import render_pages
-from cultureclip.report.run_view import describe_run, describe_start
-from cultureclip.report.score_view import ScoreBlock, build_blocks
-from cultureclip.report.summary import FEW, say_name_bias, warn_of_few
+from cultureclip.report.views.name_bias_view import build_name_bias
+from cultureclip.report.views.run_view import describe_run, describe_start
+from cultureclip.report.views.score_view import ScoreBlock, build_blocks
+from cultureclip.report.views.summary import FEW, say_name_bias, warn_of_few
 from cultureclip.report.words import in_words, mid_sentence, model_title, sentence_case, value_in_words
 from cultureclip.scoring.groups import MIN_GROUP
 from cultureclip.tables import NAME_GROUPS

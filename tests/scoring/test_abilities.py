@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.report.trade_off import draw_abilities
+from cultureclip.report.views.trade_off import draw_abilities
 from cultureclip.scoring.abilities import compare_abilities, headline_model
 from cultureclip.scoring.metrics import counts_first_place
 from cultureclip.scoring.models import ModelName

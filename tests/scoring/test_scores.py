@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cultureclip.errors import SourceDataError
-from cultureclip.report.score_view import build_blocks
+from cultureclip.report.views.score_view import build_blocks
 from cultureclip.scoring.groups import find_worst
 from cultureclip.scoring.metrics import order_metrics
 from cultureclip.scoring.models import ModelName

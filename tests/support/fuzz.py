@@ -20,7 +20,12 @@ from cultureclip.errors import CultureClipError
 from cultureclip.ids import digest
 from cultureclip.images.records import encode_image
 from cultureclip.images.store import ShardStore
-from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
+from cultureclip.models.weights.checkpoint import (
+    load_tensors,
+    load_training_state,
+    save_atomically,
+    save_training_state,
+)
 
 EQUAL, TYPED, MISSING, WRONG = "as written", "typed error", "counts as missing", "WRONG"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from open_clip.model import CLIP
 
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+from cultureclip.models.weights.checkpoint import save_atomically
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 WORDS = (

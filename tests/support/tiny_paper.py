@@ -22,8 +22,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+from cultureclip.models.weights.checkpoint import save_atomically
 from cultureclip.pocket.tokenizer import train_tokenizer
 
 SHARD = "40KB"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.audit.awareness import (
+from cultureclip.audit.measures.awareness import (
     AWARE,
     UNAWARE,
     alignment_by_rule,
@@ -13,8 +13,8 @@ from cultureclip.audit.awareness import (
     estimate_change,
     mean_alignment,
 )
-from cultureclip.audit.distributions import estimate_distance, estimate_divergence
-from cultureclip.audit.hofstede import (
+from cultureclip.audit.measures.distributions import estimate_distance, estimate_divergence
+from cultureclip.audit.measures.hofstede import (
     INDICES,
     LEAST_COUNTRIES,
     IndexSettings,
@@ -22,7 +22,7 @@ from cultureclip.audit.hofstede import (
     estimate_tau,
     share_misranked,
 )
-from cultureclip.audit.population import modal_answers
+from cultureclip.audit.questionnaires.population import modal_answers
 from cultureclip.audit.summary import as_numbers
 
 
@@ -34,7 +34,8 @@ def summarise_indices(
     Args:
         answers: Table ANSWERS.
         questions: Table QUESTIONS.
-        published: From :func:`~cultureclip.audit.published.read_published`; without a row if there is no such file.
+        published: From :func:`~cultureclip.audit.measures.published.read_published`; without a row if there is no
+            such file.
         settings: What is free in the formulas.
 
     Returns:
@@ -84,7 +85,7 @@ def summarise_change(pairs: pd.DataFrame) -> dict[str, Any]:
     """Sum up what culture changes, in all and by country.
 
     Args:
-        pairs: From :func:`~cultureclip.audit.awareness.select_instances`.
+        pairs: From :func:`~cultureclip.audit.measures.awareness.select_instances`.
 
     Returns:
         ``pairs``, ``changed``, ``by_chance`` and ``beyond_chance``; ``reasons``: counts of pairs by why they are not
@@ -105,7 +106,8 @@ def summarise_alignment(answers: pd.DataFrame, population: pd.DataFrame) -> dict
 
     Args:
         answers: Table ANSWERS.
-        population: From :func:`~cultureclip.audit.population.read_population`; without a row if there is no file.
+        population: From :func:`~cultureclip.audit.questionnaires.population.read_population`; without a row if there
+            is no file.
 
     Returns:
         ``rules``: the mean scores of two rules that know no culture; ``means``: of each mode the mean over countries;

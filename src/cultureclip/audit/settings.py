@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cultureclip.audit.hofstede import IndexSettings
-from cultureclip.audit.matching import Shown
+from cultureclip.audit.measures.hofstede import IndexSettings
+from cultureclip.audit.tasks.matching import Shown
 from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.models.settings import ModelPath
 from cultureclip.settings_base import CPU, Device, Settings

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cultureclip.audit.answers import REFUSED, WHY_NOT
-from cultureclip.audit.awareness import AWARE, UNAWARE
-from cultureclip.audit.intervals import CrossedItems
-from cultureclip.audit.knowledge import estimate_score
-from cultureclip.audit.matching import BANDS, estimate_accuracy
+from cultureclip.audit.measures.awareness import AWARE, UNAWARE
+from cultureclip.audit.measures.intervals import CrossedItems
+from cultureclip.audit.questionnaires.answers import REFUSED, WHY_NOT
+from cultureclip.audit.tasks.knowledge import estimate_score
+from cultureclip.audit.tasks.matching import BANDS, estimate_accuracy
 from cultureclip.statistics import ClusteredItems, Estimate
 
 
@@ -71,7 +71,7 @@ def summarise_matches(matches: pd.DataFrame) -> dict[str, Any] | None:
     """Sum up CUNIT's task; None if it was left out.
 
     Args:
-        matches: From :func:`~cultureclip.audit.matching_task.ask_matches`.
+        matches: From :func:`~cultureclip.audit.tasks.matching_task.ask_matches`.
 
     Returns:
         ``triplets``, and by what was shown: ``accuracy``, ``text_tower`` (of the same triplets) and ``difference``
@@ -109,7 +109,7 @@ def summarise_knowledge(open_answers: pd.DataFrame) -> dict[str, Any] | None:
     """Sum up the open questions; None if they were left out.
 
     Args:
-        open_answers: Answers from :func:`~cultureclip.audit.knowledge_task.ask_open_questions`.
+        open_answers: Answers from :func:`~cultureclip.audit.tasks.knowledge_task.ask_open_questions`.
 
     Returns:
         ``questions``, ``why_not`` (counts of answers without scores by reason), ``precision``, ``recall`` and ``f1``

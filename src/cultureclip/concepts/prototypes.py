@@ -25,7 +25,7 @@ from cultureclip.engine.run import SharedWork
 from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.engine.temporary import remove, sweep, temporary_beside
 from cultureclip.ids import bytes_digest, digest
-from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.weights.fingerprint import fingerprint
 from cultureclip.pictures.registry import MOST_STYLES, find_scheme
 from cultureclip.settings_base import Device
 

@@ -35,7 +35,7 @@ class CheckpointDataset(WholeVersions, AbstractVersionedDataset[Checkpoint, Save
 
     def _inspect(self, path: Path) -> None:
         from cultureclip.clip.export.checkpoint import open_checkpoint
-        from cultureclip.models.files import check_model
+        from cultureclip.models.weights.files import check_model
 
         saved = open_checkpoint(path)
         check_model(path / ADAPTER_NAME)

@@ -9,7 +9,7 @@ from cultureclip.clip.contracts import AdapterCard
 from cultureclip.errors import MissingInputError, SourceDataError
 from cultureclip.exchange.card import count_cultures, count_sources
 from cultureclip.exchange.facts import AbilityLine, DataFacts, ScoreLine
-from cultureclip.models.locate import HUB_SCHEME, PACKAGE_SCHEME
+from cultureclip.models.weights.locate import HUB_SCHEME, PACKAGE_SCHEME
 from cultureclip.tables import SIDES
 
 EVALUATE = "Evaluate this model: kedro run --pipelines=evaluation"

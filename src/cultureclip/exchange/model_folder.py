@@ -9,7 +9,7 @@ from cultureclip.exchange.facts import ModelFacts
 from cultureclip.exchange.model_card import write_model_card
 from cultureclip.exchange.model_facts import published_base
 from cultureclip.exchange.settings import ModelExportSettings
-from cultureclip.models.checkpoint import save_atomically
+from cultureclip.models.weights.checkpoint import save_atomically
 
 ADAPTER_FOLDER = "adapter"
 

@@ -26,7 +26,7 @@ from cultureclip.images.worker import ShardWorker
 
 logger = logging.getLogger(__name__)
 
-_PRELOAD = ("cultureclip.images.worker", "cultureclip.models.text_to_image")
+_PRELOAD = ("cultureclip.images.worker", "cultureclip.models.diffusion.text_to_image")
 
 
 @dataclass

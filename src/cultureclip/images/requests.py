@@ -10,9 +10,9 @@ import pandas as pd
 from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.images.settings import GenerationSettings
-from cultureclip.models.diffusers_files import fingerprint, scheduler_settings
-from cultureclip.models.image_families import choose_dtype, complete_call
-from cultureclip.models.locate import locate
+from cultureclip.models.diffusion.diffusers_files import fingerprint, scheduler_settings
+from cultureclip.models.diffusion.image_families import choose_dtype, complete_call
+from cultureclip.models.weights.locate import locate
 
 
 @dataclass(frozen=True)

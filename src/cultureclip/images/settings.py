@@ -12,7 +12,7 @@ class CallSettings(Settings):
     """Arguments of the pipeline's call, passed on as they are.
 
     Those that nearly every pipeline takes are bounded here; null leaves them to the model's family
-    (:mod:`cultureclip.models.image_families`). Others are checked against the signature of the model's class.
+    (:mod:`cultureclip.models.diffusion.image_families`). Others are checked against the signature of the model's class.
     """
 
     model_config = ConfigDict(extra="allow")

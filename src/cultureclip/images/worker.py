@@ -12,16 +12,16 @@ from cultureclip.images.batches import Batch, ShardTask
 from cultureclip.images.records import ImageRecord, encode_image
 from cultureclip.images.settings import GenerationSettings
 from cultureclip.images.store import ShardStore
-from cultureclip.models.image_families import choose_dtype, complete_call
-from cultureclip.models.locate import locate
+from cultureclip.models.diffusion.image_families import choose_dtype, complete_call
+from cultureclip.models.weights.locate import locate
 from cultureclip.provenance import name_processor
 from cultureclip.settings_base import Device
 
 if TYPE_CHECKING:  # torch and diffusers are imported only when there is something to generate
     from PIL import Image
 
+    from cultureclip.models.diffusion.text_to_image import TextToImage
     from cultureclip.models.image_embedding import EmbeddedPrompts
-    from cultureclip.models.text_to_image import TextToImage
 
 _RECORDED = ("torch", "diffusers", "transformers", "pillow")
 
@@ -53,7 +53,7 @@ class ShardWorker:
     """
 
     def __init__(self, settings: GenerationSettings, store: ShardStore, device: Device | None) -> None:
-        from cultureclip.models.text_to_image import LoadOptions, check_call, load_text_to_image
+        from cultureclip.models.diffusion.text_to_image import LoadOptions, check_call, load_text_to_image
 
         folder, where = locate(settings.model), device or settings.device
         self.call = complete_call(folder, settings.call.arguments())

@@ -21,9 +21,9 @@ from cultureclip.judging.duplicates import look_of
 from cultureclip.judging.read import read_images
 from cultureclip.judging.settings import JudgeSettings
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
-from cultureclip.models.fingerprint import fingerprint
-from cultureclip.models.locate import locate
 from cultureclip.models.memory import halve_until_it_fits
+from cultureclip.models.weights.fingerprint import fingerprint
+from cultureclip.models.weights.locate import locate
 from cultureclip.settings_base import Device
 
 logger = logging.getLogger(__name__)

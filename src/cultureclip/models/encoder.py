@@ -19,11 +19,11 @@ from torch import Tensor
 
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import WeightsError
-from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.finite import check_computed
 from cultureclip.models.memory import fitting_into_memory
-from cultureclip.models.open_clip_weights import PREFERRED_NAMES, find_open_clip_weights, load_open_clip_weights
 from cultureclip.models.text_tower import embed_text, pool_positions
+from cultureclip.models.weights.fingerprint import fingerprint
+from cultureclip.models.weights.open_clip_weights import PREFERRED_NAMES, find_open_clip_weights, load_open_clip_weights
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.pictures import to_rgb
 from cultureclip.reading.text import RefusedError

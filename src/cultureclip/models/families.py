@@ -6,9 +6,9 @@ from pathlib import Path
 from cultureclip.errors import WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.encoder import CONFIG_NAME, ImageTextEncoder, load_encoder, load_open_clip_file
-from cultureclip.models.fingerprint import file_digest, fingerprint
 from cultureclip.models.huggingface import load_huggingface
-from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
+from cultureclip.models.weights.fingerprint import file_digest, fingerprint
+from cultureclip.models.weights.locate import OPEN_CLIP_SCHEME, locate
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def locate_model(spec: str | Path) -> Path | OpenClipFile:
     """Find a model.
 
     Args:
-        spec: Whatever :func:`~cultureclip.models.locate.locate` reads, a directory being named; or
+        spec: Whatever :func:`~cultureclip.models.weights.locate.locate` reads, a directory being named; or
             ``open_clip:<architecture>/<release>@<safetensors file>``.
 
     Raises:

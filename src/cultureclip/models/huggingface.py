@@ -14,9 +14,9 @@ from torch import Tensor
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.encoder import ImageTextEncoder
-from cultureclip.models.fingerprint import fingerprint
 from cultureclip.models.finite import check_finite
 from cultureclip.models.memory import fitting_into_memory
+from cultureclip.models.weights.fingerprint import fingerprint
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cultureclip.models.image_families import Family
+from cultureclip.models.diffusion.image_families import Family
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.files import check_model
-from cultureclip.models.locate import OPEN_CLIP_SCHEME, locate
-from cultureclip.models.origin import Origin, find_origin
-from cultureclip.models.parameter_counts import ParameterCounts, count_parameters
 from cultureclip.models.settings import ModelFiles, ModelPath
+from cultureclip.models.weights.files import check_model
+from cultureclip.models.weights.locate import OPEN_CLIP_SCHEME, locate
+from cultureclip.models.weights.origin import Origin, find_origin
+from cultureclip.models.weights.parameter_counts import ParameterCounts, count_parameters
 from cultureclip.settings_base import CPU, Settings, walk_settings
 
 _HOW_TO_GET = "Download each, or name one that is here: docs/paper.md, What to download"

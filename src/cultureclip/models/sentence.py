@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.config_files import check_json
 from cultureclip.models.finite import check_computed, check_finite
-from cultureclip.models.locate import locate
 from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
+from cultureclip.models.weights.config_files import check_json
+from cultureclip.models.weights.locate import locate
 from cultureclip.reading.json_text import parse_json
 from cultureclip.reading.names import find_inside
 from cultureclip.reading.text import RefusedError, read_bytes

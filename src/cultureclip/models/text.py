@@ -17,14 +17,14 @@ import torch
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Request, Sampling
+from cultureclip.models.diffusion.sampling import common_prefix, draw, single_token
 from cultureclip.models.finite import check_computed
-from cultureclip.models.locate import locate
 from cultureclip.models.memory import fitting_into_memory, halve_until_it_fits
 from cultureclip.models.placement import Placement
-from cultureclip.models.sampling import common_prefix, draw, single_token
 from cultureclip.models.settings import LanguageModelSettings
 from cultureclip.models.shared_prefix import can_share, let_share
-from cultureclip.models.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
+from cultureclip.models.weights.locate import locate
+from cultureclip.models.weights.text_weights import MEMORY_REMEDY, fingerprint_files, list_weight_files, read_weights
 from cultureclip.settings_base import Device
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from cultureclip.engine.progress import progress_bar
-from cultureclip.models.checkpoint import load_training_state, save_training_state
+from cultureclip.models.weights.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.settings import AutoencoderSettings
 

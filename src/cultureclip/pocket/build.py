@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from cultureclip.engine.atomic import replacing
 from cultureclip.ids import digest
-from cultureclip.models.locate import locate
+from cultureclip.models.weights.locate import locate
 from cultureclip.pocket.autoencoder import train_autoencoder
 from cultureclip.pocket.data import Pool, clip_examples, load_pool, sentences
 from cultureclip.pocket.encoder import model_config, save_encoder, train_encoder

@@ -19,8 +19,8 @@ from open_clip.model import CLIP
 from transformers import CLIPTokenizer
 
 from cultureclip.engine.progress import progress_bar
-from cultureclip.models.checkpoint import load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+from cultureclip.models.weights.checkpoint import load_training_state, save_atomically, save_training_state
 from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.settings import EncoderSettings
 

@@ -21,7 +21,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from cultureclip.engine.progress import progress_bar
-from cultureclip.models.checkpoint import load_training_state, save_training_state
+from cultureclip.models.weights.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.autoencoder import encode_all
 from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.settings import GeneratorSettings

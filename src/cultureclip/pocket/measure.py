@@ -17,8 +17,8 @@ from cultureclip.concepts.looks import choose_representatives
 from cultureclip.concepts.regions import region_name
 from cultureclip.engine.progress import progress_bar
 from cultureclip.ids import digest, seed_from_id
+from cultureclip.models.diffusion.text_to_image import load_text_to_image
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
-from cultureclip.models.text_to_image import load_text_to_image
 from cultureclip.pictures.emoji import STYLES
 from cultureclip.pocket.build import CARD_NAME
 from cultureclip.pocket.data import culture_char

@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 
 from cultureclip.report.charts import LineChart, draw_losses
-from cultureclip.report.confusions_view import build_confusions
 from cultureclip.report.data import ReportData, ReportSettings
-from cultureclip.report.forgetting_view import build_forgetting
-from cultureclip.report.groups_view import build_groups
-from cultureclip.report.name_bias_view import NameBlock, build_name_bias
 from cultureclip.report.page import make_environment
 from cultureclip.report.rule import Headlines, compare_parts, pick_headlines
-from cultureclip.report.run_view import describe_run, describe_start
-from cultureclip.report.score_view import ScoreBlock, build_blocks, mean_recalls
-from cultureclip.report.stages import count_benchmarks, count_stages, other_figures
-from cultureclip.report.summary import say_name_bias, summarise, warn_of_few
-from cultureclip.report.trade_off import draw_trade_off
+from cultureclip.report.views.confusions_view import build_confusions
+from cultureclip.report.views.forgetting_view import build_forgetting
+from cultureclip.report.views.groups_view import build_groups
+from cultureclip.report.views.name_bias_view import NameBlock, build_name_bias
+from cultureclip.report.views.run_view import describe_run, describe_start
+from cultureclip.report.views.score_view import ScoreBlock, build_blocks, mean_recalls
+from cultureclip.report.views.stages import count_benchmarks, count_stages, other_figures
+from cultureclip.report.views.summary import say_name_bias, summarise, warn_of_few
+from cultureclip.report.views.trade_off import draw_trade_off
 from cultureclip.report.words import model_title
 from cultureclip.scoring.models import BASE, ModelName
 

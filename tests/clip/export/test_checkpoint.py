@@ -13,7 +13,7 @@ from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.settings import LoraSettings
 from cultureclip.errors import WeightsError
 from cultureclip.models.encoder import load_encoder
-from cultureclip.models.pickles import main
+from cultureclip.models.weights.pickles import main
 from tests.clip.lora.test_lora import outputs, randomise
 from tests.support.tiny_clip import write_tiny_clip
 
@@ -141,7 +141,7 @@ def test_a_pickled_adapter_is_refused_with_the_way_to_convert_it(base_folder, tm
     torch.save(tensors, tmp_path / "out" / name, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(WeightsError, match="pickled") as refusal:
         load_adapter(tmp_path / "out", load_encoder(base_folder))
-    _, _, arguments = refusal.value.remedy.partition("python -m cultureclip.models.pickles ")
+    _, _, arguments = refusal.value.remedy.partition("python -m cultureclip.models.weights.pickles ")
     assert main(shlex.split(arguments)) == 0
     load_adapter(tmp_path / "out", load_encoder(base_folder))
 

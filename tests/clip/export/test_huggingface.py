@@ -22,7 +22,7 @@ from cultureclip.clip.export.hf_processing import to_tokenizer
 from cultureclip.clip.export.huggingface import from_huggingface, to_huggingface
 from cultureclip.errors import StorageError, WeightsError
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
-from cultureclip.models.locate import locate
+from cultureclip.models.weights.locate import locate
 from tests.clip.export.test_checkpoint import make_checkpoint
 from tests.support.tiny_clip import WORDS, write_tiny_clip
 from tests.support.tiny_paper import write_tiny_openai_clip

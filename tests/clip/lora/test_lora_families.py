@@ -16,8 +16,8 @@ from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.lora.merging import merge
 from cultureclip.clip.settings import LoraSettings
 from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
+from cultureclip.models.weights.checkpoint import save_atomically
 from tests.clip.lora.test_lora import EVERYWHERE, randomise
 
 TARGETS = [("q", "v"), ("k",), ("out",), ("mlp",), EVERYWHERE.targets]

@@ -21,7 +21,7 @@ from cultureclip.clip.training.runs import training_key
 from cultureclip.clip.training.trainer import Trainer
 from cultureclip.errors import StorageError, TrainingError
 from cultureclip.ids import digest
-from cultureclip.models.checkpoint import load_tensors
+from cultureclip.models.weights.checkpoint import load_tensors
 from tests.clip.conftest import general_pairs, make_rows
 from tests.clip.trainings import SETTINGS, same, train, with_trainer
 

@@ -15,7 +15,7 @@ from cultureclip.clip.settings import (
 from cultureclip.clip.training import step as step_module
 from cultureclip.clip.training.trainer import FAULT_NAME, Trainer
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError, WeightsError
-from cultureclip.models import checkpoint as checkpoint_module
+from cultureclip.models.weights import checkpoint as checkpoint_module
 from tests.clip.conftest import general_pairs, make_rows
 from tests.clip.trainings import SETTINGS, same, train, with_trainer
 

@@ -11,7 +11,7 @@ import torch
 
 from cultureclip.errors import WeightsError
 from cultureclip.ids import digest
-from cultureclip.models.checkpoint import load_tensors, save_atomically
+from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.ids import digest
 from cultureclip.models.families import fingerprint_model
-from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.weights.fingerprint import fingerprint
 from cultureclip.reading.pictures import RULES
 
 

@@ -17,8 +17,8 @@ from cultureclip.clip.data.towers import crop_tokens, tokenize
 from cultureclip.clip.settings import AugmentationSettings, TextSettings
 from cultureclip.errors import TrainingError
 from cultureclip.images.source import ImageSource
-from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from cultureclip.clip.data.pixels import decode, open_pixels, save_pixels, shown
 from cultureclip.clip.data.towers import encode_image, encode_text, tokenize
 from cultureclip.errors import TrainingError, WeightsError
 from cultureclip.ids import digest
-from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
 
 logger = logging.getLogger(__name__)
 

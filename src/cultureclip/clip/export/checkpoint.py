@@ -21,11 +21,11 @@ from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.lora.merging import merge
 from cultureclip.engine.folders import building
 from cultureclip.errors import WeightsError
-from cultureclip.models.checkpoint import load_tensors, save_atomically
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, ImageTextEncoder, load_encoder
-from cultureclip.models.fingerprint import TOKENIZER_FILES
-from cultureclip.models.open_clip_weights import find_open_clip_weights
-from cultureclip.models.pickled_files import is_pickle, refuse_pickle
+from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
+from cultureclip.models.weights.fingerprint import TOKENIZER_FILES
+from cultureclip.models.weights.open_clip_weights import find_open_clip_weights
+from cultureclip.models.weights.pickled_files import is_pickle, refuse_pickle
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 

@@ -14,10 +14,10 @@ from cultureclip.clip.export.hf_names import from_clip_model, to_clip_model
 from cultureclip.clip.export.hf_processing import from_image_processor, load_tokenizer, to_image_processor, to_tokenizer
 from cultureclip.engine.folders import building
 from cultureclip.errors import WeightsError
-from cultureclip.models.checkpoint import save_atomically
-from cultureclip.models.config_files import check_json
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
 from cultureclip.models.finite import check_finite
+from cultureclip.models.weights.checkpoint import save_atomically
+from cultureclip.models.weights.config_files import check_json
 from cultureclip.reading.json_text import read_object
 
 

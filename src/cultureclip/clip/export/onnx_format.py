@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cultureclip.engine.folders import building
 from cultureclip.errors import ConfigurationError, WeightsError
 from cultureclip.models.encoder import CONFIG_NAME, ImageTextEncoder, load_encoder
-from cultureclip.models.fingerprint import TOKENIZER_FILES
+from cultureclip.models.weights.fingerprint import TOKENIZER_FILES
 from cultureclip.reading.text import first_line
 
 IMAGE_NAME, TEXT_NAME = "image.onnx", "text.onnx"

@@ -23,8 +23,8 @@ from cultureclip.clip.lora.sites import find_blocks
 from cultureclip.clip.settings import LoraSettings, Target, Tower
 from cultureclip.engine.folders import building
 from cultureclip.errors import ConfigurationError, WeightsError
-from cultureclip.models.checkpoint import save_atomically
 from cultureclip.models.encoder import load_encoder
+from cultureclip.models.weights.checkpoint import save_atomically
 from cultureclip.reading.json_text import read_object
 from cultureclip.reading.text import RefusedError
 

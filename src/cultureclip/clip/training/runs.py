@@ -23,8 +23,8 @@ from cultureclip.clip.training.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
-from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
+from cultureclip.models.weights.checkpoint import load_tensors
 
 logger = logging.getLogger(__name__)
 

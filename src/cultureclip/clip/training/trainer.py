@@ -34,8 +34,13 @@ from cultureclip.clip.training.training_log import (
 from cultureclip.engine.atomic import replacing
 from cultureclip.engine.progress import progress_bar
 from cultureclip.errors import TrainingError, WeightsError
-from cultureclip.models.checkpoint import load_tensors, load_training_state, save_atomically, save_training_state
 from cultureclip.models.encoder import ImageTextEncoder
+from cultureclip.models.weights.checkpoint import (
+    load_tensors,
+    load_training_state,
+    save_atomically,
+    save_training_state,
+)
 
 STATE_NAME, BEST_NAME, FAULT_NAME, EVENTS_NAME = "state.safetensors", "best.safetensors", "not_finite.json", "events"
 FROZEN_BLOCKS_NAME = "frozen_blocks"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cultureclip.errors import WeightsError
-from cultureclip.models.files import find_weights
-from cultureclip.models.fingerprint import file_digest
-from cultureclip.models.locate import locate
-from cultureclip.models.safetensors_files import check_safetensors
 from cultureclip.models.settings import ModelFiles
+from cultureclip.models.weights.files import find_weights
+from cultureclip.models.weights.fingerprint import file_digest
+from cultureclip.models.weights.locate import locate
+from cultureclip.models.weights.safetensors_files import check_safetensors
 
 _LEAST_SHARE = 0.01
 """Smaller shares are not reported."""

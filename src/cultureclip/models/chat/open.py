@@ -17,10 +17,10 @@ def open_chat_model(settings: ChatSettings) -> ChatModel:
         return ServerChat(settings)
     from cultureclip.models.chat.vision import VisionLanguageModel
     from cultureclip.models.chat.vision_weights import is_vision_model
-    from cultureclip.models.locate import locate
     from cultureclip.models.placement import Placement
     from cultureclip.models.text import load_language_model
-    from cultureclip.models.text_weights import fingerprint_files, list_weight_files
+    from cultureclip.models.weights.locate import locate
+    from cultureclip.models.weights.text_weights import fingerprint_files, list_weight_files
 
     folder = locate(settings.path)
     if settings.gguf_file is not None or not is_vision_model(folder):

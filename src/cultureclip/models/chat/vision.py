@@ -17,10 +17,10 @@ from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogits
 
 from cultureclip.errors import ConfigurationError
 from cultureclip.models.chat.request import Answer, Picture, Request, Sampling
+from cultureclip.models.diffusion.sampling import single_token
 from cultureclip.models.finite import check_computed
 from cultureclip.models.memory import halve_until_it_fits
 from cultureclip.models.placement import Placement
-from cultureclip.models.sampling import single_token
 from cultureclip.reading.pictures import decode_image
 from cultureclip.settings_base import Device
 

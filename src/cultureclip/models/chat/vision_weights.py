@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from cultureclip.errors import WeightsError
 from cultureclip.models.placement import Placement
-from cultureclip.models.text_weights import check_complete, missing_package
+from cultureclip.models.weights.text_weights import check_complete, missing_package
 
 _AGAIN = "Copy or download the whole model again, from one release"
 

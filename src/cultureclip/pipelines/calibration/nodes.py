@@ -78,6 +78,6 @@ def write_page(
     metrics: dict[str, Any], agreement: pd.DataFrame, judge_audit: pd.DataFrame, diversity: pd.DataFrame
 ) -> str:
     """Write the figures over all images as one page in Markdown."""
-    from cultureclip.report.calibration_view import write_calibration
+    from cultureclip.report.views.calibration_view import write_calibration
 
     return write_calibration(metrics, agreement, judge_audit, diversity)

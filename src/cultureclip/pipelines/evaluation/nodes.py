@@ -129,7 +129,7 @@ def evaluate_models(
     """
     from cultureclip.benchmarks.embedding.embeddings import check_bases
     from cultureclip.benchmarks.evaluate import answer_benchmarks
-    from cultureclip.models.locate import locate
+    from cultureclip.models.weights.locate import locate
 
     tuned = {ModelName.parse(name): checkpoint for name, checkpoint in checkpoints.items()}
     objectives = {name.objective for name in tuned}
@@ -169,7 +169,7 @@ def _write_scaled(
 ) -> dict[ModelName, Path]:
     """Write models of the plain and the proposed objective with a share of their update."""
     from cultureclip.clip.export.checkpoint import save_scaled
-    from cultureclip.models.locate import locate
+    from cultureclip.models.weights.locate import locate
 
     written = {}
     for name, checkpoint in tuned.items():
@@ -206,7 +206,7 @@ def compare_models(
     Returns:
         Confusions, abilities, and the abilities' chart.
     """
-    from cultureclip.report.trade_off import draw_abilities
+    from cultureclip.report.views.trade_off import draw_abilities
     from cultureclip.scoring.abilities import compare_abilities, find_headlines
     from cultureclip.scoring.confusions import count_confusions
 
@@ -235,8 +235,8 @@ def keep_pictures(
     Returns:
         Table ``asked_pictures``.
     """
-    from cultureclip.report.confusions_view import find_pictures
     from cultureclip.report.thumbnails import shrink
+    from cultureclip.report.views.confusions_view import find_pictures
     from cultureclip.tables import ASKED_PICTURES, make_table
 
     pictures = ChainMap(*(benchmark.images for benchmark in benchmarks))

@@ -101,7 +101,7 @@ def export_model(
     from cultureclip.clip.export.onnx_format import check_onnx
     from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES
     from cultureclip.exchange.model_folder import ModelFolder
-    from cultureclip.models.locate import locate
+    from cultureclip.models.weights.locate import locate
 
     name = _check(parameters, checkpoints)
     if "onnx" in parameters.formats:

@@ -9,8 +9,8 @@ def merge_results(parameters: LeaderboardParameters) -> tuple[str, str, str]:
     Returns:
         The table in HTML, Markdown and LaTeX.
     """
-    from cultureclip.report import leaderboard
-    from cultureclip.report.leaderboard_ranks import rank_rows
+    from cultureclip.report.exports import leaderboard
+    from cultureclip.report.exports.leaderboard_ranks import rank_rows
     from cultureclip.report.markdown import to_markdown
 
     rows = leaderboard.merge_results(leaderboard.find_results(parameters.results))

@@ -141,7 +141,7 @@ def embed_looks(
     from cultureclip.concepts.looks import choose_representatives
     from cultureclip.concepts.prototypes import PictureEmbedder, PictureReader, average_looks, list_references, see
     from cultureclip.engine.temporary import scratch_folder
-    from cultureclip.models.locate import locate
+    from cultureclip.models.weights.locate import locate
 
     files = _fetch_pictures(concept_sources, parameters)
     references = list_references(concepts, concept_sources, parameters.twins.pictures, files)

@@ -21,7 +21,7 @@ EVALUATE_AGAIN = "Evaluate again: kedro run --pipelines=evaluation"
 
 def tabulate_scores(scores: pd.DataFrame, abilities: pd.DataFrame, cards: Cards, evaluation_run: Run) -> str:
     """Return the main figures as a Markdown table, which a run prints at its end."""
-    from cultureclip.report.score_table import tabulate_scores as tabulate
+    from cultureclip.report.exports.score_table import tabulate_scores as tabulate
 
     settings = _settings_of(evaluation_run)
     return tabulate(scores, abilities, cards, plain=settings.plain_objective, proposed=settings.proposed_objective)
@@ -31,7 +31,7 @@ def export_results(
     scores: pd.DataFrame, group_scores: pd.DataFrame, predictions: pd.DataFrame, cards: Cards, evaluation_run: Run
 ) -> SiteFiles:
     """Return scores as ``report.results.Results``: JSON that CLIP_benchmark's users can read."""
-    from cultureclip.report.results import RunFacts, make_results
+    from cultureclip.report.exports.results import RunFacts, make_results
 
     settings = _settings_of(evaluation_run)
     facts = RunFacts(

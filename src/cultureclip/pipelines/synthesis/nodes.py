@@ -24,8 +24,8 @@ def plan_images(captions: pd.DataFrame, concepts: pd.DataFrame, parameters: Synt
     """
     from cultureclip.concepts.exclusions import leave_out
     from cultureclip.images.requests import plan_requests, read_recipe
-    from cultureclip.models.locate import locate
-    from cultureclip.models.text_to_image import check_call, check_scheduler
+    from cultureclip.models.diffusion.text_to_image import check_call, check_scheduler
+    from cultureclip.models.weights.locate import locate
 
     recipe = read_recipe(parameters)
     check_call(locate(parameters.model), recipe.call)

@@ -12,7 +12,7 @@ from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.pipelines.teacher_audit.parameters import TeacherAuditParameters
 
 if TYPE_CHECKING:
-    from cultureclip.audit.asking import Asker
+    from cultureclip.audit.questionnaires.asking import Asker
     from cultureclip.models.chat.settings import ChatSettings
 
 logger = logging.getLogger(__name__)
@@ -25,12 +25,12 @@ def read_files(parameters: TeacherAuditParameters) -> tuple[pd.DataFrame, pd.Dat
         Table QUESTIONS; the published indices and the population, without a row where there is no file. Files of the
         other tasks are read to find their faults now.
     """
-    from cultureclip.audit.hofstede import INDICES
-    from cultureclip.audit.open_questions import read_open_questions
-    from cultureclip.audit.population import POPULATION_COLUMNS, read_population
-    from cultureclip.audit.published import read_published
-    from cultureclip.audit.questionnaire import read_questionnaire
-    from cultureclip.audit.triplets import read_triplets
+    from cultureclip.audit.measures.hofstede import INDICES
+    from cultureclip.audit.measures.published import read_published
+    from cultureclip.audit.questionnaires.population import POPULATION_COLUMNS, read_population
+    from cultureclip.audit.questionnaires.questionnaire import read_questionnaire
+    from cultureclip.audit.tasks.open_questions import read_open_questions
+    from cultureclip.audit.tasks.triplets import read_triplets
 
     survey, matching, knowledge = parameters.survey, parameters.matching, parameters.knowledge
     questions = read_questionnaire(Path(survey.questionnaire))
@@ -58,8 +58,8 @@ def ask_survey(
     Returns:
         Table ANSWERS, and the model's use.
     """
-    from cultureclip.audit import survey
-    from cultureclip.audit.prompts import list_wordings
+    from cultureclip.audit.questionnaires import survey
+    from cultureclip.audit.questionnaires.prompts import list_wordings
 
     asker = _open(parameters.language_model, teacher_audit_store, teacher_audit_prompt, parameters, engine)
     count = survey.count_questions(questions, parameters.survey, len(list_wordings(asker.prompt)))
@@ -80,9 +80,9 @@ def match_concepts(
     Returns:
         A row per triplet and way of showing it, none if the task is left out; and the model's use.
     """
-    from cultureclip.audit.matching import MATCH_COLUMNS
-    from cultureclip.audit.matching_task import ask_matches
-    from cultureclip.audit.triplets import read_triplets
+    from cultureclip.audit.tasks.matching import MATCH_COLUMNS
+    from cultureclip.audit.tasks.matching_task import ask_matches
+    from cultureclip.audit.tasks.triplets import read_triplets
 
     if parameters.matching is None:
         return pd.DataFrame(columns=[*MATCH_COLUMNS, "text_tower"]), {}
@@ -103,8 +103,8 @@ def answer_open_questions(
     Returns:
         A row per question and a row per judged unit, none if the task is left out; and the use of both models.
     """
-    from cultureclip.audit.knowledge_task import ANSWER_COLUMNS, UNIT_COLUMNS, ask_open_questions
-    from cultureclip.audit.open_questions import read_open_questions
+    from cultureclip.audit.tasks.knowledge_task import ANSWER_COLUMNS, UNIT_COLUMNS, ask_open_questions
+    from cultureclip.audit.tasks.open_questions import read_open_questions
 
     settings = parameters.knowledge
     if settings is None:
@@ -128,7 +128,7 @@ def select_instances(answers: pd.DataFrame, questions: pd.DataFrame) -> pd.DataF
     Returns:
         A row per aware answer with its verdict, reason, question and options.
     """
-    from cultureclip.audit import awareness
+    from cultureclip.audit.measures import awareness
 
     selected = awareness.select_instances(awareness.pair_answers(answers))
     return selected.merge(questions[["item", "question", "options"]], on="item", how="left")
@@ -138,7 +138,7 @@ def compare_distributions(
     answers: pd.DataFrame, population: pd.DataFrame, parameters: TeacherAuditParameters
 ) -> pd.DataFrame:
     """Measure how far the answers are from the population's: table DISTANCES, without a row if there is none."""
-    from cultureclip.audit.distances import compare_answers
+    from cultureclip.audit.measures.distances import compare_answers
 
     return compare_answers(answers, population, parameters.survey.smoothing, parameters.seed)
 
@@ -194,7 +194,7 @@ def render_audit(metrics: dict[str, Any], answers: pd.DataFrame, open_answers: p
     Returns:
         A ``report.teacher_audit.AuditPage``.
     """
-    from cultureclip.report.teacher_audit import AuditPage
+    from cultureclip.report.views.teacher_audit import AuditPage
 
     return AuditPage(metrics, answers, open_answers)
 
@@ -213,8 +213,8 @@ def _open(
     parameters: TeacherAuditParameters,
     engine: EngineSettings,
 ) -> "Asker":
-    from cultureclip.audit.asking import Asker
-    from cultureclip.audit.prompts import read_audit_prompt
+    from cultureclip.audit.questionnaires.asking import Asker
+    from cultureclip.audit.questionnaires.prompts import read_audit_prompt
     from cultureclip.models.chat.open import open_chat_model
 
     return Asker(open_chat_model(settings), read_audit_prompt(prompt), store, parameters.seed, engine)

@@ -49,7 +49,7 @@ def for_instance(instance: ModelName, built: Sequence[ModelName]) -> TrainNode:
         from cultureclip.clip.training.runs import train_adapter
         from cultureclip.concepts.exclusions import leave_out
         from cultureclip.concepts.general_pairs import PairPictures
-        from cultureclip.models.locate import locate
+        from cultureclip.models.weights.locate import locate
 
         check_instances(built, parameters.objectives, parameters.seeds)
         settings = parameters.run_settings(instance.objective)

@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from cultureclip.concepts.looks import choose_representatives
-from cultureclip.models import diffusers_files
+from cultureclip.models.diffusion import diffusers_files
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
-from cultureclip.models.fingerprint import fingerprint
+from cultureclip.models.weights.fingerprint import fingerprint
 from cultureclip.pictures.emoji import STYLES
 from cultureclip.pocket.build import state_file, write_card
 from cultureclip.pocket.data import Pool, culture_char, load_pool

@@ -11,8 +11,8 @@ from cultureclip.concepts.regions import region_name
 from cultureclip.engine.progress import progress_bar
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.images.settings import CallSettings
-from cultureclip.models.checkpoint import load_tensors, save_atomically
-from cultureclip.models.text_to_image import load_text_to_image
+from cultureclip.models.diffusion.text_to_image import load_text_to_image
+from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
 
 _BATCH = 64
 

@@ -28,8 +28,8 @@ from transformers import (
 )
 
 from cultureclip.clip.export.hf_names import to_clip_model
-from cultureclip.models.checkpoint import load_tensors
 from cultureclip.models.encoder import CONFIG_NAME, WEIGHTS_NAME
+from cultureclip.models.weights.checkpoint import load_tensors
 from cultureclip.pocket.vision_judge.processing import IMAGE
 from cultureclip.reading.json_text import read_object
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from cultureclip.engine.progress import progress_bar
-from cultureclip.models.checkpoint import load_training_state, save_training_state
+from cultureclip.models.weights.checkpoint import load_training_state, save_training_state
 from cultureclip.pocket.pictures import augment, to_float
 from cultureclip.pocket.settings import VisionJudgeSettings
 from cultureclip.pocket.vision_judge.damage import TRAINED, damage

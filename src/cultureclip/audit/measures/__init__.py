@@ -1,0 +1,1 @@
+"""What answers say: indices, distances and shares, with their intervals."""

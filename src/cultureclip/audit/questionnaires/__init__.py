@@ -1,0 +1,1 @@
+"""A questionnaire: its file, the questions as they are asked, and the answers."""

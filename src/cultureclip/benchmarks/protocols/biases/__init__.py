@@ -1,0 +1,1 @@
+"""Protocols that ask what names, cues and neighbours do to an answer."""

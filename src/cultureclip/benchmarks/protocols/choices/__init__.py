@@ -1,0 +1,1 @@
+"""Protocols that choose among texts or pictures."""

@@ -1,0 +1,1 @@
+"""Protocols that rank a collection."""

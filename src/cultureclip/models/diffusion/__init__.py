@@ -1,0 +1,1 @@
+"""Text-to-image models: families, memory, pipelines and sampling."""

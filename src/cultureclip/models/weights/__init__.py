@@ -1,0 +1,1 @@
+"""Files of weights: where they are, in which format, and whether they are whole."""

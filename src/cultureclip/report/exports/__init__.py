@@ -1,0 +1,1 @@
+"""Results for others: score tables, CLIP_benchmark's files, the leaderboard."""

@@ -1,0 +1,1 @@
+"""Pages and tables of the report, one part in each module."""
