@@ -83,6 +83,16 @@ def test_the_slowest_completed_run_with_the_same_settings_is_the_rate(tmp_path: 
     assert keys["run 1"] != keys["run 3"]
 
 
+def test_trainings_several_at_a_time_are_timed_together(tmp_path: Path):
+    """The node that does them all takes their time; those of each training then only read the result."""
+    nodes = {"train.train_together": 90.0, "train.clip_both.s1.train_model": 0.1, "train.clip_both.s2.train_model": 0.1}
+    manifest = {"run_id": "1", "status": "completed", "parameters": load_parameters(), "node_seconds": nodes}
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/run_manifest.json").write_text(json.dumps(manifest))
+    (found,) = read_runs(Survey(None, {"train": change_stage("train")}, manifests=tmp_path))
+    assert (found.items, found.seconds) == (240, 90.0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(None, "not known"), (1.5, "1.5 s"), (119, "119 s"), (7000, "117 min"), (125_000, "35 h"), (1e6, "11.6 d")],

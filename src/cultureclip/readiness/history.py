@@ -19,7 +19,7 @@ _WHOLE = ("mining", "evaluation")
 """Stages that are timed as one."""
 _RUNS = 50
 """Newest manifests that are read."""
-_TRAINING = ".train_model"
+_TRAINING, _TOGETHER = ".train_model", "train.train_together"
 
 
 def read_previews(survey: Survey) -> list[Measured]:
@@ -59,10 +59,20 @@ def _of_run(manifest: Mapping[str, Any], stages: Mapping[str, Settings]) -> Iter
         if taken and settings is not None and not _asks_for_concepts(settings):
             yield Measured(stage=stage, key=rate_key(stage, settings), how=how, items=1, seconds=taken)
     train: Any = _settings_of("train", manifest, stages)
-    for node, took in seconds.items():
-        if node.startswith("train.") and node.endswith(_TRAINING) and train is not None:
-            steps = train.run_settings(node.split(".")[1]).trainer.steps
-            yield Measured(stage="train", key=rate_key("train", train), how=how, items=steps, seconds=took)
+    if train is not None:
+        yield from _of_trainings(
+            {node: took for node, took in seconds.items() if node.startswith("train.")}, train, how
+        )
+
+
+def _of_trainings(seconds: Mapping[str, float], train: Any, how: str) -> Iterator[Measured]:
+    """Read how long each training took, or all of them if they were done several at a time."""
+    steps = {node: train.run_settings(node.split(".")[1]).trainer.steps for node in seconds if node.endswith(_TRAINING)}
+    timed = {node: (count, seconds[node]) for node, count in steps.items()}
+    if steps and seconds.get(_TOGETHER, 0) > sum(seconds[node] for node in steps):
+        timed = {_TOGETHER: (sum(steps.values()), seconds[_TOGETHER])}
+    for count, took in timed.values():
+        yield Measured(stage="train", key=rate_key("train", train), how=how, items=count, seconds=took)
 
 
 def _settings_of(stage: str, manifest: Mapping[str, Any], stages: Mapping[str, Settings]) -> Settings | None:

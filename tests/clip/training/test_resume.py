@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from cultureclip.clip.settings import AugmentationSettings, LaunchSettings
 from cultureclip.clip.training import trainer as trainer_module
-from cultureclip.clip.training.runs import training_key
+from cultureclip.clip.training.keys import training_key
 from cultureclip.clip.training.trainer import Trainer
 from cultureclip.errors import StorageError, TrainingError
 from cultureclip.ids import digest

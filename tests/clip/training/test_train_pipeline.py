@@ -33,6 +33,7 @@ def parameters(base_folder, tmp_path):
         "work_dir": str(tmp_path / "work"),
         "objectives": ["clip_both", "cultureclip"],
         "seeds": [1],
+        "at_once": 1,
     }
     values["trainer"] = values["trainer"] | {"steps": 4, "batch": 4, "warmup_steps": 1, "eval_every": 2}
     values["general_pairs"] = values["general_pairs"] | {"most": 40}
@@ -119,7 +120,8 @@ def test_a_variant_without_replay_trains_beside_one_with(parameters, tmp_path):
 def test_one_namespace_for_every_objective_and_seed():
     pipeline = create_pipeline(["clip", "cultureclip"], [1, 2])
     names = {f"train.{o}.s{s}.train_model" for o in ("clip", "cultureclip") for s in (1, 2)}
-    assert {node.name for node in pipeline.nodes} == names | {"train.list_general_pairs", "train.summarise_training"}
+    shared = {"train.list_general_pairs", "train.train_together", "train.summarise_training"}
+    assert {node.name for node in pipeline.nodes} == names | shared
     assert pipeline.inputs() == {"concepts", "cultwin", "images", "params:train"}
     checkpoints = {f"checkpoint_{o}_s{s}" for o in ("clip", "cultureclip") for s in (1, 2)}
     assert pipeline.outputs() == checkpoints | {"loss_curves", "training_metrics"}
@@ -128,7 +130,7 @@ def test_one_namespace_for_every_objective_and_seed():
 def test_parameters_that_the_pipeline_was_not_built_for_are_refused(parameters, tmp_path):
     other = parameters.model_copy(update={"seeds": (1, 2)})
     pipeline = create_pipeline(parameters.objectives, parameters.seeds)
-    node = next(node for node in pipeline.nodes if node.name.endswith("train_model"))
+    node = next(node for node in pipeline.nodes if node.name == "train.train_together")
     with pytest.raises(ConfigurationError, match="--params cannot change"):
         node.run(dict.fromkeys(node.inputs) | {"params:train": other})
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cultureclip.clip.settings import RunSettings
-from cultureclip.clip.training.runs import training_key
+from cultureclip.clip.training.keys import training_key
 from cultureclip.pipelines.train.parameters import TrainParameters
 from tests.support.parameters import change_stage
 

@@ -11,56 +11,25 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cultureclip.clip.contracts import AdapterCard, Checkpoint, GeneralPairs
-from cultureclip.clip.data.batches import SIDES, TwinData, prepare
+from cultureclip.clip.data.batches import TwinData, prepare
 from cultureclip.clip.data.replay import Replay, prepare_replay
 from cultureclip.clip.lora.adapter import LoraAdapter
 from cultureclip.clip.objectives.losses import OBJECTIVES, build_objective
 from cultureclip.clip.settings import RunSettings
+from cultureclip.clip.training.keys import RESULT_NAME, find_folder, is_finished
 from cultureclip.clip.training.launch import launch_training, threads_for
 from cultureclip.clip.training.trainer import BEST_NAME, FROZEN_BLOCKS_NAME, STATE_NAME, Trainer
 from cultureclip.clip.training.training_log import LOG_NAME, LogRow, best_row, read_log
 from cultureclip.clip.training.worker import Job
 from cultureclip.errors import ConfigurationError, StorageError, TrainingError
-from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
 from cultureclip.models.encoder import ImageTextEncoder, load_encoder
 from cultureclip.models.weights.checkpoint import load_tensors
 
 logger = logging.getLogger(__name__)
 
-RESULT_NAME, LOCK_NAME, CACHE_NAME = "adapter.safetensors", ".lock", "decoded"
+LOCK_NAME, CACHE_NAME = ".lock", "decoded"
 _LOOK_EVERY_S = 1.0
-_LAYOUT = 6  # part of the key: increase it when training on the same inputs changes
-_TEXT_COLUMNS = [f"{side}_{field}" for side in SIDES for field in ("concept", "caption", "image_id")]
-_WITHOUT_EFFECT = {
-    "augmentation": {"never_mirrored"},  # the key has the setting's result
-    "trainer": {"device", "tracker"},
-    "launch": {"kind", "backend", "rendezvous", "cluster"},
-}
-
-
-def training_key(
-    cultwin: pd.DataFrame,
-    images: ImageSource,
-    general: GeneralPairs | None,
-    fingerprint: str,
-    objective: str,
-    seed: int,
-    settings: RunSettings,
-    mirrorable: Collection[str] = (),
-) -> str:
-    """Return the digest of all that decides a training's outcome, without the rows' order and the number of the GPU."""
-    rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
-    pictures = images.checksums(sorted({i for side in SIDES for i in cultwin[f"{side}_image_id"]}))
-    ids = sorted(general.texts) if general else []
-    pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
-    concepts = {concept for side in SIDES for concept in cultwin[f"{side}_concept_id"]}
-    mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
-    device, _, _ = settings.trainer.device.partition(":")
-    chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    # Hash it under its first name, so that a project finds its earlier trainings.
-    chosen["trainer"]["keep_boundary"] = chosen["trainer"].pop("cache_frozen_blocks")
-    return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, fingerprint)
 
 
 def split_rows(cultwin: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -149,11 +118,20 @@ def train_adapter(
     _check_settings(settings, dev_rows, general)
     _check_pictures(cultwin, objective, settings)
     encoder = load_encoder(base, settings.trainer.device)
-    key = training_key(cultwin, images, general, encoder.fingerprint, objective, seed, key_settings, mirrorable)
     adapter = LoraAdapter(encoder.model, settings.lora, seed)
-    folder = work_dir / key
+    folder = find_folder(
+        cultwin,
+        images,
+        general,
+        base,
+        objective=objective,
+        seed=seed,
+        settings=key_settings,
+        work_dir=work_dir,
+        mirrorable=mirrorable,
+    )
     with _alone_in(folder, name):
-        if not (folder / RESULT_NAME).exists():
+        if not is_finished(folder):
             job = Job(
                 base=base.resolve(),
                 objective=objective,
@@ -167,7 +145,7 @@ def train_adapter(
             inputs = _prepare(train_rows, dev_rows, images, general, encoder, settings, cache, mirrorable)
             _train(job, encoder, adapter, inputs)
         else:
-            logger.info("%s: trained before (%s), nothing to do", name, key)
+            logger.debug("%s: taken from %s", name, folder)
     log, (state, _) = read_log(folder / LOG_NAME), load_tensors(folder / RESULT_NAME)
     chosen = best_row(log, settings.trainer.select_by)
     done = AdapterCard.model_validate(
@@ -183,7 +161,7 @@ def train_adapter(
             "step": chosen["step"],
             "selected_by": settings.trainer.select_by if "dev_loss" in chosen else "last",
             "dev": {figure: value for figure, value in chosen.items() if figure.startswith("dev_")},
-            "training_key": key,
+            "training_key": folder.name,
             "licence": sorted(set(cultwin["licence"])),
         }
     )

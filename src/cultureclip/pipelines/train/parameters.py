@@ -74,6 +74,8 @@ class TrainParameters(RunSettings, Trainings, Excluding):
         update_scale: Share of the update in the merged model, 0 (base) to 1.
         general_pairs: Pairs that ``replay`` replays.
         work_dir: Folder of unfinished and finished trainings by key.
+        at_once: Trainings at a time, each in a process of its own with its share of the cores; 1: one after another, in
+            the run's own process.
     """
 
     base: OpenClipPath
@@ -81,11 +83,19 @@ class TrainParameters(RunSettings, Trainings, Excluding):
     update_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     general_pairs: GeneralPairsSettings = GeneralPairsSettings()
     work_dir: str
+    at_once: Annotated[int, Field(ge=1, le=64)] = 1
 
     @model_validator(mode="after")
     def _variants_are_valid(self) -> Self:
         for name in self.variants:
             self.run_settings(name)
+        return self
+
+    @model_validator(mode="after")
+    def _one_at_a_time_on_many_processes(self) -> Self:
+        world = max(self.run_settings(name).launch.world for name in self.objectives)
+        if self.at_once > 1 and world > 1:
+            raise ValueError(f"at_once {self.at_once}: a training takes {world} processes; set at_once to 1")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from cultureclip.pipelines.train.instances import make_instances, read_instances
-from cultureclip.pipelines.train.nodes import for_instance, list_general_pairs, summarise_training
+from cultureclip.pipelines.train.nodes import for_instance, for_instances, list_general_pairs, summarise_training
 from cultureclip.scoring.models import ModelName
 
 
@@ -17,7 +17,14 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         seeds: Seeds; by default the config's.
     """
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
-    trainings = [_training(instance, instances) for instance in instances]
+    together = Node(
+        for_instances(instances),
+        ["cultwin", "images", "concepts", "general_pairs", "params:train"],
+        "train.trainings",
+        name="train_together",
+        namespace="train",
+    )
+    trainings = [_training(instance) for instance in instances]
     logs = {str(instance): f"training_log_{instance}" for instance in instances}
     summary = Node(
         summarise_training,
@@ -29,21 +36,15 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
     pairs = Node(
         list_general_pairs, ["concepts", "params:train"], "general_pairs", name="list_general_pairs", namespace="train"
     )
-    return Pipeline([*trainings, pairs, summary], tags="train")
+    return Pipeline([pairs, together, *trainings, summary], tags="train")
 
 
-def _training(instance: ModelName, instances: Sequence[ModelName]) -> Pipeline:
+def _training(instance: ModelName) -> Pipeline:
     """Wire one training, in a namespace of its own: lineage collapses to a box per objective, and to one for all."""
-    node = Node(
-        for_instance(instance, instances),
-        ["cultwin", "images", "concepts", "general_pairs", "params:train"],
-        ["checkpoint", "log"],
-        name="train_model",
-    )
+    node = Node(for_instance(instance), "trainings", ["checkpoint", "log"], name="train_model")
     return Pipeline(
         [node],
         namespace=f"train.{instance.objective}.s{instance.seed}",
-        inputs={"cultwin", "images", "concepts", "general_pairs"},
+        inputs={"trainings": "train.trainings"},
         outputs={"checkpoint": f"checkpoint_{instance}", "log": f"training_log_{instance}"},
-        parameters={"params:train"},
     )
