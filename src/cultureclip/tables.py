@@ -384,7 +384,7 @@ CONFUSIONS = _table(
 ASKED_PICTURES = _table(
     {
         "key": _text(),  # as predictions and confusions name a picture
-        "thumbnail": pa.Column(object, pa.Check(lambda cell: isinstance(cell, bytes), element_wise=True)),  # WebP
+        "thumbnail": pa.Column(object, pa.Check(lambda cell: isinstance(cell, bytes), element_wise=True)),  # JPEG
     },
     unique=["key"],
 )

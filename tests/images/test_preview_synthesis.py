@@ -90,7 +90,7 @@ def test_what_is_shown_is_the_start_of_the_plan_with_its_concepts(tiny_sd3, tmp_
     owner = dict(zip(TEXTS, ["kimono", "hanbok"] * 3, strict=True))
     assert [one.title for one in seen.shown] == [owner[text] for text in first["prompt"]]
     html = dict(seen.files())["index.html"].decode()
-    assert html.count('<img src="data:image/webp;base64,') == 5
+    assert html.count('<img src="data:image/jpeg;base64,') == 5
 
 
 def test_more_items_than_there_are_draw_all(tiny_sd3, tmp_path):
@@ -150,7 +150,7 @@ def test_a_session_leaves_the_page_and_none_of_the_stages_tables(place: Workplac
     place.put_table("03_primary/captions.parquet", caption_table(TEXTS))
     place.run("preview_synthesis", synthesis={"model": str(tiny_sd3), "call": TINY_CALL}, preview={"items": 2})
     (html,) = (place.data / "08_reporting" / "preview" / "synthesis").glob("2*/synthesis/index.html")
-    assert html.read_text(encoding="utf-8").count('<img src="data:image/webp;base64,') == 2
+    assert html.read_text(encoding="utf-8").count('<img src="data:image/jpeg;base64,') == 2
     assert {path.name for path in (place.data / "03_primary").iterdir()} == {
         "concepts.parquet",
         "captions.parquet",

@@ -36,7 +36,7 @@ def test_the_page_shows_every_judge_and_the_stage_asks_only_for_the_rest(place: 
         (html,) = (place.data / "08_reporting" / "preview" / "filtering").glob("2*/filtering/index.html")
         page = html.read_text(encoding="utf-8")
         assert "The first 5 of 12 images" in page
-        assert page.count('<img src="data:image/webp;base64,') == 5
+        assert page.count('<img src="data:image/jpeg;base64,') == 5
         assert "&lt;script&gt;alert(1)" in page
         assert "<script" not in page
         assert {"judgements.parquet", "cultwin.parquet"}.isdisjoint(path.name for path in place.data.rglob("*"))

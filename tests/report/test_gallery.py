@@ -1,22 +1,18 @@
 """The gallery's files: every twin is in them, once, with its pictures, and no text can leave its string."""
 
-import base64
-import io
 import json
 import re
-import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from cultureclip.report import thumbnails as reading
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.report.gallery import PAGE, order_twins, write_gallery
 from cultureclip.report.page import script_call
-from cultureclip.report.thumbnails import EDGE, thumbnail
 from tests.support.report_data import HOSTILE, Images, make_data
 
 PAIRS = 2 * PAGE + 5
@@ -30,7 +26,7 @@ def arguments(text: str) -> list:
 
 def files(limit: int = 1000, **kwargs):
     data = make_data(**kwargs)
-    return data, dict(write_gallery(data.tables, data.images, data.pictures, limit))
+    return data, dict(write_gallery(data.tables, data.images, data.references, limit))
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +75,8 @@ def test_cards_show_what_was_made_for_their_own_twin(gallery) -> None:
                 ]
                 assert side["imageCounts"] == [2, 1]
                 assert [reason for _, reason in side["refused"]] == ["twin scores higher (rated 5, 2, 1)"]
-                assert all(uri.startswith("data:image/webp;base64,") for uri in side["kept"])
-            assert side["reference"].startswith("data:image/webp;base64,")
+                assert all(uri.startswith("data:image/jpeg;base64,") for uri in side["kept"])
+            assert side["reference"].startswith("data:image/jpeg;base64,")
 
 
 def test_accepted_twins_come_first_and_categories_take_turns() -> None:
@@ -97,28 +93,11 @@ def test_accepted_twins_come_first_and_categories_take_turns() -> None:
 def test_a_missing_picture_is_null() -> None:
     data = make_data()
     images = Images(data.images.ids[1:])
-    written = dict(write_gallery(data.tables, images, {}, 10))
+    written = dict(write_gallery(data.tables, images, Images([]), 10))
     sides = arguments(written["gallery/twins-00000.js"])[1][0]["sides"]
     shown = [uri for side in sides for uri in [*side["kept"], *(uri for uri, _ in side["refused"])]]
     assert shown.count(None) == 1
     assert [side["reference"] for side in sides] == [None, None]
-
-
-def test_thumbnails_are_not_all_held_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    class Noise(Images):
-        def read(self, ids: list[str]) -> list[Image.Image]:
-            return [Image.effect_noise((EDGE, EDGE), 90) for _ in ids]
-
-    monkeypatch.setattr(reading, "_AT_ONCE", 4)
-    images = Noise([f"{i:03}" for i in range(100)])
-    with (tmp_path / "thumbnails").open("w+b") as file:
-        tracemalloc.start()
-        found = reading.read_thumbnails(images, [*images.ids, "absent"], file)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        sizes = [len(found.get(i)) for i in images.ids]
-    assert found.get("absent") is None
-    assert peak < sum(sizes) / 4
 
 
 @given(st.text() | st.just(HOSTILE))
@@ -132,23 +111,6 @@ def test_no_text_can_end_the_script_or_hide(text: str) -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
 
 
-def test_thumbnails_are_small_and_like_the_picture() -> None:
-    rows, columns = np.mgrid[:400, :300]
-    picture = np.stack([rows * 255 // 400, columns * 255 // 300, rows * 0 + 90], axis=-1).astype(np.uint8)
-    uri = thumbnail(picture)
-    small = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
-    assert small.size == (EDGE * 3 // 4, EDGE)
-    expected = np.asarray(Image.fromarray(picture).resize(small.size, Image.Resampling.BOX)).astype(float)
-    assert np.abs(np.asarray(small.convert("RGB")) - expected).mean() < 6
-    assert len(uri) < 4000
-
-
-def test_a_thumbnail_of_16_bits_shows_what_it_shows() -> None:
-    deep = np.repeat(np.linspace(0, 65535, 32).astype(np.uint16)[None], 32, axis=0)
-    shown = Image.open(io.BytesIO(base64.b64decode(str(thumbnail(Image.fromarray(deep))).partition(",")[2])))
-    assert np.abs(np.asarray(shown.convert("L")).astype(int) - (deep >> 8)).max() < 12
-
-
 def test_a_universal_that_fills_its_category_takes_turns() -> None:
     tables = make_data(pairs=40).tables
     tables.twins[["verdict", "category"]] = "accepted", "Art"
@@ -158,3 +120,17 @@ def test_a_universal_that_fills_its_category_takes_turns() -> None:
     tables.concepts["universal"] = tables.concepts["concept_id"].map(of).fillna("mask")
     first = order_twins(tables, 8)["a_concept_id"].map(of)
     assert list(first) == ["fan", "mask"] * 4
+
+
+def test_a_second_gallery_is_the_same_from_kept_thumbnails(tmp_path: Path) -> None:
+    data = make_data(pairs=PAIRS)
+    kept = KeyedStore(tmp_path / "thumbnails.sqlite")
+    plain = dict(write_gallery(data.tables, data.images, data.references, 1000))
+    first = dict(write_gallery(data.tables, data.images, data.references, 1000, kept))
+
+    class Closed(Images):
+        def read(self, ids: list[str]) -> list[Any]:
+            raise AssertionError(f"{ids} are read once more")
+
+    again = dict(write_gallery(data.tables, Closed(data.images.ids), data.references, 1000, kept))
+    assert plain == first == again

@@ -73,7 +73,7 @@ def test_a_pair_is_shown_decided_kept_and_known_after_a_restart(tmp_path: Path) 
             [["Japan"], ["South Korea"]],
             [["China"], ["Mexico"]],
         )
-        assert all(side["pictures"][0]["data"].startswith("data:image/webp;base64,") for side in pair["sides"])
+        assert all(side["pictures"][0]["data"].startswith("data:image/jpeg;base64,") for side in pair["sides"])
         decided = decide(server, 3, "accepted", "  they do ")
         assert decided["revealed"]["measures"]["visual_similarity"] > 0.9
         assert decided["revealed"]["rejected"][0] == [["near", 0.5, "same culture"]]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cultureclip.benchmarks.pocket import culture_benchmarks
 from cultureclip.benchmarks.protocols.items import picture_key
-from cultureclip.benchmarks.references import read_references
+from cultureclip.benchmarks.references import name_references, read_references
 from cultureclip.ids import digest
 from cultureclip.report.data import Answers, GalleryTables, ReportData, ReportSettings, StageRecords
 from cultureclip.report.thumbnails import shrink
@@ -39,6 +39,9 @@ class Images:
     def read(self, ids: list[str]) -> list[Image.Image]:
         assert set(ids) <= set(self.ids)
         return [Image.new("RGB", (16, 16), (int(i[:2], 16), 90, 90)) for i in ids]
+
+    def checksums(self, ids: list[str]) -> list[str]:
+        return [i[:2] for i in ids]
 
 
 RATINGS = {"authenticity": 5.0, "consistency": 2.0, "cultural_fidelity": 1.0}
@@ -187,7 +190,7 @@ def make_data(
             },
         ),
         images=Images([r["image_id"] for r in requests]),
-        pictures=pictures,
+        references=name_references(concepts, 24),
         run={
             "run_id": "run-7",
             "git": {"commit": "abc", "dirty": False},

@@ -7,6 +7,7 @@ import pandas as pd
 
 from cultureclip.benchmarks.protocols.items import picture_key
 from cultureclip.concepts.looks import open_image
+from cultureclip.concepts.named_pictures import NamedPictures
 from cultureclip.errors import SourceDataError
 from cultureclip.pictures.emoji import EMOJI, Style, render
 
@@ -77,6 +78,18 @@ def read_reference(reference: str, edge: int) -> np.ndarray:
 
 def read_references(concepts: pd.DataFrame, edge: int) -> References:
     """Return the held-out pictures by concept id; concepts without a picture are absent."""
+    return References(_name_references(concepts), edge)
+
+
+def name_references(concepts: pd.DataFrame, edge: int) -> NamedPictures:
+    """Return the pictures of :func:`read_references` as a source of pictures, whose checksums cost no decoding."""
+    named = _name_references(concepts).items()
+    styled = {concept: EMOJI.find([reference]) for concept, reference in named}
+    pictures = {c: f"{HELD_OUT_STYLE}:{styled[c].pop()}" if styled[c] else reference for c, reference in named}
+    return NamedPictures(pictures, edge)
+
+
+def _name_references(concepts: pd.DataFrame) -> dict[str, str]:
     named = concepts.dropna(subset=["reference_image"])
     references = zip(named["concept_id"], named["reference_image"], strict=True)
-    return References({concept: reference for concept, reference in references if reference}, edge)
+    return {concept: reference for concept, reference in references if reference}

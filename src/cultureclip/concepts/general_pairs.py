@@ -5,21 +5,18 @@ the layout that the Hugging Face Hub calls ``imagefolder``: pictures and a ``met
 ``file_name`` and ``text``.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
-from PIL import Image
 
-from cultureclip.concepts.looks import open_image
+from cultureclip.concepts.named_pictures import NamedPictures
 from cultureclip.errors import SourceDataError
-from cultureclip.ids import bytes_digest, digest, hash_fraction
-from cultureclip.pictures.registry import SCHEMES, find_style
+from cultureclip.ids import digest, hash_fraction
+from cultureclip.pictures.registry import SCHEMES
 from cultureclip.pictures.scheme import Scheme
 from cultureclip.reading.csv_table import read_csv_file
 from cultureclip.reading.names import find_inside
-from cultureclip.reading.pictures import RULES, ImageError, read_picture
 from cultureclip.reading.text import RefusedError, check_file
 
 METADATA = "metadata.csv"
@@ -105,7 +102,7 @@ def _show(name: str) -> str:
     return repr(name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "…")
 
 
-class PairPictures:
+class PairPictures(NamedPictures):
     """Pictures of general pairs, by pair id.
 
     Args:
@@ -114,41 +111,4 @@ class PairPictures:
     """
 
     def __init__(self, pairs: pd.DataFrame, size: int) -> None:
-        self._pictures = dict(zip(pairs["pair_id"], pairs["picture"], strict=True))
-        self._size = size
-
-    @property
-    def ids(self) -> list[str]:
-        """All pair ids."""
-        return sorted(self._pictures)
-
-    def read(self, ids: Sequence[str]) -> list[Image.Image]:
-        """Return the pictures with these ids, in this order.
-
-        Raises:
-            SourceDataError: if a file is refused by :func:`~cultureclip.concepts.looks.open_image`.
-        """
-        return [self._read(self._pictures[i]) for i in ids]
-
-    def checksums(self, ids: Sequence[str]) -> list[str]:
-        """Return the identity of the pictures with these ids: SHA-256 of the file, and rules or size of its drawing.
-
-        Raises:
-            SourceDataError: if a file is gone or cannot be read.
-        """
-        return [self._checksum(self._pictures[i]) for i in ids]
-
-    def _checksum(self, picture: str) -> str:
-        if drawn := find_style(picture):
-            scheme, style, what = drawn
-            return f"{bytes_digest(scheme.locate(what, style).read_bytes())} at {self._size}"
-        try:
-            return f"{bytes_digest(read_picture(Path(picture)))} decoded by rules {RULES}"
-        except ImageError as error:
-            raise SourceDataError(picture, f"cannot be read ({error})", "Put the file back") from error
-
-    def _read(self, picture: str) -> Image.Image:
-        if drawn := find_style(picture):
-            scheme, style, what = drawn
-            return Image.fromarray(scheme.draw(what, style, self._size))
-        return open_image(picture)
+        super().__init__(dict(zip(pairs["pair_id"], pairs["picture"], strict=True)), size)

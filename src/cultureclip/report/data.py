@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.images.source import ImageSource
 from cultureclip.scoring.models import ModelName
 
@@ -43,7 +43,7 @@ class Answers:
         name_bias: The table of name bias.
         cards: Cards of the benchmarks, in order.
         leak_check: What the check for held-out data compared.
-        thumbnails: Small WebP files of the benchmarks' pictures, by the pictures' keys.
+        thumbnails: Small JPEG files of the benchmarks' pictures, by the pictures' keys.
     """
 
     predictions: pd.DataFrame
@@ -93,13 +93,15 @@ class ReportData:
         tables: The tables of the stages before the training.
         stages: What the stages noted about themselves.
         images: Generated images.
-        pictures: Held-out pictures by concept id, uint8 [H, W, 3].
+        references: Held-out pictures by concept id.
         run: The run that evaluated: versions, commit, parameters.
+        thumbnails: Where thumbnails are kept for the next report; None: nowhere.
     """
 
     answers: Answers
     tables: GalleryTables
     stages: StageRecords
     images: ImageSource
-    pictures: Mapping[str, np.ndarray]
+    references: ImageSource
     run: Mapping[str, Any]
+    thumbnails: KeyedStore | None = None

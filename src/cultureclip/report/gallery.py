@@ -5,21 +5,23 @@ by which the page searches and filters, and files of :data:`PAGE` twins with tex
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cultureclip.concepts.regions import region_name
+from cultureclip.engine.keyed_store import KeyedStore
+from cultureclip.engine.temporary import scratch_folder
 from cultureclip.images.source import ImageSource
 from cultureclip.judging.rating import CRITERIA
 from cultureclip.judging.verdicts import decisions
 from cultureclip.report.data import GalleryTables
 from cultureclip.report.page import script_call, shorten
-from cultureclip.report.thumbnails import Thumbnails, read_thumbnails, thumbnail
+from cultureclip.report.thumbnails import keep_thumbnails
 from cultureclip.report.words import in_words
 
 PAGE = 24
@@ -55,6 +57,11 @@ class _Side:
         return [*self.kept[:KEPT_SHOWN], *self.refused[:REFUSED_SHOWN]]
 
 
+_NOTHING = _Side([], [], [], [])
+_Twin = tuple[str, str, str, str]
+"""Id, both concepts, split."""
+
+
 def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
     """Return the twins of the gallery in its order, with a column ``state``: what became of each.
 
@@ -82,45 +89,61 @@ def order_twins(tables: GalleryTables, limit: int) -> pd.DataFrame:
 
 
 def write_gallery(
-    tables: GalleryTables, images: ImageSource, pictures: Mapping[str, np.ndarray], limit: int
+    tables: GalleryTables, images: ImageSource, references: ImageSource, limit: int, kept: KeyedStore | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield files of the gallery as (path, text): the index, then the twins' files.
-
-    The generated pictures' thumbnails lie in a temporary file meanwhile: together as large as the gallery.
 
     Args:
         tables: The stages' tables.
         images: Generated images; one that is not there is shown as missing.
-        pictures: Held-out pictures by concept id, uint8 [H, W, 3].
+        references: Held-out pictures by concept id.
         limit: How many twins.
+        kept: Where thumbnails are kept for the next report; None: in a temporary folder meanwhile. Together they are as
+            large as the gallery.
+
+    Raises:
+        CultureClipError: if a picture cannot be read, or the store cannot be written.
     """
     twins = order_twins(tables, limit)
     used = pd.unique(twins[["a_concept_id", "b_concept_id"]].to_numpy().ravel())
     concepts = tables.concepts[tables.concepts["concept_id"].isin(used)].set_index("concept_id")
     yield "gallery/index.js", script_call("galleryIndex", _index(twins, concepts))
     sides = _sides(tables, set(twins["twin_id"]))
-    references = {concept: thumbnail(pictures[concept]) for concept in concepts.index if concept in pictures}
     features = {
         concept: shorten(" · ".join(cell), _LINE)
         for concept, cell in zip(concepts.index, concepts["key_visual_features"], strict=True)
     }
     rows = list(zip(twins["twin_id"], twins["a_concept_id"], twins["b_concept_id"], twins["split"], strict=True))
-    with TemporaryFile() as file:
+    with ExitStack() as stack:
+        if kept is None:
+            kept = KeyedStore(stack.enter_context(scratch_folder()) / "thumbnails.sqlite")
         shown = {drawn.image_id for side in sides.values() for drawn in side.shown}
-        thumbnails = read_thumbnails(images, shown, file)
+        keys = keep_thumbnails(references, concepts.index, kept) | keep_thumbnails(images, shown, kept)
         for number, start in enumerate(range(0, len(rows), PAGE)):
+            page = rows[start : start + PAGE]
+            there = {i: keys[i] for i in _pictures_on(page, sides) if i in keys}
+            uris = kept.get(set(there.values()))
+            thumbnails = {i: uris[key] for i, key in there.items()}
             cards = [
                 {
                     "split": None if pd.isna(split) else split,
                     "sides": [
-                        {"features": features[concept], "reference": references.get(concept)}
-                        | _describe(sides.get((twin, concept)), thumbnails)
+                        {"features": features[concept], "reference": thumbnails.get(concept)}
+                        | _describe(sides.get((twin, concept), _NOTHING), thumbnails)
                         for concept in pair
                     ],
                 }
-                for twin, *pair, split in rows[start : start + PAGE]
+                for twin, *pair, split in page
             ]
             yield f"gallery/twins-{number:05}.js", script_call("galleryTwins", number, cards)
+
+
+def _pictures_on(page: Sequence[_Twin], sides: Mapping[tuple[str, str], _Side]) -> Iterator[str]:
+    """Yield the ids of all pictures that twins are shown with."""
+    for twin, *pair, _ in page:
+        for concept in pair:
+            yield concept
+            yield from (drawn.image_id for drawn in sides.get((twin, concept), _NOTHING).shown)
 
 
 def _index(twins: pd.DataFrame, concepts: pd.DataFrame) -> dict[str, Any]:
@@ -188,9 +211,7 @@ def _rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[str, ...]]:
     return zip(*cells, strict=True)
 
 
-def _describe(side: _Side | None, thumbnails: Thumbnails) -> dict[str, Any]:
-    if side is None:
-        side = _Side([], [], [], [])
+def _describe(side: _Side, thumbnails: Mapping[str, str]) -> dict[str, Any]:
     return {
         "captions": side.captions[:CAPTIONS_SHOWN],
         "refusedCaptions": side.refused_captions[:CAPTIONS_SHOWN],

@@ -68,11 +68,13 @@ def script_call(function: str, *arguments: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return show_controls(value)
     if isinstance(value, list | tuple):
         return [_shown(item) for item in value]
-    return show_controls(value)
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    return value
 
 
 def _percent(value: float, digits: int = 1) -> str:

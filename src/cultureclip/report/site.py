@@ -32,5 +32,6 @@ class Site:
             # A lone surrogate in hostile text cannot be written as UTF-8: it becomes a question mark.
             yield name, text.encode("utf-8", "replace")
         data = self.data
-        for name, text in write_gallery(data.tables, data.images, data.pictures, self.settings.gallery_twins):
+        gallery = write_gallery(data.tables, data.images, data.references, self.settings.gallery_twins, data.thumbnails)
+        for name, text in gallery:
             yield name, text.encode("ascii")

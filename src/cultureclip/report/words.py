@@ -1,5 +1,6 @@
 """Names of tables, models and manifests in the words of readers: pages write no name as the code spells it."""
 
+from functools import lru_cache
 from typing import Any
 
 from cultureclip.clip.objectives.registry import OBJECTIVE_TITLES
@@ -22,6 +23,7 @@ _WORDS = {
 """Everything else whose own name says too little."""
 
 
+@lru_cache(4096)
 def in_words(name: str) -> str:
     """Write a name for readers: of a model, a metric, a stage, a reason or a fact of the manifest.
 

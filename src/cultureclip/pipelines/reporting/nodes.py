@@ -6,6 +6,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from cultureclip.datasets.site_dataset import SiteFiles
+from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import MissingInputError
 from cultureclip.images.source import ImageSource
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
@@ -93,6 +94,7 @@ def render_report(
     tables: GalleryTables,
     stages: StageRecords,
     images: ImageSource,
+    thumbnails: KeyedStore,
     evaluation_run: Run,
     parameters: ReportingParameters,
 ) -> SiteFiles:
@@ -103,19 +105,20 @@ def render_report(
         tables: The tables of the stages before the training.
         stages: Notes of the stages about themselves.
         images: The generated images.
+        thumbnails: Thumbnails of earlier reports.
         evaluation_run: Which run evaluated, and how.
         parameters: Settings of the report.
 
     Raises:
         MissingInputError: if another version of the code evaluated.
     """
-    from cultureclip.benchmarks.references import read_references
+    from cultureclip.benchmarks.references import name_references
     from cultureclip.report.site import Site
 
     how = _settings_of(evaluation_run)
     concepts, twins = tables.concepts, tables.twins
     twinned = concepts["concept_id"].isin([*twins["a_concept_id"], *twins["b_concept_id"]])
-    pictures = read_references(concepts[twinned], how.image_size)
+    references = name_references(concepts[twinned], how.image_size)
     settings = ReportSettings(
         plain=how.plain_objective,
         proposed=how.proposed_objective,
@@ -125,7 +128,7 @@ def render_report(
     )
     _check_abilities(answers.abilities)
     _check_groups(answers, settings)
-    return Site(ReportData(answers, tables, stages, images, pictures, evaluation_run), settings)
+    return Site(ReportData(answers, tables, stages, images, references, evaluation_run, thumbnails), settings)
 
 
 def _check_groups(answers: Answers, settings: ReportSettings) -> None:

@@ -46,7 +46,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         Node(gather_stages, stages, "stages", name="gather_stages"),
         Node(
             render_report,
-            ["answers", "tables", "stages", "images", "evaluation_run", "params:reporting"],
+            ["answers", "tables", "stages", "images", "thumbnail_store", "evaluation_run", "params:reporting"],
             "report",
             name="render_report",
         ),
@@ -55,7 +55,7 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         nodes,
         namespace="reporting",
         tags="reporting",
-        inputs={*_ANSWERS, *_TABLES, *stages.values(), "images", "evaluation_run"},
+        inputs={*_ANSWERS, *_TABLES, *stages.values(), "images", "thumbnail_store", "evaluation_run"},
         outputs={"report", "score_table", "results"},
         parameters={"params:reporting"},
     )

@@ -73,7 +73,7 @@ def build_confusions(
         confusions: The table of confusions.
         predictions: The predictions table: pictures of wrong options are looked up in it.
         cards: Benchmarks' cards.
-        thumbnails: WebP files of held-out pictures by the key that tables name them by.
+        thumbnails: JPEG files of held-out pictures by the key that tables name them by.
         model: The tuned model that is compared with the base.
     """
     blocks = []
