@@ -1,6 +1,7 @@
 import inspect
 from pathlib import Path
 
+import accelerate
 import diffusers
 import numpy as np
 import pytest
@@ -61,16 +62,27 @@ def test_the_pictures_are_those_of_the_familys_own_pipeline(name, folder, expect
     assert made.std() > 5
 
 
+@pytest.fixture
+def layers_can_go(monkeypatch):
+    """Name the CPU to accelerate as tensors do: diffusers says ``cpu:0``, which is another device than theirs."""
+    real = accelerate.cpu_offload
+    monkeypatch.setattr(
+        accelerate, "cpu_offload", lambda model, device, **more: real(model, torch.device(device.type), **more)
+    )
+
+
 @pytest.mark.parametrize(
     "memory",
     [
         {"text_encoders": "offloaded"},
         {"text_encoders": "freed"},
         {"text_encoders": "freed", "offload": "model"},
+        {"offload": "sequential"},
+        {"text_encoders": "freed", "offload": "sequential"},
     ],
-    ids=["offloaded", "freed", "freed and model"],
+    ids=["offloaded", "freed", "freed and model", "sequential", "freed and sequential"],
 )
-def test_where_parts_are_changes_no_byte(name, folder, expected, memory):
+def test_where_parts_are_changes_no_byte(name, folder, expected, memory, layers_can_go):
     """On one device, parts that come and go compute the same numbers; twice, since a part is read again."""
     model = load(folder, memory=ImageMemory(**memory))
     assert np.array_equal(draw(model, CALLS[name]), expected)
@@ -84,6 +96,14 @@ def test_freed_text_encoders_are_gone_while_pictures_are_made(name, folder):
     encoders = [part for part in model.pipeline.components if part.startswith("text_encoder")]
     assert encoders
     assert all(getattr(model.pipeline, part) is None for part in encoders)
+
+
+def test_offloaded_one_by_one_no_layer_keeps_its_weights(name, folder, layers_can_go):
+    model = load(folder, memory=ImageMemory(offload="sequential"))
+    draw(model, CALLS[name])
+    denoiser = getattr(model.pipeline, "transformer", None) or model.pipeline.unet
+    kept = [part for part, one in denoiser.named_parameters() if one.device.type != "meta"]
+    assert not kept
 
 
 def test_embedded_prompts_can_be_cut_as_a_batch_is_when_memory_runs_out(name, folder, expected):
