@@ -95,6 +95,22 @@ def test_an_image_like_another_concepts_is_refused_with_it(store, judge_path):
         assert found.loc[image, "near_similarity"] == pytest.approx(nearest, abs=1e-5)
 
 
+def test_of_many_images_those_that_are_too_near_are_found_and_only_they_are_measured(store, judge_path):
+    base = {f"i{n}": noise_picture(n) for n in range(6)}
+    base["i3"] = base["i0"]
+    encoder = Judge(JudgeSettings(judge=str(judge_path), batch=8), store)
+    given = material(base, store, ["a", "a", "b", "b", "c", "c"], encoder=encoder)
+    found, all_measured = (
+        ask_judges(given, rules("distinct", distinct={"max_similarity": 0.999, "measured_up_to": limit}))
+        for limit in (5, 6)
+    )
+    assert found[["reason", "duplicate_of", "verdict"]].equals(all_measured[["reason", "duplicate_of", "verdict"]])
+    near = found["reason"].notna()
+    assert np.allclose(found["near_similarity"][near], all_measured["near_similarity"][near], atol=1e-5)
+    assert near.sum() == 2 and found["near_similarity"][~near].isna().all()
+    assert all_measured["near_similarity"].notna().all()
+
+
 def test_one_concept_alone_is_like_no_other(store, judge_path):
     encoder = Judge(JudgeSettings(judge=str(judge_path), batch=8), store)
     given = material({"a": noise_picture(1), "b": noise_picture(1)}, store, ["k", "k"], encoder=encoder)

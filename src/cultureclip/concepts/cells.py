@@ -29,14 +29,10 @@ class Cells:
 
     def __init__(self, embeddings: np.ndarray, cultures: csr_matrix) -> None:
         count = len(embeddings)
-        nearest, centres = _cluster(embeddings, min(count, round(_CELLS_PER_ROOT * count**0.5)))
-        used, cell_of, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
-        order = np.argsort(_cluster(centres[used], round(len(used) ** 0.5))[0], kind="stable")
-        number = np.argsort(order)
-        self.cell_of, sizes = number[cell_of], sizes[order]
+        self.cell_of, self._centres = find_cells(embeddings, _CELLS_PER_ROOT)
+        sizes = np.bincount(self.cell_of)
         self.members = np.split(np.argsort(self.cell_of, kind="stable"), np.cumsum(sizes)[:-1])
-        self._centres = centres[used][order]
-        placed = csr_matrix((np.ones(count, np.float32), (self.cell_of, np.arange(count))), shape=(len(used), count))
+        placed = csr_matrix((np.ones(count, np.float32), (self.cell_of, np.arange(count))), shape=(len(sizes), count))
         self._common = csr_matrix((placed @ cultures).toarray() == sizes[:, None], dtype=np.float32)
         self._embeddings, self._cultures = embeddings, cultures
 
@@ -84,6 +80,24 @@ class Cells:
         closeness = np.asarray(self._embeddings[rows] @ self._centres.T)
         closeness[(self._cultures[rows] @ self._common.T).nonzero()] = -np.inf
         return closeness
+
+
+def find_cells(embeddings: np.ndarray, per_root: int) -> tuple[np.ndarray, np.ndarray]:
+    """Put rows into cells.
+
+    Args:
+        embeddings: L2-normalised, float32 [N, D].
+        per_root: Number of cells, as a multiple of sqrt(N); none is empty, so there may be fewer.
+
+    Returns:
+        Each row's cell, the one whose centre is nearest, [N], and the centres, L2-normalised, float32 [cells, D]. Cells
+        with near numbers lie near each other.
+    """
+    count = len(embeddings)
+    nearest, centres = _cluster(embeddings, min(count, round(per_root * count**0.5)))
+    used, cell_of = np.unique(nearest, return_inverse=True)
+    order = np.argsort(_cluster(centres[used], round(len(used) ** 0.5))[0], kind="stable")
+    return np.argsort(order)[cell_of], centres[used][order]
 
 
 def _cluster(vectors: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import pandas as pd
 from cultureclip.concepts.neighbours import culture_matrix, nearest_of_other_cultures
 from cultureclip.errors import ConfigurationError
 from cultureclip.judging.judge import Judge
+from cultureclip.judging.look_alikes import find_look_alikes
 from cultureclip.judging.panel import Material
 from cultureclip.judging.reasons import Reason
 from cultureclip.judging.settings import PanelSettings
@@ -27,10 +28,16 @@ def judge(material: Material, settings: PanelSettings) -> pd.DataFrame:
     found = pd.DataFrame({"near_similarity": np.nan, "duplicate_of": None}, index=measured.index)
     if rows["concept_id"].nunique() > 1:
         embeddings = _read_embeddings(material.encoder, rows["image_id"].tolist())
-        own = culture_matrix([[concept] for concept in rows["concept_id"]])
-        nearest = nearest_of_other_cultures(embeddings, own, 1, settings.distinct.search)
-        found.loc[rows.index, "near_similarity"] = nearest.cosines[:, 0].astype(float).clip(-1, 1)
-        found.loc[rows.index, "duplicate_of"] = rows["image_id"].to_numpy()[nearest.places[:, 0]]
+        if len(rows) <= settings.distinct.measured_up_to:
+            own = culture_matrix([[concept] for concept in rows["concept_id"]])
+            nearest = nearest_of_other_cultures(embeddings, own, 1)
+            places, cosines = nearest.places[:, 0], nearest.cosines[:, 0].astype(float).clip(-1, 1)
+        else:
+            places, cosines = find_look_alikes(
+                embeddings, pd.factorize(rows["concept_id"])[0], settings.distinct.max_similarity
+            )
+        found.loc[rows.index, "near_similarity"] = cosines
+        found.loc[rows.index, "duplicate_of"] = rows["image_id"].to_numpy()[places]
     too_near = found["near_similarity"] > settings.distinct.max_similarity
     reason = pd.Series(None, index=measured.index, dtype=object)
     return found.assign(

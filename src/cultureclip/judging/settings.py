@@ -7,7 +7,6 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cultureclip.attribution.settings import GradeSettings, LinkSettings
-from cultureclip.concepts.settings import SearchSettings
 from cultureclip.models.chat.settings import ChatSettings, ServerSettings
 from cultureclip.models.settings import JudgePath
 from cultureclip.settings_base import CPU, Device, Settings
@@ -145,11 +144,12 @@ class DistinctRule(Settings):
 
     Attributes:
         max_similarity: Largest cosine to an image of another concept.
-        search: How the nearest is found among many images.
+        measured_up_to: Most images of which every one's nearest is measured. Of more images, only those that are too
+            near are found, which takes less than the square of their number.
     """
 
     max_similarity: float = Field(default=0.99, gt=-1, le=1)
-    search: SearchSettings = SearchSettings(exact_up_to=20_000, recall=0.95, sample=500)
+    measured_up_to: int = Field(default=20_000, ge=0)
 
 
 class Panel(Settings):
