@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,22 @@ def run_part(name: str, limit: float, options: argparse.Namespace) -> dict[str, 
         try:
             ended = "done" if process.wait(limit) == 0 else "failed"
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
+            stop(process)
             ended = "cut off"
         for thread in threads:
             thread.join()
     if ended == "failed":
         print("".join(said[-12:]), flush=True)
     return {"ended": ended, "seconds": round(time.monotonic() - began, 1), "figures": figures}
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a part with the processes that it started; torchrun ends its workers, which are in sessions of their own."""
+    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):  # the part has ended, and left nobody
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
 
 
 def collect(lines: Any, figures: list[dict[str, Any]], said: list[str]) -> None:
@@ -77,8 +87,13 @@ def collect(lines: Any, figures: list[dict[str, Any]], said: list[str]) -> None:
 
 
 def find_gpu(device: str) -> str | None:
-    """Name of the device, or None if it is not there; asked in a process of its own, since CUDA cannot be left."""
-    code = f"import torch; print(torch.cuda.get_device_name({device!r}) if torch.cuda.is_available() else '')"
+    """Name, memory and CUDA of the device, or None if it is not there; in a process of its own: CUDA cannot be left."""
+    code = (
+        "import torch\n"
+        f"found = torch.cuda.get_device_properties({device!r})\n"
+        "print(f'{found.name}, {found.total_memory / 1e9:.0f} GB, compute capability {found.major}.{found.minor}, '\n"
+        "      f'CUDA {torch.version.cuda}, torch {torch.__version__}')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
 

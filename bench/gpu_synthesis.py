@@ -1,7 +1,6 @@
 """Part of ``bench/gpu.py`` that generates: Stable Diffusion 3.5 Large Turbo's shape, with and without each option."""
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from device import held, peak_gb, say, use, wait
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5Config, T5EncoderModel, T5TokenizerFast
 
@@ -148,8 +148,14 @@ class Shown:
         self.device, self.shape = device, SMALL if tiny else LARGE
         self.call = {**TURBO, "height": 32, "width": 32, "max_sequence_length": 16} if tiny else TURBO
         self.rounds, self.batch, self.large = (1, 2, 128) if tiny else (3, 8, 2048)
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make the pipeline, as it is before any option; memory for two is not asked for."""
+        self.pipeline = None
+        held(self.device)
         began = time.perf_counter()
-        self.pipeline = build(self.shape, device)
+        self.pipeline = build(self.shape, self.device)
         parts = [part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module)]
         count = sum(one.numel() for part in parts for one in part.parameters())
         say(what="built", parameters=count, seconds=round(time.perf_counter() - began, 1))
@@ -157,7 +163,7 @@ class Shown:
     def measure(self, what: str, batch: int, memory: ImageMemory, *, side: int = 0, tiling: bool = False) -> None:
         """Print images per second and the most memory held, after a first batch; ``side`` is in pixels."""
         call = self.call | ({"height": side, "width": side} if side else {})
-        cuda = self.device.startswith("cuda")
+        rounds = 1 if memory.offload == "sequential" else self.rounds  # all weights travel in every step
         if memory.text_encoders != "resident" or memory.offload != "none":
             self.pipeline.to("cpu")
         set_decoding(self.pipeline, slicing=memory.vae_slicing, tiling=tiling)
@@ -165,19 +171,17 @@ class Shown:
         try:
             put_to_work(model, memory, None)
             self._draw(model, call, batch, 1)
-            if cuda:
-                torch.cuda.reset_peak_memory_stats()
+            held(self.device)
             began = time.perf_counter()
-            self._draw(model, call, batch, self.rounds)
+            self._draw(model, call, batch, rounds)
             seconds = time.perf_counter() - began
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             say(what=what, batch=batch, out_of_memory=True)
         else:
-            held = round(torch.cuda.max_memory_allocated() / 1e9, 2) if cuda else None
-            rate = round(self.rounds * batch / seconds, 3)
-            say(what=what, batch=batch, images_per_second=rate, seconds=round(seconds, 3), memory_gb=held)
+            rate, memory_gb = round(rounds * batch / seconds, 3), peak_gb(self.device)
+            say(what=what, batch=batch, images_per_second=rate, seconds=round(seconds, 3), memory_gb=memory_gb)
         self._reset(model)
 
     def _draw(self, model: TextToImage, call: dict[str, Any], batch: int, rounds: int) -> None:
@@ -185,8 +189,7 @@ class Shown:
         texts = model.embed(prompts, call) if model.embeds_first else prompts
         for one in texts:
             model.generate(one, list(range(batch)), call)
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize()
+        wait(self.device)
 
     def _reset(self, model: TextToImage) -> None:
         """Undo the options: all parts are attached, whole and not compiled; the caller's next options place them."""
@@ -197,13 +200,7 @@ class Shown:
         self.pipeline.vae.disable_tiling()
         for module in self.pipeline.transformer.modules():
             module._compiled_call_impl = None
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-
-
-def say(**figures: object) -> None:
-    """Print one figure as soon as it is there."""
-    print(json.dumps(figures), flush=True)
+        held(self.device)
 
 
 def main() -> None:
@@ -212,7 +209,12 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
-    shown = Shown(options.device, tiny=options.tiny)
+    use(options.device)
+    try:
+        shown = Shown(options.device, tiny=options.tiny)
+    except torch.OutOfMemoryError:
+        say(what="built", out_of_memory=True)
+        return
     batch = shown.batch
     shown.measure("plain", batch, ImageMemory())
     shown.measure("plain", 1, ImageMemory())
@@ -225,9 +227,12 @@ def main() -> None:
     cast_layerwise(shown.pipeline, FP8)
     shown.measure("8-bit weights", batch, ImageMemory())
     if options.device == "cpu":
-        say(what="offload sequential", skipped="accelerate moves single layers to an accelerator only")
+        say(
+            what="offload sequential",
+            skipped="diffusers calls the CPU cpu:0, which accelerate takes for another device than cpu",
+        )
         return
-    shown.pipeline = build(shown.shape, options.device)
+    shown.rebuild()
     shown.measure("offload sequential", batch, ImageMemory(offload="sequential"))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from device import held, is_cuda, peak_gb, say, use, wait
 from machine import describe_machine
 from torch import Tensor
 from train_step import Ours, Released
@@ -29,22 +31,9 @@ B32, L14, TINY = "ViT-B-32-quickgelu", "ViT-L-14-quickgelu", "tiny"
 GRADIENT_TOLERANCE = 1e-3
 
 
-def say(**figures: object) -> None:
-    """Print one figure as soon as it is there."""
-    print(json.dumps(figures), flush=True)
-
-
-def wait(device: str) -> None:
-    """Let the device finish what it was given."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-
-
 def timed(step: Callable[[], float], steps: int, device: str) -> dict[str, object]:
-    """Median seconds of a step after a first one, the last loss, and the most memory that the device held."""
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    """Median seconds of a step after a first one, the last loss, and the memory that a step adds at its peak."""
+    before = held(device)
     loss, taken = step(), []
     for _ in range(steps):
         wait(device)
@@ -52,8 +41,19 @@ def timed(step: Callable[[], float], steps: int, device: str) -> dict[str, objec
         loss = step()
         wait(device)
         taken.append(time.perf_counter() - began)
-    memory = round(torch.cuda.max_memory_allocated() / 1e9, 2) if device.startswith("cuda") else None
-    return {"seconds": round(statistics.median(taken), 4), "memory_gb": memory, "loss": round(loss, 6)}
+    added = peak_gb(device, before)
+    return {"seconds": round(statistics.median(taken), 4), "step_gb": added, "loss": round(loss, 6)}
+
+
+def timed_or_none(what: str, step: Callable[[], float], steps: int, device: str) -> dict[str, object] | None:
+    """The same; None if memory ran out, which is said."""
+    try:
+        return timed(step, steps, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    say(what=what, out_of_memory=True)
+    return None
 
 
 def on_device(data: TwinData, device: str) -> TwinData:
@@ -71,8 +71,9 @@ def ours(name: str, device: str, precision: str, twins: int, chunk: int | None =
 
 def largest_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Largest difference of two gradients over the largest entry of the second."""
-    largest = max(float(gradient.abs().max()) for gradient in expected.values())
-    return max(float((found[name].cpu() - gradient.cpu()).abs().max()) for name, gradient in expected.items()) / largest
+    largest = torch.stack([gradient.abs().max().cpu() for gradient in expected.values()]).max()
+    worst = [(found[name].cpu() - gradient.cpu()).abs().max() for name, gradient in expected.items()]
+    return float(torch.stack(worst).max() / largest)  # of tensors, since max of floats would pass over NaN
 
 
 def correctness(device: str, *, tiny: bool) -> None:
@@ -95,12 +96,12 @@ def train(name: str, device: str, twins: int, steps: int) -> None:
     """Time the released way and ours in both precisions, over the same twins and with the same weights."""
     folder, encoder = load_vit(name)
     data = on_device(random_twins(encoder, twins), device)
-    seconds = {}
     for precision in ("bf16", "fp32"):
         way, batch = ours(name, device, precision, twins)
-        measured = timed(lambda way=way, batch=batch: way.step(batch), steps, device)
-        seconds["ours", precision] = measured["seconds"]
-        say(what=f"ours {precision}", twins=twins, twins_per_second=round(twins / measured["seconds"], 1), **measured)
+        mine = timed_or_none(f"ours {precision}", lambda way=way, batch=batch: way.step(batch), steps, device)
+        if mine is None:
+            continue
+        say(what=f"ours {precision}", twins=twins, twins_per_second=round(twins / mine["seconds"], 1), **mine)
         mixed = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
         released = Released(hugging_face(folder, encoder), way, way.temperature, device)
 
@@ -108,9 +109,10 @@ def train(name: str, device: str, twins: int, steps: int) -> None:
             with mixed:
                 return released.step(data, batch.pixels())
 
-        measured = timed(step, steps, device)
-        seconds["released", precision] = measured["seconds"]
-        figures = {"ratio": round(measured["seconds"] / seconds["ours", precision], 3)}
+        measured = timed_or_none(f"released {precision}", step, steps, device)
+        if measured is None:
+            continue
+        figures = {"ratio": round(measured["seconds"] / mine["seconds"], 3)}
         if precision == "fp32":
             figures["gradient_difference"] = largest_difference(way.gradients(), released.gradients())
         say(what=f"released {precision}", twins=twins, **measured, **figures)
@@ -134,12 +136,8 @@ def chunks(device: str, *, tiny: bool) -> None:
             way, batch = ours(name, device, "bf16", twins, size)
             if compiled:
                 way.compile()
-            try:
-                measured = timed(lambda way=way, batch=batch: way.step(batch), steps, device)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                say(what=what, twins=twins, out_of_memory=True)
+            measured = timed_or_none(what, lambda way=way, batch=batch: way.step(batch), steps, device)
+            if measured is None:
                 continue
             plain = plain or {part: gradient.clone() for part, gradient in way.gradients().items()}
             difference = largest_difference(way.gradients(), plain)
@@ -148,7 +146,7 @@ def chunks(device: str, *, tiny: bool) -> None:
 
 def group(device: str, *, tiny: bool) -> None:
     """Start two processes that share a step; each compares its gradient with that of the whole batch alone."""
-    if device.startswith("cuda") and torch.cuda.device_count() < 2:
+    if is_cuda(device) and torch.cuda.device_count() < 2:
         say(what="two processes", skipped=f"{torch.cuda.device_count()} GPU")
         return
     load_vit(TINY if tiny else B32)
@@ -158,11 +156,10 @@ def group(device: str, *, tiny: bool) -> None:
 
 def member(device: str, *, tiny: bool) -> None:
     """One of two processes of a step."""
-    name, twins, steps = (TINY, 8, 1) if tiny else (B32, 512, 5)
-    with joined_group("nccl" if device.startswith("cuda") else "gloo") as both:
-        here = f"cuda:{both.rank}" if device.startswith("cuda") else device
-        if device.startswith("cuda"):
-            torch.cuda.set_device(here)
+    name, twins, steps = (TINY, 8, 1) if tiny else (B32, 256, 5)
+    here = f"cuda:{os.environ['LOCAL_RANK']}" if is_cuda(device) else device
+    use(here)  # before the group is joined, as NCCL asks for
+    with joined_group("nccl" if is_cuda(device) else "gloo") as both:
         way, batch = ours(name, here, "fp32", twins)
         alone = timed(lambda: way.step(batch), steps, here)
         expected = {part: gradient.clone() for part, gradient in way.gradients().items()}
@@ -182,6 +179,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
     device, tiny = options.device, options.tiny
+    use(device)
     if options.part == "correctness":
         print(describe_machine(), flush=True)
         correctness(device, tiny=tiny)
