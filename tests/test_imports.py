@@ -12,8 +12,9 @@ SOURCE = Path(cultureclip.__file__).parent
 FLOORS = (
     {"cli"},
     {"settings"},
-    {"hooks", "store_command", "tracking"},
+    {"hooks", "runner", "store_command", "tracking"},
     {"survey"},
+    {"reuse"},
     {"preflight", "run_log", "run_manifest"},
     {"pipeline_registry"},
     {"pipelines"},

@@ -36,6 +36,7 @@ def _run(**options: Any) -> Any:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     run_kedro: Any = kedro_run.callback
+    options["runner"] = options.get("runner") or "cultureclip.runner.ReusingRunner"
     for handler in logging.getLogger().handlers:
         handler.addFilter(_at_least(handler.level))  # the redirection keeps filters and forgets levels
     try:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,10 @@ class ProjectHooks:
         seconds = run.manifest.stop_node(node)
         if line := run.stages.stop_node(node, outputs, seconds):
             logger.info("%s", line)
+
+    def note_reused(self, run_id: str, stage: str, nodes: Iterable[Node], earlier: str) -> None:
+        """Record that a stage was taken from an earlier run; called by the runner, for Kedro has no such hook."""
+        self._runs[run_id].manifest.note_reused(stage, nodes, earlier)
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The manifest of a run: on disk from its start, since the report reads it and a killed run leaves one as well."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -67,6 +67,7 @@ class RunManifest:
         self._facts = {"run_id": run_id, "started": self._record.started, **facts}
         self._path = self.saved_path(MANIFEST)
         self._mark = temporary_beside(self._path.parent)
+        self._reused: dict[str, str] = {}
         self._lock = Lock()  # a ThreadRunner ends several nodes at once
 
     def begin(self) -> None:
@@ -91,12 +92,22 @@ class RunManifest:
 
     def start_node(self, node: Node) -> None:
         """Note the inputs of a node, of raw files also the content, and start its clock."""
+        self._note_inputs(node)
+        self._record.start_node(node.name)
+
+    def note_reused(self, stage: str, nodes: Iterable[Node], earlier: str) -> None:
+        """Note that a stage was not run, because an earlier run has made the same of the same inputs."""
+        for node in nodes:
+            self._note_inputs(node)
+        self._reused[stage] = earlier
+        self._save("running")
+
+    def _note_inputs(self, node: Node) -> None:
         for name in set(node.inputs) - self._record.loaded:
             path = _raw_file(self._catalog.get(name))
             if path is not None:
                 self._record.data_hashes[name] = provenance.hash_file(path)
             self._record.loaded.add(name)
-        self._record.start_node(node.name)
 
     def stop_node(self, node: Node) -> float:
         """Stop a node's clock, bring the manifest up to date, and return the node's seconds."""
@@ -147,6 +158,7 @@ class RunManifest:
             "save_versions": self.saved(),
             "data_hashes": dict(record.data_hashes),
             "node_seconds": dict(record.node_seconds),
+            "reused": dict(self._reused),
         }
 
     def _loaded(self) -> dict[str, str]:

@@ -65,10 +65,12 @@ class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
             DatasetError: if this version exists.
         """
         super().save(data)
-        if self.has_latest and self._version:
-            page = Path(self._filepath) / LATEST / ENTRY
-            with explaining(page):
-                self._lead_to_newest(page)
+        self._keep_latest()
+
+    def take_over(self, version: str) -> None:
+        """Save an earlier version as this run's own, then the page that leads to the newest one; errors as of save."""
+        super().take_over(version)
+        self._keep_latest()
 
     def load(self) -> Path:
         """Return the path of the entry."""
@@ -79,6 +81,12 @@ class SiteDataset(WholeVersions, AbstractVersionedDataset[SiteFiles, Path]):
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
+
+    def _keep_latest(self) -> None:
+        if self.has_latest and self._version:
+            page = Path(self._filepath) / LATEST / ENTRY
+            with explaining(page):
+                self._lead_to_newest(page)
 
     def _lead_to_newest(self, page: Path) -> None:
         """Write the page until it leads to the newest version: another run may have saved meanwhile."""

@@ -1,6 +1,7 @@
 """Versions of datasets that are saved completely or not at all, and that belong to the run that uses them."""
 
 import logging
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -111,6 +112,28 @@ class WholeVersions(Versioned):
         """Return the path of this run's version, whether it has been saved or not."""
         version = self.resolve_save_version()
         return Path(self._filepath if version is None else self._get_versioned_path(version))
+
+    def version_path(self, version: str) -> Path:
+        """Return the path of a version, whether it is there or not."""
+        return Path(self._get_versioned_path(version))
+
+    def is_whole(self, version: str) -> bool:
+        """Tell whether a version is there and not damaged."""
+        path = self.version_path(version)
+        return path.exists() and self._find_damage(path) is None
+
+    def take_over(self, version: str) -> None:
+        """Save a copy of an earlier version as this run's own.
+
+        Raises:
+            VersionStorageError: if the disk is full or failing, or the folder is not writable.
+        """
+        source, target = self.version_path(version), self.saved_path()
+        with explaining(target), building(target.parent) as folder:
+            if source.is_dir():
+                shutil.copytree(source, folder / target.name, copy_function=shutil.copyfile)
+            else:
+                shutil.copyfile(source, folder / target.name)
 
     def resolve_load_version(self) -> str | None:
         """Return the version to load: the requested one, else this run's, else the pinned or newest one."""

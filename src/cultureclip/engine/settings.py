@@ -45,6 +45,7 @@ class EngineSettings(Settings):
         tries: How often an item is tried whose worker dies or hangs, before it counts as failed.
         silent_s: Seconds without a sign of life after which the holder of an item counts as dead. A sign comes every
             tenth of this.
+        reuse: Whether a stage of which nothing has changed is taken from the run that made its newest versions.
         journal: Folder of the jobs' journals, also one that fsspec opens, such as ``s3://bucket/jobs``. None: nobody
             shares the work, and an item that fails ends the run.
     """
@@ -59,6 +60,7 @@ class EngineSettings(Settings):
     retry: Literal["failed"] | None = None
     tries: int = Field(default=3, ge=1)
     silent_s: float = Field(default=60.0, gt=0)
+    reuse: bool = True
     journal: Place | None = None
 
     @model_validator(mode="after")
