@@ -79,6 +79,18 @@ ROWS = (
         quick=("--items=400",),
     ),
     Row(
+        "photographs",
+        "loading a benchmark of JPEGs once more, and checking it for near-duplicates; the first time",
+        "photographs.py",
+        lambda f: (
+            f"{f['photographs']:,} JPEGs: {f['later_load_cpu_s']:.2f} s of a processor against "
+            f"{f['first_load_cpu_s']:.1f}, and {f['later_check_cpu_s']:.2f} s against {f['first_check_cpu_s']:.1f}; "
+            f"embedding takes {f['over_slower']:.2f} times as long as the slower of decoder and model where both are "
+            f"as fast, {f['over_decoder']:.2f} times as a slower decoder, {f['over_model']:.2f} times as a slower model"
+        ),
+        quick=("--photographs=600", "--embedded=128"),
+    ),
+    Row(
         "recall",
         "recall both ways, five texts per image; CLIP_benchmark's function",
         "recall.py",
@@ -208,7 +220,8 @@ ROWS = (
         "report.py",
         lambda f: (
             f"{f['twins']:,} twins: {f['open_s']:.2f} s to the last picture of the first page; written in "
-            f"{f['build_s']:.0f} s, {f['bytes'] / 1e9:.2f} GB, {f['files']:,} files"
+            f"{f['build_s']:.0f} s ({f['build_cpu_s']:.0f} s of a processor), again with all thumbnails kept in "
+            f"{f['again_s']:.0f} s ({f['again_cpu_s']:.0f}), {f['bytes'] / 1e9:.2f} GB, {f['files']:,} files"
         ),
         quick=("--twins=5000", "--runs=3"),
     ),

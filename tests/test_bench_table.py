@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RECORD = {"what": "a; b", "command": "bench/a.py", "result": "2 times", "machine": "M", "commit": "c1", "full": True}
-PUT_TOGETHER = {"coverage", "judge_coverage", "engine"}
+PUT_TOGETHER = {"coverage", "judge_coverage", "engine", "photographs"}
 """Rows whose scripts put the names of their figures together."""
 
 

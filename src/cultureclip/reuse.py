@@ -23,9 +23,9 @@ from cultureclip.datasets.review_dataset import ReviewDataset
 from cultureclip.datasets.versions import WholeVersions
 from cultureclip.engine.atomic import replacing
 from cultureclip.ids import digest
-from cultureclip.models.fingerprint import file_digest
 from cultureclip.models.named import find_place
 from cultureclip.models.settings import ModelPath
+from cultureclip.models.weights.fingerprint import file_digest
 from cultureclip.pictures.registry import find_scheme, find_style
 from cultureclip.pipeline_registry import STAGES
 from cultureclip.provenance import list_packages
