@@ -64,7 +64,7 @@ class KeyedStore:
                 query = f"SELECT rowid, key, value, {checksum} FROM answers WHERE key IN ({marks})"  # noqa: S608
                 for row, key, value, expected in connection.execute(query, part):
                     if _is_whole(key, value, expected):
-                        found[key.decode()] = json.loads(value)
+                        found[key.decode()] = json.loads(value.decode())  # of bytes, json would guess the encoding
                     else:
                         damaged[row] = key
         if damaged:
@@ -157,9 +157,11 @@ def _has_checksums(connection: sqlite3.Connection) -> bool:
 
 
 def _checksum(key: bytes | str, value: bytes | str) -> str:
-    """Return the digest of a row: 64 bits tell any damage."""
-    parts = [part.encode() if isinstance(part, str) else part for part in (key, value)]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    """Return the digest of a row, ``key\\0value``: 64 bits tell any damage."""
+    hasher = hashlib.sha256(key.encode() if isinstance(key, str) else key)
+    hasher.update(b"\0")
+    hasher.update(value.encode() if isinstance(value, str) else value)  # not joined: that would copy it
+    return hasher.hexdigest()[:16]
 
 
 def _is_whole(key: object, value: object, checksum: object) -> bool:
