@@ -157,7 +157,7 @@ def _has_checksums(connection: sqlite3.Connection) -> bool:
 
 
 def _checksum(key: bytes | str, value: bytes | str) -> str:
-    """Return the digest of a row, ``key\\0value``: 64 bits tell any damage."""
+    """Return the digest of a row, key and value with a zero between: 64 bits tell any damage."""
     hasher = hashlib.sha256(key.encode() if isinstance(key, str) else key)
     hasher.update(b"\0")
     hasher.update(value.encode() if isinstance(value, str) else value)  # not joined: that would copy it
