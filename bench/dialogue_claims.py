@@ -147,7 +147,8 @@ def main() -> None:
     prompt = read_prompt("claims")
     judge = Judge(open_chat_model(talking.language_model), read_claims_prompt(prompt), store, 0, 2, Usage())
     planted = judge_planted(judge, concepts)
-    print(f"\nwhat the judge says of made-up claims and dialogues\n{pd.DataFrame(planted).fillna(0).astype(int).T}")
+    judged = pd.DataFrame(planted).fillna(0).astype(int).T.to_string()
+    print(f"\nwhat the judge says of made-up claims and dialogues\n{judged}")
     counts = {}
     for way, changes in CHECKS.items():
         parameters = CaptioningParameters.model_validate({**given, "voices": VOICES, "claims": claiming | changes})

@@ -56,9 +56,12 @@ def collect_claims(
     """
     facts = {str(row["concept_id"]): ConceptFacts.from_row(dict(row)) for _, row in concepts.iterrows()}
     spoken = dialogues[dialogues["verdict"] == "accepted"].sort_values(["twin_id", "turn"])
+    rows = spoken[["twin_id", "turn", "concept_id", "text"]].to_dict("records")
     lines = [
-        Claim(twin_id=row["twin_id"], turn=row["turn"], concept_id=row["concept_id"], text=row["text"])
-        for row in spoken.to_dict("records")
+        Claim(
+            twin_id=str(row["twin_id"]), turn=int(row["turn"]), concept_id=str(row["concept_id"]), text=str(row["text"])
+        )
+        for row in rows
     ]
     if settings.filter_dialogues:
         lines = _filter_dialogues(lines, facts, judge)
