@@ -18,6 +18,7 @@ MODULES = (
     "review",
     "attribution",
     "teacher_audit",
+    "culture_instances",
     "measure",
     "ask_benchmarks",
     "pocket",

@@ -25,6 +25,8 @@ SPLITS = ("train", "dev")
 VERDICTS = ("accepted", "rejected", "failed")
 SIDES = ("pos", "neg")
 """Beginnings of the names of a twin's columns."""
+NEGATIVE_COLUMNS = tuple(f"{side}_hard_negative" for side in SIDES)
+"""Columns that a training adds: a text that is false of a side's image, null where there is none."""
 
 
 def _text(nullable: bool = False) -> pa.Column:

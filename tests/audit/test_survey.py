@@ -31,6 +31,10 @@ def settings(**changes) -> SurveySettings:
     return SurveySettings.model_validate(given | changes)
 
 
+def survey(questions: pd.DataFrame, chosen: SurveySettings, asker) -> pd.DataFrame:
+    return ask_survey(questions, dict.fromkeys(questions["item"], chosen.countries), chosen, asker)
+
+
 def by_text(wanted) -> object:
     """Answer with the number under which a wanted option is listed, whatever the order."""
 
@@ -45,22 +49,26 @@ def by_text(wanted) -> object:
 def test_every_question_is_asked_in_every_way_and_nothing_twice(make_asker, questions):
     asker = make_asker(lambda question: "1")
     chosen = settings(personas={"young": "a young person", "old": "an old person"}, repeats=3)
-    answers = ask_survey(questions, chosen, asker)
+    answers = survey(questions, chosen, asker)
     ANSWERS.validate(answers)
     # 25 questions, two countries with two personas and nobody, two wordings, two orders, three repeats
-    assert len(answers) == count_questions(questions, chosen, 2) == 25 * 5 * 2 * 2 * 3
+    assert (
+        len(answers)
+        == count_questions(questions, dict.fromkeys(questions["item"], chosen.countries), chosen, 2)
+        == 25 * 5 * 2 * 2 * 3
+    )
     assert len(asker.model.asked) == len(answers)
     assert len({request.key("m") for request in asker.model.asked}) == len(answers)
     texts = [request.turns[-1].text for request in asker.model.asked]
     assert sum("an old person from Peru" in text for text in texts) == 25 * 12
-    again = ask_survey(questions, chosen, asker)
+    again = survey(questions, chosen, asker)
     assert len(asker.model.asked) == len(answers), "a second survey asks nothing"
     pd.testing.assert_frame_equal(again, answers)
 
 
 def test_an_option_is_the_same_in_either_order(make_asker, questions):
     last = by_text(lambda country, options: max(options))  # "e" of each scale, "yes" of the odd one
-    answers = ask_survey(questions, settings(), make_asker(last))
+    answers = survey(questions, settings(), make_asker(last))
     assert (answers["option"] == answers["options"]).all()
     habits = summarise_answers(answers)["habits"]
     assert habits["option"] == {"number": 5, "share": 24 / 25}
@@ -68,13 +76,13 @@ def test_an_option_is_the_same_in_either_order(make_asker, questions):
 
 
 def test_a_model_that_always_takes_the_first_place_is_told_from_one_that_takes_an_option(make_asker, questions):
-    summary = summarise_answers(ask_survey(questions, settings(), make_asker(lambda question: "1")))
+    summary = summarise_answers(survey(questions, settings(), make_asker(lambda question: "1")))
     assert summary["habits"]["place"] == {"number": 1, "share": 1}
     assert summary["habits"]["option"]["share"] < 0.6
 
 
 def test_a_model_that_always_answers_three(make_asker, questions):
-    answers = ask_survey(questions, settings(), make_asker(lambda question: "3"))
+    answers = survey(questions, settings(), make_asker(lambda question: "3"))
     found = summarise_indices(answers, questions, NO_TABLE, IndexSettings())
     assert {row["value"] for row in found["indices"]} == {0}
     assert {row["low"] for row in found["indices"]} == {None}
@@ -89,13 +97,13 @@ def test_a_model_that_always_answers_three(make_asker, questions):
 
 
 def test_no_population_is_a_table_of_distances_without_rows(make_asker, questions):
-    answers = ask_survey(questions, settings(), make_asker(lambda question: "1"))
+    answers = survey(questions, settings(), make_asker(lambda question: "1"))
     nobody = population(answers, lambda item, size: np.full(size, 1 / size)).head(0)
     assert DISTANCES.validate(compare_answers(answers, nobody, 0.5, 0)).empty
 
 
 def test_a_model_that_always_refuses(make_asker, questions):
-    answers = ask_survey(questions, settings(refusals=["I cannot"]), make_asker(lambda question: "I cannot say."))
+    answers = survey(questions, settings(refusals=["I cannot"]), make_asker(lambda question: "I cannot say."))
     summary = summarise_answers(answers)
     assert summary["refused"]["value"] == 1
     assert 0.8 < summary["refused"]["low"] < 1
@@ -120,7 +128,7 @@ def population(answers: pd.DataFrame, shares, stratum: str = "", countries=("Per
 
 def test_a_model_that_answers_as_the_people_do_is_aligned_and_near(make_asker, questions):
     as_people = by_text(lambda country, options: max(options) if country == "Peru" else min(options))
-    answers = ask_survey(questions, settings(), make_asker(as_people))
+    answers = survey(questions, settings(), make_asker(as_people))
     # "yes" is the last option of the odd question and the largest text, "no" its first and smallest
     people = population(answers, lambda item, size: np.eye(size)[-1], countries=("Peru",))
     aligned = summarise_alignment(answers, people)
@@ -143,7 +151,7 @@ def test_strata_are_compared_with_their_own_people(make_asker, questions):
     chosen = settings(
         personas={"young": "a young person", "old": "an old person"}, orders=["given"], countries=["Peru"]
     )
-    answers = ask_survey(questions, chosen, make_asker(answer))
+    answers = survey(questions, chosen, make_asker(answer))
     tables = [
         population(answers, lambda item, size, place=place: np.eye(size)[place], stratum, countries=("Peru",))
         for stratum, place in (("young", 0), ("old", 1), ("rich", 0), ("", 0))
@@ -161,7 +169,7 @@ def test_a_country_that_only_refuses_is_left_out_and_counted(make_asker, questio
     def answer(question: str) -> str | Answer:
         return Answer(text="", finish="refused") if "from Mali" in question else "2"
 
-    answers = ask_survey(questions, settings(), make_asker(answer))
+    answers = survey(questions, settings(), make_asker(answer))
     people = population(answers, lambda item, size: np.full(size, 1 / size))
     strata = {
         (row["country"], row["mode"]): row

@@ -41,6 +41,7 @@ STAGES = {
     "train",
     "evaluation",
     "ask_benchmarks",
+    "culture_instances",
     "export",
     "import_cultwin",
     "preview",

@@ -16,14 +16,10 @@ Order = Literal["given", "reversed"]
 Name = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-class SurveySettings(Settings):
-    """A survey of a model that answers as people of countries.
+class InterviewSettings(Settings):
+    """How survey questions are asked.
 
     Attributes:
-        questionnaire: CSV of the questions.
-        published: CSV of the published indices; None: no ranks are compared.
-        population: CSV of how people answered; None: no distributions are compared, and no answers are aligned.
-        countries: Whose people the model answers as, as they are named in its questions.
         personas: Stratum -> words for its people, such as ``old: an old person``.
         orders: Orders of the options; every question is asked in each, in every wording of the prompt file.
         repeats: How often a question is asked in the same words, with another seed. Two or more tell how often an
@@ -32,6 +28,36 @@ class SurveySettings(Settings):
         top_p: Of the sampling.
         max_new_tokens: Most tokens of an answer.
         refusals: Phrases by which an answer that is no option counts as a refusal, in any language.
+    """
+
+    personas: dict[Name, Name] = Field(min_length=1)
+    orders: tuple[Order, ...] = Field(default=("given", "reversed"), min_length=1)
+    repeats: int = Field(default=2, ge=1, le=100)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_new_tokens: int = Field(default=16, ge=1, le=512)
+    refusals: tuple[Name, ...] = ()
+
+    @field_validator("orders")
+    @classmethod
+    def _distinct_orders(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(names)
+
+    @model_validator(mode="after")
+    def _repeats_differ(self) -> Self:
+        if self.repeats > 1 and self.temperature == 0:
+            raise ValueError("repeats at temperature 0 are the same answer again: set repeats: 1 or a temperature")
+        return self
+
+
+class SurveySettings(InterviewSettings):
+    """A survey of a model that answers as people of countries.
+
+    Attributes:
+        questionnaire: CSV of the questions.
+        published: CSV of the published indices; None: no ranks are compared.
+        population: CSV of how people answered; None: no distributions are compared, and no answers are aligned.
+        countries: Whose people the model answers as, as they are named in its questions.
         smoothing: Added to each option's count in the model's distributions.
         indices: What is free in the formulas of the indices.
     """
@@ -40,29 +66,20 @@ class SurveySettings(Settings):
     published: str | None = Field(default=None, min_length=1)
     population: str | None = Field(default=None, min_length=1)
     countries: tuple[Name, ...] = Field(min_length=1)
-    personas: dict[Name, Name] = Field(min_length=1)
-    orders: tuple[Order, ...] = Field(default=("given", "reversed"), min_length=1)
-    repeats: int = Field(default=2, ge=1, le=100)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    max_new_tokens: int = Field(default=16, ge=1, le=512)
-    refusals: tuple[Name, ...] = ()
     smoothing: float = Field(default=0.5, gt=0, le=10)
     indices: IndexSettings = IndexSettings()
 
-    @field_validator("countries", "orders")
+    @field_validator("countries")
     @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise ValueError(f"{name!r} is listed {count} times: its answers would count as often")
-        return names
+    def _distinct_countries(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(names)
 
-    @model_validator(mode="after")
-    def _repeats_differ(self) -> Self:
-        if self.repeats > 1 and self.temperature == 0:
-            raise ValueError("repeats at temperature 0 are the same answer again: set repeats: 1 or a temperature")
-        return self
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"{name!r} is listed {count} times: its answers would count as often")
+    return names
 
 
 class MatchingSettings(Settings):
@@ -131,3 +148,27 @@ class AuditSettings(Settings):
     matching: MatchingSettings | None = None
     knowledge: KnowledgeSettings | None = None
     seed: int = Field(default=42, ge=0)
+
+
+class InstanceSettings(Settings):
+    """Culture-related questions about twins.
+
+    Attributes:
+        language_model: The model that is asked.
+        question: The question; ``{universal}`` is the kind of thing.
+        options: Most options of a question.
+        statement: Text of a hard negative, with ``{name}`` of the wrong thing and the ``{country}``.
+        picture_size: Edge of drawings in the benchmark that is made of the hard negatives.
+        first: Most questions; None: all.
+        asking: How it is asked, and how often.
+        seed: Seed of the answers.
+    """
+
+    language_model: ChatSettings
+    question: Name
+    options: int = Field(default=4, ge=2, le=9)
+    statement: Annotated[str, Field(pattern=r"\{name\}")] = "{name} from {country}"
+    picture_size: int = Field(default=48, ge=16, le=1024)
+    first: int | None = Field(default=None, ge=1)
+    asking: InterviewSettings
+    seed: int = Field(ge=0)

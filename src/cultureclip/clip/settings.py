@@ -21,6 +21,7 @@ class ObjectiveSettings(Settings):
         multi_positive: A text that means the same as the right one is right too, instead of left out.
         twin_margin_weight: Weight of the twin margin, an extension of this project; 0: none.
         twin_margin: Lead, in cosine, of an image's own text over its twin's from which the twin margin is content.
+        hard_negative_weight: Weight of the hard negatives' term, an extension of this project; 0: none.
         as_released: Defects of the release to reproduce, by number: 1, embeddings are not normalised; 4, ``clip`` is a
             zero without gradient; 5, a repeated text is one of its own negatives, as without ``duplicate_aware``.
     """
@@ -31,6 +32,7 @@ class ObjectiveSettings(Settings):
     multi_positive: bool = False
     twin_margin_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     twin_margin: Annotated[float, Field(ge=0, le=2)] = 0.1
+    hard_negative_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     as_released: tuple[Literal[1, 4, 5], ...] = ()
 
     @property
@@ -241,6 +243,8 @@ class RunSettings(Settings):
             raise ValueError("write as_released beside objective, not in it")
         if self.objective.multi_positive and self.released(5):
             raise ValueError("objective.multi_positive cannot be had with as_released 5: leave out one of them")
+        if self.objective.hard_negative_weight and self.released(1):
+            raise ValueError("objective.hard_negative_weight compares cosines: leave 1 out of as_released")
         moves = self.lora.last_blocks is None or self.augmentation.changes_images or world > 1
         if self.trainer.cache_frozen_blocks and moves:
             raise ValueError("trainer.cache_frozen_blocks needs lora.last_blocks, no augmentation, and one process")

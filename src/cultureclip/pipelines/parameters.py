@@ -5,6 +5,7 @@ from cultureclip.pipelines.ask_benchmarks.parameters import AskBenchmarksParamet
 from cultureclip.pipelines.attribution.parameters import AttributionParameters
 from cultureclip.pipelines.calibration.parameters import CalibrationParameters
 from cultureclip.pipelines.captioning.parameters import CaptioningParameters
+from cultureclip.pipelines.culture_instances.parameters import CultureInstancesParameters
 from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
 from cultureclip.pipelines.export.parameters import ExportParameters
 from cultureclip.pipelines.export_model.parameters import ExportModelParameters
@@ -37,6 +38,7 @@ PARAMETERS: dict[str, type[Settings]] = {
     "reporting": ReportingParameters,
     "attribution": AttributionParameters,
     "teacher_audit": TeacherAuditParameters,
+    "culture_instances": CultureInstancesParameters,
     "ask_benchmarks": AskBenchmarksParameters,
     "pocket": PocketParameters,
     "leaderboard": LeaderboardParameters,

@@ -1,6 +1,6 @@
 """The survey: every question, in every wording and order of its options, as people of every country and as nobody."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,7 +11,7 @@ from cultureclip.audit.measures.awareness import AWARE, UNAWARE
 from cultureclip.audit.questionnaires.answers import ANSWERS, read_option, shorten
 from cultureclip.audit.questionnaires.asking import Asker
 from cultureclip.audit.questionnaires.prompts import AWARE_SPEAKER, SURVEY, UNAWARE_SPEAKER, list_wordings
-from cultureclip.audit.settings import Order, SurveySettings
+from cultureclip.audit.settings import InterviewSettings, Order
 from cultureclip.ids import digest, seed_from_id
 from cultureclip.models.chat.request import Request, Sampling
 from cultureclip.prompts import plain
@@ -47,18 +47,21 @@ class _Cell:
         return listed if listed is None or self.order == "given" else len(self.options) + 1 - listed
 
 
-def ask_survey(questions: pd.DataFrame, settings: SurveySettings, asker: Asker) -> pd.DataFrame:
+def ask_survey(
+    questions: pd.DataFrame, countries: Mapping[str, Sequence[str]], settings: InterviewSettings, asker: Asker
+) -> pd.DataFrame:
     """Ask the questionnaire.
 
     Args:
         questions: Table QUESTIONS.
-        settings: Who is asked about, and how often.
+        countries: Item -> the countries whose people it is answered as, beside nobody in particular.
+        settings: How it is asked, and how often.
         asker: Who is asked.
 
     Returns:
         Table ANSWERS: a row per question that was asked.
     """
-    cells = list(_plan(questions, settings, list_wordings(asker.prompt)))
+    cells = list(_plan(questions, countries, settings, list_wordings(asker.prompt)))
     sampling = Sampling(
         max_tokens=settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p, stop="\n"
     )
@@ -72,18 +75,22 @@ def ask_survey(questions: pd.DataFrame, settings: SurveySettings, asker: Asker) 
     return make_table(rows, ANSWERS).astype({"option": "Int64", "why_not": "str", "text": "str"})
 
 
-def count_questions(questions: pd.DataFrame, settings: SurveySettings, wordings: int) -> int:
+def count_questions(
+    questions: pd.DataFrame, countries: Mapping[str, Sequence[str]], settings: InterviewSettings, wordings: int
+) -> int:
     """Return how many questions a survey asks."""
-    speakers = len(settings.countries) * len(settings.personas) + 1
-    return len(questions) * speakers * wordings * len(settings.orders) * settings.repeats
+    speakers = sum(len(countries[item]) * len(settings.personas) + 1 for item in questions["item"])
+    return speakers * wordings * len(settings.orders) * settings.repeats
 
 
-def _plan(questions: pd.DataFrame, settings: SurveySettings, wordings: list[str]) -> Iterator[_Cell]:
-    speakers = [(UNAWARE, "", ""), *((AWARE, *pair) for pair in product(settings.countries, settings.personas))]
-    asked = questions[["item", "topic", "question", "options"]].itertuples(index=False)
-    for (item, topic, question, options), speaker in product(list(asked), speakers):
-        for template, order, repeat in product(wordings, settings.orders, range(settings.repeats)):
-            yield _Cell(item, topic, question, tuple(options), *speaker, template, order, repeat)
+def _plan(
+    questions: pd.DataFrame, countries: Mapping[str, Sequence[str]], settings: InterviewSettings, wordings: list[str]
+) -> Iterator[_Cell]:
+    for item, topic, question, options in questions[["item", "topic", "question", "options"]].itertuples(index=False):
+        speakers = [(UNAWARE, "", ""), *((AWARE, *pair) for pair in product(countries[item], settings.personas))]
+        for speaker, template, order in product(speakers, wordings, settings.orders):
+            for repeat in range(settings.repeats):
+                yield _Cell(item, topic, question, tuple(options), *speaker, template, order, repeat)
 
 
 def _request(cell: _Cell, personas: Mapping[str, str], sampling: Sampling, asker: Asker) -> Request:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from cultureclip.errors import TrainingError
 from cultureclip.images.source import ImageSource
 from cultureclip.models.encoder import ImageTextEncoder
 from cultureclip.models.weights.checkpoint import load_tensors, save_atomically
+from cultureclip.tables import NEGATIVE_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class TwinData:
         tokens: int64 [T, L], each distinct text once.
         captions: int64 [2, R], places in ``tokens``.
         concepts: int64 [2, R], places in ``tokens``.
+        negatives: int64 [2, R], places in ``tokens`` of the images' hard negatives, -1 where there is none; None where
+            the rows have no such columns.
         unreadable: Id of an image that could not be read -> why.
         cut_texts: Number of texts cut to the context length.
     """
@@ -54,12 +57,14 @@ class TwinData:
     concepts: Tensor
     unreadable: dict[str, str]
     cut_texts: int
+    negatives: Tensor | None = None
 
     def save(self, folder: Path) -> None:
         """Write the files from which another process can :meth:`load` the data; cached pixels are named, not copied."""
         pixels = save_pixels(self.pixels, folder)
         record = {"row_ids": self.row_ids, "unreadable": self.unreadable, "cut_texts": self.cut_texts, "pixels": pixels}
         tensors = {name: getattr(self, name) for name in _TENSORS}
+        tensors |= {} if self.negatives is None else {"negatives": self.negatives}
         save_atomically(tensors, folder / TWINS_NAME, {"record": json.dumps(record)})
 
     @classmethod
@@ -89,6 +94,8 @@ class TwinBatch:
         data: Data that the rows come from.
         augmentation: Changes of the 2B images; None for no changes.
         encoder: The model it is for.
+        negatives: int64 [2, B], places in ``tokens`` of hard negatives; None where the data has none.
+        has_negative: bool [2, B], which images have one; None likewise.
     """
 
     row_ids: list[str]
@@ -100,6 +107,8 @@ class TwinBatch:
     data: TwinData
     augmentation: Augmentation | None
     encoder: ImageTextEncoder
+    negatives: Tensor | None = None
+    has_negative: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -173,7 +182,12 @@ def prepare(
         field: [[write(cell) for cell in usable[f"{side}_{field}"]] for side in SIDES]
         for field, write in (("caption", str), ("concept", lambda c: texts.concept_template.replace("{concept}", c)))
     }
-    distinct = sorted({text for sides in table.values() for side in sides for text in side})
+    known = [
+        usable[name].astype(object).where(usable[name].notna(), None) for name in NEGATIVE_COLUMNS if name in usable
+    ]
+    negatives = [column.tolist() for column in known]
+    written = [text for sides in (*table.values(), negatives) for side in sides for text in side]
+    distinct = sorted({text for text in written if text is not None})
     tokens, cut = tokenize(encoder.model, encoder.tokenizer, distinct, texts.long_caption)
     places = _places(wanted, [list(usable[f"{side}_image_id"]) for side in SIDES])
     return TwinData(
@@ -185,6 +199,7 @@ def prepare(
         tokens=tokens,
         captions=_places(distinct, table["caption"]),
         concepts=_places(distinct, table["concept"]),
+        negatives=_places(distinct, negatives) if negatives else None,
         unreadable=bad,
         cut_texts=cut,
     )
@@ -213,8 +228,9 @@ def _mirrorable_images(rows: pd.DataFrame, places: Tensor, count: int, mirrorabl
     return allowed
 
 
-def _places(distinct: list[str], sides: list[list[str]]) -> Tensor:
-    place = {item: i for i, item in enumerate(distinct)}
+def _places(distinct: list[str], sides: Sequence[Sequence[str | None]]) -> Tensor:
+    """Return the places of texts or images, int64 [2, R]; -1 where there is none."""
+    place: dict[str | None, int] = {item: i for i, item in enumerate(distinct)} | {None: -1}
     return torch.tensor([[place[item] for item in side] for side in sides])
 
 
@@ -239,7 +255,11 @@ def make_batch(
     if augmentation is not None and generator is not None:
         drawn = draw_augmentation(data.mirrorable[images], augmentation, generator)  # the same numbers, used or not
         drawn = drawn if augmentation.changes_images else None
-    texts, places = torch.stack([data.captions[:, rows], data.concepts[:, rows]]).unique(return_inverse=True)
+    fields = [data.captions[:, rows], data.concepts[:, rows]]
+    negatives = None if data.negatives is None else data.negatives[:, rows]
+    if negatives is not None:  # at an image without one stands its own caption, which is embedded anyhow
+        fields.append(torch.where(negatives < 0, fields[0], negatives))
+    texts, places = torch.stack(fields).unique(return_inverse=True)
     return TwinBatch(
         row_ids=[data.row_ids[i] for i in rows.tolist()],
         tokens=crop_tokens(encoder.model, data.tokens[texts]).to(encoder.device),
@@ -250,6 +270,8 @@ def make_batch(
         data=data,
         augmentation=drawn,
         encoder=encoder,
+        negatives=None if negatives is None else places[2].to(encoder.device),
+        has_negative=None if negatives is None else (negatives >= 0).to(encoder.device),
     )
 
 

@@ -22,6 +22,8 @@ class TwinEmbeddings:
         scale: exp(logit_scale), fp32 scalar.
         norms: Lengths [3, 2, B] of images, captions and concepts before they were normalised, with their gradient; None
             where nobody wants the embeddings as the towers gave them.
+        negatives: Hard negatives of the images, L2-normalised [2, B, D]; None where no image has one.
+        has_negative: Which images have one, bool [2, B]; what stands at the others in ``negatives`` has no meaning.
     """
 
     images: Tensor
@@ -31,6 +33,8 @@ class TwinEmbeddings:
     concept_ids: Tensor
     scale: Tensor
     norms: Tensor | None = None
+    negatives: Tensor | None = None
+    has_negative: Tensor | None = None
 
     def texts(self, field: str) -> tuple[Tensor, Tensor]:
         """Return embeddings [2, B, D] of a field and its labels [2, B, L]: texts that share any label mean the same."""
@@ -104,3 +108,19 @@ def twin_margin(images: Tensor, texts: Tensor, margin: float, labels: Tensor | N
     if labels is not None:
         short = short.masked_fill((labels == labels.flip(0)).any(-1), 0.0)
     return short.mean()
+
+
+def two_way(images: Tensor, own: Tensor, negatives: Tensor, known: Tensor, scale: Tensor) -> Tensor:
+    """Return the mean over known images of -log softmax(s [I.x, I.h])[0], x the own text and h the hard negative.
+
+    Without a known image it is 0.
+
+    Args:
+        images: L2-normalised [2, B, D].
+        own: L2-normalised [2, B, D].
+        negatives: L2-normalised [2, B, D].
+        known: bool [2, B], the images that have a hard negative.
+        scale: s.
+    """
+    lead = (images * (own - negatives)).sum(-1)[known]
+    return F.softplus(-scale * lead).sum() / max(1, lead.numel())

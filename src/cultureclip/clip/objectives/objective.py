@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cultureclip.clip.objectives.contrast import TwinEmbeddings, cross_entropy, twin_margin
+from cultureclip.clip.objectives.contrast import TwinEmbeddings, cross_entropy, twin_margin, two_way
 from cultureclip.clip.settings import ObjectiveSettings
 
 _UNNORMALISED = 1
@@ -32,7 +32,8 @@ Term = Callable[["Objective", TwinEmbeddings, str], Tensor]
 class Objective(nn.Module):
     """Base of all objectives: one term, or lambda_caption * (its captions' term) + lambda_concept * (its concepts').
 
-    To each term twin_margin_weight * margin(x) is added, see :func:`twin_margin`: an extension of this project, off by
+    To each term twin_margin_weight * margin(x) is added, see :func:`twin_margin`, and to their sum
+    hard_negative_weight * :func:`two_way` on the objective's first kind of text: extensions of this project, off by
     default.
 
     Attributes:
@@ -55,10 +56,12 @@ class Objective(nn.Module):
         if _UNNORMALISED in self.settings.as_released:
             twins = twins.unnormalised()
         terms = {"caption": self.caption_term, "concept": self.concept_term}
+        extra = self.hard_negatives(twins)
         losses = {field: term(twins, field) + self.margin(twins, field) for field, term in terms.items() if term}
         if len(losses) == 1:
-            return next(iter(losses.values()))
-        return self.settings.lambda_caption * losses["caption"] + self.settings.lambda_concept * losses["concept"]
+            return next(iter(losses.values())) + extra
+        settings = self.settings
+        return settings.lambda_caption * losses["caption"] + settings.lambda_concept * losses["concept"] + extra
 
     @property
     def reads_negative_pictures(self) -> bool:
@@ -74,6 +77,14 @@ class Objective(nn.Module):
         texts, labels = twins.texts(field)
         known = labels if settings.knows_duplicates else None
         return settings.twin_margin_weight * twin_margin(twins.images, texts, settings.twin_margin, known)
+
+    def hard_negatives(self, twins: TwinEmbeddings) -> Tensor:
+        """Compute the weighted term of the hard negatives; 0 where no image of the batch has one."""
+        weight, known = self.settings.hard_negative_weight, twins.has_negative
+        if not weight or twins.negatives is None or known is None:
+            return twins.scale.new_zeros(())
+        own, _ = twins.texts("caption" if self.caption_term else "concept")
+        return weight * two_way(twins.images, own, twins.negatives, known, twins.scale)
 
     def one_way(
         self, rows: Tensor, columns: Tensor, row_labels: Tensor, column_labels: Tensor, scale: Tensor

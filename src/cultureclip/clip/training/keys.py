@@ -11,6 +11,7 @@ from cultureclip.clip.settings import RunSettings
 from cultureclip.ids import digest
 from cultureclip.images.source import ImageSource
 from cultureclip.models.weights.fingerprint import fingerprint
+from cultureclip.tables import NEGATIVE_COLUMNS
 
 RESULT_NAME = "adapter.safetensors"
 """File of the outcome; it has this name once the training is finished."""
@@ -37,7 +38,8 @@ def training_key(
 
     The base counts by its fingerprint; general pairs that are not replayed are left out.
     """
-    rows = cultwin.sort_values("row_id")[["row_id", "split", *_TEXT_COLUMNS]].to_numpy().tolist()
+    columns = ["row_id", "split", *_TEXT_COLUMNS, *(name for name in NEGATIVE_COLUMNS if name in cultwin)]
+    rows = cultwin.sort_values("row_id")[columns].to_numpy().tolist()
     pictures = images.checksums(sorted({i for side in SIDES for i in cultwin[f"{side}_image_id"]}))
     ids = sorted(general.texts) if general else []
     pairs = [(i, general.texts[i]) for i in ids] + list(general.pictures.checksums(ids)) if general else []
@@ -45,7 +47,9 @@ def training_key(
     mirrored = sorted(concepts.intersection(mirrorable)) if settings.augmentation.mirror else []
     device, _, _ = settings.trainer.device.partition(":")
     chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    # Hash it under its first name, so that a project finds its earlier trainings.
+    # So that a project finds its earlier trainings: no weight that is not used, and a setting under its first name.
+    if not settings.objective.hard_negative_weight:
+        del chosen["objective"]["hard_negative_weight"]
     chosen["trainer"]["keep_boundary"] = chosen["trainer"].pop("cache_frozen_blocks")
     return digest("train", _LAYOUT, rows, pictures, pairs, mirrored, chosen, device, objective, seed, base)
 

@@ -122,6 +122,8 @@ class TwinLoss:
             concept_ids=batch.concepts,
             scale=self.encoder.model.logit_scale.float().exp(),
             norms=torch.stack([image_norms, text_norms[batch.captions], text_norms[batch.concepts]]),
+            negatives=None if batch.negatives is None else texts[batch.negatives],
+            has_negative=batch.has_negative,
         )
 
     def _penalties(self, embedded: Sequence[Tensor], anchors: tuple[Tensor, Tensor] | None) -> Tensor:

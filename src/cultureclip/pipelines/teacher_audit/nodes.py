@@ -62,9 +62,10 @@ def ask_survey(
     from cultureclip.audit.questionnaires.prompts import list_wordings
 
     asker = _open(parameters.language_model, teacher_audit_store, teacher_audit_prompt, parameters, engine)
-    count = survey.count_questions(questions, parameters.survey, len(list_wordings(asker.prompt)))
+    countries = dict.fromkeys(questions["item"], parameters.survey.countries)
+    count = survey.count_questions(questions, countries, parameters.survey, len(list_wordings(asker.prompt)))
     logger.info("Audit of %s: %d survey questions", asker.model.name, count)
-    answers = survey.ask_survey(questions, parameters.survey, asker)
+    answers = survey.ask_survey(questions, countries, parameters.survey, asker)
     return answers, asker.usage.to_metrics(parameters.language_model.prices)
 
 

@@ -16,8 +16,8 @@ def make_instances(objectives: Sequence[str], seeds: Sequence[int]) -> list[Mode
     return [ModelName(objective, seed) for objective, seed in product(objectives, seeds)]
 
 
-def read_instances() -> list[ModelName]:
-    """Return the trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
+def read_trainings() -> Trainings:
+    """Return the trainings that the session's config names, and whether they read hard negatives.
 
     Raises:
         ConfigurationError: if there is no such configuration, or it names no training, one twice, or an unknown loss.
@@ -26,7 +26,7 @@ def read_instances() -> list[ModelName]:
     train = parameters.get("train")
     given = train if isinstance(train, dict) else {}
     try:
-        shape = Trainings.model_validate({name: given[name] for name in Trainings.model_fields if name in given})
+        return Trainings.model_validate({name: given[name] for name in Trainings.model_fields if name in given})
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigurationError(
@@ -34,7 +34,30 @@ def read_instances() -> list[ModelName]:
             f"{first['msg'].removeprefix('Value error, ')} (in {conf})",
             "Set train.objectives, train.seeds and train.variants in conf/base/parameters_train.yml",
         ) from error
+
+
+def read_instances() -> list[ModelName]:
+    """Return the trainings that ``train.objectives`` and ``train.seeds`` of the session's config name.
+
+    Raises:
+        ConfigurationError: see :func:`read_trainings`.
+    """
+    shape = read_trainings()
     return make_instances(shape.objectives, shape.seeds)
+
+
+def check_hard_negatives(built: bool, wanted: bool) -> None:
+    """Make sure that the pipeline reads hard negatives if the parameters want them.
+
+    Raises:
+        ConfigurationError: if only one of both is so.
+    """
+    if built != wanted:
+        raise ConfigurationError(
+            "train.hard_negatives",
+            "it decides what the pipeline reads, which --params cannot change",
+            "Set it in conf/<environment>/parameters_train.yml",
+        )
 
 
 def check_instances(built: Sequence[ModelName], objectives: Sequence[str], seeds: Sequence[int]) -> None:

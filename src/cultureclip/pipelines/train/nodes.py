@@ -9,7 +9,7 @@ import pandas as pd
 from cultureclip.clip.contracts import Checkpoint, GeneralPairs
 from cultureclip.drawings import Chart
 from cultureclip.images.source import ImageSource
-from cultureclip.pipelines.train.instances import check_instances
+from cultureclip.pipelines.train.instances import check_hard_negatives, check_instances
 from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.scoring.models import ModelName
 
@@ -20,7 +20,7 @@ Trained = tuple[Checkpoint, list[dict[str, Any]]]
 # Kedro reads these hints when it checks parameters, so they cannot name a type whose module imports torch.
 Trainings = Mapping[str, Any]
 """Name -> ``clip.training.together.Training``."""
-TrainTogether = Callable[[pd.DataFrame, ImageSource, pd.DataFrame, pd.DataFrame, TrainParameters], Trainings]
+TrainTogether = Callable[..., Trainings]
 TrainNode = Callable[[Trainings], Trained]
 
 
@@ -41,18 +41,26 @@ def for_instances(built: Sequence[ModelName]) -> TrainTogether:
         concepts: pd.DataFrame,
         general_pairs: pd.DataFrame,
         parameters: TrainParameters,
+        culture_instances: pd.DataFrame | None = None,
     ) -> Trainings:
         """List all trainings; with ``at_once`` above 1, do the unfinished ones in processes of their own."""
+        from cultureclip.audit.culture_instances import add_hard_negatives
         from cultureclip.clip.training.together import train_together as train
         from cultureclip.concepts.exclusions import leave_out
         from cultureclip.concepts.general_pairs import PairPictures
 
         check_instances(built, parameters.objectives, parameters.seeds)
+        check_hard_negatives(culture_instances is not None, parameters.hard_negatives)
         texts = dict(zip(general_pairs["pair_id"], general_pairs["text"], strict=True))
         pictures = PairPictures(general_pairs, parameters.general_pairs.picture_size)
         rows = leave_out(cultwin, parameters.exclude.find(concepts), "Training")
         general = GeneralPairs(texts, pictures) if texts else None
-        trainings = {str(one): _training(one, rows, images, concepts, general, parameters) for one in built}
+        hard = rows if culture_instances is None else add_hard_negatives(rows, culture_instances)
+
+        def rows_of(instance: ModelName) -> pd.DataFrame:
+            return hard if parameters.run_settings(instance.objective).objective.hard_negative_weight else rows
+
+        trainings = {str(one): _training(one, rows_of(one), images, concepts, general, parameters) for one in built}
         train(list(trainings.values()), parameters.at_once)
         return trainings
 

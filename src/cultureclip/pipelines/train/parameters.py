@@ -45,11 +45,13 @@ class Trainings(Settings):
         objectives: Names of losses or of variants; each is trained with every seed.
         variants: Objectives with settings of their own, by name.
         seeds: Seeds of initial values, data order, augmentation and dropout.
+        hard_negatives: Whether rows get hard negatives from the table ``culture_instances``.
     """
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)]
     variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Variant] = Field(default_factory=dict)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+    hard_negatives: bool = False
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:
@@ -109,6 +111,16 @@ class TrainParameters(RunSettings, Trainings, Excluding):
         kinds = {self.run_settings(name).launch.kind for name in self.objectives}
         if "ray" in kinds and find_spec("ray") is None:
             raise ValueError("launch.kind: ray needs the package ray: pip install 'cultureclip[ray]'")
+        return self
+
+    @model_validator(mode="after")
+    def _hard_negatives_are_read(self) -> Self:
+        weighs = any(self.run_settings(name).objective.hard_negative_weight for name in self.objectives)
+        if weighs != self.hard_negatives:
+            raise ValueError(
+                "hard_negatives and a weight belong together: set hard_negatives and objective.hard_negative_weight "
+                "(of all trainings or of a variant), or neither"
+            )
         return self
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from cultureclip.pipelines.train.instances import make_instances, read_instances
+from cultureclip.pipelines.train.instances import make_instances, read_instances, read_trainings
 from cultureclip.pipelines.train.nodes import for_instance, for_instances, list_general_pairs, summarise_training
 from cultureclip.scoring.models import ModelName
 
@@ -16,10 +16,12 @@ def create_pipeline(objectives: Sequence[str] | None = None, seeds: Sequence[int
         objectives: Losses; by default the config's.
         seeds: Seeds; by default the config's.
     """
+    named = bool(objectives and seeds)
     instances = make_instances(objectives, seeds) if objectives and seeds else read_instances()
+    read = ["culture_instances"] if not named and read_trainings().hard_negatives else []
     together = Node(
         for_instances(instances),
-        ["cultwin", "images", "concepts", "general_pairs", "params:train"],
+        ["cultwin", "images", "concepts", "general_pairs", "params:train", *read],
         "train.trainings",
         name="train_together",
         namespace="train",
