@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from cultureclip.clip.data.batches import TwinData, make_batch, prepare
 from cultureclip.clip.data.towers import encode_text
 from cultureclip.clip.settings import TextSettings
-from cultureclip.clip.training.runs import training_key
+from cultureclip.clip.training.keys import training_key
 from cultureclip.errors import ConfigurationError
 from cultureclip.pipelines.train import create_pipeline
 from cultureclip.pipelines.train.instances import check_hard_negatives
