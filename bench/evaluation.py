@@ -30,7 +30,7 @@ from transformers import AutoImageProcessor, CLIPConfig, CLIPImageProcessor, CLI
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Prediction, Question
 from cultureclip.models.weights.fingerprint import _file_digest
 

@@ -36,7 +36,7 @@ from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.pictures import FileIn, LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.rows import Row, Source, take_in
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.models.weights.locate import locate

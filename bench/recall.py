@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from machine import describe_machine, peak_memory, reset_peak_memory, run_alone
 
-from cultureclip.benchmarks.protocols.rankings.recall import rank
+from cultureclip.benchmarks.protocols.recall import rank
 
 BUDGET = 0.05
 CAPTIONS, WIDTH, BATCH, CUTOFFS = 5, 512, 1024, (1, 5, 10)

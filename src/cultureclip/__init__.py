@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cultureclip.benchmarks.protocols.choices.choice import answer_questions
-    from cultureclip.benchmarks.protocols.choices.globalrg_grounding import ask_grounding
+    from cultureclip.benchmarks.protocols.choice import answer_questions
+    from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
+    from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
     from cultureclip.benchmarks.protocols.items import Shown
-    from cultureclip.benchmarks.protocols.rankings.globalrg_retrieval import ask_retrieval
-    from cultureclip.benchmarks.protocols.rankings.recall import rank
+    from cultureclip.benchmarks.protocols.recall import rank
     from cultureclip.clip.export.checkpoint import save_adapted
     from cultureclip.clip.export.huggingface import from_huggingface, to_huggingface
     from cultureclip.clip.export.peft_format import from_peft, to_peft
@@ -45,11 +45,11 @@ _PLACES = {
     "clip.export.checkpoint": ("save_adapted",),
     "clip.export.huggingface": ("from_huggingface", "to_huggingface"),
     "clip.export.peft_format": ("from_peft", "to_peft"),
-    "benchmarks.protocols.choices.choice": ("answer_questions",),
+    "benchmarks.protocols.choice": ("answer_questions",),
     "benchmarks.protocols.items": ("Shown",),
-    "benchmarks.protocols.choices.globalrg_grounding": ("ask_grounding",),
-    "benchmarks.protocols.rankings.globalrg_retrieval": ("ask_retrieval",),
-    "benchmarks.protocols.rankings.recall": ("rank",),
+    "benchmarks.protocols.globalrg_grounding": ("ask_grounding",),
+    "benchmarks.protocols.globalrg_retrieval": ("ask_retrieval",),
+    "benchmarks.protocols.recall": ("rank",),
     "statistics": ("ClusteredItems",),
     "scoring.significance": ("correct_holm", "mcnemar_test"),
     "concepts.neighbours": ("culture_matrix", "nearest_of_other_cultures"),

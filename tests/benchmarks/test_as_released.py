@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cultureclip.benchmarks.protocols.choices.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
 from cultureclip.benchmarks.protocols.items import Shown, ask_both
 
 SCRIPT = """

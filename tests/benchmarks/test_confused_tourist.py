@@ -10,7 +10,7 @@ from PIL import Image
 from cultureclip.benchmarks.composed import stack
 from cultureclip.benchmarks.pictures import LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
-from cultureclip.benchmarks.protocols.biases.confused_tourist import ConfusedTouristBenchmark
+from cultureclip.benchmarks.protocols.confused_tourist import ConfusedTouristBenchmark
 from cultureclip.benchmarks.protocols.items import metric_of
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.ids import bytes_digest

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
-from cultureclip.benchmarks.protocols.choices.crope_defined import CropeDefinedBenchmark
-from cultureclip.benchmarks.protocols.classes.thresholds import fit_threshold, placements
+from cultureclip.benchmarks.protocols.crope_defined import CropeDefinedBenchmark
 from cultureclip.benchmarks.protocols.items import metric_of
+from cultureclip.benchmarks.protocols.thresholds import fit_threshold, placements
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from tests.benchmarks.conftest import unit
 from tests.support.benchmark_files import encode, stored, write_parquet, write_pictures

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, answer_questions, shared_credit
-from cultureclip.benchmarks.protocols.choices.crope import ConceptPictures, ask_crope
-from cultureclip.benchmarks.protocols.choices.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions, shared_credit
+from cultureclip.benchmarks.protocols.crope import ConceptPictures, ask_crope
+from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
 from cultureclip.benchmarks.protocols.items import (
     METRICS,
     Question,
@@ -23,7 +24,6 @@ from cultureclip.benchmarks.protocols.items import (
     metric_of,
     part_of,
 )
-from cultureclip.benchmarks.protocols.rankings.globalrg_retrieval import ask_retrieval
 from cultureclip.errors import WeightsError
 from cultureclip.ids import seed_from_id
 from tests.benchmarks.conftest import unit

@@ -18,7 +18,7 @@ from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.pictures import FileIn, LazyPictures
 from cultureclip.benchmarks.pocket import DECLARATIONS
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.rows import Intake, Row, Source, take_in
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.errors import LeakError, StorageError

@@ -23,7 +23,7 @@ from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.pocket import culture_benchmarks
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.references import read_references
 from cultureclip.engine.settings import EngineSettings
 from cultureclip.errors import ConfigurationError, SourceDataError, WeightsError

@@ -16,7 +16,7 @@ from cultureclip.benchmarks.formats.json_files import KarpathyFormat, SugarCrepe
 from cultureclip.benchmarks.formats.parquet import ParquetFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, LazyPictures
-from cultureclip.benchmarks.protocols.rankings.image_text_retrieval import PROTOCOL as CAPTIONS
+from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
 from cultureclip.benchmarks.rows import Format, Intake, Row, Source, take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.ids import bytes_digest

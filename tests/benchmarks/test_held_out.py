@@ -14,7 +14,7 @@ from cultureclip.benchmarks import held_out
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.pictures import FileIn, LazyPictures
 from cultureclip.benchmarks.pocket import DECLARATIONS
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question, picture_key
 from cultureclip.benchmarks.rows import Row, Source, take_in
 from cultureclip.errors import LeakError

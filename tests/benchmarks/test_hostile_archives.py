@@ -15,7 +15,7 @@ from cultureclip.benchmarks.formats.json_files import KarpathyFormat
 from cultureclip.benchmarks.formats.parquet import ParquetFormat
 from cultureclip.benchmarks.formats.webdataset import WebDatasetFormat
 from cultureclip.benchmarks.pictures import OUTSIDE, FileIn, Slice
-from cultureclip.benchmarks.protocols.rankings.image_text_retrieval import PROTOCOL as CAPTIONS
+from cultureclip.benchmarks.protocols.image_text_retrieval import PROTOCOL as CAPTIONS
 from cultureclip.benchmarks.rows import Intake, Row, Source, take_in
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.pictures import FORMATS, MAX_BYTES, TOO_MANY_BYTES, ImageError, unread_format

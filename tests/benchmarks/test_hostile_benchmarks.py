@@ -18,9 +18,9 @@ from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.evaluate import answer_benchmarks
 from cultureclip.benchmarks.held_out import check_held_out
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Embeddings
-from cultureclip.benchmarks.protocols.classes.zero_shot import Labelled, answer_zero_shot
 from cultureclip.benchmarks.protocols.items import Prediction
 from cultureclip.benchmarks.protocols.registry import ProtocolName, all_protocols, load_protocol
+from cultureclip.benchmarks.protocols.zero_shot import Labelled, answer_zero_shot
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from cultureclip.errors import ConfigurationError, LeakError, SourceDataError
 from cultureclip.ids import concept_id

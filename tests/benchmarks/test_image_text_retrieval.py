@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cultureclip.benchmarks.protocols.items import item_key, round_cosines
-from cultureclip.benchmarks.protocols.rankings.image_text_retrieval import (
+from cultureclip.benchmarks.protocols.image_text_retrieval import (
     Captioned,
     answer_image_text_retrieval,
     distinct_texts,
 )
-from cultureclip.benchmarks.protocols.rankings.recall import rank
+from cultureclip.benchmarks.protocols.items import item_key, round_cosines
+from cultureclip.benchmarks.protocols.recall import rank
 from tests.benchmarks.conftest import unit
 
 

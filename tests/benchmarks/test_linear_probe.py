@@ -5,14 +5,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.classes.linear_probe import (
+from cultureclip.benchmarks.protocols.items import named_concept
+from cultureclip.benchmarks.protocols.linear_probe import (
     STRENGTHS,
     LinearProbeBenchmark,
     Probed,
     answer_probe,
     ask_probe,
 )
-from cultureclip.benchmarks.protocols.items import named_concept
 from cultureclip.errors import SourceDataError, WeightsError
 from tests.benchmarks.conftest import unit
 

@@ -9,9 +9,9 @@ import pytest
 from kedro.io import DatasetError
 
 from cultureclip.benchmarks.protocols.benchmark import Embeddings
-from cultureclip.benchmarks.protocols.choices.cvqa import country_of
-from cultureclip.benchmarks.protocols.choices.multiple_choice import Choices, MultipleChoiceBenchmark, read_choices
+from cultureclip.benchmarks.protocols.cvqa import country_of
 from cultureclip.benchmarks.protocols.items import metric_of
+from cultureclip.benchmarks.protocols.multiple_choice import Choices, MultipleChoiceBenchmark, read_choices
 from cultureclip.benchmarks.rows import Taken
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 from tests.benchmarks.conftest import unit

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.choices.culture_questions import Described, ask_culture_questions
-from cultureclip.benchmarks.protocols.choices.cunit import (
+from cultureclip.benchmarks.protocols.culture_questions import Described, ask_culture_questions
+from cultureclip.benchmarks.protocols.cunit import (
     CunitBenchmark,
     CunitConcept,
     ask_cunit,
@@ -19,7 +19,7 @@ from cultureclip.benchmarks.protocols.choices.cunit import (
     read_annotations,
 )
 from cultureclip.benchmarks.protocols.items import Shown, metric_of
-from cultureclip.benchmarks.protocols.rankings.ravenea import (
+from cultureclip.benchmarks.protocols.ravenea import (
     Document,
     RaveneaBenchmark,
     RaveneaItem,

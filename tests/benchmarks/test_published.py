@@ -315,7 +315,7 @@ import sys
 from cultureclip.datasets.benchmark_dataset import BenchmarkDataset
 fields = {"name": "own", "title": "t", "source": "s", "licence": "l", "format": {"type": "csv"}}
 BenchmarkDataset(filepath="x", protocol="zero_shot", **fields)
-assert "cultureclip.benchmarks.protocols.classes.zero_shot" not in sys.modules
+assert "cultureclip.benchmarks.protocols.zero_shot" not in sys.modules
 assert "cultureclip.benchmarks.formats.webdataset" not in sys.modules
 BenchmarkDataset(filepath="x", protocol="zero_shot", holds_out="concepts", **fields)
 from cultureclip.scoring.metrics import order_metrics

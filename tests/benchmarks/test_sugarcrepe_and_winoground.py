@@ -9,15 +9,15 @@ import torch
 from clip_benchmark.metrics.image_caption_selection import evaluate
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.choices.choice import answer_questions
-from cultureclip.benchmarks.protocols.choices.sugarcrepe import SugarCrepeItem, ask_sugarcrepe
-from cultureclip.benchmarks.protocols.choices.winoground import (
+from cultureclip.benchmarks.protocols.choice import answer_questions
+from cultureclip.benchmarks.protocols.items import Prediction, metric_of
+from cultureclip.benchmarks.protocols.sugarcrepe import SugarCrepeItem, ask_sugarcrepe
+from cultureclip.benchmarks.protocols.winoground import (
     CHANCES,
     WinogroundBenchmark,
     WinogroundItem,
     answer_winoground,
 )
-from cultureclip.benchmarks.protocols.items import Prediction, metric_of
 from cultureclip.graphs import connect
 from tests.benchmarks.conftest import unit
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.classes.zero_shot import (
+from cultureclip.benchmarks.protocols.items import metric_of, named_concept
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.zero_shot import (
     Labelled,
     ZeroShotBenchmark,
     answer_zero_shot,
@@ -18,8 +20,6 @@ from cultureclip.benchmarks.protocols.classes.zero_shot import (
     known_labels,
     mean_of_templates,
 )
-from cultureclip.benchmarks.protocols.items import metric_of, named_concept
-from cultureclip.benchmarks.protocols.rankings.ranking import shown_options, top_k_credit
 from cultureclip.errors import SourceDataError
 from tests.benchmarks.conftest import unit
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cultureclip.benchmarks.excluded import without_excluded
 from cultureclip.benchmarks.protocols.benchmark import Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question
 from cultureclip.captions.claims.claim import CLAIMS
 from cultureclip.captions.dialogue import DIALOGUES

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cultureclip.benchmarks.protocols.classes.linear_probe import LinearProbeBenchmark
+from cultureclip.benchmarks.protocols.linear_probe import LinearProbeBenchmark
 from cultureclip.errors import ConfigurationError, SourceDataError
 from cultureclip.report.exports.leaderboard import (
     find_results,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
 from cultureclip.benchmarks.protocols.items import Question, Unposed
 from cultureclip.benchmarks.published import AbsentBenchmark
 from cultureclip.concepts.countries import find_country

@@ -15,11 +15,11 @@ import pandas as pd
 from cultureclip.benchmarks import pocket_general
 from cultureclip.benchmarks.concept_texts import NAME_ALONE, describe_concept
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark
-from cultureclip.benchmarks.protocols.choices.crope import ConceptPictures, ask_crope
-from cultureclip.benchmarks.protocols.choices.culture_questions import STATEMENTS, Described, ask_culture_questions
-from cultureclip.benchmarks.protocols.choices.globalrg_grounding import ask_grounding
-from cultureclip.benchmarks.protocols.choices.winoground import WinogroundBenchmark, WinogroundItem
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark
+from cultureclip.benchmarks.protocols.crope import ConceptPictures, ask_crope
+from cultureclip.benchmarks.protocols.culture_questions import STATEMENTS, Described, ask_culture_questions
+from cultureclip.benchmarks.protocols.globalrg_grounding import ask_grounding
+from cultureclip.benchmarks.protocols.globalrg_retrieval import ask_retrieval
 from cultureclip.benchmarks.protocols.items import (
     QuestionSet,
     Shown,
@@ -29,7 +29,7 @@ from cultureclip.benchmarks.protocols.items import (
     part_of,
     picture_key,
 )
-from cultureclip.benchmarks.protocols.rankings.globalrg_retrieval import ask_retrieval
+from cultureclip.benchmarks.protocols.winoground import WinogroundBenchmark, WinogroundItem
 from cultureclip.benchmarks.references import References, ReferencesByContent, read_references
 from cultureclip.concepts.regions import region_name
 from cultureclip.graphs import connect

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from cultureclip.benchmarks.protocols.benchmark import Declaration
+from cultureclip.benchmarks.protocols.image_text_retrieval import Captioned, ImageTextRetrievalBenchmark
 from cultureclip.benchmarks.protocols.items import part_of, picture_key
-from cultureclip.benchmarks.protocols.rankings.image_text_retrieval import Captioned, ImageTextRetrievalBenchmark
 from cultureclip.ids import hash_fraction
 from cultureclip.pictures.emoji import LICENCES, STYLES, Emoji, list_emoji, render, split_emoji
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cultureclip.audit.questionnaires.survey_file import refuse
 from cultureclip.audit.tasks.matching import Thing, Triplet
-from cultureclip.benchmarks.protocols.choices.cunit import CunitConcept, ask_cunit, jaccard, read_annotations
+from cultureclip.benchmarks.protocols.cunit import CunitConcept, ask_cunit, jaccard, read_annotations
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_json
 from cultureclip.reading.text import MAX_DATA_BYTES, RefusedError, read_bytes

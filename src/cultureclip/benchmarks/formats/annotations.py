@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from cultureclip.benchmarks.protocols.choices.cunit import read_annotations
+from cultureclip.benchmarks.protocols.cunit import read_annotations
 from cultureclip.benchmarks.rows import Format, Row, Source
 
 
@@ -20,7 +20,7 @@ class AnnotationsFormat(Format):
         """Return one row per concept, whose one column ``annotated`` holds the whole annotation.
 
         Raises:
-            SourceDataError: see :func:`~cultureclip.benchmarks.protocols.choices.cunit.read_annotations`.
+            SourceDataError: see :func:`~cultureclip.benchmarks.protocols.cunit.read_annotations`.
         """
         concepts = read_annotations(path).items()
         return Source(Row(f"line {line}", {"annotated": concept}, {}) for line, concept in concepts)

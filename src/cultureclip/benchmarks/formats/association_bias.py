@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cultureclip.benchmarks.formats.parquet import ParquetFormat
 from cultureclip.benchmarks.pictures import Located
-from cultureclip.benchmarks.protocols.biases.association_bias import CANDIDATES
+from cultureclip.benchmarks.protocols.association_bias import CANDIDATES
 from cultureclip.benchmarks.rows import IMAGE, Format, Row, Source
 from cultureclip.errors import SourceDataError
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cultureclip.benchmarks.pictures import FileIn
-from cultureclip.benchmarks.protocols.rankings.ravenea import Document
+from cultureclip.benchmarks.protocols.ravenea import Document
 from cultureclip.benchmarks.rows import Format, Row, Source
 from cultureclip.errors import SourceDataError
 from cultureclip.reading.json_text import parse_object

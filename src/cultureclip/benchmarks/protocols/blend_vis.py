@@ -12,7 +12,7 @@ The owners' column names were not verified: ``columns`` of the catalog entry nam
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.multiple_choice import (
+from cultureclip.benchmarks.protocols.multiple_choice import (
     Collected,
     MultipleChoiceBenchmark,
     about,

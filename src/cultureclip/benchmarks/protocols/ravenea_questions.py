@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE, ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.multiple_choice import (
+from cultureclip.benchmarks.protocols.multiple_choice import (
     Collected,
     MultipleChoiceBenchmark,
     about,

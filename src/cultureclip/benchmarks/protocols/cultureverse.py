@@ -1,7 +1,7 @@
 """CultureVerse's own questions (Liu et al., 2025, arXiv 2501.01282): what it is called, what it is, where it belongs.
 
 A language model wrote multiple-choice questions about photographs of culture-bound things; for questions of the same
-kinds from any table of concepts see :mod:`~cultureclip.benchmarks.protocols.choices.culture_questions`.
+kinds from any table of concepts see :mod:`~cultureclip.benchmarks.protocols.culture_questions`.
 
     recognition    the name of the thing; a CLIP chooses among "This is <name>."
     knowledge      what is known of it, without its name; question and answer as one sentence
@@ -14,14 +14,14 @@ The owners' file was not verified: ``columns`` of the catalog entry names its co
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.multiple_choice import (
+from cultureclip.benchmarks.protocols.items import named_concept
+from cultureclip.benchmarks.protocols.multiple_choice import (
     Collected,
     MultipleChoiceBenchmark,
     about,
     pose,
     read_choices,
 )
-from cultureclip.benchmarks.protocols.items import named_concept
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, build_choices
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     AS_PUBLISHED,
     METRICS,

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from cultureclip.benchmarks.asking.captions import CIDER, REGION, ROUGE
 from cultureclip.benchmarks.asking.questions import ChatQuestion
+from cultureclip.benchmarks.protocols import image_text_retrieval
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.ravenea_questions import DOCUMENT
+from cultureclip.benchmarks.protocols.image_text_retrieval import ImageTextRetrievalBenchmark
 from cultureclip.benchmarks.protocols.items import item_key
 from cultureclip.benchmarks.protocols.protocol import Protocol
-from cultureclip.benchmarks.protocols.rankings import image_text_retrieval
-from cultureclip.benchmarks.protocols.rankings.image_text_retrieval import ImageTextRetrievalBenchmark
+from cultureclip.benchmarks.protocols.ravenea_questions import DOCUMENT
 from cultureclip.benchmarks.rows import IMAGE, Intake, text_of
 
 SALT = "ravenea-captions"

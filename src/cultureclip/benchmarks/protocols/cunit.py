@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from cultureclip.benchmarks.asking.questions import ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, answer_questions
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, QuestionSet, Unposed, item_key, named_concept
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.rows import Intake

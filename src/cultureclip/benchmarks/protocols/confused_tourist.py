@@ -24,7 +24,7 @@ from cultureclip.benchmarks.pictures import LazyPictures
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.protocol import Protocol
-from cultureclip.benchmarks.protocols.rankings.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture, hide_also_right, right_answers
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import digest

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Declaration, Embeddings
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, answer_questions
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, answer_questions
 from cultureclip.benchmarks.protocols.items import Prediction, Question, Unposed, item_key
 from cultureclip.benchmarks.rows import Intake, Taken
 from cultureclip.reading.json_text import parse_json

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, build_choices
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     DISTRACTORS,
     Question,

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, build_choices
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import (
     ALSO_RIGHT,
     DISTRACTORS,

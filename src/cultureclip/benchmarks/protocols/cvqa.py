@@ -14,14 +14,14 @@ import re
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.multiple_choice import (
+from cultureclip.benchmarks.protocols.items import Question
+from cultureclip.benchmarks.protocols.multiple_choice import (
     Collected,
     MultipleChoiceBenchmark,
     about,
     pose,
     read_choices,
 )
-from cultureclip.benchmarks.protocols.items import Question
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.rows import IMAGE, Intake, Taken, text_of, without_image
 

@@ -20,10 +20,10 @@ import numpy as np
 from scipy.special import log_softmax
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
-from cultureclip.benchmarks.protocols.biases.confused_tourist import COUNTRY, ITEM
+from cultureclip.benchmarks.protocols.confused_tourist import COUNTRY, ITEM
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.protocol import Protocol
-from cultureclip.benchmarks.protocols.rankings.ranking import shown_options, top_k_credit
+from cultureclip.benchmarks.protocols.ranking import shown_options, top_k_credit
 from cultureclip.benchmarks.protocols.shared_pictures import hide_also_right
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import digest

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration
-from cultureclip.benchmarks.protocols.choices.choice import ChoiceBenchmark, build_choices
+from cultureclip.benchmarks.protocols.choice import ChoiceBenchmark, build_choices
 from cultureclip.benchmarks.protocols.items import Question, QuestionSet, Unposed, item_key
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.shared_pictures import right_answers

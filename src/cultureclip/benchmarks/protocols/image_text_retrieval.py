@@ -13,7 +13,7 @@ import numpy as np
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
 from cultureclip.benchmarks.protocols.items import Prediction, Unposed, item_key, part_of
 from cultureclip.benchmarks.protocols.protocol import Protocol
-from cultureclip.benchmarks.protocols.rankings.recall import Ranking, rank
+from cultureclip.benchmarks.protocols.recall import Ranking, rank
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture
 from cultureclip.benchmarks.rows import IMAGE, Intake, without_image
 from cultureclip.ids import digest

@@ -29,12 +29,12 @@ import numpy as np
 
 from cultureclip.benchmarks.asking.questions import NO_PICTURE, YES_NO, ChatQuestion
 from cultureclip.benchmarks.protocols.benchmark import Benchmark, Declaration, Embeddings
-from cultureclip.benchmarks.protocols.choices.choice import shared_credit
-from cultureclip.benchmarks.protocols.choices.crope import TEMPLATE
-from cultureclip.benchmarks.protocols.classes.thresholds import fit_threshold, placements
+from cultureclip.benchmarks.protocols.choice import shared_credit
+from cultureclip.benchmarks.protocols.crope import TEMPLATE
 from cultureclip.benchmarks.protocols.items import Changed, Prediction, Unposed, item_key, named_concept, round_cosines
 from cultureclip.benchmarks.protocols.protocol import Protocol
 from cultureclip.benchmarks.protocols.shared_pictures import cluster_by_picture
+from cultureclip.benchmarks.protocols.thresholds import fit_threshold, placements
 from cultureclip.benchmarks.rows import IMAGE, Intake, complete_rows, text_of
 from cultureclip.ids import digest
 

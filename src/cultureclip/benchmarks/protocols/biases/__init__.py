@@ -1,1 +1,0 @@
-"""Protocols that ask what names, cues and neighbours do to an answer."""

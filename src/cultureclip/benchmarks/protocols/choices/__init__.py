@@ -1,1 +1,0 @@
-"""Protocols that choose among texts or pictures."""

@@ -1,1 +1,0 @@
-"""Protocols that rank a collection."""
