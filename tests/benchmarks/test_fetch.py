@@ -164,9 +164,11 @@ def test_what_has_to_be_done_by_hand_is_said(tmp_path: Path) -> None:
 def test_the_config_names_a_folder_and_an_origin_for_every_benchmark_of_the_catalog() -> None:
     loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     parameters = FetchBenchmarksParameters(**loader["parameters"]["fetch_benchmarks"])
-    entries = {e["name"]: e for e in loader["catalog"].values() if e["type"].endswith("BenchmarkDataset")}
+    made = ("data/05_model_input/",)  # questions that a stage of this project writes are not fetched
+    catalog = {k: e for k, e in loader["catalog"].items() if not str(e.get("filepath")).startswith(made)}
+    entries = {e["name"]: e for e in catalog.values() if e["type"].endswith("BenchmarkDataset")}
     assert set(parameters.benchmarks) < set(parameters.origins) <= set(entries)
-    for key, entry in loader["catalog"].items():
+    for key, entry in catalog.items():
         if entry["type"].endswith("BenchmarkDataset"):
             assert key == f"benchmark_{entry['name']}"
             folder, _, origin = entry["filepath"].rpartition("/")

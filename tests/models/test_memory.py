@@ -82,7 +82,7 @@ class Narrow(torch.nn.Module):
     def __init__(self, inner: torch.nn.Module, limit: int) -> None:
         super().__init__()
         self.inner, self.limit, self.seen = inner, limit, []
-        self.device, self.generation_config = inner.device, inner.generation_config
+        self.device, self.config, self.generation_config = inner.device, inner.config, inner.generation_config
 
     def forward(self, inputs: torch.Tensor, **settings: object) -> object:
         self.seen.append(len(inputs))

@@ -18,7 +18,7 @@ import torch
 
 from cultureclip.images.generation import generate_missing
 from cultureclip.images.store import ShardStore
-from cultureclip.models import text_to_image  # noqa: F401  (imported once, before the children are forked)
+from cultureclip.models.diffusion import text_to_image  # noqa: F401  (imported once, before the children are forked)
 from tests.support.tiny_models import tiny_settings
 
 

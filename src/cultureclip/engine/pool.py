@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from multiprocessing import get_context
@@ -73,7 +73,9 @@ class _Seat(Seat[Task]):
         if self._process is None:
             self._pipe, theirs = self._context.Pipe()
             self.is_ready = False
-            self._process = self._context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+            self._process = self._context.Process(
+                target=_serve, args=(theirs, dict(os.environ), *self._arguments), daemon=True
+            )
             self._process.start()
             theirs.close()
         with suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: that is found when it is heard
@@ -111,6 +113,7 @@ class _Seat(Seat[Task]):
 
 def _serve(
     pipe: Connection,
+    environment: Mapping[str, str],
     make_worker: Callable[[Device | None], Callable[[Any], Iterable[Any]]],
     device: Device | None,
     silent_s: float,
@@ -118,6 +121,7 @@ def _serve(
 ) -> None:
     """Do slices until the run hangs up. The model is loaded for the first of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what an interrupt means
+    os.environ.update(environment)  # the server that forks keeps the one it was started with
     if device in (None, CPU):
         use_threads(threads)
     worker = cache(partial(make_worker, device))

@@ -169,7 +169,7 @@ def test_damaged_folders_are_refused(base, peft_folder, tmp_path):
     tensors = load_file(peft_folder / WEIGHTS_NAME)
     (peft_folder / WEIGHTS_NAME).unlink()
     torch.save(tensors, peft_folder / "adapter_model.bin")
-    with pytest.raises(WeightsError, match=r"adapter_model.bin: a pickled file.*models.pickles"):
+    with pytest.raises(WeightsError, match=r"adapter_model.bin: a pickled file.*models.weights.pickles"):
         from_peft(peft_folder, base, tmp_path / "out")
     (peft_folder / CONFIG_NAME).unlink()
     with pytest.raises(WeightsError, match="not a PEFT adapter's config"):

@@ -47,7 +47,7 @@ def run_ray_train(job: Job, folder: Path) -> str | None:
         with _own_interrupts():
             trainer.fit()
     except TrainingFailedError as error:
-        lines = [line for line in str(error).splitlines() if line.strip() and not line[0].isspace()]
+        lines = [line for line in str(error).split("\n") if line.strip() and not line[0].isspace()]
         return lines[-1]  # of a traceback the error, without what it says in further lines
     return None
 
