@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
+from last_run import ROOT, LastRun
 from machine import describe_machine
 
 from cultureclip.audit.culture_instances import add_hard_negatives
@@ -25,62 +24,28 @@ from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.pocket import collect_pocket
 from cultureclip.benchmarks.protocols.items import metric_of
-from cultureclip.clip.contracts import GeneralPairs
-from cultureclip.clip.data.augmentation import mirrorable_concepts
-from cultureclip.clip.export.checkpoint import save_checkpoint
-from cultureclip.clip.training.runs import train_adapter
-from cultureclip.concepts.general_pairs import PairPictures
-from cultureclip.models.weights.locate import locate
-from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
-from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.statistics import ClusteredItems
 from cultureclip.tables import NEGATIVE_COLUMNS
 
-ROOT = Path(__file__).parents[1]
-TABLES = ("cultwin", "images", "concepts", "twins", "general_pairs", "culture_instances", "benchmark_culture-related")
 ASKED = ("globalrg-grounding", "globalrg-retrieval", "crope", "twin-scores", "general-retrieval")
 Credits = dict[tuple[str, str], dict[str, tuple[float, str]]]
 """(Benchmark, metric) -> item -> its credit and cluster."""
 
 
-class Demo:
-    """The data of the last run and its settings."""
+class Demo(LastRun):
+    """The last run, its questions and the rows with hard negatives."""
 
     def __init__(self, work: Path) -> None:
-        bootstrap_project(ROOT)
-        with KedroSession.create(ROOT) as session:
-            context = session.load_context()
-            self.train = TrainParameters.model_validate(context.params["train"])
-            self.evaluation = EvaluationParameters.model_validate(context.params["evaluation"])
-            self.tables = {name: context.catalog.load(name) for name in TABLES}
-        self.work, pairs = work, self.tables["general_pairs"]
-        texts = dict(zip(pairs["pair_id"], pairs["text"], strict=True))
-        self.general = GeneralPairs(texts, PairPictures(pairs, self.train.general_pairs.picture_size))
+        super().__init__(work, ("culture_instances", "benchmark_culture-related"))
         made = collect_pocket(self.tables["concepts"], self.tables["twins"], self.evaluation.image_size, ASKED)
         self.asked = [*made, self.tables["benchmark_culture-related"]]
         self.hard = add_hard_negatives(self.tables["cultwin"], self.tables["culture_instances"])
 
     def model(self, weight: float, seed: int) -> Path:
-        """Train, or find what was trained, and return the merged model's folder."""
-        folder = self.work / "models" / f"{weight}_{seed}"
-        if not (folder / "merged").exists():
-            settings = self.train.run_settings(self.evaluation.proposed_objective)
-            objective = settings.objective.model_copy(update={"hard_negative_weight": weight})
-            checkpoint, _ = train_adapter(
-                self.hard if weight else self.tables["cultwin"],
-                self.tables["images"],
-                self.general,
-                locate(self.train.base),
-                card={"base": self.train.base},
-                name=f"weight {weight}, seed {seed}",
-                objective=self.evaluation.proposed_objective,
-                seed=seed,
-                settings=settings.model_copy(update={"objective": objective}),
-                work_dir=Path(self.train.work_dir),
-                mirrorable=mirrorable_concepts(self.tables["concepts"], settings.augmentation.never_mirrored),
-            )
-            save_checkpoint(checkpoint, folder)
-        return folder / "merged"
+        """Train, or find what was trained on these rows, and return the merged model's folder."""
+        objective = self.settings.objective.model_copy(update={"hard_negative_weight": weight})
+        settings = self.settings.model_copy(update={"objective": objective})
+        return self.train(self.hard if weight else self.tables["cultwin"], settings, f"weight {weight}", seed)
 
     def answer(self, place: str | Path) -> Credits:
         """Answer every question."""

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
+from last_run import ROOT, LastRun
 from machine import describe_machine
 from never_tuned_rows import TRAININGS, names_of
 
@@ -27,21 +26,12 @@ from cultureclip.benchmarks.concept_texts import NAME_ALONE, describe_concept
 from cultureclip.benchmarks.embedding.embeddings import embed_benchmarks
 from cultureclip.benchmarks.embedding.settings import EmbeddingSettings
 from cultureclip.benchmarks.pocket import TWIN_SCORES, collect_pocket
-from cultureclip.clip.contracts import GeneralPairs
-from cultureclip.clip.data.augmentation import mirrorable_concepts
-from cultureclip.clip.export.checkpoint import save_checkpoint
-from cultureclip.clip.training.runs import train_adapter
-from cultureclip.concepts.general_pairs import PairPictures
 from cultureclip.graphs import connect
 from cultureclip.ids import digest
-from cultureclip.models.weights.locate import locate
-from cultureclip.pipelines.evaluation.parameters import EvaluationParameters
-from cultureclip.pipelines.train.parameters import TrainParameters
 from cultureclip.scoring.significance import correct_holm
 from cultureclip.statistics import ClusteredItems
 
-ROOT, METRICS, FLIPS = Path(__file__).parents[1], ("text", "image", "group"), 5000
-TABLES = ("cultwin", "images", "concepts", "twins", "general_pairs")
+METRICS, FLIPS = ("text", "image", "group"), 5000
 FEATURES = {f"name, {n or 'all'} features": f":{n}" if n else "" for n in (1, 2, 3, 0)}
 PROMPTS = {
     "name": NAME_ALONE,
@@ -63,20 +53,11 @@ LINES = {
 """Hypothesis -> (training, prompt) that it may be tested with. Of several the best on dev is tested, on test alone."""
 
 
-class Demo:
-    """The data of the last run, its settings and its questions."""
+class Demo(LastRun):
+    """The last run and the questions about its twins."""
 
     def __init__(self, work: Path) -> None:
-        bootstrap_project(ROOT)
-        with KedroSession.create(ROOT) as session:
-            context = session.load_context()
-            self.train = TrainParameters.model_validate(context.params["train"])
-            self.evaluation = EvaluationParameters.model_validate(context.params["evaluation"])
-            self.tables = {name: context.catalog.load(name) for name in TABLES}
-        self.work, self.objective = work, self.evaluation.proposed_objective
-        pairs = self.tables["general_pairs"]
-        texts = dict(zip(pairs["pair_id"], pairs["text"], strict=True))
-        self.general = GeneralPairs(texts, PairPictures(pairs, self.train.general_pairs.picture_size))
+        super().__init__(work)
         self.asked = {title: self._ask(template) for title, template in PROMPTS.items()}
         self.left_out = self._leave_out()
         self.items = self._describe()
@@ -124,24 +105,7 @@ class Demo:
 
     def model(self, name: str, seed: int) -> Path:
         """Train, or find what was trained on these rows, and return the merged model's folder."""
-        settings = self.train.run_settings(self.objective)
-        checkpoint, _ = train_adapter(
-            self.rows_of(name),
-            self.tables["images"],
-            self.general,
-            locate(self.train.base),
-            card={"base": self.train.base},
-            name=f"{name}, seed {seed}",
-            objective=self.objective,
-            seed=seed,
-            settings=settings,
-            work_dir=Path(self.train.work_dir),
-            mirrorable=mirrorable_concepts(self.tables["concepts"], settings.augmentation.never_mirrored),
-        )
-        folder = self.work / "models" / checkpoint.card.training_key
-        if not (folder / "merged").exists():
-            save_checkpoint(checkpoint, folder)
-        return folder / "merged"
+        return self.train(self.rows_of(name), self.settings, name, seed)
 
     def describe_rows(self, name: str) -> str:
         """Say how many rows, twins and concepts a training has, and how many of its captions name what was left out."""

@@ -1,12 +1,16 @@
 """Who is audited, and how its answers are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from cultureclip.audit.questionnaires.prompts import read_audit_prompt
 from cultureclip.engine.keyed_store import KeyedStore
 from cultureclip.engine.settings import HERE, EngineSettings
 from cultureclip.models.chat.asking import Usage, answer_all
+from cultureclip.models.chat.open import open_chat_model
 from cultureclip.models.chat.request import Answer, ChatModel, Request
+from cultureclip.models.chat.settings import ChatSettings
 from cultureclip.prompts import Prompt
 
 
@@ -41,3 +45,10 @@ class Asker:
         """
         found = dict(answer_all(self.model, requests, self.store, self.usage, self.engine, name))
         return [found[place] for place in range(len(requests))]
+
+
+def open_asker(
+    settings: ChatSettings, prompt: Mapping[str, Any], store: KeyedStore, seed: int, engine: EngineSettings
+) -> Asker:
+    """Open a chat model with the audit's prompt; nothing is loaded before something has to be asked."""
+    return Asker(open_chat_model(settings), read_audit_prompt(prompt), store, seed, engine)

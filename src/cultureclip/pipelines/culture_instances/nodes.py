@@ -26,20 +26,18 @@ def ask_about_twins(
         Table CULTURE_INSTANCES; and counts, shares of right answers and the model's use.
     """
     from cultureclip.audit.culture_instances import build_instances, make_questions, summarise_instances
-    from cultureclip.audit.questionnaires.asking import Asker
-    from cultureclip.audit.questionnaires.prompts import list_wordings, read_audit_prompt
+    from cultureclip.audit.questionnaires.asking import open_asker
+    from cultureclip.audit.questionnaires.prompts import list_wordings
     from cultureclip.audit.questionnaires.survey import ask_survey, count_questions
     from cultureclip.concepts.exclusions import leave_out
-    from cultureclip.models.chat.open import open_chat_model
 
     excluded = parameters.exclude.find(concepts)
     concepts, twins = (leave_out(table, excluded, "Culture instances") for table in (concepts, twins))
     questions = make_questions(concepts, twins, parameters.question, parameters.options, parameters.first)
     countries = {item: [country] for item, country in zip(questions["item"], questions["country"], strict=True)}
-    model, prompt = open_chat_model(parameters.language_model), read_audit_prompt(teacher_audit_prompt)
-    asker = Asker(model, prompt, teacher_audit_store, parameters.seed, engine)
-    count = count_questions(questions, countries, parameters.asking, len(list_wordings(prompt)))
-    logger.info("Culture instances by %s: %d questions about %d concepts", model.name, count, len(questions))
+    asker = open_asker(parameters.language_model, teacher_audit_prompt, teacher_audit_store, parameters.seed, engine)
+    count = count_questions(questions, countries, parameters.asking, len(list_wordings(asker.prompt)))
+    logger.info("Culture instances by %s: %d questions about %d concepts", asker.model.name, count, len(questions))
     answers = ask_survey(questions, countries, parameters.asking, asker)
     instances = build_instances(answers, questions, parameters.statement)
     usage = asker.usage.to_metrics(parameters.language_model.prices)

@@ -214,8 +214,6 @@ def _open(
     parameters: TeacherAuditParameters,
     engine: EngineSettings,
 ) -> "Asker":
-    from cultureclip.audit.questionnaires.asking import Asker
-    from cultureclip.audit.questionnaires.prompts import read_audit_prompt
-    from cultureclip.models.chat.open import open_chat_model
+    from cultureclip.audit.questionnaires.asking import open_asker
 
-    return Asker(open_chat_model(settings), read_audit_prompt(prompt), store, parameters.seed, engine)
+    return open_asker(settings, prompt, store, parameters.seed, engine)
